@@ -1,0 +1,469 @@
+//! One event as one line of the journal.
+//!
+//! ```json
+//! {"crc":"1c291ca3","seq":7,"event":"reported","time":1763752512.25,"trial":"3","attempt":1,…}
+//! ```
+//! The checksum (CRC-32, IEEE) covers all bytes of the line behind its own comma, so a line can be
+//! verified before it is parsed; `seq` counts the lines, so one that is lost, doubled or moved is
+//! seen. The shape is flat, and the hot values borrow from the line: reading is four times as fast
+//! as with tagged enums.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+use serde::de::{DeserializeSeed, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use super::{Event, EventKind, Lease, Policy, Process, Reason};
+use crate::config::{Config, ConfigSeed, Names};
+use crate::trial::{Failure, MetaData, Objective, Real, Report, State, Trial, TrialId, WorkerId};
+
+const HEAD: &[u8] = b"{\"crc\":\"";
+const HEAD_LEN: usize = HEAD.len() + 8 + 2;
+
+/// Why a line cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum LineError {
+    #[error("a line of {0} bytes is not a record")]
+    Shape(usize),
+    #[error("the checksum does not match")]
+    Checksum,
+    #[error("a sound record cannot be understood: {0}")]
+    Content(String),
+}
+
+/// Appends an event as a line to `out`.
+pub(crate) fn encode(seq: u64, event: &Event, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(HEAD);
+    out.extend_from_slice(b"00000000\",");
+    let mut line = Writer { out, first: true };
+    line.field("seq", &seq);
+    let name = match &event.kind {
+        EventKind::Policy(_) => "policy",
+        EventKind::Joined(_) => "joined",
+        EventKind::Left { .. } => "left",
+        EventKind::Sampled { .. } => "sampled",
+        EventKind::Claimed { .. } => "claimed",
+        EventKind::Reported { .. } => "reported",
+        EventKind::Requeued { .. } => "requeued",
+        EventKind::Reserved { .. } => "reserved",
+        EventKind::Put(_) => "put",
+    };
+    line.field("event", name);
+    line.field("time", &event.time);
+    match &event.kind {
+        EventKind::Policy(policy) => line.field("policy", policy),
+        EventKind::Joined(process) => {
+            line.field("process", &process.process);
+            line.field("host", &process.host);
+            line.field("boot", &process.boot);
+            line.field("pid", &process.pid);
+        }
+        EventKind::Left { process } => line.field("process", process),
+        EventKind::Sampled { trial, config, previous, worker, claimed } => {
+            line.field("trial", trial);
+            line.field("worker", worker);
+            if *claimed {
+                line.field("attempt", &1);
+            }
+            line.optional("previous", previous);
+            line.field("config", config);
+        }
+        EventKind::Claimed { trial, attempt, worker, lease } => {
+            line.field("trial", trial);
+            line.field("attempt", attempt);
+            line.field("worker", worker);
+            line.optional("lease", lease);
+        }
+        EventKind::Reported { trial, attempt, report } => {
+            line.field("trial", trial);
+            line.field("attempt", attempt);
+            line.report(report);
+        }
+        EventKind::Requeued { trial, attempt, reason } => {
+            line.field("trial", trial);
+            line.field("attempt", attempt);
+            line.field("reason", reason);
+        }
+        EventKind::Reserved { count } => line.field("count", count),
+        EventKind::Put(trial) => line.put(trial),
+    }
+    out.push(b'}');
+    let crc = crc32fast::hash(&out[start + HEAD_LEN..]);
+    out[start + HEAD.len()..start + HEAD.len() + 8].copy_from_slice(&hex(crc));
+    out.push(b'\n');
+}
+
+fn hex(crc: u32) -> [u8; 8] {
+    std::array::from_fn(|at| b"0123456789abcdef"[(crc >> (28 - 4 * at) & 15) as usize])
+}
+
+struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+    first: bool,
+}
+
+impl Writer<'_> {
+    fn field(&mut self, key: &str, value: &(impl Serialize + ?Sized)) {
+        let start = self.out.len();
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        // Writing our own values into memory fails only for a map whose keys are not texts, and
+        // there is none; should one come, the field is left out rather than the line broken.
+        if serde_json::to_writer(&mut *self.out, value).is_err() {
+            self.out.truncate(start);
+        }
+    }
+
+    fn optional(&mut self, key: &str, value: &Option<impl Serialize>) {
+        if let Some(value) = value {
+            self.field(key, value);
+        }
+    }
+
+    fn report(&mut self, report: &Report) {
+        self.field("state", &report.reported_as);
+        self.optional("objective_to_minimize", &report.objective_to_minimize);
+        self.optional("cost", &report.cost.map(Real));
+        self.optional("learning_curve", &report.learning_curve);
+        self.optional("extra", &report.extra);
+        if let Some(failure) = &report.failure {
+            self.field("err_type", &failure.err_type);
+            self.field("err", &failure.err);
+            self.optional("tb", &failure.tb);
+        }
+        self.optional("evaluation_duration", &report.evaluation_duration.map(Real));
+    }
+
+    fn put(&mut self, trial: &Trial) {
+        self.field("trial", &trial.id);
+        self.field("attempt", &trial.attempts);
+        self.field("put_state", &trial.state);
+        let meta = &trial.metadata;
+        self.optional("previous", &meta.previous_trial_id);
+        self.optional("worker", &meta.sampling_worker_id);
+        self.field("time_sampled", &meta.time_sampled);
+        self.optional("evaluating_worker", &meta.evaluating_worker_id);
+        self.optional("duration", &meta.evaluation_duration.map(Real));
+        self.optional("time_submitted", &meta.time_submitted);
+        self.optional("time_started", &meta.time_started);
+        self.optional("time_end", &meta.time_end);
+        self.field("config", &trial.config);
+        if let Some(report) = &trial.report {
+            self.report(report);
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    seq: u64,
+    #[serde(borrow)]
+    event: Text<'a>,
+    time: f64,
+    #[serde(borrow)]
+    trial: Option<Text<'a>>,
+    attempt: Option<u32>,
+    #[serde(borrow)]
+    worker: Option<Text<'a>>,
+    #[serde(borrow)]
+    previous: Option<Text<'a>>,
+    #[serde(borrow)]
+    config: Option<&'a RawValue>,
+    state: Option<State>,
+    objective_to_minimize: Option<Objective>,
+    cost: Option<Real>,
+    learning_curve: Option<Vec<Objective>>,
+    #[serde(borrow)]
+    extra: Option<&'a RawValue>,
+    err_type: Option<String>,
+    err: Option<String>,
+    tb: Option<String>,
+    evaluation_duration: Option<Real>,
+    reason: Option<Reason>,
+    lease: Option<Lease>,
+    process: Option<u32>,
+    host: Option<Arc<str>>,
+    boot: Option<Arc<str>>,
+    pid: Option<u32>,
+    policy: Option<Policy>,
+    count: Option<u64>,
+    put_state: Option<State>,
+    time_sampled: Option<f64>,
+    #[serde(borrow)]
+    evaluating_worker: Option<Text<'a>>,
+    duration: Option<Real>,
+    time_submitted: Option<f64>,
+    time_started: Option<f64>,
+    time_end: Option<f64>,
+}
+
+/// Checks a line's shape and checksum.
+pub(crate) fn verified(line: &[u8]) -> Result<(), LineError> {
+    let shaped = line.len() > HEAD_LEN
+        && line.starts_with(HEAD)
+        && &line[HEAD_LEN - 2..HEAD_LEN] == b"\","
+        && line.len() <= crate::limits::MAX_LINE_BYTES;
+    if !shaped {
+        return Err(LineError::Shape(line.len()));
+    }
+    let body = &line[HEAD_LEN..];
+    if line[HEAD.len()..HEAD.len() + 8] != hex(crc32fast::hash(body)) {
+        return Err(LineError::Checksum);
+    }
+    Ok(())
+}
+
+/// Reads lines, sharing the names of parameters and workers between them.
+pub(crate) struct Decoder {
+    names: Names,
+    workers: FxHashSet<WorkerId>,
+}
+
+impl Decoder {
+    pub(crate) fn new(names: Names) -> Self {
+        Decoder { names, workers: FxHashSet::default() }
+    }
+
+    /// Reads a line (without its line feed); gives its sequence number and its event.
+    pub(crate) fn decode(&mut self, line: &[u8]) -> Result<(u64, Event), LineError> {
+        verified(line)?;
+        let line: Line<'_> =
+            serde_json::from_slice(line).map_err(|error| LineError::Content(error.to_string()))?;
+        Ok((line.seq, self.event(line)?))
+    }
+
+    fn event(&mut self, line: Line<'_>) -> Result<Event, LineError> {
+        let time = line.time;
+        let kind = match &*line.event.0 {
+            "sampled" => EventKind::Sampled {
+                trial: id(&line.trial, "trial")?,
+                config: self.config(line.config)?,
+                previous: optional_id(&line.previous)?,
+                worker: self.worker(need(line.worker, "worker")?),
+                claimed: line.attempt.is_some(),
+            },
+            "reported" => EventKind::Reported {
+                trial: id(&line.trial, "trial")?,
+                attempt: need(line.attempt, "attempt")?,
+                report: Box::new(report(line)?),
+            },
+            "claimed" => EventKind::Claimed {
+                trial: id(&line.trial, "trial")?,
+                attempt: need(line.attempt, "attempt")?,
+                worker: self.worker(need(line.worker, "worker")?),
+                lease: line.lease,
+            },
+            "requeued" => EventKind::Requeued {
+                trial: id(&line.trial, "trial")?,
+                attempt: need(line.attempt, "attempt")?,
+                reason: need(line.reason, "reason")?,
+            },
+            "joined" => EventKind::Joined(Process {
+                process: need(line.process, "process")?,
+                host: need(line.host, "host")?,
+                boot: need(line.boot, "boot")?,
+                pid: need(line.pid, "pid")?,
+            }),
+            "left" => EventKind::Left { process: need(line.process, "process")? },
+            "policy" => EventKind::Policy(need(line.policy, "policy")?),
+            "reserved" => EventKind::Reserved { count: need(line.count, "count")? },
+            "put" => return self.put(line),
+            other => {
+                let problem = format!("the event '{other}' is not known to this version");
+                return Err(LineError::Content(problem));
+            }
+        };
+        Ok(Event { time, kind })
+    }
+
+    fn put(&mut self, mut line: Line<'_>) -> Result<Event, LineError> {
+        let time = line.time;
+        let mut trial = Trial::pending(
+            id(&line.trial, "trial")?,
+            self.config(line.config)?,
+            MetaData {
+                previous_trial_id: optional_id(&line.previous)?,
+                sampling_worker_id: line.worker.take().map(|worker| self.worker(worker)),
+                time_sampled: need(line.time_sampled, "time_sampled")?,
+                evaluating_worker_id: line
+                    .evaluating_worker
+                    .take()
+                    .map(|worker| self.worker(worker)),
+                evaluation_duration: line.duration.take().map(|x| x.0),
+                time_submitted: line.time_submitted,
+                time_started: line.time_started,
+                time_end: line.time_end,
+            },
+        );
+        trial.state = need(line.put_state, "put_state")?;
+        trial.attempts = need(line.attempt, "attempt")?;
+        trial.report = match line.state {
+            Some(_) => Some(Box::new(report(line)?)),
+            None => None,
+        };
+        Ok(Event { time, kind: EventKind::Put(Box::new(trial)) })
+    }
+
+    fn config(&self, raw: Option<&RawValue>) -> Result<Config, LineError> {
+        let text = need(raw, "config")?.get();
+        ConfigSeed(&self.names)
+            .deserialize(&mut serde_json::Deserializer::from_str(text))
+            .map_err(|error| LineError::Content(format!("its config: {error}")))
+    }
+
+    fn worker(&mut self, name: Text<'_>) -> WorkerId {
+        if let Some(known) = self.workers.get(&*name.0) {
+            return known.clone();
+        }
+        let new: WorkerId = name.0.into();
+        self.workers.insert(new.clone());
+        new
+    }
+}
+
+fn report(line: Line<'_>) -> Result<Report, LineError> {
+    let failure = line.err_type.map(|err_type| {
+        Box::new(Failure { err_type, err: line.err.unwrap_or_default(), tb: line.tb })
+    });
+    let extra = match line.extra {
+        Some(raw) => Some(Box::new(
+            serde_json::from_str(raw.get())
+                .map_err(|error| LineError::Content(format!("its extra: {error}")))?,
+        )),
+        None => None,
+    };
+    Ok(Report {
+        objective_to_minimize: line.objective_to_minimize,
+        cost: line.cost.map(|x| x.0),
+        learning_curve: line.learning_curve.map(Into::into),
+        extra,
+        failure,
+        reported_as: need(line.state, "state")?,
+        evaluation_duration: line.evaluation_duration.map(|x| x.0),
+    })
+}
+
+fn need<T>(value: Option<T>, name: &str) -> Result<T, LineError> {
+    value.ok_or_else(|| LineError::Content(format!("it has no '{name}'")))
+}
+
+fn id(text: &Option<Text<'_>>, name: &str) -> Result<TrialId, LineError> {
+    let text = need(text.as_ref(), name)?;
+    text.0
+        .parse()
+        .map_err(|error: crate::trial::InvalidTrialId| LineError::Content(error.to_string()))
+}
+
+fn optional_id(text: &Option<Text<'_>>) -> Result<Option<TrialId>, LineError> {
+    if text.is_some() { id(text, "previous").map(Some) } else { Ok(None) }
+}
+
+/// A text that borrows from the line unless it has escapes.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct ByHand;
+        impl<'de> Visitor<'de> for ByHand {
+            type Value = Text<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.into())))
+            }
+        }
+        from.deserialize_str(ByHand)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Value;
+
+    fn events() -> Vec<EventKind> {
+        let names: Names = ["lr".into(), "opt".into()].into();
+        let config = Config::new(names, vec![Value::Float(0.1), Value::from("a\"\n")]);
+        let mut put = Trial::pending(TrialId::Rung(3, 1), config.clone(), MetaData::default());
+        put.state = State::Crashed;
+        put.metadata.time_end = Some(5.0);
+        put.report = Some(Box::new(Report::crashed("signal", "kill").traceback("…\u{7}")));
+        let report = Report::objective([1.0, f64::NEG_INFINITY])
+            .cost(f64::INFINITY)
+            .learning_curve([[1.0, 2.0], [0.5, 1e-300]])
+            .extra("nested", serde_json::json!({"a": [1, null]}));
+        let lease =
+            Lease { seconds: 60.0, host: "h".into(), boot: "b".into(), until_uptime_s: 1e6 + 0.1 };
+        vec![
+            EventKind::Policy(Policy::default()),
+            EventKind::Joined(Process { process: 1, host: "h".into(), boot: "b".into(), pid: 7 }),
+            EventKind::Sampled {
+                trial: TrialId::Number(1),
+                config,
+                previous: Some(TrialId::Rung(1, 0)),
+                worker: "p1-w1".into(),
+                claimed: true,
+            },
+            EventKind::Claimed {
+                trial: TrialId::Number(1),
+                attempt: 2,
+                worker: "me".into(),
+                lease: Some(lease),
+            },
+            EventKind::Reported { trial: TrialId::Number(1), attempt: 2, report: Box::new(report) },
+            EventKind::Requeued { trial: TrialId::Number(1), attempt: 2, reason: Reason::Expired },
+            EventKind::Reserved { count: 3 },
+            EventKind::Put(Box::new(put)),
+            EventKind::Left { process: 1 },
+        ]
+    }
+
+    #[test]
+    fn every_event_reads_back_as_it_was_written() {
+        let mut decoder = Decoder::new(Names::from([]));
+        for (seq, kind) in events().into_iter().enumerate() {
+            let event = Event { time: 1763752512.123456, kind };
+            let mut line = Vec::new();
+            encode(seq as u64, &event, &mut line);
+            assert_eq!(line.pop(), Some(b'\n'));
+            let json: serde_json::Value = serde_json::from_slice(&line).unwrap();
+            assert_eq!(json["seq"], seq);
+            let (read_seq, read) = decoder.decode(&line).unwrap();
+            assert_eq!((read_seq, read), (seq as u64, event));
+        }
+    }
+
+    /// Storage that flips bits must never give a record another meaning: 1 bit in 100 records
+    /// is enough to spoil a week's results without anybody seeing it.
+    #[test]
+    fn a_line_with_any_bit_flipped_is_refused() {
+        let mut decoder = Decoder::new(Names::from([]));
+        for kind in events() {
+            let mut line = Vec::new();
+            encode(9, &Event { time: 1.5, kind }, &mut line);
+            line.pop();
+            for bit in 0..line.len() * 8 {
+                line[bit / 8] ^= 1 << (bit % 8);
+                assert!(decoder.decode(&line).is_err(), "bit {bit}");
+                line[bit / 8] ^= 1 << (bit % 8);
+            }
+            assert!(decoder.decode(&line).is_ok());
+            assert!(decoder.decode(&line[..line.len() - 1]).is_err());
+        }
+        assert!(decoder.decode(b"").is_err());
+    }
+}

@@ -1,0 +1,50 @@
+//! Every bound of the program, in one place: queues, sizes, retries, waits.
+
+use std::time::Duration;
+
+/// Parameters a search space may have.
+pub const MAX_PARAMETERS: usize = 4_096;
+/// Choices a categorical parameter may have.
+pub const MAX_CHOICES: usize = 65_536;
+/// Bytes of a study file or of `study.json`.
+pub const MAX_STUDY_FILE_BYTES: u64 = 16 << 20;
+/// Bytes of one journal line: a report whose curve and extra values need more is refused.
+pub const MAX_LINE_BYTES: usize = 16 << 20;
+/// Bytes of a trial id, and of a worker id.
+pub const MAX_ID_BYTES: usize = 128;
+/// Bytes of a command's result that are read: the result file, or the end of its stdout.
+pub const MAX_RESULT_BYTES: u64 = 4 << 20;
+/// Bytes of the end of stderr that a crashed trial's report keeps.
+pub const STDERR_TAIL_BYTES: u64 = 64 << 10;
+/// Bytes of journal that are read and decoded at a time while catching up.
+pub const READ_CHUNK_BYTES: usize = 4 << 20;
+
+/// Workers in one process.
+pub const MAX_WORKERS: usize = 65_536;
+/// Trials a worker may ask for in one message.
+pub const MAX_BATCH: usize = 65_536;
+/// Messages that the state actor commits with one write.
+pub const MAX_TURN_MESSAGES: usize = 1_024;
+
+/// How long the journal's lock is waited for before the wait becomes an error.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest pause between two tries for the journal's lock.
+pub const LOCK_PAUSE_MAX: Duration = Duration::from_millis(2);
+
+/// How often the watcher looks: dead processes, a journal that others made longer, Ctrl-C.
+pub const WATCH_POLL: Duration = Duration::from_millis(50);
+/// How often a process writes its sign of life, for watchers on other hosts.
+pub const BEAT_EVERY: Duration = Duration::from_secs(5);
+/// Without a new sign of life for this long, on the watcher's own monotonic clock, a process of
+/// another host counts as dead even while its lock looks held.
+pub const LEASE: Duration = Duration::from_secs(60);
+
+/// How often a trial may be started before it counts as crashed, unless the study says otherwise.
+pub const MAX_ATTEMPTS: u32 = 3;
+/// After SIGTERM, how long a command may take to end before SIGKILL.
+pub const KILL_GRACE: Duration = Duration::from_secs(5);
+/// When nothing at all has succeeded since a run began, this many errors in a row stop it.
+pub const GIVE_UP_AFTER_ERRORS: u64 = 20;
+
+/// How often progress is drawn or printed: on a terminal, and elsewhere.
+pub const PROGRESS_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(10)];

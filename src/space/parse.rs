@@ -1,0 +1,260 @@
+//! A search space as a study file or `study.json` writes it, in NePS's words.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::{Confidence, Domain, Parameter, SearchSpace};
+use crate::config::Value;
+use crate::error::SpaceError;
+
+const KEYS: [&str; 12] = [
+    "type",
+    "lower",
+    "upper",
+    "log",
+    "choices",
+    "value",
+    "prior",
+    "default",
+    "prior_confidence",
+    "default_confidence",
+    "is_fidelity",
+    "fidelity",
+];
+
+impl SearchSpace {
+    /// Reads a space: an object of parameters, each `{type, lower, upper, log, choices, value,
+    /// prior | default, prior_confidence, is_fidelity}`. As in NePS the type may be left out where
+    /// the keys tell it, two numbers in a list are bounds, any other list is the choices, and a
+    /// plain value is a constant.
+    ///
+    /// # Errors
+    /// The first parameter that is wrong, and what is allowed there.
+    pub fn from_json(json: &Json) -> Result<Self, SpaceError> {
+        let Json::Object(map) = json else {
+            return Err(SpaceError::Whole(format!(
+                "must be a mapping of parameters, and is {}",
+                kind_of(json)
+            )));
+        };
+        let parameters: Result<Vec<_>, SpaceError> = map
+            .iter()
+            .map(|(name, json)| match parameter(json) {
+                Ok(parameter) => Ok((name.clone(), parameter)),
+                Err(problem) => Err(SpaceError::at(name, problem)),
+            })
+            .collect();
+        SearchSpace::new(parameters?)
+    }
+
+    /// Writes the space as [`from_json`](Self::from_json) reads it.
+    pub fn to_json(&self) -> Json {
+        self.iter().map(|(name, parameter)| (name.to_string(), describe(parameter))).collect()
+    }
+}
+
+fn describe(parameter: &Parameter) -> Json {
+    let mut json = match &parameter.domain {
+        Domain::Float { lower, upper, log } => {
+            json!({"type": "float", "lower": lower, "upper": upper, "log": log})
+        }
+        Domain::Int { lower, upper, log } => {
+            json!({"type": "int", "lower": lower, "upper": upper, "log": log})
+        }
+        Domain::Categorical { choices } => json!({"type": "categorical", "choices": choices}),
+        Domain::Constant { value } => json!({"type": "constant", "value": value}),
+    };
+    if let Some((prior, confidence)) = parameter.prior_value() {
+        json["prior"] = json!(prior);
+        json["prior_confidence"] = json!(confidence.name());
+    }
+    if parameter.is_fidelity {
+        json["is_fidelity"] = json!(true);
+    }
+    json
+}
+
+fn parameter(json: &Json) -> Result<Parameter, String> {
+    match json {
+        Json::Object(map) => from_keys(map),
+        Json::Array(list) => match list.as_slice() {
+            [Json::Number(lower), Json::Number(upper)] => {
+                Ok(match (lower.as_i64(), upper.as_i64()) {
+                    (Some(lower), Some(upper)) => Parameter::int(lower, upper),
+                    _ => Parameter::float(float("lower", &list[0])?, float("upper", &list[1])?),
+                })
+            }
+            choices => Ok(Parameter::categorical(choices.iter().cloned())),
+        },
+        Json::Null => Err("has no description".into()),
+        constant => Ok(Parameter::constant(constant.clone())),
+    }
+}
+
+fn from_keys(map: &Map<String, Json>) -> Result<Parameter, String> {
+    if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        return Err(format!("'{key}' is not one of the keys {}", KEYS.join(", ")));
+    }
+    let need = |key: &str| map.get(key).ok_or_else(|| format!("'{key}' is missing"));
+    let kind = match map.get("type") {
+        Some(Json::String(kind)) => kind.as_str(),
+        Some(other) => return Err(format!("'type' must be a text, and is {}", kind_of(other))),
+        None if map.contains_key("choices") => "categorical",
+        None if map.contains_key("value") => "constant",
+        None if is_int(map.get("lower")) && is_int(map.get("upper")) => "int",
+        None if map.contains_key("lower") || map.contains_key("upper") => "float",
+        None => return Err("needs a 'type': float, int, categorical or constant".into()),
+    };
+    let allowed: &[&str] = match kind {
+        "float" | "int" | "integer" => &["lower", "upper", "log", "is_fidelity", "fidelity"],
+        "categorical" => &["choices"],
+        "constant" => &["value"],
+        other => {
+            return Err(format!(
+                "'{other}' is not a type; the types are float, int, categorical and constant"
+            ));
+        }
+    };
+    for key in ["lower", "upper", "log", "is_fidelity", "fidelity", "choices", "value"] {
+        if map.contains_key(key) && !allowed.contains(&key) && !is_false(&map[key]) {
+            return Err(format!("a {kind} has no '{key}'; it has: {}", allowed.join(", ")));
+        }
+    }
+    let mut parameter = match kind {
+        "float" => {
+            Parameter::float(float("lower", need("lower")?)?, float("upper", need("upper")?)?)
+        }
+        "int" | "integer" => {
+            Parameter::int(int("lower", need("lower")?)?, int("upper", need("upper")?)?)
+        }
+        "categorical" => match need("choices")? {
+            Json::Array(choices) => Parameter::categorical(choices.iter().cloned()),
+            other => return Err(format!("'choices' must be a list, and is {}", kind_of(other))),
+        },
+        _ => Parameter::constant(need("value")?.clone()),
+    };
+    if flag(map, "log")? {
+        parameter = parameter.log();
+    }
+    if flag(map, "is_fidelity")? || flag(map, "fidelity")? {
+        parameter = parameter.fidelity();
+    }
+    if let Some(prior) = either(map, "prior", "default")? {
+        let prior = match parameter.domain {
+            Domain::Float { .. } => Value::Float(float("prior", prior)?),
+            Domain::Int { .. } => Value::Int(int("prior", prior)?),
+            _ => prior.clone().into(),
+        };
+        parameter = parameter.prior(prior);
+    }
+    if let Some(confidence) = either(map, "prior_confidence", "default_confidence")? {
+        parameter = parameter.prior_confidence(match confidence.as_str() {
+            Some("low") => Confidence::Low,
+            Some("medium") => Confidence::Medium,
+            Some("high") => Confidence::High,
+            _ => {
+                return Err(format!("'prior_confidence' is low, medium or high, not {confidence}"));
+            }
+        });
+    }
+    Ok(parameter)
+}
+
+fn either<'a>(
+    map: &'a Map<String, Json>,
+    name: &str,
+    old_name: &str,
+) -> Result<Option<&'a Json>, String> {
+    let present = |key| map.get(key).filter(|json: &&Json| !json.is_null());
+    match (present(name), present(old_name)) {
+        (Some(_), Some(_)) => Err(format!("has both '{name}' and its old name '{old_name}'")),
+        (new, old) => Ok(new.or(old)),
+    }
+}
+
+fn flag(map: &Map<String, Json>, key: &str) -> Result<bool, String> {
+    match map.get(key) {
+        None | Some(Json::Null) => Ok(false),
+        Some(Json::Bool(flag)) => Ok(*flag),
+        Some(other) => Err(format!("'{key}' is true or false, not {}", kind_of(other))),
+    }
+}
+
+/// A number, or a text that is one: in YAML 1.1, which NePS reads, `1e-5` is a text.
+fn float(key: &str, json: &Json) -> Result<f64, String> {
+    let number = match json {
+        Json::Number(number) => number.as_f64(),
+        Json::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    number.ok_or_else(|| format!("'{key}' must be a number, and is {}", kind_of(json)))
+}
+
+fn int(key: &str, json: &Json) -> Result<i64, String> {
+    let whole = float(key, json)?;
+    match json.as_i64() {
+        Some(exact) => Ok(exact),
+        None if whole.fract() == 0.0 && whole.abs() < 9e15 => Ok(whole as i64),
+        None => Err(format!("'{key}' must be a whole number, and is {json}")),
+    }
+}
+
+fn is_int(json: Option<&Json>) -> bool {
+    json.is_some_and(Json::is_i64)
+}
+
+fn is_false(json: &Json) -> bool {
+    matches!(json, Json::Bool(false) | Json::Null)
+}
+
+fn kind_of(json: &Json) -> String {
+    match json {
+        Json::Null => "nothing".into(),
+        Json::Object(_) => "a mapping".into(),
+        Json::Array(_) => "a list".into(),
+        other => format!("the value {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_space_is_written_as_it_is_read() {
+        let json = json!({
+            "lr": {"type": "float", "lower": "1e-5", "upper": 0.1, "log": true, "prior": 1e-3},
+            "layers": {"lower": 1, "upper": 8, "default": 2, "default_confidence": "high"},
+            "optimizer": {"choices": ["sgd", "adam", null, 3, true]},
+            "epochs": {"type": "integer", "lower": 1, "upper": 27, "is_fidelity": true},
+            "range": [0.0, 1],
+            "either": ["a", "b"],
+            "version": 3,
+        });
+        let space = SearchSpace::from_json(&json).unwrap();
+        let again = SearchSpace::from_json(&space.to_json()).unwrap();
+        assert_eq!(space, again);
+        assert_eq!(space.iter().map(|(name, _)| name).collect::<Vec<_>>()[..2], ["lr", "layers"]);
+        assert_eq!(space.get("version").unwrap().domain().cardinality(), Some(1));
+    }
+
+    #[test]
+    fn a_typo_is_answered_with_what_is_allowed() {
+        for (json, says) in [
+            (json!({"x": {"type": "flaot", "lower": 0, "upper": 1}}), "the types are"),
+            (json!({"x": {"type": "float", "lowr": 0, "upper": 1}}), "'lowr'"),
+            (json!({"x": {"type": "float", "upper": 1}}), "'lower' is missing"),
+            (json!({"x": {"type": "float", "lower": "a", "upper": 1}}), "must be a number"),
+            (json!({"x": {"type": "int", "lower": 0.5, "upper": 1}}), "whole number"),
+            (json!({"x": {"type": "categorical", "choices": "abc"}}), "must be a list"),
+            (json!({"x": {"type": "categorical", "choices": []}}), "choices"),
+            (json!({"x": {"type": "categorical", "lower": 1, "choices": [1]}}), "has no 'lower'"),
+            (json!({"x": {"type": "float", "lower": 1, "upper": 2, "log": "yes"}}), "'log'"),
+            (json!({"x": {"lower": 1, "upper": 2, "prior": 1, "default": 1}}), "old name"),
+            (json!({"x": null}), "no description"),
+            (json!(["x"]), "mapping of parameters"),
+        ] {
+            let text = SearchSpace::from_json(&json).unwrap_err().to_string();
+            assert!(text.contains(says), "{text}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! A study's directory: what is where, how it is created by many processes at once, and how it is
+//! recognised.
+//!
+//! ```text
+//! DIR/study.json              what the study is; replaced as a whole, never edited
+//! DIR/journal.jsonl           what happened: the truth
+//! DIR/journal.lock            held while one batch is committed
+//! DIR/workers/p<n>.lock       held for the life of process n
+//! DIR/trials/<id>/            a trial's working directory, made when first needed
+//! ```
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use super::disk::replace;
+use super::liveness::{Place, Presence, lock_path};
+use super::lock::{FileLock, is_held};
+use crate::definition::Definition;
+use crate::error::StoreError;
+use crate::event::{FORMAT, ProcessId};
+use crate::limits::{LOCK_TIMEOUT, MAX_STUDY_FILE_BYTES};
+use crate::optimizer::OptimizerInfo;
+use crate::space::SearchSpace;
+use crate::trial::TrialId;
+
+/// `study.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct StudyJson {
+    format: u32,
+    layout: String,
+    study_id: String,
+    created_by: String,
+    time_created: f64,
+    seed: u64,
+    optimizer: OptimizerInfo,
+    space: Json,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    evaluation: Map<String, Json>,
+}
+
+/// A directory that holds a study in the journal layout.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    path: PathBuf,
+    definition: Definition,
+    place: Place,
+}
+
+impl Directory {
+    /// Creates a study in a directory that is missing or empty, or opens the one that is there.
+    /// Any number of processes may do this at once; one of them creates it. Tells whether we did.
+    ///
+    /// `seed` is compared only when it is given: without, an existing study keeps its own.
+    ///
+    /// # Errors
+    /// The directory holds something else, or a study with another space, optimizer or seed, or
+    /// cannot be written.
+    pub fn create_or_open(
+        path: &Path,
+        definition: Definition,
+        seed: Option<u64>,
+    ) -> Result<(Self, bool), StoreError> {
+        if !path.join("study.json").exists() {
+            refuse_foreign(path)?;
+            std::fs::create_dir_all(path).map_err(StoreError::io("create", path))?;
+        }
+        let lock = FileLock::open(&path.join("journal.lock"))?;
+        lock.lock(LOCK_TIMEOUT)?;
+        if path.join("study.json").exists() {
+            lock.unlock()?;
+            let directory = Self::open(path)?;
+            directory.compare(&definition, seed)?;
+            return Ok((directory, false));
+        }
+        let definition = match seed {
+            Some(seed) => definition.seeded(seed),
+            None => definition,
+        };
+        let workers = path.join("workers");
+        std::fs::create_dir_all(&workers).map_err(StoreError::io("create", &workers))?;
+        let journal = path.join("journal.jsonl");
+        if journal.metadata().is_ok_and(|data| data.len() > 0) {
+            return Err(not_a_study(path, "it has a journal.jsonl but no study.json"));
+        }
+        std::fs::File::create(&journal).map_err(StoreError::io("create", &journal))?;
+        // Last, because this file is what makes the directory a study.
+        let study_json = path.join("study.json");
+        let text = StudyJson {
+            format: FORMAT,
+            layout: "journal".into(),
+            study_id: definition.study_id.clone(),
+            created_by: concat!("trialmill ", env!("CARGO_PKG_VERSION")).into(),
+            time_created: crate::clock::now_s(),
+            seed: definition.seed,
+            optimizer: definition.optimizer.clone(),
+            space: definition.space.to_json(),
+            evaluation: definition.evaluation.clone(),
+        };
+        let text = serde_json::to_vec_pretty(&text).map_err(io::Error::from);
+        let written = text.and_then(|text| replace(&study_json, &text));
+        written.map_err(StoreError::io("write", &study_json))?;
+        Ok((Directory { path: path.into(), definition, place: Place::here() }, true))
+    }
+
+    /// Opens a study for writing.
+    ///
+    /// # Errors
+    /// There is none, it is damaged, or a newer version wrote it.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let (directory, format) = Self::load(path)?;
+        if format > FORMAT {
+            return Err(StoreError::Newer { path: path.into(), found: format, known: FORMAT });
+        }
+        Ok(directory)
+    }
+
+    /// Opens a study for looking, also one that a newer version wrote.
+    ///
+    /// # Errors
+    /// There is none, or it is damaged.
+    pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self::load(path)?.0)
+    }
+
+    fn load(path: &Path) -> Result<(Self, u32), StoreError> {
+        let study_json = path.join("study.json");
+        match study_json.metadata() {
+            Ok(data) if data.len() > MAX_STUDY_FILE_BYTES => {
+                return Err(not_a_study(path, "its study.json is too large"));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                refuse_foreign(path)?;
+                let problem = if path.exists() { "it is empty" } else { "it does not exist" };
+                return Err(not_a_study(path, problem));
+            }
+            _ => {}
+        }
+        let text = std::fs::read(&study_json).map_err(StoreError::io("read", &study_json))?;
+        let json: StudyJson = serde_json::from_slice(&text)
+            .map_err(|error| not_a_study(path, &format!("its study.json: {error}")))?;
+        if json.layout != "journal" {
+            let problem = format!("its layout '{}' is not known to this version", json.layout);
+            return Err(not_a_study(path, &problem));
+        }
+        let space = SearchSpace::from_json(&json.space)
+            .map_err(|error| not_a_study(path, &format!("its study.json: {error}")))?;
+        let definition = Definition {
+            study_id: json.study_id,
+            space: Arc::new(space),
+            optimizer: json.optimizer,
+            seed: json.seed,
+            evaluation: json.evaluation,
+        };
+        Ok((Directory { path: path.into(), definition, place: Place::here() }, json.format))
+    }
+
+    fn compare(&self, wanted: &Definition, seed: Option<u64>) -> Result<(), StoreError> {
+        let mismatch = |what, there: String, wanted: String| {
+            Err(StoreError::Mismatch { path: self.path.clone(), what, there, wanted })
+        };
+        let own = &self.definition;
+        if own.space != wanted.space {
+            let (there, wanted) = differing_parameters(&own.space, &wanted.space);
+            return mismatch("search space", there, wanted);
+        }
+        if own.optimizer != wanted.optimizer {
+            let (there, wanted) = (own.optimizer.to_string(), wanted.optimizer.to_string());
+            return mismatch("optimizer", there, wanted);
+        }
+        match seed {
+            Some(seed) if seed != own.seed => {
+                mismatch("seed", own.seed.to_string(), seed.to_string())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a study, so that a new one can be created in its place.
+    ///
+    /// # Errors
+    /// A process holds it, or it is not a study (then nothing is removed).
+    pub fn remove(path: &Path) -> Result<(), StoreError> {
+        if !path.exists() {
+            return Ok(());
+        }
+        let directory = Self::open_read_only(path)?;
+        if let Some(process) = directory.live_process()? {
+            let who = format!("process p{process} of the study");
+            return Err(StoreError::InUse { path: path.into(), who });
+        }
+        std::fs::remove_dir_all(path).map_err(StoreError::io("remove", path))
+    }
+
+    fn live_process(&self) -> Result<Option<ProcessId>, StoreError> {
+        let workers = self.workers_path();
+        let entries = std::fs::read_dir(&workers).map_err(StoreError::io("read", &workers))?;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let number =
+                name.to_str().and_then(|name| name.strip_prefix('p')?.strip_suffix(".lock"));
+            if is_held(&entry.path()).map_err(StoreError::io("look at", &entry.path()))? {
+                return Ok(Some(number.and_then(|n| n.parse().ok()).unwrap_or(0)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the lock that shows the others that process `number` lives.
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn presence(&self, number: ProcessId) -> Result<Presence, StoreError> {
+        let workers = self.workers_path();
+        std::fs::create_dir_all(&workers).map_err(StoreError::io("create", &workers))?;
+        Presence::take(lock_path(&workers, number))
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the study is.
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    /// The machine we are on.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The working directory of a trial, which may not exist yet.
+    pub fn trial_path(&self, id: &TrialId) -> PathBuf {
+        self.path.join("trials").join(id.to_string())
+    }
+
+    pub(super) fn workers_path(&self) -> PathBuf {
+        self.path.join("workers")
+    }
+
+    /// The journal.
+    pub fn journal_path(&self) -> PathBuf {
+        self.path.join("journal.jsonl")
+    }
+
+    pub(super) fn journal_lock_path(&self) -> PathBuf {
+        self.path.join("journal.lock")
+    }
+}
+
+fn not_a_study(path: &Path, problem: &str) -> StoreError {
+    StoreError::NotAStudy { path: path.into(), problem: problem.into() }
+}
+
+/// Refuses a directory that holds something else than what a creator of a study leaves there.
+fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(not_a_study(path, "it is not a directory"));
+        }
+        Err(error) => return Err(StoreError::io("read", path)(error)),
+    };
+    let names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let has = |name: &str| names.iter().any(|own| own == name);
+    if has("study.json") {
+        return Ok(());
+    }
+    if has("optimizer_info.yaml") || has(".optimizer_info.yaml") || has(".decision_lock") {
+        let problem = "it is a directory of NePS, whose layouts this version does not read";
+        return Err(not_a_study(path, problem));
+    }
+    let ours = |name: &str| {
+        ["journal.lock", "journal.jsonl", "workers", "trials"].contains(&name)
+            || name.starts_with("study.tmp-")
+    };
+    match names.iter().find(|name| !ours(name)) {
+        Some(name) => {
+            let problem =
+                format!("it holds other files (such as {name}); name an empty or new one");
+            Err(not_a_study(path, &problem))
+        }
+        None => Ok(()),
+    }
+}
+
+fn differing_parameters(there: &SearchSpace, wanted: &SearchSpace) -> (String, String) {
+    let side = |own: &SearchSpace, other: &SearchSpace| {
+        let list: Vec<String> = own
+            .iter()
+            .filter(|(name, parameter)| other.get(name) != Some(parameter))
+            .map(|(name, parameter)| {
+                let mut text = format!("{name}: {}", parameter.domain());
+                if let Some((prior, confidence)) = parameter.prior_value() {
+                    text += &format!(", prior {prior} ({})", confidence.name());
+                }
+                text + if parameter.is_fidelity() { ", fidelity" } else { "" }
+            })
+            .collect();
+        match (list.is_empty(), own.names() == other.names()) {
+            (false, _) => list.join("; "),
+            (true, true) => "nothing else".into(),
+            (true, false) => format!("the parameters {}", own.names().join(", ")),
+        }
+    };
+    (side(there, wanted), side(wanted, there))
+}

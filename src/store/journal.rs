@@ -1,0 +1,368 @@
+//! The journal: one event per line, appended under a lock; the truth of a study.
+//!
+//! The sync comes after the unlock and before any answer. The journal is one file, so whoever syncs
+//! later syncs our bytes too, and several processes sync side by side.
+//!
+//! A process that dies in the middle of an append leaves a torn tail. Whoever has the lock next
+//! cuts it off before anything is appended, and keeps the bytes in `torn-<offset>`. Bytes that are
+//! damaged *before* sound records may have been acknowledged: then nothing is written any more.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::disk::Disk;
+use super::liveness::{Place, Watcher};
+use super::lock::FileLock;
+use super::{Apply, Directory, Durability, RealDisk, Store};
+use crate::config::Names;
+use crate::error::{StoreError, StudyError};
+use crate::event::{Decoder, Event, EventKind, LineError, encode, verified};
+use crate::limits::{LOCK_TIMEOUT, MAX_LINE_BYTES, READ_CHUNK_BYTES};
+
+/// Reads a journal line by line and knows where the sound part ends.
+pub(super) struct Tail {
+    decoder: Decoder,
+    /// Where the sound part ends.
+    pub(super) offset: u64,
+    pub(super) next_seq: u64,
+    buffer: Vec<u8>,
+}
+
+/// What stands behind the sound part.
+pub(super) enum Rest {
+    Nothing,
+    /// No sound record follows: a torn append, harmless to cut.
+    Torn,
+    /// Sound records follow.
+    Damaged(String),
+}
+
+impl Tail {
+    pub(super) fn new(names: Names) -> Self {
+        Tail { decoder: Decoder::new(names), offset: 0, next_seq: 0, buffer: Vec::new() }
+    }
+
+    /// Reads from where it stopped; gives what stands behind the sound part.
+    pub(super) fn catch_up(
+        &mut self,
+        disk: &dyn Disk,
+        path: &PathBuf,
+        apply: Apply<'_>,
+    ) -> Result<Rest, StoreError> {
+        let len = disk.len().map_err(StoreError::io("read", path))?;
+        if len < self.offset {
+            let problem = format!("{} bytes were there before, and are gone", self.offset);
+            return Err(StoreError::Damaged { path: path.clone(), offset: len, problem });
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        let result = self.read_lines(disk, path, len, &mut buffer, apply);
+        buffer.clear();
+        buffer.shrink_to(READ_CHUNK_BYTES);
+        self.buffer = buffer;
+        result
+    }
+
+    fn read_lines(
+        &mut self,
+        disk: &dyn Disk,
+        path: &PathBuf,
+        len: u64,
+        buffer: &mut Vec<u8>,
+        apply: Apply<'_>,
+    ) -> Result<Rest, StoreError> {
+        let mut read_to = self.offset;
+        loop {
+            let mut used = 0;
+            while let Some(end) = memchr::memchr(b'\n', &buffer[used..]) {
+                let line = &buffer[used..used + end];
+                match self.decoder.decode(line) {
+                    Ok((seq, event)) if seq == self.next_seq => {
+                        apply(event)
+                            .map_err(|source| StoreError::Study { path: path.clone(), source })?;
+                    }
+                    Ok((seq, _)) => {
+                        let problem = format!("record {} is missing, {seq} follows", self.next_seq);
+                        return self.rest(disk, path, len, problem);
+                    }
+                    Err(LineError::Content(problem)) => {
+                        return Ok(Rest::Damaged(problem));
+                    }
+                    Err(error) => return self.rest(disk, path, len, error.to_string()),
+                }
+                used += end + 1;
+                self.offset += end as u64 + 1;
+                self.next_seq += 1;
+            }
+            buffer.drain(..used);
+            if read_to >= len {
+                return Ok(if buffer.is_empty() { Rest::Nothing } else { Rest::Torn });
+            }
+            if buffer.len() > MAX_LINE_BYTES {
+                return self.rest(disk, path, len, "a line has no end".into());
+            }
+            let want = READ_CHUNK_BYTES.min((len - read_to) as usize);
+            let filled = buffer.len();
+            buffer.resize(filled + want, 0);
+            let got = disk
+                .read_at(&mut buffer[filled..], read_to)
+                .map_err(StoreError::io("read", path))?;
+            buffer.truncate(filled + got);
+            if got == 0 {
+                return Ok(if buffer.is_empty() { Rest::Nothing } else { Rest::Torn });
+            }
+            read_to += got as u64;
+        }
+    }
+
+    /// Looks whether sound records follow the first bad byte: those that the journal does not have
+    /// yet. A doubled tail has only records that it has.
+    fn rest(
+        &self,
+        disk: &dyn Disk,
+        path: &PathBuf,
+        len: u64,
+        problem: String,
+    ) -> Result<Rest, StoreError> {
+        let mut carry: Vec<u8> = Vec::new();
+        let mut chunk = vec![0; READ_CHUNK_BYTES];
+        let mut at = self.offset;
+        while at < len {
+            let got = disk.read_at(&mut chunk, at).map_err(StoreError::io("read", path))?;
+            if got == 0 {
+                break;
+            }
+            at += got as u64;
+            carry.extend_from_slice(&chunk[..got]);
+            let whole = carry.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            for line in carry[..whole].split(|byte| *byte == b'\n') {
+                // Bytes of a torn line may stand before a sound one without a line feed between.
+                let start = find(line, b"{\"crc\":\"").unwrap_or(0);
+                if verified(&line[start..]).is_ok() && seq_of(&line[start..]) >= self.next_seq {
+                    return Ok(Rest::Damaged(problem));
+                }
+            }
+            carry.drain(..whole);
+            if carry.len() > MAX_LINE_BYTES {
+                carry.clear();
+            }
+        }
+        Ok(Rest::Torn)
+    }
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    // The last one: a sound record ends at the line's end.
+    bytes.windows(what.len()).rposition(|window| window == what)
+}
+
+fn seq_of(line: &[u8]) -> u64 {
+    #[derive(serde::Deserialize)]
+    struct Seq {
+        seq: u64,
+    }
+    serde_json::from_slice::<Seq>(line).map_or(0, |line| line.seq)
+}
+
+/// A study's journal, opened for appending.
+pub struct JournalStore {
+    path: PathBuf,
+    lock: FileLock,
+    disk: Box<dyn Disk>,
+    tail: Tail,
+    staged: Vec<u8>,
+    staged_records: u64,
+    durability: Durability,
+    unsynced: bool,
+    poison: Option<String>,
+    known_len: Arc<AtomicU64>,
+    workers: PathBuf,
+    place: Place,
+}
+
+impl JournalStore {
+    /// Opens the journal of a directory. Nothing is read before the first turn.
+    ///
+    /// # Errors
+    /// The journal or its lock file cannot be opened.
+    pub fn open(directory: &Directory, durability: Durability) -> Result<Self, StoreError> {
+        let path = directory.journal_path();
+        let disk = RealDisk::open(&path).map_err(StoreError::io("open", &path))?;
+        Self::with_disk(directory, durability, Box::new(disk))
+    }
+
+    /// The same over another disk, such as one that fails on purpose.
+    ///
+    /// # Errors
+    /// The lock file cannot be opened.
+    pub fn with_disk(
+        directory: &Directory,
+        durability: Durability,
+        disk: Box<dyn Disk>,
+    ) -> Result<Self, StoreError> {
+        Ok(JournalStore {
+            path: directory.journal_path(),
+            lock: FileLock::open(&directory.journal_lock_path())?,
+            disk,
+            tail: Tail::new(directory.definition().space.names().clone()),
+            staged: Vec::new(),
+            staged_records: 0,
+            durability,
+            unsynced: false,
+            poison: None,
+            known_len: Arc::new(AtomicU64::new(0)),
+            workers: directory.workers_path(),
+            place: directory.place().clone(),
+        })
+    }
+
+    fn catch_up(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
+        match self.tail.catch_up(&*self.disk, &self.path, apply)? {
+            Rest::Nothing => {}
+            Rest::Torn => self.cut()?,
+            Rest::Damaged(problem) => {
+                let offset = self.tail.offset;
+                return Err(StoreError::Damaged { path: self.path.clone(), offset, problem });
+            }
+        }
+        self.known_len.store(self.tail.offset, Ordering::Release);
+        Ok(())
+    }
+
+    /// Cuts a torn tail off, and keeps its bytes beside.
+    fn cut(&mut self) -> Result<(), StoreError> {
+        let offset = self.tail.offset;
+        let io = |action| StoreError::io(action, &self.path);
+        let len = self.disk.len().map_err(io("read"))?;
+        let mut torn = vec![0; (len - offset).min(MAX_LINE_BYTES as u64) as usize];
+        let got = self.disk.read_at(&mut torn, offset).map_err(io("read"))?;
+        let kept = self.path.with_file_name(format!("torn-{offset}"));
+        std::fs::write(&kept, &torn[..got]).map_err(StoreError::io("write", &kept))?;
+        self.disk.truncate(offset).map_err(io("cut the torn end of"))?;
+        tracing::warn!(
+            "{}: a process died while it appended; {} bytes that were never acknowledged are cut \
+             off at byte {offset} and kept in {}",
+            self.path.display(),
+            len - offset,
+            kept.display()
+        );
+        Ok(())
+    }
+
+    fn append(&mut self) -> Result<(), StoreError> {
+        if self.staged.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = self.disk.append(&self.staged) {
+            // What did get there must not stand before somebody else's records.
+            let _ = self.disk.truncate(self.tail.offset);
+            return Err(StoreError::io("append to", &self.path)(error));
+        }
+        self.tail.offset += self.staged.len() as u64;
+        self.tail.next_seq += self.staged_records;
+        self.known_len.store(self.tail.offset, Ordering::Release);
+        self.unsynced = true;
+        Ok(())
+    }
+
+    fn clear_stage(&mut self) {
+        self.staged.clear();
+        self.staged.shrink_to(READ_CHUNK_BYTES);
+        self.staged_records = 0;
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.unsynced) {
+            self.disk.sync().map_err(StoreError::io("sync", &self.path))?;
+        }
+        Ok(())
+    }
+
+    /// Runs a step; its first error poisons the store.
+    fn guarded(
+        &mut self,
+        step: impl FnOnce(&mut Self) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        if let Some(why) = &self.poison {
+            return Err(StoreError::Poisoned(why.clone()));
+        }
+        let result = step(self);
+        if let Err(error) = &result {
+            self.poison = Some(error.to_string());
+            let _ = self.lock.unlock();
+        }
+        result
+    }
+}
+
+impl Store for JournalStore {
+    fn begin(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
+        self.guarded(|store| {
+            store.lock.lock(LOCK_TIMEOUT)?;
+            store.clear_stage();
+            store.catch_up(apply)
+        })
+    }
+
+    fn stage(&mut self, events: &[Event]) -> Result<(), StudyError> {
+        let (start, records) = (self.staged.len(), self.staged_records);
+        for event in events {
+            let line = self.staged.len();
+            encode(self.tail.next_seq + self.staged_records, event, &mut self.staged);
+            let bytes = self.staged.len() - line - 1;
+            if bytes > MAX_LINE_BYTES {
+                self.staged.truncate(start);
+                self.staged_records = records;
+                return Err(too_large(event, bytes));
+            }
+            self.staged_records += 1;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.guarded(|store| {
+            store.append()?;
+            store.lock.unlock()?;
+            store.clear_stage();
+            match store.durability {
+                Durability::Synced => store.sync(),
+                Durability::Buffered => Ok(()),
+            }
+        })
+    }
+
+    fn watcher(&self) -> Option<Watcher> {
+        Some(Watcher {
+            journal: std::fs::File::open(&self.path).ok()?,
+            known_len: self.known_len.clone(),
+            workers: self.workers.clone(),
+            place: self.place.clone(),
+            beats: HashMap::new(),
+            leases: HashMap::new(),
+        })
+    }
+}
+
+impl Drop for JournalStore {
+    /// Buffered commits reach the disk at the latest when the study is closed in good order.
+    fn drop(&mut self) {
+        if self.poison.is_none() {
+            let _ = self.sync();
+        }
+    }
+}
+
+fn too_large(event: &Event, bytes: usize) -> StudyError {
+    match &event.kind {
+        EventKind::Reported { trial, .. } | EventKind::Sampled { trial, .. } => {
+            StudyError::TooLarge { id: trial.clone(), bytes, limit: MAX_LINE_BYTES }
+        }
+        EventKind::Put(trial) => {
+            StudyError::TooLarge { id: trial.id.clone(), bytes, limit: MAX_LINE_BYTES }
+        }
+        _ => StudyError::Contradiction(format!("a record of {bytes} bytes is too large")),
+    }
+}

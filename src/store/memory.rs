@@ -1,0 +1,23 @@
+//! A store that keeps nothing: for tests, and for those who want no directory.
+
+use super::{Apply, Store};
+use crate::error::{StoreError, StudyError};
+use crate::event::Event;
+
+/// The study lives in the process's memory alone, and ends with it.
+#[derive(Debug, Default)]
+pub struct MemoryStore;
+
+impl Store for MemoryStore {
+    fn begin(&mut self, _apply: Apply<'_>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn stage(&mut self, _events: &[Event]) -> Result<(), StudyError> {
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+//! How events change a study.
+
+use super::Study;
+use crate::error::StudyError;
+use crate::event::{Event, EventKind, Lease, Reason};
+use crate::trial::{MetaData, Report, State, Trial, TrialId, WorkerId};
+
+impl Study {
+    /// Lets an event happen.
+    ///
+    /// # Errors
+    /// The event contradicts those before it; then nothing is changed.
+    pub fn apply(&mut self, event: Event) -> Result<(), StudyError> {
+        let time = event.time;
+        match event.kind {
+            EventKind::Policy(policy) => self.policy = policy,
+            EventKind::Joined(process) => {
+                if process.process <= self.last_process {
+                    let number = process.process;
+                    return Err(StudyError::Contradiction(format!("process {number} joins twice")));
+                }
+                self.last_process = process.process;
+                self.processes.insert(process.process, process);
+            }
+            EventKind::Left { process } => {
+                self.processes.remove(&process);
+            }
+            EventKind::Sampled { trial: id, config, previous, worker, claimed } => {
+                let metadata = MetaData {
+                    previous_trial_id: previous,
+                    sampling_worker_id: Some(worker.clone()),
+                    time_sampled: time,
+                    ..MetaData::default()
+                };
+                let mut trial = Trial::pending(id, config, metadata);
+                if claimed {
+                    start(&mut trial, worker, time);
+                    self.claims += 1;
+                }
+                self.insert(trial)?;
+                self.samples += 1;
+            }
+            EventKind::Claimed { trial: id, attempt, worker, lease } => {
+                let at = self.expect(&id, State::Evaluating)?;
+                if attempt != self.trials.at(at).attempts + 1 {
+                    return Err(self.wrong_attempt(&id, attempt));
+                }
+                self.change(at, lease, |trial| start(trial, worker, time));
+                self.claims += 1;
+            }
+            EventKind::Reported { trial: id, attempt, report } => {
+                let at = self.expect(&id, report.reported_as)?;
+                if attempt != self.trials.at(at).attempts {
+                    return Err(self.wrong_attempt(&id, attempt));
+                }
+                self.change(at, None, |trial| finish(trial, report, time));
+                self.index.spend(self.trials.at(at));
+            }
+            EventKind::Requeued { trial: id, attempt, reason } => {
+                let at = self.expect(&id, State::Pending)?;
+                if attempt != self.trials.at(at).attempts {
+                    return Err(self.wrong_attempt(&id, attempt));
+                }
+                self.change(at, None, give_back);
+                self.requeues += 1;
+                match reason {
+                    Reason::Retry => {
+                        self.losses.remove(&at);
+                    }
+                    reason if reason.counts() => *self.losses.entry(at).or_default() += 1,
+                    _ => {}
+                }
+            }
+            EventKind::Reserved { count } => self.samples += count,
+            EventKind::Put(trial) => self.put(*trial)?,
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, trial: Trial) -> Result<u32, StudyError> {
+        if self.trials.position(&trial.id).is_some() {
+            return Err(StudyError::DuplicateTrial(trial.id));
+        }
+        if let Some(number) = trial.id.number() {
+            self.next_number = self.next_number.max(number.saturating_add(1));
+        }
+        let fidelity = self.definition.space.fidelity_of(&trial.config);
+        let at = self.trials.push(trial);
+        self.index.add(at, &self.trials, fidelity);
+        Ok(at)
+    }
+
+    /// Changes a trial, its indexes with it.
+    fn change(&mut self, at: u32, lease: Option<Lease>, change: impl FnOnce(&mut Trial)) {
+        let fidelity = self.definition.space.fidelity_of(&self.trials.at(at).config);
+        self.index.remove(at, self.trials.at(at), fidelity);
+        change(self.trials.at_mut(at));
+        self.index.add(at, &self.trials, fidelity);
+        if let Some(lease) = lease {
+            self.index.leases.insert(at, lease);
+        }
+    }
+
+    fn put(&mut self, trial: Trial) -> Result<(), StudyError> {
+        let Some(at) = self.trials.position(&trial.id) else {
+            let at = self.insert(trial)?;
+            self.index.spend(self.trials.at(at));
+            return Ok(());
+        };
+        if self.trials.at(at).config != trial.config {
+            return Err(StudyError::Contradiction(format!(
+                "trial '{}' cannot get another configuration: its id stands for the one it has",
+                trial.id
+            )));
+        }
+        self.change(at, None, |old| *old = trial);
+        self.index.rebuild_front(&self.trials);
+        Ok(())
+    }
+
+    /// The position of a trial that may become `next`.
+    pub(super) fn expect(&self, id: &TrialId, next: State) -> Result<u32, StudyError> {
+        let unknown = || StudyError::UnknownTrial(id.clone());
+        let at = self.trials.position(id).ok_or_else(unknown)?;
+        let from = self.trials.at(at).state;
+        if from.may_become(next) {
+            Ok(at)
+        } else {
+            Err(StudyError::Transition { id: id.clone(), from, to: next, hint: "" })
+        }
+    }
+
+    fn wrong_attempt(&self, id: &TrialId, attempt: u32) -> StudyError {
+        let latest = self.trial(id).map_or(0, |trial| trial.attempts);
+        StudyError::Contradiction(format!(
+            "trial '{id}' is at attempt {latest}, so nothing can happen to attempt {attempt}"
+        ))
+    }
+}
+
+fn start(trial: &mut Trial, worker: WorkerId, time: f64) {
+    trial.state = State::Evaluating;
+    trial.attempts += 1;
+    trial.metadata.evaluating_worker_id = Some(worker);
+    trial.metadata.time_started = Some(time);
+}
+
+fn finish(trial: &mut Trial, report: Box<Report>, time: f64) {
+    trial.state = report.reported_as;
+    trial.metadata.time_end = Some(time);
+    trial.metadata.evaluation_duration = report.evaluation_duration;
+    trial.report = Some(report);
+}
+
+fn give_back(trial: &mut Trial) {
+    trial.state = State::Pending;
+    trial.report = None;
+    trial.metadata.evaluating_worker_id = None;
+    trial.metadata.evaluation_duration = None;
+    trial.metadata.time_started = None;
+    trial.metadata.time_end = None;
+}

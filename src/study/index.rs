@@ -1,0 +1,124 @@
+//! The indexes that answer a worker's questions without a look at all trials.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::budget::{Spent, counts};
+use crate::event::{Lease, ProcessId, process_of};
+use crate::trial::{State, Trial, Trials};
+
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    pub(super) counts: [u64; State::ALL.len()],
+    pub(super) pending: BTreeSet<u32>,
+    pub(super) evaluating: BTreeSet<u32>,
+    /// What each process is evaluating.
+    pub(super) held: BTreeMap<ProcessId, BTreeSet<u32>>,
+    pub(super) leases: BTreeMap<u32, Lease>,
+    /// The trials that none is better than in every objective. With one objective: the best.
+    pub(super) front: Vec<u32>,
+    pub(super) last_error: Option<u32>,
+    /// What finished trials spent, and what those in progress are charged with.
+    done: Spent,
+    in_progress: Spent,
+}
+
+impl Index {
+    /// Takes a trial out, before it changes.
+    pub(super) fn remove(&mut self, at: u32, trial: &Trial, fidelity: Option<f64>) {
+        self.counts[trial.state as usize] -= 1;
+        match trial.state {
+            State::Pending => {
+                self.pending.remove(&at);
+            }
+            State::Evaluating => {
+                self.evaluating.remove(&at);
+                self.leases.remove(&at);
+                if let Some(process) = holder(trial)
+                    && let Some(held) = self.held.get_mut(&process)
+                {
+                    held.remove(&at);
+                    if held.is_empty() {
+                        self.held.remove(&process);
+                    }
+                }
+                self.in_progress.take_evaluation(fidelity);
+            }
+            _ if counts(trial, true) => self.done.take_evaluation(fidelity),
+            _ => {}
+        }
+    }
+
+    /// Puts a trial in, after it changed. A success joins the front where it belongs.
+    pub(super) fn add(&mut self, at: u32, trials: &Trials, fidelity: Option<f64>) {
+        let trial = trials.at(at);
+        self.counts[trial.state as usize] += 1;
+        match trial.state {
+            State::Pending => {
+                self.pending.insert(at);
+            }
+            State::Evaluating => {
+                self.evaluating.insert(at);
+                if let Some(process) = holder(trial) {
+                    self.held.entry(process).or_default().insert(at);
+                }
+                self.in_progress.add_evaluation(fidelity);
+            }
+            State::Failed | State::Crashed => self.last_error = Some(at),
+            _ => {}
+        }
+        if counts(trial, false) {
+            self.done.add_evaluation(fidelity);
+        }
+        self.improve_front(at, trials);
+    }
+
+    /// Adds what a report says was spent. It stays spent when the trial is tried again.
+    pub(super) fn spend(&mut self, trial: &Trial) {
+        if let Some(report) = &trial.report {
+            self.done.add_report(report);
+        }
+    }
+
+    /// Makes the front anew: only after a trial on it was taken back by hand.
+    pub(super) fn rebuild_front(&mut self, trials: &Trials) {
+        self.front.clear();
+        for at in 0..trials.len() as u32 {
+            self.improve_front(at, trials);
+        }
+    }
+
+    fn improve_front(&mut self, at: u32, trials: &Trials) {
+        let objectives = |at: u32| trials.at(at).objectives();
+        let new = objectives(at);
+        let stands = matches!(trials.at(at).state, State::Success | State::External);
+        if !stands || new.is_empty() || new.iter().any(|x| x.is_nan()) || self.front.contains(&at) {
+            return;
+        }
+        let no_worse =
+            |a: &[f64], b: &[f64]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a <= b);
+        if self.front.iter().any(|other| no_worse(objectives(*other), new)) {
+            return;
+        }
+        self.front.retain(|other| !no_worse(new, objectives(*other)));
+        self.front.push(at);
+    }
+
+    pub(super) fn best<'a>(&self, trials: &'a Trials) -> Option<&'a Trial> {
+        let best = trials.at(*self.front.first()?);
+        best.objective().map(|_| best)
+    }
+
+    pub(super) fn spent(&self, count_in_progress: bool) -> Spent {
+        let mut spent = self.done;
+        if count_in_progress {
+            spent.evaluations += self.in_progress.evaluations;
+            spent.fidelity += self.in_progress.fidelity;
+        }
+        spent
+    }
+}
+
+/// The process that evaluates a trial, if a worker of a process does.
+fn holder(trial: &Trial) -> Option<ProcessId> {
+    process_of(trial.metadata.evaluating_worker_id.as_deref()?)
+}

@@ -1,0 +1,158 @@
+//! The pure core: what a study knows, how events change it, and what it decides.
+//!
+//! No file, clock, thread or actor is here. [`Study::apply`] is the only way the state changes, and
+//! opening a directory is `apply` over its events, so a recovered state cannot differ from a live
+//! one. [`Study::decide`](Study) answers a command with events and changes nothing. Whatever a
+//! worker asks is answered from the indexes that `apply` keeps: no scan of all trials.
+
+mod apply;
+mod command;
+mod decide;
+mod index;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+pub use command::{Answer, Ask, Command, Handed, StopReason};
+
+use crate::budget::Spent;
+use crate::definition::Definition;
+use crate::event::{Lease, Policy, Process, ProcessId};
+use crate::trial::{State, Trial, TrialId, Trials};
+pub(crate) use decide::Decision;
+use index::Index;
+
+/// Everything known about a study, and the rules by which it goes on.
+#[derive(Debug)]
+pub struct Study {
+    definition: Definition,
+    policy: Policy,
+    trials: Trials,
+    index: Index,
+    processes: BTreeMap<ProcessId, Process>,
+    last_process: ProcessId,
+    /// How often a trial's attempts were lost; only trials that lost one are here.
+    losses: FxHashMap<u32, u32>,
+    samples: u64,
+    next_number: u64,
+    claims: u64,
+    requeues: u64,
+}
+
+impl Study {
+    /// A study to which nothing has happened yet.
+    pub fn new(definition: Definition) -> Self {
+        Study {
+            definition,
+            policy: Policy::default(),
+            trials: Trials::default(),
+            index: Index::default(),
+            processes: BTreeMap::new(),
+            last_process: 0,
+            losses: FxHashMap::default(),
+            samples: 0,
+            next_number: 1,
+            claims: 0,
+            requeues: 0,
+        }
+    }
+
+    /// What the study is.
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    /// Its rules at this moment.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// All trials, in the order in which they were sampled.
+    pub fn trials(&self) -> &Trials {
+        &self.trials
+    }
+
+    /// A trial by id.
+    pub fn trial(&self, id: &TrialId) -> Option<&Trial> {
+        self.trials.get(id)
+    }
+
+    /// How many trials are in a state.
+    pub fn count(&self, state: State) -> u64 {
+        self.index.counts[state as usize]
+    }
+
+    /// The trials that wait for a worker, the first sampled first.
+    pub fn pending(&self) -> impl Iterator<Item = &Trial> {
+        self.index.pending.iter().map(|at| self.trials.at(*at))
+    }
+
+    /// The trials that are being evaluated, the first sampled first.
+    pub fn evaluating(&self) -> impl Iterator<Item = &Trial> {
+        self.index.evaluating.iter().map(|at| self.trials.at(*at))
+    }
+
+    /// The trials that a process is evaluating.
+    pub fn evaluating_by(&self, process: ProcessId) -> impl Iterator<Item = &Trial> {
+        let held = self.index.held.get(&process).into_iter().flatten();
+        held.map(|at| self.trials.at(*at))
+    }
+
+    /// The claims that end by themselves, with the trial they are for.
+    pub fn leases(&self) -> impl Iterator<Item = (&Trial, &Lease)> {
+        self.index.leases.iter().map(|(at, lease)| (self.trials.at(*at), lease))
+    }
+
+    /// The trial with the smallest objective, where trials have one objective.
+    pub fn best(&self) -> Option<&Trial> {
+        self.index.best(&self.trials)
+    }
+
+    /// The trials that no other is better than in every objective; for one objective, the best.
+    pub fn front(&self) -> Vec<&Trial> {
+        self.index.front.iter().map(|at| self.trials.at(*at)).collect()
+    }
+
+    /// What has been spent, trials in progress counted or not as the policy says.
+    pub fn spent(&self) -> Spent {
+        self.index.spent(self.policy.count_in_progress)
+    }
+
+    /// How many trials ended without an objective: failed and crashed.
+    pub fn errors(&self) -> u64 {
+        self.count(State::Failed) + self.count(State::Crashed)
+    }
+
+    /// The trial that failed or crashed last.
+    pub fn last_error(&self) -> Option<&Trial> {
+        self.index.last_error.map(|at| self.trials.at(at))
+    }
+
+    /// The processes that joined and did not say that they left.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.processes.values()
+    }
+
+    /// How often an evaluation was started.
+    pub fn claims(&self) -> u64 {
+        self.claims
+    }
+
+    /// How often a trial was given back to be started again.
+    pub fn requeues(&self) -> u64 {
+        self.requeues
+    }
+
+    /// How often attempts of a trial were lost with their process or their deadline.
+    pub fn losses(&self, id: &TrialId) -> u32 {
+        self.trials.position(id).and_then(|at| self.losses.get(&at)).copied().unwrap_or(0)
+    }
+
+    /// How many random streams were taken for samples.
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+}

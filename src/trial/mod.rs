@@ -1,0 +1,81 @@
+//! A trial: a configuration, what happened to it when and where, and its report.
+
+mod collection;
+mod id;
+mod report;
+mod state;
+
+use std::sync::Arc;
+
+pub use collection::Trials;
+pub use id::{InvalidTrialId, TrialId};
+pub(crate) use report::Real;
+pub use report::{Failure, Objective, Report};
+pub use state::State;
+
+use crate::config::Config;
+
+/// Who sampled or evaluates a trial: `p3-w1` is worker 1 of process 3 of the study.
+pub type WorkerId = Arc<str>;
+
+/// One evaluation of one configuration, in NePS's words.
+///
+/// Times are seconds since the Unix epoch on the clock of the machine that set them; they are for
+/// people, and nothing is decided by comparing those of two machines.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// Unique in its study, and never used for another configuration.
+    pub id: TrialId,
+    /// What is evaluated.
+    pub config: Config,
+    /// Where it stands.
+    pub state: State,
+    /// How often it was claimed for an evaluation; the current attempt while it is evaluating.
+    pub attempts: u32,
+    /// When and by whom.
+    pub metadata: MetaData,
+    /// What came of it, once it has ended.
+    pub report: Option<Box<Report>>,
+}
+
+/// When and by whom a trial was sampled and evaluated.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MetaData {
+    /// The trial whose result this one continues, at a higher fidelity.
+    pub previous_trial_id: Option<TrialId>,
+    /// Who sampled it.
+    pub sampling_worker_id: Option<WorkerId>,
+    /// When.
+    pub time_sampled: f64,
+    /// Who evaluates or evaluated it, in its last attempt.
+    pub evaluating_worker_id: Option<WorkerId>,
+    /// How long the evaluation took, in seconds.
+    pub evaluation_duration: Option<f64>,
+    /// When it was handed to a queue outside, where there is one.
+    pub time_submitted: Option<f64>,
+    /// When its last attempt began.
+    pub time_started: Option<f64>,
+    /// When its report came.
+    pub time_end: Option<f64>,
+}
+
+impl Trial {
+    /// A trial that waits to be evaluated.
+    pub fn pending(id: TrialId, config: Config, metadata: MetaData) -> Self {
+        Trial { id, config, state: State::Pending, attempts: 0, metadata, report: None }
+    }
+
+    /// The single objective, where the trial has exactly one that is a number.
+    pub fn objective(&self) -> Option<f64> {
+        match self.report.as_ref()?.objective_to_minimize.as_ref()? {
+            Objective::One(x) if !x.is_nan() => Some(*x),
+            _ => None,
+        }
+    }
+
+    /// All objectives, none for a trial without a report.
+    pub fn objectives(&self) -> &[f64] {
+        let objective = self.report.as_ref().and_then(|r| r.objective_to_minimize.as_ref());
+        objective.map_or(&[], Objective::as_slice)
+    }
+}

@@ -1,0 +1,121 @@
+//! The states of a trial, and which may follow which.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Where a trial stands; the names are NePS's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Sampled, or handed back: waits for a worker.
+    Pending,
+    /// Handed to a queue outside (NePS up to 0.14).
+    Submitted,
+    /// A worker evaluates it.
+    Evaluating,
+    /// Evaluated; the report has its objective.
+    Success,
+    /// The evaluation said that it failed.
+    Failed,
+    /// The evaluation ended without saying anything usable: an error, a signal, a timeout.
+    Crashed,
+    /// Evaluated elsewhere and imported.
+    External,
+    /// Its files make no sense.
+    Corrupted,
+    /// Its state is not known.
+    Unknown,
+}
+
+impl State {
+    /// All states, in the order in which reports list them.
+    pub const ALL: [State; 9] = [
+        State::Pending,
+        State::Submitted,
+        State::Evaluating,
+        State::Success,
+        State::Failed,
+        State::Crashed,
+        State::External,
+        State::Corrupted,
+        State::Unknown,
+    ];
+
+    /// As NePS writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::Submitted => "submitted",
+            State::Evaluating => "evaluating",
+            State::Success => "success",
+            State::Failed => "failed",
+            State::Crashed => "crashed",
+            State::External => "external",
+            State::Corrupted => "corrupted",
+            State::Unknown => "unknown",
+        }
+    }
+
+    /// Whether the trial has ended with a report.
+    pub fn is_finished(self) -> bool {
+        matches!(self, State::Success | State::Failed | State::Crashed | State::External)
+    }
+
+    /// Whether a worker spent an evaluation on it, or is spending one: what the budget counts.
+    pub fn is_charged(self) -> bool {
+        matches!(self, State::Evaluating | State::Success | State::Failed | State::Crashed)
+    }
+
+    /// The one table of legal transitions.
+    pub fn may_become(self, next: State) -> bool {
+        use State::*;
+        match self {
+            Pending => matches!(next, Submitted | Evaluating | Corrupted | Unknown),
+            Submitted => matches!(next, Pending | Evaluating | Corrupted | Unknown),
+            Evaluating => {
+                matches!(next, Pending | Success | Failed | Crashed | Corrupted | Unknown)
+            }
+            // Given back on request: `retry`.
+            Failed | Crashed => matches!(next, Pending | Corrupted),
+            Success | External => matches!(next, Corrupted),
+            Corrupted | Unknown => next == Pending,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl std::str::FromStr for State {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|state| state.name() == text).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|state| state.name()).collect();
+            format!("'{text}' is not a state; the states are {}", names.join(", "))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_success_is_never_taken_back_and_nothing_ends_without_being_evaluated() {
+        for next in State::ALL {
+            assert!(!State::Success.may_become(next) || next == State::Corrupted);
+            let ended = next.is_finished() && next != State::External;
+            for from in State::ALL {
+                assert!(!(ended && from.may_become(next)) || from == State::Evaluating);
+            }
+        }
+        for state in State::ALL {
+            assert_eq!(state.name().parse(), Ok(state));
+        }
+    }
+}
