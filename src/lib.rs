@@ -1,17 +1,72 @@
-//! trialmill
+//! Runs the trials of a hyperparameter (black-box) optimisation: many workers in one process, one
+//! shared state, on disk at every moment, and other processes may join the same directory.
+//!
+//! ```
+//! use trialmill::{Parameter, RandomSearch, Report, SearchSpace, Study};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let directory = dir.path().join("study");
+//! let space = SearchSpace::new([
+//!     ("x", Parameter::float(-5.0, 5.0)),
+//!     ("scale", Parameter::float(1e-3, 1e3).log()),
+//! ])?;
+//! let outcome = Study::builder(directory) // created, or gone on with
+//!     .space(space)
+//!     .optimizer(RandomSearch::new())
+//!     .seed(7)
+//!     .workers(4)
+//!     .max_evaluations(100)
+//!     .run(|trial| {
+//!         let x = trial.config().float("x")?;
+//!         let scale = trial.config().float("scale")?;
+//!         Ok(Report::objective(x * x + scale.ln().abs()).cost(1.0))
+//!     })?;
+//! assert_eq!(outcome.study().trials().len(), 100);
+//! println!("{outcome}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Start at [`Study::builder`]. While a study runs, [`Session::handle`] gives everything that NePS's
+//! state lets one do. An optimizer of your own implements [`Optimizer`].
+//!
+//! # Where things are
+//! | room | what |
+//! |---|---|
+//! | `space`, `config`, `trial`, `budget`, `event`, `definition` | the words: pure data |
+//! | `optimizer` | who proposes |
+//! | `study` | what a study knows and decides: pure, no file, clock, thread or actor |
+//! | `store` | the only code that touches the study's files |
+//! | `evaluate` | the only code that runs users' code and commands |
+//! | `runtime` | the actors; the only code that knows actix |
+//! | `summary` | what people look at: counts, best, listings |
+//! | `cli` | the program's verbs; the only code that prints |
+//!
+//! `ARCHITECTURE.md` says why.
+
 pub mod budget;
-pub mod clock;
+mod clock;
 pub mod config;
 pub mod definition;
 pub mod error;
+pub mod evaluate;
 pub mod event;
 pub mod limits;
 pub mod optimizer;
+pub mod runtime;
 pub mod space;
 pub mod store;
 pub mod study;
 pub mod trial;
-pub use config::Value;
-pub use error::*;
-pub use space::{Parameter, SearchSpace};
-pub use trial::Report;
+
+pub use budget::Budget;
+pub use config::{Config, Value};
+pub use error::{BoxError, Error};
+pub use evaluate::{Defaults, Evaluate, RunningTrial, current_trial};
+pub use optimizer::{
+    GridSearch, Optimizer, OptimizerInfo, Proposal, RandomSearch, Request, Suggestion,
+};
+pub use runtime::{OnError, Outcome, Reported, Session, StudyBuilder, StudyHandle};
+pub use space::{Confidence, Parameter, SearchSpace};
+pub use store::Durability;
+pub use study::{StopReason, Study};
+pub use trial::{Objective, Report, State, Trial, TrialId};

@@ -23,6 +23,8 @@ pub const READ_CHUNK_BYTES: usize = 4 << 20;
 pub const MAX_WORKERS: usize = 65_536;
 /// Trials a worker may ask for in one message.
 pub const MAX_BATCH: usize = 65_536;
+/// Messages that may wait for the state actor before a sender waits too.
+pub const STATE_MAILBOX: usize = 4_096;
 /// Messages that the state actor commits with one write.
 pub const MAX_TURN_MESSAGES: usize = 1_024;
 

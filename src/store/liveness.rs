@@ -63,7 +63,7 @@ impl Place {
 pub struct Presence {
     lock: FileLock,
     path: PathBuf,
-    beats: u64,
+    beats: AtomicU64,
 }
 
 impl Presence {
@@ -73,7 +73,7 @@ impl Presence {
         if !lock.try_lock()? {
             return Err(StoreError::InUse { path, who: "a process with our number".into() });
         }
-        let mut presence = Presence { lock, path, beats: 0 };
+        let presence = Presence { lock, path, beats: AtomicU64::new(0) };
         presence.beat().map_err(StoreError::io("write", &presence.path))?;
         Ok(presence)
     }
@@ -82,13 +82,13 @@ impl Presence {
     ///
     /// # Errors
     /// The file cannot be written; the lock is held all the same.
-    pub fn beat(&mut self) -> io::Result<()> {
-        self.beats += 1;
-        self.lock.file().write_all_at(format!("{:020}\n", self.beats).as_bytes(), 0)
+    pub fn beat(&self) -> io::Result<()> {
+        let beats = self.beats.fetch_add(1, Ordering::Relaxed);
+        self.lock.file().write_all_at(format!("{beats:020}\n").as_bytes(), 0)
     }
 
     /// Leaves in good order: the lock file goes.
-    pub(crate) fn leave(self) {
+    pub(crate) fn leave(&self) {
         let _ = std::fs::remove_file(&self.path);
     }
 }

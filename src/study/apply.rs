@@ -102,17 +102,12 @@ impl Study {
     }
 
     fn put(&mut self, trial: Trial) -> Result<(), StudyError> {
+        self.check_put(&trial)?;
         let Some(at) = self.trials.position(&trial.id) else {
             let at = self.insert(trial)?;
             self.index.spend(self.trials.at(at));
             return Ok(());
         };
-        if self.trials.at(at).config != trial.config {
-            return Err(StudyError::Contradiction(format!(
-                "trial '{}' cannot get another configuration: its id stands for the one it has",
-                trial.id
-            )));
-        }
         self.change(at, None, |old| *old = trial);
         self.index.rebuild_front(&self.trials);
         Ok(())

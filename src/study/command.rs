@@ -139,6 +139,9 @@ pub enum StopReason {
     Error,
     /// Somebody asked to stop.
     Interrupted,
+    /// Another machine saw no sign of life of this process, took it for dead, and gave its trials
+    /// to others.
+    Expelled,
 }
 
 impl std::fmt::Display for StopReason {
@@ -152,6 +155,9 @@ impl std::fmt::Display for StopReason {
             StopReason::WorkerSeconds => f.write_str("the workers' time is up"),
             StopReason::Error => f.write_str("an evaluation failed"),
             StopReason::Interrupted => f.write_str("interrupted"),
+            StopReason::Expelled => {
+                f.write_str("another machine took this process for dead; start it again")
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Answer, Ask, Command, Handed, StopReason, Study};
 use crate::error::StudyError;
-use crate::event::{Event, EventKind, Policy, Process, ProcessId, Reason};
+use crate::event::{Event, EventKind, Policy, Process, ProcessId, Reason, process_of};
 use crate::optimizer::{Optimizer, Proposal, Request, Suggestion};
 use crate::trial::{Report, State, Trial, TrialId, WorkerId};
 
@@ -86,7 +86,10 @@ impl Study {
                     }),
                 }
             }
-            Command::Put(trial) => Ok(Decision::new(vec![EventKind::Put(trial)], Answer::Done)),
+            Command::Put(trial) => {
+                self.check_put(&trial)?;
+                Ok(Decision::new(vec![EventKind::Put(trial)], Answer::Done))
+            }
             Command::SetPolicy(policy) => self.set_policy(policy),
         }
     }
@@ -111,6 +114,9 @@ impl Study {
         ask: Ask,
         optimizer: Option<&mut (dyn Optimizer + 'static)>,
     ) -> Result<Decision, StudyError> {
+        if process_of(&ask.worker).is_some_and(|process| !self.is_member(process)) {
+            return Ok(Decision::new(Vec::new(), Answer::Stop(StopReason::Expelled)));
+        }
         let spent = self.spent();
         if let Some(limit) = self.policy.budget.reached(&spent) {
             return Ok(Decision::new(Vec::new(), Answer::Stop(StopReason::Budget(limit))));
@@ -284,6 +290,24 @@ impl Study {
             ids.push(id);
         }
         Decision::new(events, Answer::Requeued(ids))
+    }
+
+    /// An id stands for one configuration for ever, and the attempts only go up.
+    pub(super) fn check_put(&self, trial: &Trial) -> Result<(), StudyError> {
+        let Some(old) = self.trial(&trial.id) else { return Ok(()) };
+        if old.config != trial.config {
+            return Err(StudyError::Contradiction(format!(
+                "trial '{}' cannot get another configuration: its id stands for the one it has",
+                trial.id
+            )));
+        }
+        if trial.attempts < old.attempts {
+            return Err(StudyError::Contradiction(format!(
+                "trial '{}' had {} attempts and cannot go back to {}",
+                trial.id, old.attempts, trial.attempts
+            )));
+        }
+        Ok(())
     }
 
     fn set_policy(&self, policy: Policy) -> Result<Decision, StudyError> {

@@ -22,7 +22,6 @@ use crate::budget::Spent;
 use crate::definition::Definition;
 use crate::event::{Lease, Policy, Process, ProcessId};
 use crate::trial::{State, Trial, TrialId, Trials};
-pub(crate) use decide::Decision;
 use index::Index;
 
 /// Everything known about a study, and the rules by which it goes on.
@@ -134,6 +133,16 @@ impl Study {
     /// The processes that joined and did not say that they left.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         self.processes.values()
+    }
+
+    /// Whether a process takes part: it joined, and nobody said that it left or died.
+    pub fn is_member(&self, process: ProcessId) -> bool {
+        self.processes.contains_key(&process)
+    }
+
+    /// Whether processes other than this one are evaluating trials.
+    pub fn held_by_others(&self, process: ProcessId) -> bool {
+        self.index.held.keys().any(|holder| *holder != process)
     }
 
     /// How often an evaluation was started.

@@ -1,0 +1,152 @@
+//! A trial while it is evaluated: what the evaluation sees of it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::trial::{Trial, TrialId};
+
+/// Tells everybody in the process that a run is to stop.
+#[derive(Debug)]
+pub struct StopSignal {
+    stopped: AtomicBool,
+    tasks: tokio::sync::watch::Sender<bool>,
+}
+
+impl Default for StopSignal {
+    fn default() -> Self {
+        StopSignal {
+            stopped: AtomicBool::new(false),
+            tasks: tokio::sync::watch::Sender::new(false),
+        }
+    }
+}
+
+impl StopSignal {
+    /// Stop.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.tasks.send_replace(true);
+    }
+
+    /// Whether to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Waits until it is time to stop.
+    pub(crate) async fn stopped(&self) {
+        // The sender lives in `self`, so the channel cannot close while we wait.
+        let _ = self.tasks.subscribe().wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// A trial while it is evaluated. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RunningTrial(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    trial: Trial,
+    dir: Option<PathBuf>,
+    previous_dir: Option<PathBuf>,
+    study_dir: Option<PathBuf>,
+    began: Instant,
+    timeout: Option<Duration>,
+    stop: Arc<StopSignal>,
+}
+
+impl RunningTrial {
+    /// Begins an evaluation now.
+    pub(crate) fn begin(
+        trial: Trial,
+        study_dir: Option<PathBuf>,
+        trial_path: impl Fn(&TrialId) -> Option<PathBuf>,
+        timeout: Option<Duration>,
+        stop: Arc<StopSignal>,
+    ) -> Self {
+        RunningTrial(Arc::new(Inner {
+            dir: trial_path(&trial.id),
+            previous_dir: trial.metadata.previous_trial_id.as_ref().and_then(trial_path),
+            trial,
+            study_dir,
+            began: Instant::now(),
+            timeout,
+            stop,
+        }))
+    }
+
+    /// What to evaluate.
+    pub fn config(&self) -> &Config {
+        &self.0.trial.config
+    }
+
+    /// Its id in the study.
+    pub fn id(&self) -> &TrialId {
+        &self.0.trial.id
+    }
+
+    /// Which attempt at it this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.0.trial.attempts
+    }
+
+    /// Everything stored about it so far.
+    pub fn trial(&self) -> &Trial {
+        &self.0.trial
+    }
+
+    /// Its own directory, for checkpoints and logs; made on the first call. It survives a death,
+    /// so a later attempt finds what an earlier one left.
+    ///
+    /// # Errors
+    /// It cannot be made; or the study is in memory alone.
+    pub fn dir(&self) -> io::Result<&Path> {
+        let dir = self.0.dir.as_deref().ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::Unsupported,
+                "a study in memory has no directories; give it one with `Study::builder`",
+            )
+        })?;
+        std::fs::create_dir_all(dir)?;
+        Ok(dir)
+    }
+
+    /// The directory of the trial that this one continues, if it continues one.
+    pub fn previous_dir(&self) -> Option<&Path> {
+        self.0.previous_dir.as_deref()
+    }
+
+    /// The study's directory, unless it is in memory alone.
+    pub fn study_dir(&self) -> Option<&Path> {
+        self.0.study_dir.as_deref()
+    }
+
+    /// Whether the evaluation should end: the run stops, or the trial's time is up. A thread
+    /// cannot be killed, so a long evaluation asks this now and then and returns an error.
+    pub fn should_stop(&self) -> bool {
+        self.0.stop.is_stopped() || self.is_timed_out()
+    }
+
+    /// Whether the trial's time is up.
+    pub fn is_timed_out(&self) -> bool {
+        self.0.timeout.is_some_and(|timeout| self.0.began.elapsed() >= timeout)
+    }
+
+    /// The trial's time limit.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.0.timeout
+    }
+
+    /// How long it has been going on.
+    pub fn elapsed(&self) -> Duration {
+        self.0.began.elapsed()
+    }
+
+    pub(crate) fn stop_signal(&self) -> &Arc<StopSignal> {
+        &self.0.stop
+    }
+}

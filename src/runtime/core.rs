@@ -1,0 +1,266 @@
+//! What the state actor does, without the actor: a turn over the store, the study and the
+//! optimizer. Tests and the short-lived verbs of the command line use it directly.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::clock::now_s;
+use crate::error::{Error, StoreError, StudyError};
+use crate::event::{Event, Policy, ProcessId};
+use crate::optimizer::{Optimizer, OptimizerInfo};
+use crate::store::{Directory, Durability, JournalStore, MemoryStore, Place, Presence, Store};
+use crate::study::{Answer, Command, Study};
+
+/// A function that is told of every event, once it is stored.
+pub type EventHook = Box<dyn FnMut(&Event) + Send>;
+
+/// The study, its store and its optimizer. A turn is `begin`, `execute` for each command, `commit`.
+pub struct StateCore {
+    study: Study,
+    store: Box<dyn Store>,
+    optimizer: Box<dyn Optimizer>,
+    slow: bool,
+    directory: Option<Directory>,
+    presence: Option<Arc<Presence>>,
+    process: ProcessId,
+    listeners: Listeners,
+    /// Why a staged event could not be applied: a mistake of this program, so nothing is stored.
+    broken: Option<StudyError>,
+}
+
+/// Those who are told of events.
+#[derive(Default)]
+struct Listeners {
+    hook: Option<EventHook>,
+    /// What the hook has still to be told, once it is stored.
+    untold: Vec<Event>,
+    /// What a slow optimizer's own copy of the study has still to apply.
+    feed: Option<Vec<Event>>,
+}
+
+impl Listeners {
+    fn note(&mut self, event: &Event) {
+        if self.hook.is_some() {
+            self.untold.push(event.clone());
+        }
+        if let Some(feed) = &mut self.feed {
+            feed.push(event.clone());
+        }
+    }
+}
+
+impl StateCore {
+    /// Opens the study of a directory, and reads it.
+    ///
+    /// # Errors
+    /// The journal cannot be locked or read, or is damaged.
+    pub fn open(
+        directory: Directory,
+        durability: Durability,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self, Error> {
+        let store = Box::new(JournalStore::open(&directory, durability)?);
+        Self::with_store(Some(directory.clone()), directory.definition().clone(), store, optimizer)
+    }
+
+    /// A study that is in this process's memory alone.
+    ///
+    /// # Errors
+    /// The optimizer cannot search the space.
+    pub fn in_memory(
+        definition: crate::definition::Definition,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self, Error> {
+        Self::with_store(None, definition, Box::new(MemoryStore), optimizer)
+    }
+
+    fn with_store(
+        directory: Option<Directory>,
+        definition: crate::definition::Definition,
+        store: Box<dyn Store>,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self, Error> {
+        optimizer.check(&definition.space).map_err(|problem| {
+            let OptimizerInfo { name, .. } = optimizer.info();
+            StudyError::Optimizer { optimizer: name, problem: problem.to_string() }
+        })?;
+        let slow = optimizer.is_slow();
+        let mut core = StateCore {
+            study: Study::new(definition),
+            store,
+            optimizer,
+            slow,
+            directory,
+            presence: None,
+            process: 0,
+            listeners: Listeners { feed: slow.then(Vec::new), ..Listeners::default() },
+            broken: None,
+        };
+        core.begin()?;
+        core.commit()?;
+        Ok(core)
+    }
+
+    /// Joins the study as a process of it, which may hold trials until it leaves or dies.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn join(&mut self) -> Result<ProcessId, Error> {
+        let place = self.directory.as_ref().map_or_else(Place::here, |d| d.place().clone());
+        self.begin()?;
+        let answer = self.execute(Command::Join(place.process()))?;
+        if let Answer::Joined(number) = answer {
+            self.process = number;
+            // Held before the others can read that we joined.
+            self.presence = match &self.directory {
+                Some(directory) => Some(Arc::new(directory.presence(number)?)),
+                None => None,
+            };
+        }
+        self.commit()?;
+        Ok(self.process)
+    }
+
+    /// Runs commands as one turn of their own.
+    ///
+    /// # Errors
+    /// The store fails; then nothing of this is acknowledged.
+    pub fn turn(
+        &mut self,
+        commands: Vec<Command>,
+    ) -> Result<Vec<Result<Answer, StudyError>>, StoreError> {
+        self.begin()?;
+        let answers = commands.into_iter().map(|command| self.execute(command)).collect();
+        self.commit()?;
+        Ok(answers)
+    }
+
+    /// Changes the rules as `change` says, if that changes anything.
+    ///
+    /// # Errors
+    /// The rules make no sense, or the store fails.
+    pub fn change_policy(&mut self, change: impl FnOnce(&mut Policy)) -> Result<(), Error> {
+        self.begin()?;
+        let mut policy = self.study.policy().clone();
+        change(&mut policy);
+        let result = self.execute(Command::SetPolicy(policy));
+        self.commit()?;
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::Setting(error.to_string())),
+        }
+    }
+
+    /// Begins a turn: the lock, and what others did.
+    pub(crate) fn begin(&mut self) -> Result<(), StoreError> {
+        let (study, listeners) = (&mut self.study, &mut self.listeners);
+        self.store.begin(&mut |event| {
+            listeners.note(&event);
+            study.apply(event)
+        })
+    }
+
+    /// Decides a command, stages what comes of it and applies it.
+    pub(crate) fn execute(&mut self, command: Command) -> Result<Answer, StudyError> {
+        let optimizer = if self.slow { None } else { Some(&mut *self.optimizer) };
+        let mut decision = self.study.decide(command, optimizer)?;
+        let time = now_s();
+        let kinds = std::mem::take(&mut decision.events);
+        let events: Vec<Event> = kinds.into_iter().map(|kind| Event { time, kind }).collect();
+        self.store.stage(&events)?;
+        for event in events {
+            self.listeners.note(&event);
+            self.study.apply(event).inspect_err(|error| self.broken = Some(error.clone()))?;
+        }
+        Ok(self.study.answer(decision))
+    }
+
+    /// Ends a turn: everything staged is stored and durable.
+    pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
+        if let Some(error) = &self.broken {
+            return Err(StoreError::Poisoned(error.to_string()));
+        }
+        self.store.commit()?;
+        if let Some(hook) = &mut self.listeners.hook {
+            self.listeners.untold.drain(..).for_each(|event| hook(&event));
+        }
+        Ok(())
+    }
+
+    /// Tells `hook` of every event from now on.
+    pub fn on_event(&mut self, hook: EventHook) {
+        self.listeners.hook = Some(hook);
+    }
+
+    /// Puts something around the optimizer.
+    pub(crate) fn wrap_optimizer(
+        &mut self,
+        wrap: impl FnOnce(Box<dyn Optimizer>) -> Box<dyn Optimizer>,
+    ) {
+        let nobody = Box::new(crate::optimizer::RandomSearch::new());
+        let inner = std::mem::replace(&mut self.optimizer, nobody);
+        self.optimizer = wrap(inner);
+    }
+
+    /// Takes the slow optimizer out, to run on an actor of its own; the events it must apply to
+    /// its own copy of the study are in [`take_feed`](Self::take_feed).
+    pub(crate) fn take_slow_optimizer(&mut self) -> Option<Box<dyn Optimizer>> {
+        let nobody = Box::new(crate::optimizer::RandomSearch::new());
+        self.slow.then(|| std::mem::replace(&mut self.optimizer, nobody))
+    }
+
+    /// The events since the last call.
+    pub(crate) fn take_feed(&mut self) -> Vec<Event> {
+        self.listeners.feed.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// What others need to see what happens to the study outside this process.
+    pub(crate) fn watcher(&self) -> Option<crate::store::Watcher> {
+        self.store.watcher()
+    }
+
+    /// This process's sign of life.
+    pub(crate) fn presence(&self) -> Option<Arc<Presence>> {
+        self.presence.clone()
+    }
+
+    /// This process's number in the study; 0 before it joined.
+    pub fn process(&self) -> ProcessId {
+        self.process
+    }
+
+    /// Leaves the study in good order; what this process was evaluating is handed back.
+    ///
+    /// # Errors
+    /// The store fails; the lock file's freedom then tells the others.
+    pub fn leave(&mut self) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.process) == 0 {
+            return Ok(());
+        }
+        self.turn(vec![Command::Leave(self.process)]).map(drop)?;
+        if let Some(presence) = self.presence.take() {
+            presence.leave();
+        }
+        Ok(())
+    }
+
+    /// The study as it is after the last turn.
+    pub fn study(&self) -> &Study {
+        &self.study
+    }
+
+    /// The study, when nothing more is to be done.
+    pub fn into_study(self) -> Study {
+        self.study
+    }
+
+    /// Where the study is, unless it is in memory alone.
+    pub fn directory(&self) -> Option<&Directory> {
+        self.directory.as_ref()
+    }
+
+    /// The study's directory.
+    pub fn path(&self) -> Option<&Path> {
+        self.directory.as_ref().map(Directory::path)
+    }
+}

@@ -1,0 +1,303 @@
+//! An open study in this process: the threads that carry it, from the first lock to the last.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix::{Actor, Arbiter, ArbiterHandle, System};
+use crossbeam_channel::Receiver;
+
+use super::command_worker::CommandWorker;
+use super::core::StateCore;
+use super::handle::StudyHandle;
+use super::message::Shutdown;
+use super::optimizer::OptimizerActor;
+use super::outcome::Outcome;
+use super::published::Published;
+use super::rules::{OnError, Rules};
+use super::signals::SignalGuard;
+use super::state::StateActor;
+use super::watch::{Watch, WatchThread};
+use super::worker::{Worker, WorkerSettings, work_on_this_thread};
+use crate::error::Error;
+use crate::evaluate::{CommandEvaluator, Evaluate, StopSignal};
+use crate::event::{ProcessId, worker_id};
+use crate::study::{StopReason, Study};
+
+/// An open study. Workers of this process run in it, any number of times; [`close`](Self::close)
+/// leaves it in good order.
+pub struct Session {
+    handle: StudyHandle,
+    process: ProcessId,
+    workers: usize,
+    settings: Arc<WorkerSettings>,
+    rules: Rules,
+    system: Option<SystemThread>,
+    watch: Option<WatchThread>,
+}
+
+/// How a session is to be run.
+pub(super) struct SessionSettings {
+    pub(super) workers: usize,
+    pub(super) worker: WorkerSettings,
+    pub(super) wait_for_others: bool,
+    pub(super) give_up_after: u64,
+    pub(super) ctrl_c: bool,
+}
+
+/// The thread of actix's system; the state actor alone lives on it.
+struct SystemThread {
+    thread: JoinHandle<()>,
+    system: System,
+    commands: ArbiterHandle,
+}
+
+impl Session {
+    /// Joins the study and starts its threads.
+    pub(super) fn start(mut core: StateCore, settings: SessionSettings) -> Result<Self, Error> {
+        let process = core.join()?;
+        let rules = Rules::new(
+            core.study(),
+            settings.worker.on_error,
+            settings.wait_for_others,
+            settings.give_up_after,
+        );
+        let published = Arc::new(Published::default());
+        published.set(&core, 0);
+        let (watcher, presence) = (core.watcher(), core.presence());
+        let (directory, stop) = (core.directory().cloned(), settings.worker.stop.clone());
+        let place = directory
+            .as_ref()
+            .map_or_else(crate::store::Place::here, |directory| directory.place().clone());
+        let (system, state) = start_system(core, rules.clone(), published.clone())?;
+        let handle = StudyHandle { state, published, place };
+        let signals = if settings.ctrl_c { SignalGuard::new() } else { None };
+        let mut watch =
+            Watch { handle: handle.clone(), watcher, directory, presence, stop, signals };
+        watch.look()?;
+        let watch = watch.start().map_err(no_thread)?;
+        Ok(Session {
+            handle,
+            process,
+            workers: settings.workers,
+            settings: Arc::new(settings.worker),
+            rules,
+            system: Some(system),
+            watch: Some(watch),
+        })
+    }
+
+    /// Talks to the study while it is open.
+    pub fn handle(&self) -> StudyHandle {
+        self.handle.clone()
+    }
+
+    /// Tells all workers of this process to stop; what cannot be ended is handed back.
+    pub fn stop_signal(&self) -> Arc<StopSignal> {
+        self.settings.stop.clone()
+    }
+
+    /// Runs the workers with a closure, each on a thread of its own, until the study, the budget or
+    /// Ctrl-C ends it. Tells why it ended.
+    ///
+    /// # Errors
+    /// The state is gone, or the optimizer fails; and errors of evaluations, where the run is to
+    /// raise them.
+    pub fn run(&self, evaluate: &(impl Evaluate + ?Sized)) -> Result<StopReason, Error> {
+        let reasons = std::thread::scope(|scope| {
+            let mut threads = Vec::with_capacity(self.workers);
+            for number in 1..=self.workers {
+                let worker = self.worker(number);
+                let spawned = std::thread::Builder::new()
+                    .name(worker_id(self.process, number).to_string())
+                    .spawn_scoped(scope, move || self.drive(worker, evaluate));
+                match spawned {
+                    Ok(thread) => threads.push(thread),
+                    Err(error) => {
+                        self.settings.stop.stop();
+                        return Err(no_thread(error));
+                    }
+                }
+            }
+            let ended = threads.into_iter().map(|thread| {
+                let died = || Error::StateLost("a worker thread panicked".into());
+                thread.join().unwrap_or_else(|_| Err(died()))
+            });
+            Ok(ended.collect::<Vec<_>>())
+        })?;
+        self.finish(reasons)
+    }
+
+    fn drive(
+        &self,
+        worker: Worker,
+        evaluate: &(impl Evaluate + ?Sized),
+    ) -> Result<StopReason, Error> {
+        let result = work_on_this_thread(worker, &self.handle, evaluate);
+        if result.is_err() {
+            self.settings.stop.stop();
+        }
+        result
+    }
+
+    /// Runs the workers with a command per trial; all of them share one thread.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_command(&self, evaluator: CommandEvaluator) -> Result<StopReason, Error> {
+        raise_open_files_limit();
+        let evaluator = Arc::new(evaluator);
+        let (done, ended) = crossbeam_channel::unbounded();
+        let system = self.system.as_ref().ok_or_else(|| Error::StateLost("it is closed".into()))?;
+        for number in 1..=self.workers {
+            let actor = CommandWorker {
+                worker: Some(self.worker(number)),
+                handle: self.handle.clone(),
+                evaluator: evaluator.clone(),
+                done: done.clone(),
+            };
+            system.commands.spawn_fn(move || drop(actor.start()));
+        }
+        drop(done);
+        self.finish(collect(&ended, self.workers, &self.settings.stop))
+    }
+
+    fn worker(&self, number: usize) -> Worker {
+        Worker::new(worker_id(self.process, number), self.settings.clone())
+    }
+
+    /// Makes one ending of all workers' endings.
+    fn finish(&self, ended: Vec<Result<StopReason, Error>>) -> Result<StopReason, Error> {
+        if let Some(cause) = self.handle.published.take_error() {
+            return Err(cause);
+        }
+        let reasons = ended.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let (rules, on_error) = (self.rules.clone(), self.settings.on_error);
+        let error = self.handle.look(move |study| evaluation_error(study, &rules, on_error))?;
+        if let Some(error) = error {
+            return Err(error);
+        }
+        let first = [StopReason::Interrupted, StopReason::Error];
+        let reason = first.into_iter().find(|reason| reasons.contains(reason));
+        Ok(reason.or(reasons.last().copied()).unwrap_or(StopReason::Finished))
+    }
+
+    /// Leaves the study in good order and gives back its final state.
+    ///
+    /// # Errors
+    /// The last commit failed, or the state was gone before.
+    pub fn close(mut self, reason: StopReason) -> Result<Outcome, Error> {
+        let study = self.shut_down();
+        if let Some(cause) = self.handle.published.take_error() {
+            return Err(cause);
+        }
+        let study = study.ok_or_else(|| Error::StateLost("the state actor has ended".into()))?;
+        let directory = self.settings.directory.as_ref().map(|d| d.path().to_path_buf());
+        Ok(Outcome::new(study, reason, directory))
+    }
+
+    fn shut_down(&mut self) -> Option<Study> {
+        // The watcher first: from then on nobody is declared dead, and our lock is still held.
+        drop(self.watch.take());
+        let SystemThread { thread, system, commands } = self.system.take()?;
+        let (done, ended) = crossbeam_channel::bounded(1);
+        self.handle.state.do_send(Shutdown(done));
+        let study = ended.recv().ok();
+        commands.stop();
+        system.stop();
+        let _ = thread.join();
+        study
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.shut_down();
+    }
+}
+
+fn start_system(
+    mut core: StateCore,
+    rules: Rules,
+    published: Arc<Published>,
+) -> Result<(SystemThread, actix::Addr<StateActor>), Error> {
+    let (started, start) = crossbeam_channel::bounded(1);
+    let body = move || {
+        let runner = System::new();
+        let addr = runner.block_on(async {
+            let slow = core.take_slow_optimizer().map(|optimizer| {
+                let actor = OptimizerActor::new(optimizer, core.study().definition().clone());
+                OptimizerActor::start_in_arbiter(&Arbiter::new().handle(), move |_| actor)
+            });
+            StateActor::new(core, rules, published, slow).start()
+        });
+        let commands = runner.block_on(async { Arbiter::new().handle() });
+        let system = runner.block_on(async { System::current() });
+        if started.send((addr, commands, system)).is_ok() {
+            let _ = runner.run();
+        }
+    };
+    let thread = std::thread::Builder::new()
+        .name("trialmill-state".into())
+        .spawn(body)
+        .map_err(no_thread)?;
+    let (addr, commands, system) =
+        start.recv().map_err(|_| Error::StateLost("its thread could not start".into()))?;
+    Ok((SystemThread { thread, system, commands }, addr))
+}
+
+fn collect(
+    ended: &Receiver<Result<StopReason, Error>>,
+    workers: usize,
+    stop: &StopSignal,
+) -> Vec<Result<StopReason, Error>> {
+    let mut reasons = Vec::with_capacity(workers);
+    while reasons.len() < workers {
+        match ended.recv_timeout(Duration::from_secs(3600)) {
+            Ok(result) => {
+                if result.is_err() {
+                    stop.stop();
+                }
+                reasons.push(result);
+            }
+            Err(crossbeam_channel::RecvTimeoutError::Timeout) => {}
+            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => {
+                reasons.push(Err(Error::StateLost("a worker actor died".into())));
+                stop.stop();
+                break;
+            }
+        }
+    }
+    reasons
+}
+
+fn evaluation_error(study: &Study, rules: &Rules, on_error: OnError) -> Option<Error> {
+    let errors = rules.errors(study);
+    let last = study.last_error().filter(|_| errors > 0)?;
+    let failure = last.report.as_ref().and_then(|report| report.failure.as_ref());
+    let message = failure.map_or_else(|| "no reason given".into(), |f| f.err.clone());
+    let id = last.id.clone();
+    if on_error.raises() {
+        Some(Error::Evaluation { id, message })
+    } else if rules.nothing_succeeds(study) {
+        Some(Error::NothingSucceeds { errors, id, message })
+    } else {
+        None
+    }
+}
+
+fn no_thread(error: std::io::Error) -> Error {
+    Error::Setting(format!("a thread cannot be started ({error}): use fewer workers"))
+}
+
+/// A child takes some descriptors while it is started and waited for; a thousand children take
+/// more than the usual soft limit.
+fn raise_open_files_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::debug!("the limit of open files stays at {soft}: {error}");
+    }
+}

@@ -1,0 +1,63 @@
+//! Ctrl-C and SIGTERM: the first ends the run in good order, the second kills; and after the run
+//! they mean again what they meant before.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+struct Signals {
+    pressed: Arc<AtomicBool>,
+    /// Whether a signal does what it does without us: outside a run, and the second time in one.
+    default: Arc<AtomicBool>,
+    runs: AtomicUsize,
+}
+
+static SIGNALS: OnceLock<Option<Signals>> = OnceLock::new();
+
+/// While it lives, the first Ctrl-C only sets a flag.
+pub(crate) struct SignalGuard(&'static Signals);
+
+impl SignalGuard {
+    /// None where the system lets no handler be set; then a signal kills at once, and the next
+    /// start takes the trials back.
+    pub(crate) fn new() -> Option<Self> {
+        let signals = SIGNALS.get_or_init(|| register().ok()).as_ref()?;
+        if signals.runs.fetch_add(1, Ordering::AcqRel) == 0 {
+            signals.pressed.store(false, Ordering::Release);
+            signals.default.store(false, Ordering::Release);
+        }
+        Some(SignalGuard(signals))
+    }
+
+    /// Whether Ctrl-C was pressed. From then on a second one kills.
+    pub(crate) fn is_pressed(&self) -> bool {
+        let pressed = self.0.pressed.load(Ordering::Acquire);
+        if pressed {
+            self.0.default.store(true, Ordering::Release);
+        }
+        pressed
+    }
+}
+
+impl Drop for SignalGuard {
+    fn drop(&mut self) {
+        if self.0.runs.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.default.store(true, Ordering::Release);
+        }
+    }
+}
+
+fn register() -> std::io::Result<Signals> {
+    let signals = Signals {
+        pressed: Arc::new(AtomicBool::new(false)),
+        default: Arc::new(AtomicBool::new(true)),
+        runs: AtomicUsize::new(0),
+    };
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_default(signal, signals.default.clone())?;
+        flag::register(signal, signals.pressed.clone())?;
+    }
+    Ok(signals)
+}

@@ -1,0 +1,370 @@
+//! The state actor: it alone changes the study, on a thread of its own.
+//!
+//! It collects until its mailbox is empty, then takes one turn for all that was waiting: one lock,
+//! one write, one sync, and only then the answers. A wish that cannot be met yet is kept, and tried
+//! again when the study changes; so a thousand waiting workers cost nothing.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
+
+use super::core::StateCore;
+use super::message::{
+    Flush, Interrupt, Look, Lost, Poke, Propose, Proposed, Reply, Shutdown, Turn,
+};
+use super::optimizer::OptimizerActor;
+use super::published::Published;
+use super::rules::Rules;
+use crate::error::{Error, StudyError};
+use crate::limits::MAX_TURN_MESSAGES;
+use crate::optimizer::Proposal;
+use crate::study::{Answer, Ask, Command, StopReason};
+
+/// A message whose last wish waits.
+struct Parked {
+    answers: Vec<Result<Answer, StudyError>>,
+    ask: Ask,
+    reply: Reply,
+}
+
+pub(crate) struct StateActor {
+    core: Option<StateCore>,
+    rules: Rules,
+    published: Arc<Published>,
+    turns: Vec<Turn>,
+    looks: Vec<Look>,
+    parked: Vec<Parked>,
+    flush_sent: bool,
+    interrupted: bool,
+    lost: Option<Lost>,
+    slow: SlowOptimizer,
+    address: Option<Addr<StateActor>>,
+}
+
+/// The optimizer that must be asked outside the lock, if ours must.
+#[derive(Default)]
+struct SlowOptimizer {
+    actor: Option<Addr<OptimizerActor>>,
+    /// A proposal is being made.
+    busy: bool,
+    /// What it said last, until the study changes: that it waits, or that it has finished.
+    said: Option<Answer>,
+    arrived: Vec<Result<Proposal, String>>,
+    refused: u32,
+}
+
+impl StateActor {
+    pub(crate) fn new(
+        core: StateCore,
+        rules: Rules,
+        published: Arc<Published>,
+        optimizer: Option<Addr<OptimizerActor>>,
+    ) -> Self {
+        StateActor {
+            core: Some(core),
+            rules,
+            published,
+            turns: Vec::new(),
+            looks: Vec::new(),
+            parked: Vec::new(),
+            flush_sent: false,
+            interrupted: false,
+            lost: None,
+            slow: SlowOptimizer { actor: optimizer, ..SlowOptimizer::default() },
+            address: None,
+        }
+    }
+
+    fn wake(&mut self, ctx: &mut Context<Self>) {
+        if self.turns.len() >= MAX_TURN_MESSAGES {
+            self.flush();
+        } else if !std::mem::replace(&mut self.flush_sent, true) {
+            ctx.notify(Flush);
+        }
+    }
+
+    /// Takes one turn. A panic in here, a failed write or a failed sync ends the state for good:
+    /// everybody is told, and nothing is acknowledged any more.
+    fn flush(&mut self) {
+        let turns = std::mem::take(&mut self.turns);
+        let looks = std::mem::take(&mut self.looks);
+        let mut ready: Vec<(Reply, Vec<Result<Answer, StudyError>>)> = Vec::new();
+        let result = match &self.lost {
+            Some(lost) => Err(lost.clone()),
+            None => catch_unwind(AssertUnwindSafe(|| self.turn(turns, &mut ready)))
+                .unwrap_or_else(|panic| {
+                    let what = crate::evaluate::panic_message(&*panic);
+                    Err(Error::StateLost(format!("the state actor panicked: {what}")))
+                })
+                .map_err(|error| self.lose(error)),
+        };
+        match result {
+            Ok(()) => {
+                self.publish();
+                for (reply, answers) in ready {
+                    reply.send(Ok(answers));
+                }
+            }
+            Err(lost) => {
+                let everybody = ready.into_iter().map(|(reply, _)| reply);
+                let parked = std::mem::take(&mut self.parked).into_iter().map(|p| p.reply);
+                everybody.chain(parked).for_each(|reply| reply.send(Err(lost.clone())));
+            }
+        }
+        for Look(look) in looks {
+            match (&self.core, &self.lost) {
+                (Some(core), None) => look(Ok(core.study())),
+                (_, lost) => look(Err(lost.clone().unwrap_or_else(|| Lost("it has ended".into())))),
+            }
+        }
+    }
+
+    fn lose(&mut self, error: Error) -> Lost {
+        let lost = Lost(error.to_string().into());
+        self.published.fail(error);
+        self.lost = Some(lost.clone());
+        lost
+    }
+
+    fn turn(
+        &mut self,
+        turns: Vec<Turn>,
+        ready: &mut Vec<(Reply, Vec<Result<Answer, StudyError>>)>,
+    ) -> Result<(), Error> {
+        // Until everything is durable, every reply is in `ready` or in `self.parked`, so that a
+        // failure can tell all of them.
+        let mut waiting: Vec<(Vec<Command>, Reply)> = Vec::with_capacity(turns.len());
+        waiting.extend(turns.into_iter().map(|turn| (turn.commands, turn.reply)));
+        let Some(mut core) = self.core.take() else { return Ok(()) };
+        let begun = core.begin();
+        let mut fresh = Vec::with_capacity(waiting.len());
+        let failed = begun.is_err();
+        for (commands, reply) in waiting {
+            if failed {
+                ready.push((reply, Vec::new()));
+            } else {
+                self.run(&mut core, commands, reply, ready, &mut fresh);
+            }
+        }
+        let result = begun.map_err(Error::from).and_then(|()| {
+            self.take_proposals(&mut core)?;
+            self.try_parked(&mut core, ready);
+            self.parked.append(&mut fresh);
+            self.ask_slow_optimizer(&mut core)?;
+            core.commit().map_err(Error::from)
+        });
+        self.parked.append(&mut fresh);
+        self.core = Some(core);
+        result
+    }
+
+    /// Runs the commands of one message; a wish at its end may have to wait.
+    fn run(
+        &mut self,
+        core: &mut StateCore,
+        commands: Vec<Command>,
+        reply: Reply,
+        ready: &mut Vec<(Reply, Vec<Result<Answer, StudyError>>)>,
+        fresh: &mut Vec<Parked>,
+    ) {
+        let mut answers = Vec::with_capacity(commands.len());
+        let mut commands = commands.into_iter().peekable();
+        while let Some(command) = commands.next() {
+            let last = commands.peek().is_none();
+            let wish = match &command {
+                Command::Ask(ask) => Some(ask.clone()),
+                _ => None,
+            };
+            let answer = match &wish {
+                Some(ask) => self.wish(core, ask),
+                None => core.execute(command),
+            };
+            match (wish, &answer) {
+                (Some(ask), Ok(answer)) if last && self.must_wait(core, &ask, answer) => {
+                    fresh.push(Parked { answers, ask, reply });
+                    return;
+                }
+                _ => answers.push(answer),
+            }
+        }
+        ready.push((reply, answers));
+    }
+
+    fn wish(&self, core: &mut StateCore, ask: &Ask) -> Result<Answer, StudyError> {
+        if self.interrupted {
+            return Ok(Answer::Stop(StopReason::Interrupted));
+        }
+        if let Some(reason) = self.rules.stop(core.study()) {
+            return Ok(Answer::Stop(reason));
+        }
+        match core.execute(Command::Ask(ask.clone()))? {
+            Answer::Propose => Ok(self.slow.said.clone().unwrap_or(Answer::Propose)),
+            answer => Ok(answer),
+        }
+    }
+
+    fn must_wait(&self, core: &StateCore, ask: &Ask, answer: &Answer) -> bool {
+        match answer {
+            Answer::Wait | Answer::Propose => true,
+            // The end of the study, but for what other processes still evaluate: if one of them
+            // dies, somebody must be there to take its trials.
+            Answer::Stop(StopReason::Budget(_) | StopReason::Finished) => {
+                self.rules.wait_for_others
+                    && ask.lease.is_none()
+                    && core.study().held_by_others(core.process())
+            }
+            _ => false,
+        }
+    }
+
+    fn try_parked(
+        &mut self,
+        core: &mut StateCore,
+        ready: &mut Vec<(Reply, Vec<Result<Answer, StudyError>>)>,
+    ) {
+        for mut parked in std::mem::take(&mut self.parked) {
+            match self.wish(core, &parked.ask) {
+                Ok(answer) if self.must_wait(core, &parked.ask, &answer) => {
+                    self.parked.push(parked);
+                }
+                answer => {
+                    parked.answers.push(answer);
+                    ready.push((parked.reply, parked.answers));
+                }
+            }
+        }
+    }
+
+    fn take_proposals(&mut self, core: &mut StateCore) -> Result<(), Error> {
+        for proposal in std::mem::take(&mut self.slow.arrived) {
+            self.slow.busy = false;
+            match proposal {
+                Ok(Proposal::Evaluate(suggestions)) => {
+                    let worker = crate::event::worker_id(core.process(), 0);
+                    match core.execute(Command::Offer { worker, suggestions }) {
+                        Ok(_) => self.slow.refused = 0,
+                        // Another process may have sampled the same ids meanwhile: once more.
+                        Err(error) if self.slow.refused >= 3 => return Err(error.into()),
+                        Err(_) => self.slow.refused += 1,
+                    }
+                }
+                Ok(Proposal::Wait) if core.study().evaluating().next().is_none() => {
+                    let optimizer = core.study().definition().optimizer.name.clone();
+                    let problem = "waits for results, and no trial is being evaluated".into();
+                    return Err(StudyError::Optimizer { optimizer, problem }.into());
+                }
+                Ok(Proposal::Wait) => self.slow.said = Some(Answer::Wait),
+                Ok(Proposal::Finished) => {
+                    self.slow.said = Some(Answer::Stop(StopReason::Finished));
+                }
+                Err(problem) => {
+                    let optimizer = core.study().definition().optimizer.name.clone();
+                    return Err(StudyError::Optimizer { optimizer, problem }.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ask_slow_optimizer(&mut self, core: &mut StateCore) -> Result<(), Error> {
+        let (Some(actor), Some(address)) = (&self.slow.actor, &self.address) else {
+            return Ok(());
+        };
+        let n: usize = self.parked.iter().map(|parked| parked.ask.n).sum();
+        if n == 0 || self.slow.busy || self.slow.said.is_some() || self.interrupted {
+            return Ok(());
+        }
+        if let Answer::Reserved(first_sample) =
+            core.execute(Command::Reserve { count: n as u64 })?
+        {
+            self.slow.busy = true;
+            let (events, reply_to) = (core.take_feed(), address.clone().recipient());
+            actor.do_send(Propose { events, n, first_sample, reply_to });
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        if let Some(core) = &self.core {
+            self.published.set(core, self.parked.len());
+        }
+    }
+}
+
+impl Actor for StateActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(crate::limits::STATE_MAILBOX);
+        self.address = Some(ctx.address());
+    }
+}
+
+impl Handler<Turn> for StateActor {
+    type Result = ();
+    fn handle(&mut self, turn: Turn, ctx: &mut Context<Self>) {
+        // Any command may change what a slow optimizer said.
+        self.slow.said = None;
+        self.turns.push(turn);
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Look> for StateActor {
+    type Result = ();
+    fn handle(&mut self, look: Look, ctx: &mut Context<Self>) {
+        self.looks.push(look);
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Proposed> for StateActor {
+    type Result = ();
+    fn handle(&mut self, Proposed(proposal): Proposed, ctx: &mut Context<Self>) {
+        self.slow.arrived.push(proposal);
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Poke> for StateActor {
+    type Result = ();
+    fn handle(&mut self, _: Poke, ctx: &mut Context<Self>) {
+        self.slow.said = None;
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Interrupt> for StateActor {
+    type Result = ();
+    fn handle(&mut self, _: Interrupt, ctx: &mut Context<Self>) {
+        self.interrupted = true;
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Flush> for StateActor {
+    type Result = ();
+    fn handle(&mut self, _: Flush, _: &mut Context<Self>) {
+        self.flush_sent = false;
+        self.flush();
+    }
+}
+
+impl Handler<Shutdown> for StateActor {
+    type Result = ();
+    fn handle(&mut self, Shutdown(done): Shutdown, ctx: &mut Context<Self>) {
+        self.interrupted = true;
+        self.flush();
+        if let Some(mut core) = self.core.take() {
+            if self.lost.is_none()
+                && let Err(error) = core.leave()
+            {
+                self.lose(error.into());
+            }
+            // Whoever waits for it may be gone; then nobody needs it.
+            let _ = done.send(core.into_study());
+        }
+        ctx.stop();
+    }
+}

@@ -1,0 +1,189 @@
+//! What a worker does: ask, evaluate, report; the report and the next wish travel together.
+//!
+//! [`Worker`] is the loop without its driver. Closures are driven by a thread each, which blocks on
+//! its own reply channel; commands by the actor in `command_worker.rs`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::handle::StudyHandle;
+use super::rules::OnError;
+use crate::budget::{Budget, Spent};
+use crate::error::{Error, StudyError};
+use crate::evaluate::{Defaults, Ended, Evaluate, RunningTrial, StopSignal, evaluate_fenced};
+use crate::event::Reason;
+use crate::space::SearchSpace;
+use crate::store::Directory;
+use crate::study::{Answer, Ask, Command, Handed, StopReason};
+use crate::trial::{Report, Trial, WorkerId};
+
+/// A function that is told of a trial and its report, once that is durable.
+pub type EvaluationHook = Arc<dyn Fn(&Trial, &Report) + Send + Sync>;
+
+/// What each worker of a run works by.
+#[derive(Clone)]
+pub(crate) struct WorkerSettings {
+    pub(crate) batch: usize,
+    pub(crate) budget: Budget,
+    pub(crate) seconds: Option<f64>,
+    pub(crate) on_error: OnError,
+    pub(crate) defaults: Defaults,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) after_evaluation: Option<EvaluationHook>,
+    pub(crate) space: Arc<SearchSpace>,
+    pub(crate) directory: Option<Directory>,
+    pub(crate) stop: Arc<StopSignal>,
+}
+
+/// One worker, from its first wish to its end.
+pub(crate) struct Worker {
+    id: WorkerId,
+    settings: Arc<WorkerSettings>,
+    began: Instant,
+    spent: Spent,
+    /// What ended since the last message.
+    ended: Vec<Command>,
+    /// The same, for the hook, once it is durable.
+    told: Vec<(Trial, Report)>,
+    asked: bool,
+    stopped: Option<StopReason>,
+}
+
+impl Worker {
+    pub(crate) fn new(id: WorkerId, settings: Arc<WorkerSettings>) -> Self {
+        Worker {
+            id,
+            settings,
+            began: Instant::now(),
+            spent: Spent::default(),
+            ended: Vec::new(),
+            told: Vec::new(),
+            asked: false,
+            stopped: None,
+        }
+    }
+
+    /// What to send next, or nothing at the end.
+    pub(crate) fn commands(&mut self) -> Option<Vec<Command>> {
+        let mut commands = std::mem::take(&mut self.ended);
+        self.stopped = self.stopped.or_else(|| self.own_limit());
+        self.asked = self.stopped.is_none();
+        if self.asked {
+            let left = self.settings.budget.evaluations_left(&self.spent);
+            let n = self.settings.batch.min(usize::try_from(left).unwrap_or(usize::MAX));
+            commands.push(Command::Ask(Ask { worker: self.id.clone(), n, lease: None }));
+        }
+        (!commands.is_empty()).then_some(commands)
+    }
+
+    fn own_limit(&self) -> Option<StopReason> {
+        if self.settings.stop.is_stopped() {
+            return Some(StopReason::Interrupted);
+        }
+        if self.settings.seconds.is_some_and(|s| self.began.elapsed().as_secs_f64() >= s) {
+            return Some(StopReason::WorkerSeconds);
+        }
+        self.settings.budget.reached(&self.spent).map(StopReason::WorkerBudget)
+    }
+
+    /// Takes the answers to [`commands`](Self::commands); gives what to evaluate.
+    pub(crate) fn accept(
+        &mut self,
+        mut answers: Vec<Result<Answer, StudyError>>,
+    ) -> Result<Vec<RunningTrial>, Error> {
+        let wish = if self.asked { answers.pop() } else { None };
+        for answer in answers {
+            match answer {
+                Ok(Answer::Superseded { trial, attempts, .. }) => tracing::warn!(
+                    "trial {trial} was given to somebody else meanwhile (attempt {attempts}); \
+                     {}'s result is not used",
+                    self.id
+                ),
+                Ok(_) => {}
+                // The trial must end all the same, saying why.
+                Err(StudyError::TooLarge { id, bytes, limit }) => {
+                    let error = StudyError::TooLarge { id: id.clone(), bytes, limit };
+                    let report = Box::new(Report::crashed("result", error.to_string()));
+                    self.ended.push(Command::Report { trial: id, attempt: None, report });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if let Some(hook) = &self.settings.after_evaluation {
+            self.told.drain(..).for_each(|(trial, report)| hook(&trial, &report));
+        }
+        match wish.transpose()? {
+            Some(Answer::Evaluate(list)) => Ok(list.into_iter().map(|h| self.begin(h)).collect()),
+            Some(Answer::Stop(reason)) => {
+                self.stopped = Some(reason);
+                Ok(Vec::new())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn begin(&self, Handed { trial }: Handed) -> RunningTrial {
+        let directory = self.settings.directory.as_ref();
+        RunningTrial::begin(
+            trial,
+            directory.map(|directory| directory.path().into()),
+            |id| directory.map(|directory| directory.trial_path(id)),
+            self.settings.timeout,
+            self.settings.stop.clone(),
+        )
+    }
+
+    /// Takes the end of an evaluation.
+    pub(crate) fn ended(&mut self, running: &RunningTrial, ended: Ended) {
+        let (trial, attempt) = (running.id().clone(), Some(running.attempt()));
+        let mut report = match ended {
+            Ended::Report(report) => report,
+            Ended::HandedBack => {
+                self.ended.push(Command::Release { trial, attempt, reason: Reason::Released });
+                return;
+            }
+        };
+        report.evaluation_duration = Some(running.elapsed().as_secs_f64());
+        self.settings.defaults.fill(&mut report);
+        self.spent.add_report(&report);
+        self.spent.add_evaluation(self.settings.space.fidelity_of(running.config()));
+        if let Some(failure) = &report.failure {
+            tracing::info!("trial {trial} {}: {}", report.reported_as, failure.err);
+        }
+        if !report.is_success() && self.settings.on_error.stops_worker() {
+            self.stopped = Some(StopReason::Error);
+        }
+        if self.settings.after_evaluation.is_some() {
+            self.told.push((running.trial().clone(), (*report).clone()));
+        }
+        self.ended.push(Command::Report { trial, attempt, report });
+    }
+
+    /// Whether the rest of a batch is to be handed back instead of evaluated.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.is_some() || self.settings.stop.is_stopped()
+    }
+
+    /// Why it ended.
+    pub(crate) fn reason(&self) -> StopReason {
+        self.stopped.unwrap_or(StopReason::Interrupted)
+    }
+}
+
+/// Drives a worker that evaluates on this thread.
+pub(crate) fn work_on_this_thread(
+    mut worker: Worker,
+    handle: &StudyHandle,
+    evaluate: &(impl Evaluate + ?Sized),
+) -> Result<StopReason, Error> {
+    while let Some(commands) = worker.commands() {
+        for running in worker.accept(handle.exchange(commands)?)? {
+            let ended = match worker.is_stopped() {
+                true => Ended::HandedBack,
+                false => evaluate_fenced(evaluate, &running),
+            };
+            worker.ended(&running, ended);
+        }
+    }
+    Ok(worker.reason())
+}
