@@ -56,6 +56,8 @@ pub mod runtime;
 pub mod space;
 pub mod store;
 pub mod study;
+pub mod study_file;
+pub mod summary;
 pub mod trial;
 
 pub use budget::Budget;
@@ -69,4 +71,6 @@ pub use runtime::{OnError, Outcome, Reported, Session, StudyBuilder, StudyHandle
 pub use space::{Confidence, Parameter, SearchSpace};
 pub use store::Durability;
 pub use study::{StopReason, Study};
+pub use study_file::StudyFile;
+pub use summary::Summary;
 pub use trial::{Objective, Report, State, Trial, TrialId};

@@ -35,6 +35,8 @@ pub const LOCK_PAUSE_MAX: Duration = Duration::from_millis(2);
 
 /// How often the watcher looks: dead processes, a journal that others made longer, Ctrl-C.
 pub const WATCH_POLL: Duration = Duration::from_millis(50);
+/// How many looks a short-lived verb waits for killed commands of dead processes to be gone.
+pub const RECOVER_LOOKS: u32 = 20;
 /// How often a process writes its sign of life, for watchers on other hosts.
 pub const BEAT_EVERY: Duration = Duration::from_secs(5);
 /// Without a new sign of life for this long, on the watcher's own monotonic clock, a process of

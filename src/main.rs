@@ -1,1 +1,19 @@
-fn main() {}
+//! The `trialmill` program: parse, run, exit code.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    cli::show_log(arguments.verbose);
+    match cli::run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("trialmill: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

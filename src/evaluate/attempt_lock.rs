@@ -1,7 +1,7 @@
 //! What keeps an orphaned command from running beside its trial's next attempt.
 //!
 //! When a worker process is killed, the commands it started go on. So each command's standard input
-//! is an empty file of its trial's directory, `attempt.lock`, with a lock on it: the command and all
+//! is an empty file of its trial's directory, `attempt-<n>.lock`, with a lock on it: the command and all
 //! its descendants that keep their standard input hold that lock, and it is free when the last of
 //! them is gone. A trial whose lock is held is not handed out again; and whoever sees, on the same
 //! machine, that the process is dead while its command goes on, kills the command.
@@ -9,25 +9,24 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fs2::FileExt;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgid, getpgrp};
 
-const NAME: &str = "attempt.lock";
-
-/// The lock of one attempt, to be given to its command as standard input.
+/// The lock of one attempt, to be given to its command as standard input. Each attempt has a file of
+/// its own, so that whoever reaps an old attempt cannot meet the command of a new one.
 #[derive(Debug)]
 pub struct AttemptLock(File);
 
 impl AttemptLock {
-    /// Takes the lock of the trial with this directory.
+    /// Takes the lock of an attempt at the trial with this directory.
     ///
     /// # Errors
-    /// A command of an earlier attempt still holds it, or the file cannot be made.
-    pub fn take(dir: &Path) -> io::Result<Self> {
-        let path = dir.join(NAME);
+    /// The file cannot be made or locked.
+    pub fn take(dir: &Path, attempt: u32) -> io::Result<Self> {
+        let path = path(dir, attempt);
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         FileExt::try_lock_exclusive(&file)?;
@@ -41,13 +40,22 @@ impl AttemptLock {
     }
 }
 
-/// Kills what is left of the command of a trial whose worker process is dead. Tells whether the
+/// Tidies up after an attempt whose command has ended.
+pub(super) fn remove(dir: &Path, attempt: u32) {
+    let _ = std::fs::remove_file(path(dir, attempt));
+}
+
+fn path(dir: &Path, attempt: u32) -> PathBuf {
+    dir.join(format!("attempt-{attempt}.lock"))
+}
+
+/// Kills what is left of the command of an attempt whose worker process is dead. Tells whether the
 /// trial is free now.
 ///
 /// # Errors
 /// The lock file cannot be looked at.
-pub fn reap_orphans(dir: &Path) -> io::Result<bool> {
-    let file = match File::open(dir.join(NAME)) {
+pub fn reap_orphans(dir: &Path, attempt: u32) -> io::Result<bool> {
+    let file = match File::open(path(dir, attempt)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(error),

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 
 use super::template::Files;
-use super::{AttemptLock, CommandLine, Ended, RunningTrial, kill, result};
+use super::{AttemptLock, CommandLine, Ended, RunningTrial, attempt_lock, kill, result};
 use crate::limits::{KILL_GRACE, MAX_RESULT_BYTES, STDERR_TAIL_BYTES};
 use crate::trial::Report;
 
@@ -40,6 +40,14 @@ impl CommandEvaluator {
 
     /// Evaluates one trial.
     pub async fn evaluate(&self, trial: &RunningTrial) -> Ended {
+        let ended = self.run(trial).await;
+        if let Ok(dir) = trial.dir() {
+            attempt_lock::remove(dir, trial.attempt());
+        }
+        ended
+    }
+
+    async fn run(&self, trial: &RunningTrial) -> Ended {
         let started = trial.dir().and_then(|dir| {
             let files = Files::of(dir);
             let child = self.start(trial, &files)?;
@@ -82,10 +90,7 @@ impl CommandEvaluator {
     }
 
     fn start(&self, trial: &RunningTrial, files: &Files) -> io::Result<Child> {
-        let lock = AttemptLock::take(&files.dir).map_err(|error| {
-            let problem = format!("a command of an earlier attempt still runs ({error})");
-            io::Error::new(error.kind(), problem)
-        })?;
+        let lock = AttemptLock::take(&files.dir, trial.attempt())?;
         keep_logs_of_earlier_attempts(trial.attempt(), files)?;
         let config = serde_json::to_vec_pretty(trial.config()).map_err(io::Error::from)?;
         std::fs::write(&files.config, config)?;

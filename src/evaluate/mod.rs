@@ -15,6 +15,7 @@ pub use attempt_lock::{AttemptLock, reap_orphans};
 pub use closure::{Evaluate, current_trial, evaluate_fenced};
 pub use command::CommandEvaluator;
 pub use defaults::Defaults;
+pub use result::parse as parse_result;
 pub use running::{RunningTrial, StopSignal};
 pub use template::CommandLine;
 

@@ -11,7 +11,7 @@ const KEYS: &str = "objective_to_minimize, cost, learning_curve, info_dict (or e
 ///
 /// # Errors
 /// What is wrong with it, and what would be right.
-pub(super) fn parse(text: &str) -> Result<Report, String> {
+pub fn parse(text: &str) -> Result<Report, String> {
     let text = text.trim();
     if text.is_empty() {
         return Err("there is no result: print a number or a JSON object as the last line, or \

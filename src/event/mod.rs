@@ -172,6 +172,11 @@ pub(crate) fn worker_id(process: ProcessId, number: usize) -> WorkerId {
     format!("p{process}-w{number}").into()
 }
 
+/// Whether a name is like that of a worker of a process; callers outside have other names.
+pub fn is_worker_id(name: &str) -> bool {
+    process_of(name).is_some()
+}
+
 /// The process that a worker's name tells of; a caller outside has none.
 pub(crate) fn process_of(worker: &str) -> Option<ProcessId> {
     let (process, number) = worker.strip_prefix('p')?.split_once("-w")?;

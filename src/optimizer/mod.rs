@@ -171,6 +171,23 @@ impl From<Config> for Suggestion {
     }
 }
 
+/// Stands for an optimizer that only another program has: a study can be told, looked at and gone on
+/// with, but not sampled.
+#[derive(Debug, Clone, Copy)]
+pub struct Elsewhere;
+
+impl Optimizer for Elsewhere {
+    fn info(&self) -> OptimizerInfo {
+        OptimizerInfo { name: "elsewhere".into(), arguments: Map::new() }
+    }
+
+    fn ask(&mut self, _: &Request<'_>) -> Result<Proposal, BoxError> {
+        Err("it is not built in, so only the program that defines it can sample new trials; \
+             trials that wait are handed out all the same"
+            .into())
+    }
+}
+
 /// The optimizers that can be named in a study file.
 pub const BUILT_IN: [&str; 2] = ["random_search", "grid_search"];
 

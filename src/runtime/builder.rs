@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json};
 
 use super::core::{EventHook, StateCore};
+use super::handle::StudyHandle;
 use super::outcome::Outcome;
 use super::rules::OnError;
 use super::session::{Session, SessionSettings};
@@ -231,12 +232,27 @@ impl StudyBuilder {
     /// # Errors
     /// As [`run`](Self::run); also when the command makes no sense for the space.
     pub fn run_command<S: AsRef<str>>(self, command: &[S]) -> Result<Outcome, Error> {
+        self.run_command_with(command, |_| ())
+    }
+
+    /// The same, with something beside it that needs the handle: a progress bar, say. What `beside`
+    /// gives is dropped when the workers have ended.
+    ///
+    /// # Errors
+    /// As [`run_command`](Self::run_command).
+    pub fn run_command_with<S: AsRef<str>, B>(
+        self,
+        command: &[S],
+        beside: impl FnOnce(&StudyHandle) -> B,
+    ) -> Result<Outcome, Error> {
         let grace = self.grace;
         let space = self.space_to_be()?;
         let command = CommandLine::new(command, &space)?;
         let session = self.open()?;
-        let reason = session.run_command(CommandEvaluator::new(command).grace(grace))?;
-        session.close(reason)
+        let beside = beside(&session.handle());
+        let reason = session.run_command(CommandEvaluator::new(command).grace(grace));
+        drop(beside);
+        session.close(reason?)
     }
 
     /// The space that was set, or that of the study in the directory.

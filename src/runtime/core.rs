@@ -4,11 +4,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::watch::{held_by, take_back};
 use crate::clock::now_s;
 use crate::error::{Error, StoreError, StudyError};
 use crate::event::{Event, Policy, ProcessId};
+use crate::limits::{RECOVER_LOOKS, WATCH_POLL};
 use crate::optimizer::{Optimizer, OptimizerInfo};
-use crate::store::{Directory, Durability, JournalStore, MemoryStore, Place, Presence, Store};
+use crate::store::{
+    Directory, Durability, JournalStore, MemoryStore, Place, Presence, Sign, Store,
+};
 use crate::study::{Answer, Command, Study};
 
 /// A function that is told of every event, once it is stored.
@@ -119,6 +123,33 @@ impl StateCore {
         }
         self.commit()?;
         Ok(self.process)
+    }
+
+    /// Takes back what dead processes hold, and the claims whose deadline has passed: what the
+    /// watcher does in a running process, for one that does not stay. A command of a dead process
+    /// that goes on is killed, and waited for a little.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn recover(&mut self) -> Result<(), Error> {
+        let Some(mut watcher) = self.watcher() else { return Ok(()) };
+        for _ in 0..RECOVER_LOOKS {
+            let study = &self.study;
+            let others: Vec<_> =
+                study.processes().filter(|p| p.process != self.process).cloned().collect();
+            let leases: Vec<_> =
+                study.leases().map(|(t, l)| (t.id.clone(), t.attempts, l.clone())).collect();
+            let (directory, held_by) = (self.directory(), |process| Ok(held_by(study, process)));
+            let commands = take_back(&mut watcher, directory, &others, &leases, held_by)?;
+            if !commands.is_empty() {
+                self.turn(commands)?;
+            }
+            if !self.study.processes().any(|p| watcher.sign(p) == Sign::Dead) {
+                break;
+            }
+            std::thread::sleep(WATCH_POLL);
+        }
+        Ok(())
     }
 
     /// Runs commands as one turn of their own.
@@ -234,10 +265,11 @@ impl StateCore {
     /// # Errors
     /// The store fails; the lock file's freedom then tells the others.
     pub fn leave(&mut self) -> Result<(), StoreError> {
-        if std::mem::take(&mut self.process) == 0 {
+        let process = std::mem::take(&mut self.process);
+        if process == 0 {
             return Ok(());
         }
-        self.turn(vec![Command::Leave(self.process)]).map(drop)?;
+        self.turn(vec![Command::Leave(process)])?;
         if let Some(presence) = self.presence.take() {
             presence.leave();
         }

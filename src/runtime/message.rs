@@ -42,8 +42,11 @@ pub(crate) struct Turn {
     pub(crate) reply: Reply,
 }
 
+/// What somebody wants to see of the study.
+pub(crate) type View = Box<dyn FnOnce(Result<&Study, Lost>) + Send>;
+
 /// To the state actor: look at the study, up to date with what others did.
-pub(crate) struct Look(pub(crate) Box<dyn FnOnce(Result<&Study, Lost>) + Send>);
+pub(crate) struct Look(pub(crate) View);
 
 /// To the state actor, from itself: all waiting messages are collected; commit them.
 pub(crate) struct Flush;

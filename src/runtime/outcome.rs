@@ -58,7 +58,7 @@ impl fmt::Display for Outcome {
         if let Some(best) = self.best()
             && let Some(objective) = best.objective()
         {
-            write!(f, "\nbest: {objective} by trial {} ({})", best.id, best.config)?;
+            write!(f, "\nbest: {objective:?} by trial {} ({})", best.id, best.config)?;
         }
         Ok(())
     }

@@ -11,10 +11,11 @@ use super::handle::StudyHandle;
 use super::signals::SignalGuard;
 use crate::error::Error;
 use crate::evaluate::{StopSignal, reap_orphans};
-use crate::event::{Process, Reason};
+use crate::event::{Lease, Process, ProcessId, Reason};
 use crate::limits::{BEAT_EVERY, WATCH_POLL};
 use crate::store::{Directory, Presence, Sign, Watcher};
-use crate::study::Command;
+use crate::study::{Command, Study};
+use crate::trial::TrialId;
 
 pub(crate) struct Watch {
     pub(crate) handle: StudyHandle,
@@ -71,53 +72,59 @@ impl Watch {
             .handle
             .published
             .with(|snapshot| (snapshot.others.clone(), snapshot.leases.clone()));
-        let mut commands = Vec::new();
-        if let Some(watcher) = &mut self.watcher {
-            for process in others {
-                if watcher.sign(&process) == Sign::Dead
-                    && commands_are_gone(&self.handle, self.directory.as_ref(), &process)?
-                {
-                    tracing::warn!(
-                        "process p{} ({} on {}) is dead: its trials are taken back",
-                        process.process,
-                        process.pid,
-                        process.host
-                    );
-                    commands.push(Command::Bury(process.process));
-                }
-            }
-            for (trial, attempt, lease) in leases {
-                if watcher.is_expired(&trial.to_string(), attempt, &lease) {
-                    let (attempt, reason) = (Some(attempt), Reason::Expired);
-                    commands.push(Command::Release { trial, attempt, reason });
-                }
-            }
-            if commands.is_empty() && watcher.has_grown() {
-                self.handle.poke();
-            }
-        }
+        let Some(watcher) = &mut self.watcher else { return Ok(()) };
+        let handle = &self.handle;
+        let commands = take_back(watcher, self.directory.as_ref(), &others, &leases, |process| {
+            handle.look(move |study| held_by(study, process))
+        })?;
         if !commands.is_empty() {
-            self.handle.exchange(commands)?;
+            handle.exchange(commands)?;
+        } else if watcher.has_grown() {
+            handle.poke();
         }
         Ok(())
     }
 }
 
-/// Whether no command goes on for any trial of a dead process.
-fn commands_are_gone(
-    handle: &StudyHandle,
+/// The trials that a process holds, with their attempts.
+pub(super) fn held_by(study: &Study, process: ProcessId) -> Vec<(TrialId, u32)> {
+    study.evaluating_by(process).map(|trial| (trial.id.clone(), trial.attempts)).collect()
+}
+
+/// What is to be taken back: everything of dead processes, once none of their commands goes on,
+/// and the claims of callers whose deadline has passed.
+pub(super) fn take_back(
+    watcher: &mut Watcher,
     directory: Option<&Directory>,
-    process: &Process,
-) -> Result<bool, Error> {
-    let Some(directory) = directory else { return Ok(true) };
-    let number = process.process;
-    let held: Vec<_> =
-        handle.look(move |study| study.evaluating_by(number).map(|t| t.id.clone()).collect())?;
-    let mut gone = true;
-    for trial in held {
-        gone &= reap_orphans(&directory.trial_path(&trial)).unwrap_or(true);
+    others: &[Process],
+    leases: &[(TrialId, u32, Lease)],
+    held_by: impl Fn(ProcessId) -> Result<Vec<(TrialId, u32)>, Error>,
+) -> Result<Vec<Command>, Error> {
+    let mut commands = Vec::new();
+    for process in others {
+        if watcher.sign(process) == Sign::Alive {
+            continue;
+        }
+        let mut gone = true;
+        for (trial, attempt) in held_by(process.process)? {
+            if let Some(directory) = directory {
+                let dir = directory.trial_path(&trial);
+                gone &= reap_orphans(&dir, attempt).unwrap_or(true);
+            }
+        }
+        if gone {
+            let Process { process, host, pid, .. } = process;
+            tracing::warn!("process p{process} ({pid} on {host}) is dead: its trials are free");
+            commands.push(Command::Bury(*process));
+        }
     }
-    Ok(gone)
+    for (trial, attempt, lease) in leases {
+        if watcher.is_expired(&trial.to_string(), *attempt, lease) {
+            let (trial, attempt) = (trial.clone(), Some(*attempt));
+            commands.push(Command::Release { trial, attempt, reason: Reason::Expired });
+        }
+    }
+    Ok(commands)
 }
 
 impl Drop for WatchThread {

@@ -21,7 +21,7 @@ use super::liveness::{Place, Presence, lock_path};
 use super::lock::{FileLock, is_held};
 use crate::definition::Definition;
 use crate::error::StoreError;
-use crate::event::{FORMAT, ProcessId};
+use crate::event::{FORMAT, Process, ProcessId};
 use crate::limits::{LOCK_TIMEOUT, MAX_STUDY_FILE_BYTES};
 use crate::optimizer::OptimizerInfo;
 use crate::space::SearchSpace;
@@ -207,6 +207,11 @@ impl Directory {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a process of the study lives, by its lock.
+    pub fn is_alive(&self, process: &Process) -> bool {
+        is_held(&lock_path(&self.workers_path(), process.process)).unwrap_or(true)
     }
 
     /// Takes the lock that shows the others that process `number` lives.

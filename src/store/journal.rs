@@ -8,7 +8,7 @@
 //! damaged *before* sound records may have been acknowledged: then nothing is written any more.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -48,13 +48,13 @@ impl Tail {
     pub(super) fn catch_up(
         &mut self,
         disk: &dyn Disk,
-        path: &PathBuf,
+        path: &Path,
         apply: Apply<'_>,
     ) -> Result<Rest, StoreError> {
         let len = disk.len().map_err(StoreError::io("read", path))?;
         if len < self.offset {
             let problem = format!("{} bytes were there before, and are gone", self.offset);
-            return Err(StoreError::Damaged { path: path.clone(), offset: len, problem });
+            return Err(StoreError::Damaged { path: path.into(), offset: len, problem });
         }
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
@@ -68,7 +68,7 @@ impl Tail {
     fn read_lines(
         &mut self,
         disk: &dyn Disk,
-        path: &PathBuf,
+        path: &Path,
         len: u64,
         buffer: &mut Vec<u8>,
         apply: Apply<'_>,
@@ -81,7 +81,7 @@ impl Tail {
                 match self.decoder.decode(line) {
                     Ok((seq, event)) if seq == self.next_seq => {
                         apply(event)
-                            .map_err(|source| StoreError::Study { path: path.clone(), source })?;
+                            .map_err(|source| StoreError::Study { path: path.into(), source })?;
                     }
                     Ok((seq, _)) => {
                         let problem = format!("record {} is missing, {seq} follows", self.next_seq);
@@ -122,7 +122,7 @@ impl Tail {
     fn rest(
         &self,
         disk: &dyn Disk,
-        path: &PathBuf,
+        path: &Path,
         len: u64,
         problem: String,
     ) -> Result<Rest, StoreError> {

@@ -18,7 +18,7 @@ use super::lock::{FileLock, is_held};
 use crate::clock::uptime_s;
 use crate::error::StoreError;
 use crate::event::{Lease, Process, ProcessId};
-use crate::limits::LEASE;
+use crate::limits::{LEASE, LOCK_TIMEOUT};
 
 /// A machine and its boot: where process ids and clocks mean something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,9 +70,8 @@ impl Presence {
     /// Takes a process's lock file. It is taken before anybody can know of the process.
     pub(super) fn take(path: PathBuf) -> Result<Self, StoreError> {
         let lock = FileLock::open(&path)?;
-        if !lock.try_lock()? {
-            return Err(StoreError::InUse { path, who: "a process with our number".into() });
-        }
+        // Waits, because somebody may just be looking whether the lock is held.
+        lock.lock(LOCK_TIMEOUT)?;
         let presence = Presence { lock, path, beats: AtomicU64::new(0) };
         presence.beat().map_err(StoreError::io("write", &presence.path))?;
         Ok(presence)

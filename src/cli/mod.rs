@@ -1,0 +1,117 @@
+//! The program's verbs, one to a file; the only code that prints.
+
+mod ask;
+mod look;
+mod progress;
+mod run;
+mod tell;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use trialmill::Error;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  done
+   1  a listing could not be printed
+   2  the command line, the study file or a setting is wrong; nothing was changed
+   3  the directory holds something else: no study, or one with another space, optimizer or seed,
+      or one that is in use or was written by a newer version
+   4  a file operation failed (permission, full disk); what was acknowledged is safe
+   5  the journal is damaged; nothing is written to it any more
+   6  a lock could not be had
+   7  the study refuses: an unknown trial, or an optimizer that fails
+   8  evaluations fail, and the run was to stop for that
+   9  nothing can be handed out now (ask)
+  10  the attempt was superseded: somebody else has the trial meanwhile (tell, release)
+  70  the state was lost; start again
+ 130  interrupted; the same command goes on";
+
+/// Runs the trials of a hyperparameter optimisation: many workers, one shared state, on disk at
+/// every moment. Any number of processes may work in the same directory.
+#[derive(Parser)]
+#[command(version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// Say more on stderr; twice for everything. RUST_LOG overrides it.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run a study: create it in a directory, or go on with the one that is there
+    Run(run::Run),
+    /// Add workers to a study that exists, from any terminal or machine
+    Worker(run::WorkerVerb),
+    /// Ask for trials to evaluate elsewhere; report them with `tell`
+    Ask(ask::Ask),
+    /// Report a trial that was asked for
+    Tell(tell::Tell),
+    /// Hand a trial that was asked for back, without a report
+    Release(tell::Release),
+    /// Give failed or crashed trials back to be tried again
+    Retry(tell::Retry),
+    /// Show where a study stands
+    Status(look::Look),
+    /// Show the best trial; of several objectives, all that none is better than
+    Best(look::Look),
+    /// List trials
+    Trials(look::Trials),
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Error> {
+    match arguments.verb {
+        Verb::Run(verb) => verb.run(),
+        Verb::Worker(verb) => verb.run(),
+        Verb::Ask(verb) => verb.run(),
+        Verb::Tell(verb) => verb.run(),
+        Verb::Release(verb) => verb.run(),
+        Verb::Retry(verb) => verb.run(),
+        Verb::Status(verb) => verb.status(),
+        Verb::Best(verb) => verb.best(),
+        Verb::Trials(verb) => verb.run(),
+    }
+}
+
+/// Sends the log to stderr: warnings, and more when asked.
+pub(crate) fn show_log(verbose: u8) {
+    let level = ["trialmill=warn", "trialmill=info", "trialmill=trace"][verbose.min(2) as usize];
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .without_time()
+        .with_target(false)
+        .init();
+}
+
+/// A study's directory, as an argument.
+#[derive(clap::Args)]
+struct Dir {
+    /// The study's directory
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// Prints to stdout. A reader that has enough (`| head`) is not an error.
+fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("trialmill: cannot print: {error}");
+            ExitCode::from(1)
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Prints JSON for scripts, with a line end.
+fn print_json(json: &serde_json::Value) -> ExitCode {
+    print(&format!("{json:#}\n"))
+}

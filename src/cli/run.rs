@@ -1,0 +1,244 @@
+//! `run` and `worker`: evaluate trials, with a command per trial.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value as Json, json};
+use trialmill::store::Directory;
+use trialmill::{
+    Budget, Durability, Error, OnError, Outcome, Study, StudyBuilder, StudyFile, Summary,
+};
+
+use super::progress::Progress;
+use super::{Dir, print, print_json};
+
+/// Runs a study from a study file. Running the same command again goes on where it stopped.
+///
+/// The command after `--` (or `command:` in the file) is started once per trial. `{name}` in it is a
+/// parameter's value, or one of {trial_id}, {attempt}, {trial_dir}, {previous_dir}, {config_file},
+/// {result_file}; the same reach it as TRIALMILL_... variables. Its result is the last line of its
+/// stdout, or the content of the file that TRIALMILL_RESULT names: a number to minimise, or an
+/// object with objective_to_minimize, cost, learning_curve, info_dict, exception.
+#[derive(Args)]
+#[command(after_help = "Example:\n  trialmill run study.yaml --dir runs/x --workers 8 -- \
+                        python3 train.py --lr {lr}")]
+pub(super) struct Run {
+    /// The study file (YAML or JSON): space, optimizer, budget, workers, command
+    #[arg(value_name = "STUDY")]
+    file: PathBuf,
+    /// The study's directory; created unless it is there
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// The optimizer, over the file's: random_search, grid_search
+    #[arg(long, value_name = "NAME")]
+    optimizer: Option<String>,
+    /// Where all random numbers come from
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Evaluations of all workers of all processes together
+    #[arg(long, value_name = "N")]
+    evaluations: Option<u64>,
+    /// The sum of the reported costs, of all workers together
+    #[arg(long, value_name = "COST")]
+    cost: Option<f64>,
+    /// Count only completed trials against the evaluations, not those in progress
+    #[arg(long)]
+    count_completed_only: bool,
+    /// How often a trial may be started before it counts as crashed [default: 3]
+    #[arg(long, value_name = "N")]
+    max_attempts: Option<u32>,
+    /// Remove the study that is in the directory first; refused while a process holds it
+    #[arg(long)]
+    overwrite: bool,
+    /// At the end of the budget, do not wait for what other processes still evaluate
+    #[arg(long)]
+    no_wait: bool,
+    #[command(flatten)]
+    working: Working,
+}
+
+/// Adds workers to a study that exists.
+///
+/// Without a command, the one that the study was created with is used. The workers share the budget
+/// with all others, see each other's trials, and may be killed at any time.
+#[derive(Args)]
+pub(super) struct WorkerVerb {
+    #[command(flatten)]
+    dir: Dir,
+    /// At the end of the budget, wait for what other processes still evaluate
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    working: Working,
+}
+
+/// What the workers of this process do.
+#[derive(Args)]
+struct Working {
+    /// Workers of this process [default: the file's, else one for each core]
+    #[arg(short, long, value_name = "N")]
+    workers: Option<usize>,
+    /// Evaluations of each worker of this process
+    #[arg(long, value_name = "N")]
+    evaluations_per_worker: Option<u64>,
+    /// Cost of each worker of this process
+    #[arg(long, value_name = "COST")]
+    cost_per_worker: Option<f64>,
+    /// How long each worker of this process may go on asking
+    #[arg(long, value_name = "SECONDS")]
+    seconds: Option<f64>,
+    /// How long one evaluation may take before it is killed
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<f64>,
+    /// What an error means: ignore, stop-worker, stop-all, raise-worker, raise-any
+    #[arg(long, value_name = "WHAT")]
+    on_error: Option<OnError>,
+    /// Acknowledge before the disk has it: survives the process, not power loss
+    #[arg(long)]
+    buffered: bool,
+    /// No progress
+    #[arg(short, long)]
+    quiet: bool,
+    /// At the end, print the status as JSON
+    #[arg(long)]
+    json: bool,
+    /// The command that evaluates a trial
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+impl Run {
+    pub(super) fn run(self) -> Result<ExitCode, Error> {
+        let mut file = StudyFile::read(&self.file)?;
+        if let Some(name) = self.optimizer {
+            let over = StudyFile::from_json(json!({"space": {"x": 0}, "optimizer": name}))?;
+            file.optimizer = over.optimizer;
+        }
+        let mut builder = Study::builder(&self.dir)
+            .space(file.space.clone())
+            .overwrite(self.overwrite)
+            .wait_for_others(!self.no_wait);
+        if let Some(info) = &file.optimizer {
+            let optimizer = trialmill::optimizer::from_info(info);
+            builder = builder
+                .boxed_optimizer(optimizer.map_err(|error| Error::Setting(error.to_string()))?);
+        }
+        if let Some(seed) = self.seed.or(file.seed) {
+            builder = builder.seed(seed);
+        }
+        let budget = Budget {
+            evaluations: self.evaluations.or(file.budget.evaluations),
+            cost: self.cost.or(file.budget.cost),
+            ..file.budget
+        };
+        if !budget.is_unlimited() {
+            builder = builder.budget(budget);
+        }
+        if self.count_completed_only {
+            builder = builder.count_in_progress(false);
+        }
+        if let Some(n) = self.max_attempts.or(file.max_attempts) {
+            builder = builder.max_attempts(n);
+        }
+        let command = self.working.command(&file.command);
+        let timeout = self.working.timeout.or(file.timeout_seconds);
+        let mut evaluation = serde_json::Map::new();
+        evaluation.insert("command".into(), json!(command));
+        evaluation.insert("timeout_seconds".into(), json!(timeout));
+        builder = builder.evaluation(evaluation);
+        let text = |text: String| text.parse().map_err(Error::Setting);
+        let defaults = Defaults {
+            workers: file.workers,
+            per_worker: file.per_worker,
+            seconds: file.seconds,
+            timeout,
+            on_error: file.on_error.map(text).transpose()?,
+        };
+        self.working.work(builder, &command, defaults, &self.dir)
+    }
+}
+
+impl WorkerVerb {
+    pub(super) fn run(self) -> Result<ExitCode, Error> {
+        let dir = self.dir.dir;
+        let directory = Directory::open(&dir)?;
+        let evaluation = &directory.definition().evaluation;
+        let kept: Vec<String> = evaluation
+            .get("command")
+            .and_then(|json| serde_json::from_value(json.clone()).ok())
+            .unwrap_or_default();
+        let command = self.working.command(&kept);
+        let timeout = evaluation.get("timeout_seconds").and_then(Json::as_f64);
+        let builder = Study::builder(&dir).wait_for_others(self.wait);
+        let timeout = self.working.timeout.or(timeout);
+        let defaults = Defaults { timeout, ..Defaults::default() };
+        self.working.work(builder, &command, defaults, &dir)
+    }
+}
+
+/// What holds where the command line says nothing.
+#[derive(Default)]
+struct Defaults {
+    workers: Option<usize>,
+    per_worker: Budget,
+    seconds: Option<f64>,
+    timeout: Option<f64>,
+    on_error: Option<OnError>,
+}
+
+impl Working {
+    fn command(&self, other: &[String]) -> Vec<String> {
+        if self.command.is_empty() { other.to_vec() } else { self.command.clone() }
+    }
+
+    fn work(
+        self,
+        mut builder: StudyBuilder,
+        command: &[String],
+        defaults: Defaults,
+        dir: &std::path::Path,
+    ) -> Result<ExitCode, Error> {
+        builder = builder
+            .per_worker(Budget {
+                evaluations: self.evaluations_per_worker.or(defaults.per_worker.evaluations),
+                cost: self.cost_per_worker.or(defaults.per_worker.cost),
+                ..defaults.per_worker
+            })
+            .on_error(self.on_error.or(defaults.on_error).unwrap_or_default())
+            .durability(if self.buffered { Durability::Buffered } else { Durability::Synced });
+        if let Some(workers) = self.workers.or(defaults.workers) {
+            builder = builder.workers(workers);
+        }
+        if let Some(seconds) = self.seconds.or(defaults.seconds) {
+            builder = builder.max_seconds_per_worker(seconds);
+        }
+        if let Some(seconds) = defaults.timeout {
+            let timeout = Duration::try_from_secs_f64(seconds).ok().filter(|t| !t.is_zero());
+            let timeout = timeout.ok_or_else(|| {
+                Error::Setting(format!("the timeout must be above 0 seconds, not {seconds}"))
+            })?;
+            builder = builder.timeout(timeout);
+        }
+        let quiet = self.quiet;
+        let result = builder
+            .run_command_with(command, |handle| (!quiet).then(|| Progress::start(handle.clone())));
+        match result {
+            Ok(outcome) => Ok(self.end(&outcome, dir)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn end(&self, outcome: &Outcome, dir: &std::path::Path) -> ExitCode {
+        let printed = match (self.json, Summary::read(dir)) {
+            (true, Ok(summary)) => print_json(&summary.status_json()),
+            _ => print(&format!("{outcome}\n")),
+        };
+        if outcome.was_interrupted() {
+            eprintln!("interrupted: run the same command again to go on");
+            return ExitCode::from(130);
+        }
+        printed
+    }
+}
