@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 use trialmill::store::Directory;
 use trialmill::{
-    Budget, Durability, Error, OnError, Outcome, Study, StudyBuilder, StudyFile, Summary,
+    Budget, Durability, Error, OnError, Outcome, State, Study, StudyBuilder, StudyFile, Summary,
 };
 
 use super::progress::Progress;
@@ -133,7 +133,9 @@ impl Run {
             cost: self.cost.or(file.budget.cost),
             ..file.budget
         };
-        if !budget.is_unlimited() {
+        if budget.is_unlimited() {
+            eprintln!("no budget is set: this goes on until it is stopped (Ctrl-C)");
+        } else {
             builder = builder.budget(budget);
         }
         if self.count_completed_only {
@@ -238,6 +240,14 @@ impl Working {
         if outcome.was_interrupted() {
             eprintln!("interrupted: run the same command again to go on");
             return ExitCode::from(130);
+        }
+        let study = outcome.study();
+        if study.count(State::Success) == 0 && study.errors() > 0 {
+            eprintln!(
+                "nothing succeeded: `trialmill status {}` shows the last error",
+                dir.display()
+            );
+            return ExitCode::from(8);
         }
         printed
     }

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::watch::{held_by, take_back};
+use super::watch::{buried, held_by, take_back};
 use crate::clock::now_s;
 use crate::error::{Error, StoreError, StudyError};
 use crate::event::{Event, Policy, ProcessId};
@@ -142,7 +142,9 @@ impl StateCore {
             let (directory, held_by) = (self.directory(), |process| Ok(held_by(study, process)));
             let commands = take_back(&mut watcher, directory, &others, &leases, held_by)?;
             if !commands.is_empty() {
+                let buried = buried(&commands);
                 self.turn(commands)?;
+                buried.into_iter().for_each(|process| watcher.tidy(process));
             }
             if !self.study.processes().any(|p| watcher.sign(p) == Sign::Dead) {
                 break;

@@ -78,7 +78,9 @@ impl Watch {
             handle.look(move |study| held_by(study, process))
         })?;
         if !commands.is_empty() {
+            let buried = buried(&commands);
             handle.exchange(commands)?;
+            buried.into_iter().for_each(|process| watcher.tidy(process));
         } else if watcher.has_grown() {
             handle.poke();
         }
@@ -89,6 +91,15 @@ impl Watch {
 /// The trials that a process holds, with their attempts.
 pub(super) fn held_by(study: &Study, process: ProcessId) -> Vec<(TrialId, u32)> {
     study.evaluating_by(process).map(|trial| (trial.id.clone(), trial.attempts)).collect()
+}
+
+/// The processes that these commands bury.
+pub(super) fn buried(commands: &[Command]) -> Vec<ProcessId> {
+    let process = |command: &Command| match command {
+        Command::Bury(process) => Some(*process),
+        _ => None,
+    };
+    commands.iter().filter_map(process).collect()
 }
 
 /// What is to be taken back: everything of dead processes, once none of their commands goes on,

@@ -131,6 +131,13 @@ impl Watcher {
         }
     }
 
+    /// Removes the lock file of a process that was buried.
+    pub fn tidy(&mut self, process: ProcessId) {
+        self.beats.remove(&process);
+        // Somebody else may have been faster.
+        let _ = std::fs::remove_file(lock_path(&self.workers, process));
+    }
+
     fn beat_overdue(&mut self, process: ProcessId, path: &Path) -> Sign {
         let count = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok());
         let (now, count) = (Instant::now(), count.unwrap_or(0));
