@@ -242,6 +242,11 @@ impl StateCore {
         self.slow.then(|| std::mem::replace(&mut self.optimizer, nobody))
     }
 
+    /// Whether something happened since the slow optimizer was last told.
+    pub(crate) fn has_feed(&self) -> bool {
+        self.listeners.feed.as_ref().is_some_and(|feed| !feed.is_empty())
+    }
+
     /// The events since the last call.
     pub(crate) fn take_feed(&mut self) -> Vec<Event> {
         self.listeners.feed.as_mut().map(std::mem::take).unwrap_or_default()

@@ -138,23 +138,20 @@ impl StateActor {
         waiting.extend(turns.into_iter().map(|turn| (turn.commands, turn.reply)));
         let Some(mut core) = self.core.take() else { return Ok(()) };
         let begun = core.begin();
-        let mut fresh = Vec::with_capacity(waiting.len());
         let failed = begun.is_err();
         for (commands, reply) in waiting {
             if failed {
                 ready.push((reply, Vec::new()));
             } else {
-                self.run(&mut core, commands, reply, ready, &mut fresh);
+                self.run(&mut core, commands, reply, ready);
             }
         }
         let result = begun.map_err(Error::from).and_then(|()| {
             self.take_proposals(&mut core)?;
             self.try_parked(&mut core, ready);
-            self.parked.append(&mut fresh);
             self.ask_slow_optimizer(&mut core)?;
             core.commit().map_err(Error::from)
         });
-        self.parked.append(&mut fresh);
         self.core = Some(core);
         result
     }
@@ -166,7 +163,6 @@ impl StateActor {
         commands: Vec<Command>,
         reply: Reply,
         ready: &mut Vec<(Reply, Vec<Result<Answer, StudyError>>)>,
-        fresh: &mut Vec<Parked>,
     ) {
         let mut answers = Vec::with_capacity(commands.len());
         let mut commands = commands.into_iter().peekable();
@@ -182,7 +178,7 @@ impl StateActor {
             };
             match (wish, &answer) {
                 (Some(ask), Ok(answer)) if last && self.must_wait(core, &ask, answer) => {
-                    fresh.push(Parked { answers, ask, reply });
+                    self.parked.push(Parked { answers, ask, reply });
                     return;
                 }
                 _ => answers.push(answer),
@@ -223,10 +219,14 @@ impl StateActor {
         core: &mut StateCore,
         ready: &mut Vec<(Reply, Vec<Result<Answer, StudyError>>)>,
     ) {
-        for mut parked in std::mem::take(&mut self.parked) {
+        let mut waiting = std::mem::take(&mut self.parked).into_iter();
+        while let Some(mut parked) = waiting.next() {
             match self.wish(core, &parked.ask) {
+                // What the first must wait for, the others must too.
                 Ok(answer) if self.must_wait(core, &parked.ask, &answer) => {
                     self.parked.push(parked);
+                    self.parked.extend(waiting);
+                    return;
                 }
                 answer => {
                     parked.answers.push(answer);
@@ -249,6 +249,8 @@ impl StateActor {
                         Err(_) => self.slow.refused += 1,
                     }
                 }
+                // It waits for what has happened meanwhile: ask it again.
+                Ok(Proposal::Wait) if core.has_feed() => {}
                 Ok(Proposal::Wait) if core.study().evaluating().next().is_none() => {
                     let optimizer = core.study().definition().optimizer.name.clone();
                     let problem = "waits for results, and no trial is being evaluated".into();
