@@ -64,9 +64,9 @@ fn run(builder: StudyBuilder, workers: usize, batch: usize, trials: u64) -> Resu
         .ctrl_c(false)
         .open()?;
     let begin = Instant::now();
-    let reason = session.run(&objective)?;
+    session.run(objective)?;
     let seconds = begin.elapsed().as_secs_f64();
-    let outcome = session.close(reason)?;
+    let outcome = session.close()?;
     assert_eq!(outcome.study().trials().len() as u64, trials);
     Ok(trials as f64 / seconds)
 }
@@ -87,9 +87,9 @@ fn growth(base: &std::path::Path, trials: u64) -> Result<()> {
             let builder = Study::builder(&dir).durability(Durability::Buffered);
             let session = builder.space(space()?).seed(1).workers(8).max_evaluations(to).open()?;
             let begin = Instant::now();
-            let reason = session.run(&objective)?;
+            session.run(objective)?;
             let seconds = begin.elapsed().as_secs_f64();
-            session.close(reason)?;
+            session.close()?;
             Ok(seconds)
         };
         grow(at)?;

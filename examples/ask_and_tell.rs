@@ -13,8 +13,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use trialmill::budget::Limit;
-use trialmill::{Config, Parameter, Report, SearchSpace, StopReason, Study};
+use trialmill::{Asked, Config, Parameter, Report, SearchSpace, Study};
 
 const JOBS: usize = 4;
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -30,8 +29,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let handle = session.handle();
 
     // A job that we give up: its trial goes to whoever asks next, and what it may still say is late.
-    for handed in handle.ask("me", 1, DEADLINE)? {
-        let trial = handed.trial;
+    if let Asked::Trials(trials) = handle.ask("me", 1, DEADLINE)? {
+        let trial = &trials[0];
         handle.release(&trial.id, Some(trial.attempts))?;
         let late = handle.report(&trial.id, Some(trial.attempts), Report::objective(0.0))?;
         println!("trial {} attempt {} released, then: {late:?}", trial.id, trial.attempts);
@@ -41,8 +40,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (done, results) = mpsc::channel();
         let mut running = 0;
         loop {
-            for handed in handle.ask("me", JOBS - running, DEADLINE)? {
-                let (trial, done) = (handed.trial, done.clone());
+            let trials = match handle.ask("me", JOBS - running, DEADLINE)? {
+                Asked::Trials(trials) => trials,
+                // Nothing now, or nothing any more: what is running must end first.
+                Asked::Wait | Asked::Stop(_) => Vec::new(),
+            };
+            for trial in trials {
+                let done = done.clone();
                 running += 1;
                 scope.spawn(move || {
                     let report = job(&trial.config);
@@ -60,8 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     })?;
 
-    let outcome = session.close(StopReason::Budget(Limit::Evaluations))?;
-    println!("{outcome}");
+    println!("{}", session.close()?);
     Ok(())
 }
 

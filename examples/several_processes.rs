@@ -46,11 +46,11 @@ fn lead(directory: &str) -> Result<(), Box<dyn Error>> {
     kill_in_the_middle(&mut children[0], &session.handle())?;
 
     // We work too, until all is done that the others still have in hand.
-    let reason = session.run(&evaluate)?;
+    session.run(evaluate)?;
     for child in &mut children {
         child.wait()?;
     }
-    let outcome = session.close(reason)?;
+    let outcome = session.close()?;
 
     println!("{outcome}\n");
     let study = outcome.study();

@@ -328,6 +328,12 @@ pub enum Error {
         /// Its error.
         message: String,
     },
+    /// The `after_evaluation` hook panicked.
+    #[error("the after_evaluation hook panicked: {0}. What was reported is safe.")]
+    Hook(String),
+    /// The study is closed in this process.
+    #[error("this study is closed in this process; open it again to go on")]
+    Closed,
     /// The state actor has ended; nothing further was acknowledged.
     #[error(
         "the study's state is gone ({0}); nothing after that was acknowledged. Start again \
@@ -349,7 +355,7 @@ impl Error {
             Error::Store(StoreError::Io { .. } | StoreError::Poisoned(_)) => 4,
             Error::Study(_) => 7,
             Error::Evaluation { .. } | Error::NothingSucceeds { .. } => 8,
-            Error::StateLost(_) => 70,
+            Error::Hook(_) | Error::Closed | Error::StateLost(_) => 70,
         }
     }
 }

@@ -63,14 +63,14 @@ pub mod trial;
 pub use budget::Budget;
 pub use config::{Config, Value};
 pub use error::{BoxError, Error};
-pub use evaluate::{Defaults, Evaluate, RunningTrial, current_trial};
+pub use evaluate::{Defaults, RunningTrial, current_trial};
 pub use optimizer::{
     GridSearch, Optimizer, OptimizerInfo, Proposal, RandomSearch, Request, Suggestion,
 };
-pub use runtime::{OnError, Outcome, Reported, Session, StudyBuilder, StudyHandle};
+pub use runtime::{Asked, OnError, Outcome, Reported, Session, StudyBuilder, StudyHandle};
 pub use space::{Confidence, Parameter, SearchSpace};
 pub use store::Durability;
 pub use study::{StopReason, Study};
 pub use study_file::StudyFile;
 pub use summary::Summary;
-pub use trial::{Objective, Report, State, Trial, TrialId};
+pub use trial::{Objective, Report, State, Trial, TrialId, Trials};

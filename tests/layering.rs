@@ -1,6 +1,8 @@
 //! The shape of the tree: who may use whom, how long a file may be, and which room knows what.
 //! `ARCHITECTURE.md` says why; this test keeps it so.
 
+#![allow(clippy::unwrap_used)] // This is a test.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

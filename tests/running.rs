@@ -1,14 +1,16 @@
 //! Studies that run in this process: closures, hooks, limits, errors, the handle.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // This is a test.
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use trialmill::{
-    BoxError, Budget, Defaults, Error, GridSearch, Objective, OnError, Optimizer, OptimizerInfo,
-    Parameter, Proposal, Report, Reported, Request, RunningTrial, SearchSpace, State, StopReason,
-    Study, StudyBuilder, Summary, Trial, current_trial,
+    Asked, BoxError, Budget, Defaults, Error, GridSearch, Objective, OnError, Optimizer,
+    OptimizerInfo, Parameter, Proposal, Report, Reported, Request, RunningTrial, SearchSpace,
+    State, StopReason, Study, StudyBuilder, Summary, Trial, current_trial,
 };
 
 fn space() -> SearchSpace {
@@ -118,8 +120,8 @@ fn a_run_in_which_nothing_succeeds_gives_up() {
     let session = study(&dir).workers(2).max_evaluations(50).open().unwrap();
     let given_back = session.handle().retry(&[State::Crashed]).unwrap();
     assert_eq!(given_back.len() as u64, summary.study().errors());
-    let reason = session.run(&objective).unwrap();
-    let outcome = session.close(reason).unwrap();
+    session.run(objective).unwrap();
+    let outcome = session.close().unwrap();
     assert_eq!(outcome.study().count(State::Success), 50);
     assert_eq!(outcome.study().errors(), 0);
 }
@@ -209,7 +211,7 @@ fn stopping_hands_back_what_is_not_done_and_the_next_run_does_it() {
     let dir = tempfile::tempdir().unwrap();
     let session = study(&dir).workers(3).max_evaluations(30).open().unwrap();
     let (stop, begun) = (session.stop_signal(), AtomicUsize::new(0));
-    let reason = session.run(&|trial: &RunningTrial| {
+    let reason = session.run(|trial| {
         if begun.fetch_add(1, Ordering::SeqCst) == 12 {
             stop.stop();
         }
@@ -218,7 +220,8 @@ fn stopping_hands_back_what_is_not_done_and_the_next_run_does_it() {
             false => Ok(0.0),
         }
     });
-    let outcome = session.close(reason.unwrap()).unwrap();
+    let outcome = session.close().unwrap();
+    assert_eq!(reason.unwrap(), StopReason::Interrupted);
     assert!(outcome.was_interrupted());
     assert_eq!(outcome.study().count(State::Evaluating), 0);
     assert!(outcome.study().count(State::Pending) >= 1);
@@ -236,13 +239,14 @@ fn the_handle_does_what_neps_state_does() {
     let sampled = handle.sample(3).unwrap();
     assert_eq!(sampled.len(), 3);
     assert_eq!(handle.next_pending(2).unwrap(), sampled[..2]);
-    let asked = handle.ask("me", 2, Duration::from_secs(60)).unwrap();
+    let minute = Duration::from_secs(60);
+    let Asked::Trials(asked) = handle.ask("me", 2, minute).unwrap() else { panic!() };
     assert_eq!(
-        asked.iter().map(|h| &h.trial.id).collect::<Vec<_>>(),
+        asked.iter().map(|trial| &trial.id).collect::<Vec<_>>(),
         [&sampled[0].id, &sampled[1].id]
     );
     assert_eq!(handle.evaluating().unwrap().len(), 2);
-    let (first, second) = (&asked[0].trial.id, &asked[1].trial.id);
+    let (first, second) = (&asked[0].id, &asked[1].id);
     assert_eq!(handle.report(first, Some(1), 0.5.into()).unwrap(), Reported::Accepted);
     let late = handle.report(first, Some(1), 0.6.into()).unwrap();
     assert_eq!(late, Reported::Superseded { state: State::Success, attempts: 1 });
@@ -260,8 +264,8 @@ fn the_handle_does_what_neps_state_does() {
     let huge = "x".repeat(trialmill::limits::MAX_LINE_BYTES);
     let error = handle.report(second, None, Report::failed(huge)).unwrap();
     assert!(matches!(error, Reported::Superseded { .. }), "it is pending again");
-    let again = handle.ask("me", 1, Duration::from_secs(60)).unwrap();
-    assert_eq!((&again[0].trial.id, again[0].trial.attempts), (second, 2));
+    let Asked::Trials(again) = handle.ask("me", 1, minute).unwrap() else { panic!() };
+    assert_eq!((&again[0].id, again[0].attempts), (second, 2));
     let huge = Report::failed("x".repeat(trialmill::limits::MAX_LINE_BYTES));
     assert!(handle.report(second, None, huge).unwrap_err().to_string().contains("bytes"));
     assert_eq!(handle.report(second, None, 0.7.into()).unwrap(), Reported::Accepted);
@@ -359,7 +363,7 @@ fn a_directory_is_overwritten_only_when_nobody_holds_it() {
     let session = study(&dir).max_evaluations(3).open().unwrap();
     let error = study(&dir).overwrite(true).run(objective).unwrap_err();
     assert!(error.to_string().contains("in use"), "{error}");
-    session.close(StopReason::Interrupted).unwrap();
+    session.close().unwrap();
     study(&dir).max_evaluations(3).run(objective).unwrap();
     let outcome = study(&dir).overwrite(true).max_evaluations(2).run(objective).unwrap();
     assert_eq!(outcome.study().trials().len(), 2);
@@ -402,4 +406,86 @@ fn settings_that_make_no_sense_are_refused_before_anything_is_written() {
         assert!(builder.run(objective).is_err());
         assert!(!dir.path().join("study/study.json").exists());
     }
+}
+
+/// A grid that is slow to ask: it once left out every second point, because each proposal took its
+/// random streams twice.
+struct SlowGrid(GridSearch);
+
+impl Optimizer for SlowGrid {
+    fn info(&self) -> OptimizerInfo {
+        self.0.info()
+    }
+    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+        self.0.ask(request)
+    }
+    fn is_slow(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_slow_optimizer_leaves_no_sample_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let space = SearchSpace::new([("n", Parameter::int(1, 40))]).unwrap();
+    let grid = SlowGrid(GridSearch::new(40).unwrap());
+    let outcome = Study::builder(dir.path().join("study"))
+        .space(space)
+        .optimizer(grid)
+        .workers(4)
+        .run(|trial| Ok(trial.config().float("n")?))
+        .unwrap();
+    let seen: BTreeSet<i64> =
+        outcome.study().trials().iter().map(|t| t.config.int("n").unwrap()).collect();
+    assert_eq!(seen, (1..=40).collect());
+}
+
+/// The hook is where people write their own records: it must not hear of results that do not count,
+/// and must see the trial as it is stored.
+#[test]
+fn the_hook_hears_only_of_reports_that_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = heard.clone();
+    let session = study(&dir)
+        .workers(1)
+        .max_evaluations(1)
+        .after_evaluation(move |trial, _| {
+            hears.lock().unwrap().push((trial.attempts, trial.state, trial.objective()));
+        })
+        .open()
+        .unwrap();
+    let handle = session.handle();
+    session
+        .run(|trial| {
+            // Somebody takes the first attempt away while it is going on.
+            if trial.attempt() == 1 {
+                assert_eq!(handle.release(trial.id(), Some(1))?, Reported::Accepted);
+            }
+            Ok(f64::from(trial.attempt()))
+        })
+        .unwrap();
+    assert_eq!(*heard.lock().unwrap(), [(2, State::Success, Some(2.0))]);
+    drop(session);
+    let panics = study(&dir).max_evaluations(5).after_evaluation(|_, _| panic!("no space left"));
+    let error = panics.run(objective).unwrap_err().to_string();
+    assert!(error.contains("hook") && error.contains("no space left"), "{error}");
+}
+
+#[test]
+fn a_caller_s_deadline_passes_also_in_memory() {
+    let session = Study::in_memory().space(space()).workers(1).max_evaluations(1).open().unwrap();
+    let handle = session.handle();
+    assert!(handle.ask("p1-w1", 1, Duration::ZERO).is_err(), "a worker's name is not a caller's");
+    let Asked::Trials(asked) = handle.ask("me", 1, Duration::from_millis(1)).unwrap() else {
+        panic!()
+    };
+    let given_back = || handle.snapshot().count(State::Pending) == 1;
+    let begin = std::time::Instant::now();
+    while !given_back() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "the deadline never passes");
+        std::thread::yield_now();
+    }
+    let late = handle.report(&asked[0].id, Some(1), 0.5.into()).unwrap();
+    assert_eq!(late, Reported::Superseded { state: State::Pending, attempts: 1 });
 }

@@ -58,14 +58,14 @@ fn main() -> Result<(), BoxError> {
     };
     let began = Instant::now();
     let (handle, (running, ended)) = (session.handle(), mpsc::channel());
-    let reason = thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| show_progress(&handle, trials, ended));
-        let reason = session.run(&evaluate);
+        let reason = session.run(evaluate);
         drop(running);
         reason
     })?;
     let (new, seconds) = (handle.snapshot().finished() - before, began.elapsed().as_secs_f64());
-    let outcome = session.close(reason)?;
+    let outcome = session.close()?;
     if new > 0 {
         println!("{new} trials in {seconds:.1} s: {:.1} a second", new as f64 / seconds);
     }

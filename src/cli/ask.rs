@@ -54,14 +54,7 @@ impl Ask {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let deadline = Duration::try_from_secs_f64(self.deadline)
             .map_err(|error| Error::Setting(format!("the deadline: {error}")))?;
-        let caller_fits = self.caller.len() <= trialmill::limits::MAX_ID_BYTES
-            && !self.caller.is_empty()
-            && !trialmill::event::is_worker_id(&self.caller);
-        if !caller_fits {
-            let problem =
-                "the caller's name has 1 to 128 bytes and is not like a worker's, `p1-w1`";
-            return Err(Error::Setting(problem.into()));
-        }
+        trialmill::event::check_caller(&self.caller).map_err(Error::Setting)?;
         let mut core = open(&self.dir.dir)?;
         let lease = core.directory().map(|directory| directory.place().lease(deadline));
         let wish = Wish { worker: self.caller.as_str().into(), n: self.n as usize, lease };

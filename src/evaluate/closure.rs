@@ -7,25 +7,6 @@ use super::{Ended, RunningTrial, panic_message};
 use crate::error::BoxError;
 use crate::trial::Report;
 
-/// Evaluates trials; every closure from a running trial to a report, or to a number, is one.
-pub trait Evaluate: Sync {
-    /// Evaluates one trial.
-    ///
-    /// # Errors
-    /// The trial has crashed, for this reason.
-    fn evaluate(&self, trial: &RunningTrial) -> Result<Report, BoxError>;
-}
-
-impl<F, R> Evaluate for F
-where
-    F: Fn(&RunningTrial) -> Result<R, BoxError> + Sync,
-    R: Into<Report>,
-{
-    fn evaluate(&self, trial: &RunningTrial) -> Result<Report, BoxError> {
-        self(trial).map(Into::into)
-    }
-}
-
 thread_local! {
     static CURRENT: RefCell<Option<RunningTrial>> = const { RefCell::new(None) };
 }
@@ -37,9 +18,12 @@ pub fn current_trial() -> Option<RunningTrial> {
 }
 
 /// Evaluates, and turns an error or a panic into a crashed report.
-pub fn evaluate_fenced(evaluate: &(impl Evaluate + ?Sized), trial: &RunningTrial) -> Ended {
+pub fn evaluate_fenced<R: Into<Report>>(
+    evaluate: impl Fn(&RunningTrial) -> Result<R, BoxError>,
+    trial: &RunningTrial,
+) -> Ended {
     CURRENT.set(Some(trial.clone()));
-    let result = catch_unwind(AssertUnwindSafe(|| evaluate.evaluate(trial)));
+    let result = catch_unwind(AssertUnwindSafe(|| evaluate(trial).map(Into::into)));
     CURRENT.set(None);
     let report = match result {
         Ok(Ok(report)) => report,

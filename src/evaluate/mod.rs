@@ -12,7 +12,7 @@ mod running;
 mod template;
 
 pub use attempt_lock::{AttemptLock, reap_orphans};
-pub use closure::{Evaluate, current_trial, evaluate_fenced};
+pub use closure::{current_trial, evaluate_fenced};
 pub use command::CommandEvaluator;
 pub use defaults::Defaults;
 pub use result::parse as parse_result;

@@ -51,7 +51,6 @@ pub(crate) fn encode(seq: u64, event: &Event, out: &mut Vec<u8>) {
         EventKind::Claimed { .. } => "claimed",
         EventKind::Reported { .. } => "reported",
         EventKind::Requeued { .. } => "requeued",
-        EventKind::Reserved { .. } => "reserved",
         EventKind::Put(_) => "put",
     };
     line.field("event", name);
@@ -90,7 +89,6 @@ pub(crate) fn encode(seq: u64, event: &Event, out: &mut Vec<u8>) {
             line.field("attempt", attempt);
             line.field("reason", reason);
         }
-        EventKind::Reserved { count } => line.field("count", count),
         EventKind::Put(trial) => line.put(trial),
     }
     out.push(b'}');
@@ -196,7 +194,6 @@ struct Line<'a> {
     boot: Option<Arc<str>>,
     pid: Option<u32>,
     policy: Option<Policy>,
-    count: Option<u64>,
     put_state: Option<State>,
     time_sampled: Option<f64>,
     #[serde(borrow)]
@@ -276,7 +273,6 @@ impl Decoder {
             }),
             "left" => EventKind::Left { process: need(line.process, "process")? },
             "policy" => EventKind::Policy(need(line.policy, "policy")?),
-            "reserved" => EventKind::Reserved { count: need(line.count, "count")? },
             "put" => return self.put(line),
             other => {
                 let problem = format!("the event '{other}' is not known to this version");
@@ -426,7 +422,6 @@ mod tests {
             },
             EventKind::Reported { trial: TrialId::Number(1), attempt: 2, report: Box::new(report) },
             EventKind::Requeued { trial: TrialId::Number(1), attempt: 2, reason: Reason::Expired },
-            EventKind::Reserved { count: 3 },
             EventKind::Put(Box::new(put)),
             EventKind::Left { process: 1 },
         ]

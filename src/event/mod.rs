@@ -86,11 +86,6 @@ pub enum EventKind {
         /// Why.
         reason: Reason,
     },
-    /// A process took the next random streams, to sample with them outside the lock.
-    Reserved {
-        /// How many.
-        count: u64,
-    },
     /// A trial was set as a whole: imported, or updated by hand.
     Put(Box<Trial>),
 }
@@ -172,9 +167,16 @@ pub(crate) fn worker_id(process: ProcessId, number: usize) -> WorkerId {
     format!("p{process}-w{number}").into()
 }
 
-/// Whether a name is like that of a worker of a process; callers outside have other names.
-pub fn is_worker_id(name: &str) -> bool {
-    process_of(name).is_some()
+/// Checks the name of a caller outside: workers of processes have names of their own.
+///
+/// # Errors
+/// What such a name is like.
+pub fn check_caller(name: &str) -> Result<(), String> {
+    let fits = (1..=crate::limits::MAX_ID_BYTES).contains(&name.len());
+    if fits && process_of(name).is_none() {
+        return Ok(());
+    }
+    Err(format!("a caller's name has 1 to 128 bytes and is not like a worker's, as '{name}' is"))
 }
 
 /// The process that a worker's name tells of; a caller outside has none.

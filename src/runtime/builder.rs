@@ -15,7 +15,7 @@ use super::worker::{EvaluationHook, WorkerSettings};
 use crate::budget::Budget;
 use crate::definition::Definition;
 use crate::error::{BoxError, Error, StoreError};
-use crate::evaluate::{CommandEvaluator, CommandLine, Defaults, Evaluate, StopSignal};
+use crate::evaluate::{CommandEvaluator, CommandLine, Defaults, RunningTrial, StopSignal};
 use crate::event::Event;
 use crate::limits::{GIVE_UP_AFTER_ERRORS, KILL_GRACE, MAX_BATCH, MAX_WORKERS};
 use crate::optimizer::{Optimizer, OptimizerInfo, Proposal, RandomSearch, Request, from_info};
@@ -147,7 +147,8 @@ impl StudyBuilder {
         /// Removes the study that is in the directory first. Refused while a process holds it.
         overwrite: bool => overwrite = overwrite;
         /// At the end of the budget, whether to wait for what other processes still evaluate, and
-        /// take it over if they die. Without, this process ends at once.
+        /// take it over if they die. Without, this process ends at once. Trials that callers of
+        /// `ask` hold are not waited for.
         wait_for_others: bool => wait_for_others = wait_for_others;
         /// Whether Ctrl-C and SIGTERM end the run in good order. Without, they kill, and the next
         /// start takes the trials back.
@@ -221,10 +222,14 @@ impl StudyBuilder {
     /// # Errors
     /// The settings make no sense, the directory cannot be used, the store or the optimizer fails,
     /// or an evaluation does and the run is to raise that. What was acknowledged is safe.
-    pub fn run(self, evaluate: impl Evaluate) -> Result<Outcome, Error> {
+    pub fn run<F, R>(self, evaluate: F) -> Result<Outcome, Error>
+    where
+        F: Fn(&RunningTrial) -> Result<R, BoxError> + Sync,
+        R: Into<Report>,
+    {
         let session = self.open()?;
-        let reason = session.run(&evaluate)?;
-        session.close(reason)
+        session.run(evaluate)?;
+        session.close()
     }
 
     /// Evaluates each trial with a command; all workers share one thread.
@@ -245,14 +250,19 @@ impl StudyBuilder {
         command: &[S],
         beside: impl FnOnce(&StudyHandle) -> B,
     ) -> Result<Outcome, Error> {
+        if self.directory.is_none() {
+            let problem = "commands need a directory for their files: use `Study::builder(dir)`";
+            return Err(Error::Setting(problem.into()));
+        }
         let grace = self.grace;
         let space = self.space_to_be()?;
         let command = CommandLine::new(command, &space)?;
         let session = self.open()?;
         let beside = beside(&session.handle());
-        let reason = session.run_command(CommandEvaluator::new(command).grace(grace));
+        let result = session.run_command(CommandEvaluator::new(command).grace(grace));
         drop(beside);
-        session.close(reason?)
+        result?;
+        session.close()
     }
 
     /// The space that was set, or that of the study in the directory.

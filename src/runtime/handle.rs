@@ -1,6 +1,7 @@
 //! A handle on a running study: everything that NePS's state lets one do, as methods, from any
 //! thread of the process.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use super::state::StateActor;
 use crate::error::{Error, StudyError};
 use crate::event::{Policy, Reason};
 use crate::optimizer::OptimizerInfo;
-use crate::store::Place;
-use crate::study::{Answer, Ask, Command, Handed, Study};
+use crate::store::{Directory, Place};
+use crate::study::{Answer, Ask, Command, StopReason, Study};
 use crate::trial::{Report, State, Trial, TrialId};
 
 /// Talks to the state actor of an open study. Clone it freely; every method may be called from any
@@ -23,6 +24,18 @@ pub struct StudyHandle {
     pub(super) state: Addr<StateActor>,
     pub(super) published: Arc<Published>,
     pub(super) place: Place,
+    pub(super) directory: Option<Directory>,
+}
+
+/// What a caller outside gets.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Asked {
+    /// Evaluate these; `attempts` is the number of this attempt, for [`StudyHandle::report`].
+    Trials(Vec<Trial>),
+    /// Nothing now: results are needed first. Ask again later.
+    Wait,
+    /// Nothing any more.
+    Stop(StopReason),
 }
 
 /// What became of a report.
@@ -70,7 +83,7 @@ impl StudyHandle {
         match answers {
             Some(Ok(answers)) => Ok(answers),
             Some(Err(lost)) => Err(lost_error(&lost)),
-            None => Err(lost_error(&Lost("the state actor has ended".into()))),
+            None => Err(Error::Closed),
         }
     }
 
@@ -95,7 +108,7 @@ impl StudyHandle {
         match answer.recv() {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(lost)) => Err(lost_error(&lost)),
-            Err(_) => Err(lost_error(&Lost("the state actor has ended".into()))),
+            Err(_) => Err(Error::Closed),
         }
     }
 
@@ -120,16 +133,23 @@ impl StudyHandle {
     /// told, released, or `deadline` has passed. Unlike a worker's wish this one never waits.
     ///
     /// # Errors
-    /// The state is gone, or the optimizer fails.
-    pub fn ask(&self, caller: &str, n: usize, deadline: Duration) -> Result<Vec<Handed>, Error> {
+    /// The state is gone, the optimizer fails, or the caller's name is empty, too long, or like
+    /// that of a worker (`p1-w1`).
+    pub fn ask(&self, caller: &str, n: usize, deadline: Duration) -> Result<Asked, Error> {
+        crate::event::check_caller(caller).map_err(Error::Setting)?;
         let ask = Ask { worker: caller.into(), n, lease: Some(self.place.lease(deadline)) };
-        // Not the last command, so it is answered at once even when there is nothing.
-        let commands = vec![Command::Ask(ask), Command::Reserve { count: 0 }];
-        let answer = self.exchange(commands)?.swap_remove(0)?;
-        match answer {
-            Answer::Evaluate(list) => Ok(list),
-            _ => Ok(Vec::new()),
+        match self.one(Command::Ask(ask))? {
+            Answer::Evaluate(list) => {
+                Ok(Asked::Trials(list.into_iter().map(|handed| handed.trial).collect()))
+            }
+            Answer::Stop(reason) => Ok(Asked::Stop(reason)),
+            _ => Ok(Asked::Wait),
         }
+    }
+
+    /// The directory of a trial, which may not exist yet; none for a study in memory.
+    pub fn trial_dir(&self, id: &TrialId) -> Option<PathBuf> {
+        self.directory.as_ref().map(|directory| directory.trial_path(id))
     }
 
     /// Reports an attempt (NePS: `lock_and_report_trial_evaluation`). Without `attempt`, whoever

@@ -64,13 +64,15 @@ pub(crate) struct Shutdown(pub(crate) crossbeam_channel::Sender<Study>);
 pub(crate) struct Propose {
     pub(crate) events: Vec<crate::event::Event>,
     pub(crate) n: usize,
-    /// The first of the random streams that were reserved for this proposal.
-    pub(crate) first_sample: u64,
     pub(crate) reply_to: actix::Recipient<Proposed>,
 }
 
 /// To the state actor, from the optimizer actor.
-pub(crate) struct Proposed(pub(crate) Result<Proposal, String>);
+pub(crate) struct Proposed {
+    pub(crate) proposal: Result<Proposal, String>,
+    /// How many samples there were when it was made.
+    pub(crate) first_sample: u64,
+}
 
 macro_rules! messages {
     ($($name:ty),*) => { $(impl Message for $name { type Result = (); })* };

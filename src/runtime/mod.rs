@@ -27,7 +27,7 @@ mod worker;
 
 pub use builder::{SamplingHook, StudyBuilder};
 pub use core::{EventHook, StateCore};
-pub use handle::{Reported, StudyHandle};
+pub use handle::{Asked, Reported, StudyHandle};
 pub use outcome::Outcome;
 pub use published::Snapshot;
 pub use rules::OnError;

@@ -25,7 +25,7 @@ impl OptimizerActor {
             self.study.apply(event).map_err(|error| error.to_string())?;
         }
         let spent = self.study.spent();
-        let request = self.study.request(message.n, message.first_sample, &spent);
+        let request = self.study.request(message.n, &spent);
         self.optimizer.ask(&request).map_err(|error| error.to_string())
     }
 }
@@ -43,6 +43,6 @@ impl Handler<Propose> for OptimizerActor {
         let proposal = proposal.unwrap_or_else(|panic| {
             Err(format!("it panicked: {}", crate::evaluate::panic_message(&*panic)))
         });
-        reply_to.do_send(Proposed(proposal));
+        reply_to.do_send(Proposed { proposal, first_sample: self.study.samples() });
     }
 }

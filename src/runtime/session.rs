@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix::{Actor, Arbiter, ArbiterHandle, System};
 use crossbeam_channel::Receiver;
+use parking_lot::Mutex;
 
 use super::command_worker::CommandWorker;
 use super::core::StateCore;
@@ -15,14 +16,15 @@ use super::optimizer::OptimizerActor;
 use super::outcome::Outcome;
 use super::published::Published;
 use super::rules::{OnError, Rules};
-use super::signals::SignalGuard;
+use super::signals::{SignalGuard, SignalSlot};
 use super::state::StateActor;
 use super::watch::{Watch, WatchThread};
 use super::worker::{Worker, WorkerSettings, work_on_this_thread};
-use crate::error::Error;
-use crate::evaluate::{CommandEvaluator, Evaluate, StopSignal};
+use crate::error::{BoxError, Error};
+use crate::evaluate::{CommandEvaluator, RunningTrial, StopSignal};
 use crate::event::{ProcessId, worker_id};
 use crate::study::{StopReason, Study};
+use crate::trial::Report;
 
 /// An open study. Workers of this process run in it, any number of times; [`close`](Self::close)
 /// leaves it in good order.
@@ -32,6 +34,10 @@ pub struct Session {
     workers: usize,
     settings: Arc<WorkerSettings>,
     rules: Rules,
+    /// Why the last run ended.
+    reason: Mutex<StopReason>,
+    ctrl_c: bool,
+    signals: Arc<SignalSlot>,
     system: Option<SystemThread>,
     watch: Option<WatchThread>,
 }
@@ -70,10 +76,16 @@ impl Session {
             .as_ref()
             .map_or_else(crate::store::Place::here, |directory| directory.place().clone());
         let (system, state) = start_system(core, rules.clone(), published.clone())?;
-        let handle = StudyHandle { state, published, place };
-        let signals = if settings.ctrl_c { SignalGuard::new() } else { None };
-        let mut watch =
-            Watch { handle: handle.clone(), watcher, directory, presence, stop, signals };
+        let handle = StudyHandle { state, published, place, directory: directory.clone() };
+        let signals = Arc::new(SignalSlot::default());
+        let mut watch = Watch {
+            handle: handle.clone(),
+            watcher,
+            directory,
+            presence,
+            stop,
+            signals: signals.clone(),
+        };
         watch.look()?;
         let watch = watch.start().map_err(no_thread)?;
         Ok(Session {
@@ -82,6 +94,9 @@ impl Session {
             workers: settings.workers,
             settings: Arc::new(settings.worker),
             rules,
+            reason: Mutex::new(StopReason::Closed),
+            ctrl_c: settings.ctrl_c,
+            signals,
             system: Some(system),
             watch: Some(watch),
         })
@@ -103,7 +118,13 @@ impl Session {
     /// # Errors
     /// The state is gone, or the optimizer fails; and errors of evaluations, where the run is to
     /// raise them.
-    pub fn run(&self, evaluate: &(impl Evaluate + ?Sized)) -> Result<StopReason, Error> {
+    pub fn run<F, R>(&self, evaluate: F) -> Result<StopReason, Error>
+    where
+        F: Fn(&RunningTrial) -> Result<R, BoxError> + Sync,
+        R: Into<Report>,
+    {
+        let _signals = self.mind_signals();
+        let evaluate = &evaluate;
         let reasons = std::thread::scope(|scope| {
             let mut threads = Vec::with_capacity(self.workers);
             for number in 1..=self.workers {
@@ -128,10 +149,10 @@ impl Session {
         self.finish(reasons)
     }
 
-    fn drive(
+    fn drive<R: Into<Report>>(
         &self,
         worker: Worker,
-        evaluate: &(impl Evaluate + ?Sized),
+        evaluate: impl Fn(&RunningTrial) -> Result<R, BoxError>,
     ) -> Result<StopReason, Error> {
         let result = work_on_this_thread(worker, &self.handle, evaluate);
         if result.is_err() {
@@ -145,6 +166,7 @@ impl Session {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn run_command(&self, evaluator: CommandEvaluator) -> Result<StopReason, Error> {
+        let _signals = self.mind_signals();
         raise_open_files_limit();
         let evaluator = Arc::new(evaluator);
         let (done, ended) = crossbeam_channel::unbounded();
@@ -160,6 +182,14 @@ impl Session {
         }
         drop(done);
         self.finish(collect(&ended, self.workers, &self.settings.stop))
+    }
+
+    /// From now on until the value is dropped, the first Ctrl-C ends the run in good order.
+    fn mind_signals(&self) -> Option<Minded<'_>> {
+        self.ctrl_c.then(|| {
+            *self.signals.lock() = SignalGuard::new();
+            Minded(&self.signals)
+        })
     }
 
     fn worker(&self, number: usize) -> Worker {
@@ -179,20 +209,23 @@ impl Session {
         }
         let first = [StopReason::Interrupted, StopReason::Error];
         let reason = first.into_iter().find(|reason| reasons.contains(reason));
-        Ok(reason.or(reasons.last().copied()).unwrap_or(StopReason::Finished))
+        let reason = reason.or(reasons.last().copied()).unwrap_or(StopReason::Finished);
+        *self.reason.lock() = reason;
+        Ok(reason)
     }
 
     /// Leaves the study in good order and gives back its final state.
     ///
     /// # Errors
     /// The last commit failed, or the state was gone before.
-    pub fn close(mut self, reason: StopReason) -> Result<Outcome, Error> {
+    pub fn close(mut self) -> Result<Outcome, Error> {
         let study = self.shut_down();
         if let Some(cause) = self.handle.published.take_error() {
             return Err(cause);
         }
         let study = study.ok_or_else(|| Error::StateLost("the state actor has ended".into()))?;
         let directory = self.settings.directory.as_ref().map(|d| d.path().to_path_buf());
+        let reason = *self.reason.lock();
         Ok(Outcome::new(study, reason, directory))
     }
 
@@ -207,6 +240,15 @@ impl Session {
         system.stop();
         let _ = thread.join();
         study
+    }
+}
+
+/// While a run minds signals.
+struct Minded<'a>(&'a SignalSlot);
+
+impl Drop for Minded<'_> {
+    fn drop(&mut self) {
+        *self.0.lock() = None;
     }
 }
 

@@ -16,6 +16,9 @@ struct Signals {
 
 static SIGNALS: OnceLock<Option<Signals>> = OnceLock::new();
 
+/// The guard of the run that is going on, if one is.
+pub(crate) type SignalSlot = parking_lot::Mutex<Option<SignalGuard>>;
+
 /// While it lives, the first Ctrl-C only sets a flag.
 pub(crate) struct SignalGuard(&'static Signals);
 

@@ -50,8 +50,7 @@ struct SlowOptimizer {
     busy: bool,
     /// What it said last, until the study changes: that it waits, or that it has finished.
     said: Option<Answer>,
-    arrived: Vec<Result<Proposal, String>>,
-    refused: u32,
+    arrived: Vec<Proposed>,
 }
 
 impl StateActor {
@@ -149,7 +148,7 @@ impl StateActor {
         let result = begun.map_err(Error::from).and_then(|()| {
             self.take_proposals(&mut core)?;
             self.try_parked(&mut core, ready);
-            self.ask_slow_optimizer(&mut core)?;
+            self.ask_slow_optimizer(&mut core);
             core.commit().map_err(Error::from)
         });
         self.core = Some(core);
@@ -202,13 +201,13 @@ impl StateActor {
 
     fn must_wait(&self, core: &StateCore, ask: &Ask, answer: &Answer) -> bool {
         match answer {
+            // A caller outside comes again by itself.
+            _ if ask.lease.is_some() => false,
             Answer::Wait | Answer::Propose => true,
             // The end of the study, but for what other processes still evaluate: if one of them
             // dies, somebody must be there to take its trials.
             Answer::Stop(StopReason::Budget(_) | StopReason::Finished) => {
-                self.rules.wait_for_others
-                    && ask.lease.is_none()
-                    && core.study().held_by_others(core.process())
+                self.rules.wait_for_others && core.study().held_by_others(core.process())
             }
             _ => false,
         }
@@ -237,21 +236,16 @@ impl StateActor {
     }
 
     fn take_proposals(&mut self, core: &mut StateCore) -> Result<(), Error> {
-        for proposal in std::mem::take(&mut self.slow.arrived) {
+        for Proposed { proposal, first_sample } in std::mem::take(&mut self.slow.arrived) {
             self.slow.busy = false;
             match proposal {
                 Ok(Proposal::Evaluate(suggestions)) => {
                     let worker = crate::event::worker_id(core.process(), 0);
-                    match core.execute(Command::Offer { worker, suggestions }) {
-                        Ok(_) => self.slow.refused = 0,
-                        // Another process may have sampled the same ids meanwhile: once more.
-                        Err(error) if self.slow.refused >= 3 => return Err(error.into()),
-                        Err(_) => self.slow.refused += 1,
-                    }
+                    core.execute(Command::Offer { worker, suggestions, first_sample })?;
                 }
-                // It waits for what has happened meanwhile: ask it again.
-                Ok(Proposal::Wait) if core.has_feed() => {}
-                Ok(Proposal::Wait) if core.study().evaluating().next().is_none() => {
+                // It does not know what has happened meanwhile: ask it again.
+                Ok(Proposal::Wait | Proposal::Finished) if core.has_feed() => {}
+                Ok(Proposal::Wait) if core.study().nothing_goes_on() => {
                     let optimizer = core.study().definition().optimizer.name.clone();
                     let problem = "waits for results, and no trial is being evaluated".into();
                     return Err(StudyError::Optimizer { optimizer, problem }.into());
@@ -269,22 +263,16 @@ impl StateActor {
         Ok(())
     }
 
-    fn ask_slow_optimizer(&mut self, core: &mut StateCore) -> Result<(), Error> {
+    fn ask_slow_optimizer(&mut self, core: &mut StateCore) {
         let (Some(actor), Some(address)) = (&self.slow.actor, &self.address) else {
-            return Ok(());
+            return;
         };
         let n: usize = self.parked.iter().map(|parked| parked.ask.n).sum();
-        if n == 0 || self.slow.busy || self.slow.said.is_some() || self.interrupted {
-            return Ok(());
-        }
-        if let Answer::Reserved(first_sample) =
-            core.execute(Command::Reserve { count: n as u64 })?
-        {
+        if n > 0 && !self.slow.busy && self.slow.said.is_none() && !self.interrupted {
             self.slow.busy = true;
             let (events, reply_to) = (core.take_feed(), address.clone().recipient());
-            actor.do_send(Propose { events, n, first_sample, reply_to });
+            actor.do_send(Propose { events, n, reply_to });
         }
-        Ok(())
     }
 
     fn publish(&mut self) {
@@ -323,8 +311,8 @@ impl Handler<Look> for StateActor {
 
 impl Handler<Proposed> for StateActor {
     type Result = ();
-    fn handle(&mut self, Proposed(proposal): Proposed, ctx: &mut Context<Self>) {
-        self.slow.arrived.push(proposal);
+    fn handle(&mut self, proposed: Proposed, ctx: &mut Context<Self>) {
+        self.slow.arrived.push(proposed);
         self.wake(ctx);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::handle::StudyHandle;
-use super::signals::SignalGuard;
+use super::signals::{SignalGuard, SignalSlot};
 use crate::error::Error;
 use crate::evaluate::{StopSignal, reap_orphans};
 use crate::event::{Lease, Process, ProcessId, Reason};
@@ -23,7 +23,7 @@ pub(crate) struct Watch {
     pub(crate) directory: Option<Directory>,
     pub(crate) presence: Option<Arc<Presence>>,
     pub(crate) stop: Arc<StopSignal>,
-    pub(crate) signals: Option<SignalGuard>,
+    pub(crate) signals: Arc<SignalSlot>,
 }
 
 /// The watcher's thread; it ends when this is dropped.
@@ -63,7 +63,7 @@ impl Watch {
     /// One look around; also the first thing at a start, so that what a dead process held is taken
     /// back before anything new is sampled.
     pub(crate) fn look(&mut self) -> Result<(), Error> {
-        let pressed = self.signals.as_ref().is_some_and(SignalGuard::is_pressed);
+        let pressed = self.signals.lock().as_ref().is_some_and(SignalGuard::is_pressed);
         if pressed || self.stop.is_stopped() {
             self.stop.stop();
             self.handle.interrupt();

@@ -3,19 +3,21 @@
 //! [`Worker`] is the loop without its driver. Closures are driven by a thread each, which blocks on
 //! its own reply channel; commands by the actor in `command_worker.rs`.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::handle::StudyHandle;
 use super::rules::OnError;
 use crate::budget::{Budget, Spent};
-use crate::error::{Error, StudyError};
-use crate::evaluate::{Defaults, Ended, Evaluate, RunningTrial, StopSignal, evaluate_fenced};
+use crate::clock::now_s;
+use crate::error::{BoxError, Error, StudyError};
+use crate::evaluate::{Defaults, Ended, RunningTrial, StopSignal, evaluate_fenced, panic_message};
 use crate::event::Reason;
 use crate::space::SearchSpace;
 use crate::store::Directory;
 use crate::study::{Answer, Ask, Command, Handed, StopReason};
-use crate::trial::{Report, Trial, WorkerId};
+use crate::trial::{Report, Trial, TrialId, WorkerId};
 
 /// A function that is told of a trial and its report, once that is durable.
 pub type EvaluationHook = Arc<dyn Fn(&Trial, &Report) + Send + Sync>;
@@ -43,8 +45,8 @@ pub(crate) struct Worker {
     spent: Spent,
     /// What ended since the last message.
     ended: Vec<Command>,
-    /// The same, for the hook, once it is durable.
-    told: Vec<(Trial, Report)>,
+    /// The trials of those reports as they then are, for the hook, once they are durable.
+    reported: Vec<Trial>,
     asked: bool,
     stopped: Option<StopReason>,
 }
@@ -57,7 +59,7 @@ impl Worker {
             began: Instant::now(),
             spent: Spent::default(),
             ended: Vec::new(),
-            told: Vec::new(),
+            reported: Vec::new(),
             asked: false,
             stopped: None,
         }
@@ -92,26 +94,29 @@ impl Worker {
         mut answers: Vec<Result<Answer, StudyError>>,
     ) -> Result<Vec<RunningTrial>, Error> {
         let wish = if self.asked { answers.pop() } else { None };
+        let mut refused: Vec<TrialId> = Vec::new();
         for answer in answers {
             match answer {
-                Ok(Answer::Superseded { trial, attempts, .. }) => tracing::warn!(
-                    "trial {trial} was given to somebody else meanwhile (attempt {attempts}); \
-                     {}'s result is not used",
-                    self.id
-                ),
+                Ok(Answer::Superseded { trial, attempts, .. }) => {
+                    tracing::warn!(
+                        "trial {trial} was given to somebody else meanwhile (attempt {attempts}); \
+                         {}'s result is not used",
+                        self.id
+                    );
+                    refused.push(trial);
+                }
                 Ok(_) => {}
                 // The trial must end all the same, saying why.
                 Err(StudyError::TooLarge { id, bytes, limit }) => {
                     let error = StudyError::TooLarge { id: id.clone(), bytes, limit };
                     let report = Box::new(Report::crashed("result", error.to_string()));
+                    refused.push(id.clone());
                     self.ended.push(Command::Report { trial: id, attempt: None, report });
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        if let Some(hook) = &self.settings.after_evaluation {
-            self.told.drain(..).for_each(|(trial, report)| hook(&trial, &report));
-        }
+        self.tell_hook(&refused)?;
         match wish.transpose()? {
             Some(Answer::Evaluate(list)) => Ok(list.into_iter().map(|h| self.begin(h)).collect()),
             Some(Answer::Stop(reason)) => {
@@ -120,6 +125,16 @@ impl Worker {
             }
             _ => Ok(Vec::new()),
         }
+    }
+
+    fn tell_hook(&mut self, refused: &[TrialId]) -> Result<(), Error> {
+        let Some(hook) = &self.settings.after_evaluation else { return Ok(()) };
+        for trial in self.reported.drain(..).filter(|trial| !refused.contains(&trial.id)) {
+            let Some(report) = trial.report.as_deref() else { continue };
+            catch_unwind(AssertUnwindSafe(|| hook(&trial, report)))
+                .map_err(|panic| Error::Hook(panic_message(&*panic)))?;
+        }
+        Ok(())
     }
 
     fn begin(&self, Handed { trial }: Handed) -> RunningTrial {
@@ -154,7 +169,7 @@ impl Worker {
             self.stopped = Some(StopReason::Error);
         }
         if self.settings.after_evaluation.is_some() {
-            self.told.push((running.trial().clone(), (*report).clone()));
+            self.reported.push(running.trial().clone().finished(report.clone(), now_s()));
         }
         self.ended.push(Command::Report { trial, attempt, report });
     }
@@ -171,16 +186,16 @@ impl Worker {
 }
 
 /// Drives a worker that evaluates on this thread.
-pub(crate) fn work_on_this_thread(
+pub(crate) fn work_on_this_thread<R: Into<Report>>(
     mut worker: Worker,
     handle: &StudyHandle,
-    evaluate: &(impl Evaluate + ?Sized),
+    evaluate: impl Fn(&RunningTrial) -> Result<R, BoxError>,
 ) -> Result<StopReason, Error> {
     while let Some(commands) = worker.commands() {
         for running in worker.accept(handle.exchange(commands)?)? {
             let ended = match worker.is_stopped() {
                 true => Ended::HandedBack,
-                false => evaluate_fenced(evaluate, &running),
+                false => evaluate_fenced(&evaluate, &running),
             };
             worker.ended(&running, ended);
         }

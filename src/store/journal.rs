@@ -336,9 +336,8 @@ impl Store for JournalStore {
 
     fn watcher(&self) -> Option<Watcher> {
         Some(Watcher {
-            journal: std::fs::File::open(&self.path).ok()?,
-            known_len: self.known_len.clone(),
-            workers: self.workers.clone(),
+            journal: Some((std::fs::File::open(&self.path).ok()?, self.known_len.clone())),
+            workers: Some(self.workers.clone()),
             place: self.place.clone(),
             beats: HashMap::new(),
             leases: HashMap::new(),

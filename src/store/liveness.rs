@@ -104,9 +104,9 @@ pub enum Sign {
 /// Sees, from a thread of its own, what other processes do to a study.
 #[derive(Debug)]
 pub struct Watcher {
-    pub(super) journal: File,
-    pub(super) known_len: Arc<AtomicU64>,
-    pub(super) workers: PathBuf,
+    /// The journal, where there is one, and how long we know it to be.
+    pub(super) journal: Option<(File, Arc<AtomicU64>)>,
+    pub(super) workers: Option<PathBuf>,
     pub(super) place: Place,
     pub(super) beats: HashMap<ProcessId, (u64, Instant)>,
     pub(super) leases: HashMap<(String, u32), Instant>,
@@ -115,13 +115,16 @@ pub struct Watcher {
 impl Watcher {
     /// Whether others appended to the journal since our last turn.
     pub fn has_grown(&self) -> bool {
-        let known = self.known_len.load(Ordering::Acquire);
-        self.journal.metadata().is_ok_and(|data| data.len() != known)
+        self.journal.as_ref().is_some_and(|(journal, known_len)| {
+            let known = known_len.load(Ordering::Acquire);
+            journal.metadata().is_ok_and(|data| data.len() != known)
+        })
     }
 
     /// Whether a process lives.
     pub fn sign(&mut self, process: &Process) -> Sign {
-        let path = lock_path(&self.workers, process.process);
+        let Some(workers) = &self.workers else { return Sign::Alive };
+        let path = lock_path(workers, process.process);
         match is_held(&path) {
             Ok(false) => Sign::Dead,
             // On our own machine the kernel's word is enough: a stopped process is alive.
@@ -135,7 +138,9 @@ impl Watcher {
     pub fn tidy(&mut self, process: ProcessId) {
         self.beats.remove(&process);
         // Somebody else may have been faster.
-        let _ = std::fs::remove_file(lock_path(&self.workers, process));
+        if let Some(workers) = &self.workers {
+            let _ = std::fs::remove_file(lock_path(workers, process));
+        }
     }
 
     fn beat_overdue(&mut self, process: ProcessId, path: &Path) -> Sign {

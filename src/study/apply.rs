@@ -3,7 +3,7 @@
 use super::Study;
 use crate::error::StudyError;
 use crate::event::{Event, EventKind, Lease, Reason};
-use crate::trial::{MetaData, Report, State, Trial, TrialId, WorkerId};
+use crate::trial::{MetaData, State, Trial, TrialId, WorkerId};
 
 impl Study {
     /// Lets an event happen.
@@ -53,7 +53,7 @@ impl Study {
                 if attempt != self.trials.at(at).attempts {
                     return Err(self.wrong_attempt(&id, attempt));
                 }
-                self.change(at, None, |trial| finish(trial, report, time));
+                self.change(at, None, |trial| trial.finish(report, time));
                 self.index.spend(self.trials.at(at));
             }
             EventKind::Requeued { trial: id, attempt, reason } => {
@@ -71,7 +71,6 @@ impl Study {
                     _ => {}
                 }
             }
-            EventKind::Reserved { count } => self.samples += count,
             EventKind::Put(trial) => self.put(*trial)?,
         }
         Ok(())
@@ -138,13 +137,6 @@ fn start(trial: &mut Trial, worker: WorkerId, time: f64) {
     trial.attempts += 1;
     trial.metadata.evaluating_worker_id = Some(worker);
     trial.metadata.time_started = Some(time);
-}
-
-fn finish(trial: &mut Trial, report: Box<Report>, time: f64) {
-    trial.state = report.reported_as;
-    trial.metadata.time_end = Some(time);
-    trial.metadata.evaluation_duration = report.evaluation_duration;
-    trial.report = Some(report);
 }
 
 fn give_back(trial: &mut Trial) {

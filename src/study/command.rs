@@ -29,18 +29,15 @@ pub enum Command {
         /// For whom.
         worker: WorkerId,
     },
-    /// An optimizer outside the lock has proposed these; they wait as pending.
+    /// An optimizer outside the lock has proposed these; they wait as pending. Answer:
+    /// [`Answer::Evaluate`], or [`Answer::Propose`] when somebody else has sampled meanwhile.
     Offer {
+        /// How many samples there were when they were made.
+        first_sample: u64,
         /// For whom they were made.
         worker: WorkerId,
         /// The proposals.
         suggestions: Vec<Suggestion>,
-    },
-    /// Takes the next random streams, for an optimizer outside the lock. Answer:
-    /// [`Answer::Reserved`].
-    Reserve {
-        /// How many.
-        count: u64,
     },
     /// An evaluation has ended. Answer: [`Answer::Done`] or [`Answer::Superseded`].
     Report {
@@ -118,8 +115,6 @@ pub enum Answer {
     },
     /// These trials wait again.
     Requeued(Vec<TrialId>),
-    /// The first of the random streams taken.
-    Reserved(u64),
 }
 
 /// Why nothing more is handed out.
@@ -139,6 +134,8 @@ pub enum StopReason {
     Error,
     /// Somebody asked to stop.
     Interrupted,
+    /// Nothing ran: the study was opened and closed.
+    Closed,
     /// Another machine saw no sign of life of this process, took it for dead, and gave its trials
     /// to others.
     Expelled,
@@ -155,6 +152,7 @@ impl std::fmt::Display for StopReason {
             StopReason::WorkerSeconds => f.write_str("the workers' time is up"),
             StopReason::Error => f.write_str("an evaluation failed"),
             StopReason::Interrupted => f.write_str("interrupted"),
+            StopReason::Closed => f.write_str("closed"),
             StopReason::Expelled => {
                 f.write_str("another machine took this process for dead; start it again")
             }

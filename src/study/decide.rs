@@ -51,13 +51,13 @@ impl Study {
                 Ok(decision) => Ok(decision),
                 Err(answer) => Ok(Decision::new(Vec::new(), answer)),
             },
-            Command::Offer { worker, suggestions } => {
+            // Sample k is drawn from stream k, once: whoever was slower proposes again.
+            Command::Offer { first_sample, .. } if first_sample != self.samples => {
+                Ok(Decision::new(Vec::new(), Answer::Propose))
+            }
+            Command::Offer { worker, suggestions, .. } => {
                 self.take_suggestions(suggestions, &worker, false)
             }
-            Command::Reserve { count } => Ok(Decision::new(
-                vec![EventKind::Reserved { count }],
-                Answer::Reserved(self.samples),
-            )),
             Command::Report { trial, attempt, report } => self.end(&trial, attempt, |attempt| {
                 EventKind::Reported { trial: trial.clone(), attempt, report }
             }),
@@ -157,7 +157,7 @@ impl Study {
     ) -> Result<Result<Decision, Answer>, StudyError> {
         let Some(optimizer) = optimizer else { return Ok(Err(Answer::Propose)) };
         let spent = self.spent();
-        match optimizer.ask(&self.request(n, self.samples, &spent)) {
+        match optimizer.ask(&self.request(n, &spent)) {
             Ok(Proposal::Evaluate(suggestions)) if suggestions.len() <= n => {
                 self.take_suggestions(suggestions, worker, claimed).map(Ok)
             }
@@ -165,7 +165,7 @@ impl Study {
                 "proposed {} configurations when asked for {n}",
                 suggestions.len()
             ))),
-            Ok(Proposal::Wait) if self.index.evaluating.is_empty() => Err(self.optimizer_error(
+            Ok(Proposal::Wait) if self.nothing_goes_on() => Err(self.optimizer_error(
                 "waits for results, and no trial is being evaluated: it would wait for ever".into(),
             )),
             Ok(Proposal::Wait) => Ok(Err(Answer::Wait)),
@@ -175,12 +175,7 @@ impl Study {
     }
 
     /// What an optimizer may look at for its next `n` samples.
-    pub(crate) fn request<'a>(
-        &'a self,
-        n: usize,
-        first_sample: u64,
-        spent: &'a crate::budget::Spent,
-    ) -> Request<'a> {
+    pub(crate) fn request<'a>(&'a self, n: usize, spent: &'a crate::budget::Spent) -> Request<'a> {
         Request {
             n,
             space: &self.definition.space,
@@ -188,7 +183,7 @@ impl Study {
             budget: &self.policy.budget,
             spent,
             seed: self.definition.seed,
-            first_sample,
+            first_sample: self.samples,
             next_number: self.next_number,
         }
     }
@@ -233,6 +228,11 @@ impl Study {
             });
         }
         Ok(Decision { events, answer: Answer::Evaluate(Vec::new()), handed })
+    }
+
+    /// No trial is being evaluated or waits to be: no result can come.
+    pub(crate) fn nothing_goes_on(&self) -> bool {
+        self.index.evaluating.is_empty() && self.index.pending.is_empty()
     }
 
     fn optimizer_error(&self, problem: String) -> StudyError {

@@ -84,6 +84,11 @@ impl Study {
         self.index.counts[state as usize]
     }
 
+    /// How many trials have ended.
+    pub fn finished(&self) -> u64 {
+        State::ALL.into_iter().filter(|s| s.is_finished()).map(|s| self.count(s)).sum()
+    }
+
     /// The trials that wait for a worker, the first sampled first.
     pub fn pending(&self) -> impl Iterator<Item = &Trial> {
         self.index.pending.iter().map(|at| self.trials.at(*at))

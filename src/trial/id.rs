@@ -45,8 +45,8 @@ impl fmt::Display for TrialId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TrialId::Number(n) => n.fmt(f),
-            TrialId::Rung(n, rung) => write!(f, "{n}_rung_{rung}"),
-            TrialId::Text(text) => text.fmt(f),
+            TrialId::Rung(n, rung) => f.pad(&format!("{n}_rung_{rung}")),
+            TrialId::Text(text) => f.pad(text),
         }
     }
 }

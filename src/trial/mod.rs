@@ -65,6 +65,19 @@ impl Trial {
         Trial { id, config, state: State::Pending, attempts: 0, metadata, report: None }
     }
 
+    /// The trial once its attempt has ended with this report.
+    pub(crate) fn finished(mut self, report: Box<Report>, time: f64) -> Self {
+        self.finish(report, time);
+        self
+    }
+
+    pub(crate) fn finish(&mut self, report: Box<Report>, time: f64) {
+        self.state = report.reported_as;
+        self.metadata.time_end = Some(time);
+        self.metadata.evaluation_duration = report.evaluation_duration;
+        self.report = Some(report);
+    }
+
     /// The single objective, where the trial has exactly one that is a number.
     pub fn objective(&self) -> Option<f64> {
         match self.report.as_ref()?.objective_to_minimize.as_ref()? {

@@ -148,6 +148,12 @@ impl Report {
         self
     }
 
+    /// How long the evaluation took, in seconds; needed only where no worker measures it.
+    pub fn evaluation_duration(mut self, seconds: f64) -> Self {
+        self.evaluation_duration = Some(seconds);
+        self
+    }
+
     /// One more value worth keeping.
     pub fn extra(mut self, key: impl Into<String>, value: impl Into<Json>) -> Self {
         self.extra.get_or_insert_default().insert(key.into(), value.into());
