@@ -489,3 +489,21 @@ fn a_caller_s_deadline_passes_also_in_memory() {
     let late = handle.report(&asked[0].id, Some(1), 0.5.into()).unwrap();
     assert_eq!(late, Reported::Superseded { state: State::Pending, attempts: 1 });
 }
+
+/// Somebody tidied up below a running study; it went on for hours and left nothing.
+#[test]
+fn a_directory_that_is_removed_under_a_run_ends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = study(&dir).workers(1).open().unwrap();
+    let path = dir.path().join("study");
+    let error = session
+        .run(|trial| {
+            if trial.id().number() == Some(5) {
+                std::fs::remove_dir_all(&path)?;
+            }
+            Ok(1.0)
+        })
+        .unwrap_err();
+    assert!(error.to_string().contains("removed"), "{error}");
+    assert_eq!(error.exit_code(), 4);
+}

@@ -64,6 +64,7 @@ impl Directory {
         definition: Definition,
         seed: Option<u64>,
     ) -> Result<(Self, bool), StoreError> {
+        let path = &absolute(path);
         if !path.join("study.json").exists() {
             refuse_foreign(path)?;
             std::fs::create_dir_all(path).map_err(StoreError::io("create", path))?;
@@ -127,6 +128,7 @@ impl Directory {
     }
 
     fn load(path: &Path) -> Result<(Self, u32), StoreError> {
+        let path = &absolute(path);
         let study_json = path.join("study.json");
         match study_json.metadata() {
             Ok(data) if data.len() > MAX_STUDY_FILE_BYTES => {
@@ -256,6 +258,11 @@ impl Directory {
     pub(super) fn journal_lock_path(&self) -> PathBuf {
         self.path.join("journal.lock")
     }
+}
+
+/// Commands may run in other directories, so every path that they get is absolute.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
 }
 
 fn not_a_study(path: &Path, problem: &str) -> StoreError {

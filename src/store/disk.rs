@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 /// A file that grows at its end.
@@ -40,8 +40,13 @@ impl RealDisk {
 }
 
 impl Disk for RealDisk {
+    /// Also notices that the file was removed: what is appended to it then is kept nowhere.
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        let data = self.0.metadata()?;
+        match data.nlink() {
+            0 => Err(io::Error::new(io::ErrorKind::NotFound, "it was removed while it was in use")),
+            _ => Ok(data.len()),
+        }
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
