@@ -1,6 +1,7 @@
 //! The program's verbs, one to a file; the only code that prints.
 
 mod ask;
+mod bench;
 mod look;
 mod progress;
 mod run;
@@ -62,6 +63,8 @@ enum Verb {
     Best(look::Look),
     /// List trials
     Trials(look::Trials),
+    /// Measure what this node and this file system can do
+    Bench(bench::Bench),
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Error> {
@@ -75,6 +78,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Verb::Status(verb) => verb.status(),
         Verb::Best(verb) => verb.best(),
         Verb::Trials(verb) => verb.run(),
+        Verb::Bench(verb) => verb.run(),
     }
 }
 

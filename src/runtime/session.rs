@@ -24,7 +24,7 @@ use crate::error::{BoxError, Error};
 use crate::evaluate::{CommandEvaluator, RunningTrial, StopSignal};
 use crate::event::{ProcessId, worker_id};
 use crate::study::{StopReason, Study};
-use crate::trial::Report;
+use crate::trial::{Report, WorkerId};
 
 /// An open study. Workers of this process run in it, any number of times; [`close`](Self::close)
 /// leaves it in good order.
@@ -105,6 +105,11 @@ impl Session {
     /// Talks to the study while it is open.
     pub fn handle(&self) -> StudyHandle {
         self.handle.clone()
+    }
+
+    /// The name of worker `number` of this process, for those who drive workers of their own.
+    pub fn worker_id(&self, number: usize) -> WorkerId {
+        worker_id(self.process, number)
     }
 
     /// Tells all workers of this process to stop; what cannot be ended is handed back.
