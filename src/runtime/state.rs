@@ -21,9 +21,8 @@ use crate::limits::MAX_TURN_MESSAGES;
 use crate::optimizer::Proposal;
 use crate::study::{Answer, Ask, Command, StopReason};
 
-/// A message whose last wish waits.
+/// A wish that waits, alone in its message.
 struct Parked {
-    answers: Vec<Result<Answer, StudyError>>,
     ask: Ask,
     reply: Reply,
 }
@@ -122,6 +121,9 @@ impl StateActor {
     fn lose(&mut self, error: Error) -> Lost {
         let lost = Lost(error.to_string().into());
         self.published.fail(error);
+        // Frees the journal's lock at once: our workers may still evaluate for hours, and the other
+        // processes must not wait for them.
+        self.core = None;
         self.lost = Some(lost.clone());
         lost
     }
@@ -146,9 +148,17 @@ impl StateActor {
             }
         }
         let result = begun.map_err(Error::from).and_then(|()| {
-            self.take_proposals(&mut core)?;
-            self.try_parked(&mut core, ready);
-            self.ask_slow_optimizer(&mut core);
+            let broken = self.take_proposals(&mut core).err();
+            let wanted = self.try_parked(&mut core, ready);
+            match broken {
+                None => self.ask_slow_optimizer(&mut core, wanted),
+                // Those who wait for a trial hear of it, as they do of a fast optimizer's error; the
+                // reports of this turn, and those still to come, are stored.
+                Some(error) => {
+                    let parked = self.parked.drain(..);
+                    ready.extend(parked.map(|p| (p.reply, vec![Err(error.clone())])));
+                }
+            }
             core.commit().map_err(Error::from)
         });
         self.core = Some(core);
@@ -176,9 +186,13 @@ impl StateActor {
                 None => core.execute(command),
             };
             match (wish, &answer) {
-                (Some(ask), Ok(answer)) if last && self.must_wait(core, &ask, answer) => {
-                    self.parked.push(Parked { answers, ask, reply });
-                    return;
+                (Some(ask), Ok(found)) if last && self.must_wait(core, &ask, found) => {
+                    if answers.is_empty() {
+                        self.parked.push(Parked { ask, reply });
+                        return;
+                    }
+                    // What came before the wish is answered now; the worker then wishes again.
+                    answers.push(Ok(Answer::Wait));
                 }
                 _ => answers.push(answer),
             }
@@ -213,29 +227,29 @@ impl StateActor {
         }
     }
 
+    /// Tries the wishes that wait; gives how many proposals the rest of them waits for.
     fn try_parked(
         &mut self,
         core: &mut StateCore,
         ready: &mut Vec<(Reply, Vec<Result<Answer, StudyError>>)>,
-    ) {
+    ) -> usize {
         let mut waiting = std::mem::take(&mut self.parked).into_iter();
-        while let Some(mut parked) = waiting.next() {
+        while let Some(parked) = waiting.next() {
             match self.wish(core, &parked.ask) {
                 // What the first must wait for, the others must too.
                 Ok(answer) if self.must_wait(core, &parked.ask, &answer) => {
                     self.parked.push(parked);
                     self.parked.extend(waiting);
-                    return;
+                    let wanted = self.parked.iter().map(|parked| parked.ask.n).sum();
+                    return if answer == Answer::Propose { wanted } else { 0 };
                 }
-                answer => {
-                    parked.answers.push(answer);
-                    ready.push((parked.reply, parked.answers));
-                }
+                answer => ready.push((parked.reply, vec![answer])),
             }
         }
+        0
     }
 
-    fn take_proposals(&mut self, core: &mut StateCore) -> Result<(), Error> {
+    fn take_proposals(&mut self, core: &mut StateCore) -> Result<(), StudyError> {
         for Proposed { proposal, first_sample } in std::mem::take(&mut self.slow.arrived) {
             self.slow.busy = false;
             match proposal {
@@ -248,7 +262,7 @@ impl StateActor {
                 Ok(Proposal::Wait) if core.study().nothing_goes_on() => {
                     let optimizer = core.study().definition().optimizer.name.clone();
                     let problem = "waits for results, and no trial is being evaluated".into();
-                    return Err(StudyError::Optimizer { optimizer, problem }.into());
+                    return Err(StudyError::Optimizer { optimizer, problem });
                 }
                 Ok(Proposal::Wait) => self.slow.said = Some(Answer::Wait),
                 Ok(Proposal::Finished) => {
@@ -256,18 +270,20 @@ impl StateActor {
                 }
                 Err(problem) => {
                     let optimizer = core.study().definition().optimizer.name.clone();
-                    return Err(StudyError::Optimizer { optimizer, problem }.into());
+                    return Err(StudyError::Optimizer { optimizer, problem });
                 }
             }
         }
         Ok(())
     }
 
-    fn ask_slow_optimizer(&mut self, core: &mut StateCore) {
+    /// Asks for as many proposals as workers wait for, and the budget has room for.
+    fn ask_slow_optimizer(&mut self, core: &mut StateCore, wanted: usize) {
         let (Some(actor), Some(address)) = (&self.slow.actor, &self.address) else {
             return;
         };
-        let n: usize = self.parked.iter().map(|parked| parked.ask.n).sum();
+        let left = core.study().policy().budget.evaluations_left(&core.study().spent());
+        let n = wanted.min(usize::try_from(left).unwrap_or(usize::MAX));
         if n > 0 && !self.slow.busy && self.slow.said.is_none() && !self.interrupted {
             self.slow.busy = true;
             let (events, reply_to) = (core.take_feed(), address.clone().recipient());

@@ -28,9 +28,10 @@ pub trait Disk: Send {
 pub struct RealDisk(File);
 
 impl RealDisk {
-    /// Opens a file for reading and appending, and creates it where there is none.
+    /// Opens a file for reading and appending. It must exist: a study whose journal is gone must not
+    /// begin a new one.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(RealDisk(OpenOptions::new().read(true).append(true).create(true).open(path)?))
+        Ok(RealDisk(OpenOptions::new().read(true).append(true).open(path)?))
     }
 
     /// Opens a file for reading only.

@@ -118,7 +118,8 @@ impl Tail {
     }
 
     /// Looks whether sound records follow the first bad byte: those that the journal does not have
-    /// yet. A doubled tail has only records that it has.
+    /// yet. A doubled tail has only records that it has; one with a number that it has and another
+    /// content was written where locks do not work, and may have been acknowledged.
     fn rest(
         &self,
         disk: &dyn Disk,
@@ -127,6 +128,7 @@ impl Tail {
         problem: String,
     ) -> Result<Rest, StoreError> {
         let mut carry: Vec<u8> = Vec::new();
+        let mut doubled: HashMap<u64, [u8; CRC_LEN]> = HashMap::new();
         let mut chunk = vec![0; READ_CHUNK_BYTES];
         let mut at = self.offset;
         while at < len {
@@ -138,9 +140,9 @@ impl Tail {
             carry.extend_from_slice(&chunk[..got]);
             let whole = carry.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             for line in carry[..whole].split(|byte| *byte == b'\n') {
-                // Bytes of a torn line may stand before a sound one without a line feed between.
-                let start = find(line, b"{\"crc\":\"").unwrap_or(0);
-                if verified(&line[start..]).is_ok() && seq_of(&line[start..]) >= self.next_seq {
+                if let Some((seq, crc)) = sound_end(line)
+                    && (seq >= self.next_seq || *doubled.entry(seq).or_insert(crc) != crc)
+                {
                     return Ok(Rest::Damaged(problem));
                 }
             }
@@ -149,14 +151,64 @@ impl Tail {
                 carry.clear();
             }
         }
-        Ok(Rest::Torn)
+        match doubled.is_empty() || self.has(disk, path, doubled)? {
+            true => Ok(Rest::Torn),
+            false => Ok(Rest::Damaged("a record's number comes twice, with two contents".into())),
+        }
+    }
+
+    /// Whether the sound part has exactly these records, by number and checksum.
+    fn has(
+        &self,
+        disk: &dyn Disk,
+        path: &Path,
+        mut records: HashMap<u64, [u8; CRC_LEN]>,
+    ) -> Result<bool, StoreError> {
+        let (mut carry, mut at, mut seq) = (Vec::new(), 0, 0);
+        let mut chunk = vec![0; READ_CHUNK_BYTES];
+        while at < self.offset {
+            let want = chunk.len().min((self.offset - at) as usize);
+            let got = disk.read_at(&mut chunk[..want], at).map_err(StoreError::io("read", path))?;
+            if got == 0 {
+                break;
+            }
+            at += got as u64;
+            carry.extend_from_slice(&chunk[..got]);
+            let mut used = 0;
+            while let Some(end) = memchr::memchr(b'\n', &carry[used..]) {
+                if sound_end(&carry[used..used + end]).map(|(_, crc)| crc)
+                    == records.get(&seq).copied()
+                {
+                    records.remove(&seq);
+                }
+                seq += 1;
+                used += end + 1;
+            }
+            carry.drain(..used);
+        }
+        Ok(records.is_empty())
     }
 }
 
-fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    // The last one: a sound record ends at the line's end.
-    bytes.windows(what.len()).rposition(|window| window == what)
+const CRC_LEN: usize = 8;
+
+/// The number and checksum of the sound record that a line is, or ends in: bytes of a torn line may
+/// stand before it without a line feed between. A record's own values may look like the head of a
+/// record, so every place is tried.
+fn sound_end(line: &[u8]) -> Option<(u64, [u8; CRC_LEN])> {
+    const HEAD: &[u8] = b"{\"crc\":\"";
+    memchr::memmem::find_iter(line, HEAD)
+        .map(|at| &line[at..])
+        .filter(|record| {
+            record.get(HEAD.len() + CRC_LEN..).is_some_and(|rest| rest.starts_with(b"\",\"seq\":"))
+        })
+        .take(MAX_HEADS_IN_A_LINE)
+        .find(|record| verified(record).is_ok())
+        .and_then(|record| Some((seq_of(record), record[HEAD.len()..].first_chunk().copied()?)))
 }
+
+/// A hostile line must not make us compute a checksum for each of its bytes.
+const MAX_HEADS_IN_A_LINE: usize = 64;
 
 fn seq_of(line: &[u8]) -> u64 {
     #[derive(serde::Deserialize)]
@@ -238,7 +290,9 @@ impl JournalStore {
         let len = self.disk.len().map_err(io("read"))?;
         let mut torn = vec![0; (len - offset).min(MAX_LINE_BYTES as u64) as usize];
         let got = self.disk.read_at(&mut torn, offset).map_err(io("read"))?;
-        let kept = self.path.with_file_name(format!("torn-{offset}"));
+        // Two processes may die at the same place: the bytes of the first are kept too.
+        let name = |n| self.path.with_file_name(format!("torn-{offset}{}", ".again".repeat(n)));
+        let kept = (0..).map(name).find(|kept| !kept.exists()).unwrap_or_else(|| name(0));
         std::fs::write(&kept, &torn[..got]).map_err(StoreError::io("write", &kept))?;
         self.disk.truncate(offset).map_err(io("cut the torn end of"))?;
         tracing::warn!(

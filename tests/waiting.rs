@@ -1,0 +1,215 @@
+//! What must not wait for what: a report's acknowledgement for the worker's next trial, other
+//! processes for one whose optimizer broke, the end of a study for the optimizer's ideas.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use trialmill::store::FileLock;
+use trialmill::{BoxError, Error, Optimizer, OptimizerInfo, Outcome, Parameter, Proposal};
+use trialmill::{RandomSearch, Report, Request, RunningTrial, SearchSpace, Study, StudyBuilder};
+
+/// An optimizer for which a function speaks.
+struct Asks<F>(bool, F);
+
+impl<F: FnMut(&Request<'_>) -> Result<Proposal, BoxError> + Send> Optimizer for Asks<F> {
+    fn info(&self) -> OptimizerInfo {
+        OptimizerInfo::new("asks", Vec::<(String, i32)>::new())
+    }
+    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+        self.1(request)
+    }
+    fn is_slow(&self) -> bool {
+        self.0
+    }
+}
+
+fn sample(request: &Request<'_>) -> Result<Proposal, BoxError> {
+    RandomSearch::new().ask(request)
+}
+
+/// Proposes two trials, one at a time, and waits until both have ended.
+fn two(request: &Request<'_>) -> Result<Proposal, BoxError> {
+    match request.trials().iter().filter(|trial| !trial.state.is_finished()).count() {
+        _ if request.trials().len() < 2 => match sample(request)? {
+            Proposal::Evaluate(list) => Ok(Proposal::Evaluate(list.into_iter().take(1).collect())),
+            other => Ok(other),
+        },
+        0 => Ok(Proposal::Finished),
+        _ => Ok(Proposal::Wait),
+    }
+}
+
+fn builder(dir: &Path) -> StudyBuilder {
+    let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+    Study::builder(dir).space(space).seed(1).ctrl_c(false)
+}
+
+fn temp() -> (tempfile::TempDir, PathBuf) {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("study");
+    (temp, dir)
+}
+
+fn lines(dir: &Path) -> usize {
+    std::fs::read_to_string(dir.join("journal.jsonl")).unwrap().lines().count()
+}
+
+type Run = JoinHandle<Result<Outcome, Error>>;
+
+fn start<F>(builder: StudyBuilder, evaluate: F) -> Run
+where
+    F: Fn(&RunningTrial) -> Result<Report, BoxError> + Send + Sync + 'static,
+{
+    std::thread::spawn(move || builder.run(evaluate))
+}
+
+/// A model that did not converge in one process held the journal's lock until that process had
+/// ended its longest evaluation; all other processes gave up after a minute, and the evaluation's
+/// result was refused.
+#[test]
+fn an_optimizer_that_breaks_neither_holds_the_lock_nor_loses_a_report() {
+    let (_temp, dir) = temp();
+    let (started, end) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let (first, last) = (started.clone(), end.clone());
+    let mut calls = 0;
+    let breaks = Asks(true, move |request: &Request<'_>| {
+        calls += 1;
+        if calls < 3 { sample(request) } else { Err("it does not converge".into()) }
+    });
+    let run = start(builder(&dir).optimizer(breaks).workers(2).max_evaluations(50), move |trial| {
+        if trial.id().to_string() == "1" {
+            first.wait();
+            last.wait();
+        }
+        Ok(Report::objective(1.0))
+    });
+    started.wait();
+    // The other worker goes on until the optimizer breaks; the lock must be free then.
+    let lock = FileLock::open(&dir.join("journal.lock")).unwrap();
+    let (mut unchanged, mut known) = (0, 0);
+    while unchanged < 20 {
+        lock.lock(Duration::from_secs(5)).expect("the lock is free");
+        lock.unlock().unwrap();
+        let now = lines(&dir);
+        unchanged = if now == known { unchanged + 1 } else { 0 };
+        known = now;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    end.wait();
+    let error = run.join().unwrap().expect_err("the run ends with the optimizer's words");
+    assert!(error.to_string().contains("does not converge"), "{error}");
+    let journal = std::fs::read_to_string(dir.join("journal.jsonl")).unwrap();
+    let reported = |line: &&str| line.contains("\"reported\"") && line.contains("\"trial\":\"1\"");
+    assert_eq!(journal.lines().filter(reported).count(), 1, "{journal}");
+}
+
+/// At the end of the budget, a worker that waited for another process's last trial asked its slow
+/// optimizer for more: 7,000 trials that nobody would evaluate in three seconds.
+#[test]
+fn who_waits_for_others_at_the_end_samples_nothing() {
+    let (_temp, dir) = temp();
+    let barrier = Arc::new(Barrier::new(2));
+    let build = || builder(&dir).optimizer(Asks(true, sample)).workers(1).max_evaluations(2);
+    let begun = barrier.clone();
+    let first = start(build(), move |_| {
+        begun.wait();
+        std::thread::sleep(Duration::from_millis(500));
+        Ok(Report::objective(1.0))
+    });
+    barrier.wait();
+    let second = start(build(), |_| Ok(Report::objective(1.0)));
+    for run in [first, second] {
+        assert_eq!(run.join().unwrap().unwrap().study().trials().len(), 2);
+    }
+    assert!(lines(&dir) < 20, "{} records for two trials", lines(&dir));
+}
+
+/// Two processes whose slow optimizers waited woke each other: each question was an event, and each
+/// event a reason to ask again.
+#[test]
+fn two_slow_optimizers_that_wait_do_not_wake_each_other() {
+    let (_temp, dir) = temp();
+    let build = || builder(&dir).optimizer(Asks(true, two)).workers(3);
+    let evaluate = |_: &RunningTrial| {
+        std::thread::sleep(Duration::from_secs(1));
+        Ok(Report::objective(1.0))
+    };
+    let runs = [start(build(), evaluate), start(build(), evaluate)];
+    for run in runs {
+        run.join().unwrap().unwrap();
+    }
+    assert!(lines(&dir) < 25, "{} records for two trials", lines(&dir));
+}
+
+#[test]
+fn a_report_is_acknowledged_when_it_is_durable_and_not_with_the_next_trial() {
+    let (_temp, dir) = temp();
+    let (told, acked) = crossbeam_channel::unbounded();
+    let acked = Mutex::new(acked);
+    let session = builder(&dir)
+        .optimizer(Asks(false, two))
+        .workers(2)
+        .after_evaluation(move |trial, _| told.send(trial.id.to_string()).unwrap())
+        .open()
+        .unwrap();
+    let evaluate = |trial: &RunningTrial| -> Result<f64, BoxError> {
+        if trial.id().to_string() == "2" {
+            // Trial 1 is acknowledged while trial 2 is evaluated.
+            assert_eq!(acked.lock().unwrap().recv_timeout(Duration::from_secs(5))?, "1");
+        }
+        Ok(1.0)
+    };
+    session.run(evaluate).unwrap();
+    let outcome = session.close().unwrap();
+    assert_eq!(outcome.study().errors(), 0, "{:?}", outcome.study().last_error());
+}
+
+/// Each of two processes waited for the other's trial, and each had a report that was too large:
+/// neither heard of it, and both waited for ever.
+#[test]
+fn two_processes_with_too_large_reports_at_the_end_do_not_wait_for_each_other() {
+    let (_temp, dir) = temp();
+    let barrier = Arc::new(Barrier::new(2));
+    let run = || {
+        let barrier = barrier.clone();
+        start(builder(&dir).workers(1).max_evaluations(2), move |_| {
+            let report = Report::objective(1.0).extra("x", "x".repeat(17 << 20));
+            barrier.wait();
+            Ok(report)
+        })
+    };
+    let runs = [run(), run()];
+    let begin = Instant::now();
+    while !runs.iter().all(JoinHandle::is_finished) {
+        assert!(begin.elapsed() < Duration::from_secs(60), "they wait for each other");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A report of an attempt that was given to somebody else meanwhile is not stored, so the hook must
+/// not hear of it: people count and plot in there.
+#[test]
+fn the_hook_does_not_hear_of_a_superseded_report() {
+    let (_temp, dir) = temp();
+    let (told, heard) = crossbeam_channel::unbounded();
+    let session = builder(&dir)
+        .workers(1)
+        .max_evaluations(1)
+        .after_evaluation(move |trial, _| told.send(trial.attempts).unwrap())
+        .open()
+        .unwrap();
+    let handle = session.handle();
+    let evaluate = |trial: &RunningTrial| -> Result<f64, BoxError> {
+        if trial.attempt() == 1 {
+            handle.release(trial.id(), None)?;
+        }
+        Ok(1.0)
+    };
+    session.run(evaluate).unwrap();
+    drop(session.close().unwrap());
+    assert_eq!(heard.iter().collect::<Vec<_>>(), [2]);
+}
