@@ -119,6 +119,8 @@ pub enum StudyError {
     TooLarge {
         /// The trial.
         id: TrialId,
+        /// Which attempt the report is of.
+        attempt: u32,
         /// Its size.
         bytes: usize,
         /// The bound.
@@ -176,8 +178,8 @@ pub enum StoreError {
         known: u32,
     },
     /// The journal is damaged at a place that was acknowledged, so nothing more is written to it.
-    #[error("{} is damaged at byte {offset} ({problem}) and sound records follow. Nothing was \
-             changed. `trialmill trials --json` still exports what stands before that byte.", path.display())]
+    #[error("{} cannot be gone on with from byte {offset}: {problem}. Nothing was changed. \
+             `trialmill trials --json` still exports what stands before that byte.", path.display())]
     Damaged {
         /// The journal.
         path: PathBuf,

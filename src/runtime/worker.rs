@@ -107,11 +107,11 @@ impl Worker {
                 }
                 Ok(_) => {}
                 // The trial must end all the same, saying why.
-                Err(StudyError::TooLarge { id, bytes, limit }) => {
-                    let error = StudyError::TooLarge { id: id.clone(), bytes, limit };
+                Err(ref error @ StudyError::TooLarge { ref id, attempt, .. }) => {
                     let report = Box::new(Report::crashed("result", error.to_string()));
-                    refused.push(id.clone());
-                    self.ended.push(Command::Report { trial: id, attempt: None, report });
+                    let (trial, attempt) = (id.clone(), Some(attempt));
+                    refused.push(trial.clone());
+                    self.ended.push(Command::Report { trial, attempt, report });
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -296,7 +296,7 @@ impl JournalStore {
         std::fs::write(&kept, &torn[..got]).map_err(StoreError::io("write", &kept))?;
         self.disk.truncate(offset).map_err(io("cut the torn end of"))?;
         tracing::warn!(
-            "{}: a process died while it appended; {} bytes that were never acknowledged are cut \
+            "{}: a process died while it appended; {} bytes are cut \
              off at byte {offset} and kept in {}",
             self.path.display(),
             len - offset,
@@ -409,13 +409,14 @@ impl Drop for JournalStore {
 }
 
 fn too_large(event: &Event, bytes: usize) -> StudyError {
-    match &event.kind {
-        EventKind::Reported { trial, .. } | EventKind::Sampled { trial, .. } => {
-            StudyError::TooLarge { id: trial.clone(), bytes, limit: MAX_LINE_BYTES }
+    let (id, attempt) = match &event.kind {
+        EventKind::Reported { trial, attempt, .. } => (trial.clone(), *attempt),
+        EventKind::Sampled { trial, .. } => (trial.clone(), 1),
+        EventKind::Put(trial) => (trial.id.clone(), trial.attempts),
+        _ => {
+            let problem = format!("a record of {bytes} bytes is too large");
+            return StudyError::Contradiction(problem);
         }
-        EventKind::Put(trial) => {
-            StudyError::TooLarge { id: trial.id.clone(), bytes, limit: MAX_LINE_BYTES }
-        }
-        _ => StudyError::Contradiction(format!("a record of {bytes} bytes is too large")),
-    }
+    };
+    StudyError::TooLarge { id, attempt, bytes, limit: MAX_LINE_BYTES }
 }

@@ -95,42 +95,36 @@ pub struct Report {
 impl Report {
     /// A success with this objective to minimise, or these objectives.
     pub fn objective(objective: impl Into<Objective>) -> Self {
-        Report {
-            objective_to_minimize: Some(objective.into()),
-            cost: None,
-            learning_curve: None,
-            extra: None,
-            failure: None,
-            reported_as: State::Success,
-            evaluation_duration: None,
-        }
+        let empty = Self::without_objective(State::Success);
+        Report { objective_to_minimize: Some(objective.into()), ..empty }
     }
 
     /// The configuration was evaluated and does not work; there is nothing to minimise.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self::without_objective(State::Failed, "error", message)
+        Self::without_objective(State::Failed).because("error", message)
     }
 
     /// The evaluation broke. `err_type` is one of the kinds of [`Failure::err_type`].
     pub fn crashed(err_type: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::without_objective(State::Crashed, err_type, message)
+        Self::without_objective(State::Crashed).because(err_type, message)
     }
 
-    fn without_objective(
-        reported_as: State,
-        err_type: impl Into<String>,
-        message: impl Into<String>,
-    ) -> Self {
-        let failure = Failure { err_type: err_type.into(), err: message.into(), tb: None };
+    pub(crate) fn without_objective(reported_as: State) -> Self {
         Report {
             objective_to_minimize: None,
             cost: None,
             learning_curve: None,
             extra: None,
-            failure: Some(Box::new(failure)),
+            failure: None,
             reported_as,
             evaluation_duration: None,
         }
+    }
+
+    fn because(mut self, err_type: impl Into<String>, message: impl Into<String>) -> Self {
+        let failure = Failure { err_type: err_type.into(), err: message.into(), tb: None };
+        self.failure = Some(Box::new(failure));
+        self
     }
 
     /// What the evaluation cost.

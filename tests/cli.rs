@@ -1,0 +1,25 @@
+//! The program as its users meet it: real processes, real directories, real signals.
+//!
+//! Each test is named after what its user is afraid of. Nothing here waits for a fixed time; what
+//! has to happen is waited for with [`support::eventually`].
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "cli/support.rs"]
+mod support;
+
+#[path = "cli/asking.rs"]
+mod asking;
+#[path = "cli/crashes.rs"]
+mod crashes;
+#[path = "cli/disk.rs"]
+mod disk;
+#[path = "cli/dying.rs"]
+mod dying;
+#[path = "cli/looking.rs"]
+mod looking;
+#[path = "cli/refusing.rs"]
+mod refusing;
+#[path = "cli/results.rs"]
+mod results;
+#[path = "cli/sharing.rs"]
+mod sharing;

@@ -1,0 +1,235 @@
+//! What reaches a command, and what it says.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use serde_json::{Value as Json, json};
+
+use crate::support::{Trialmill, text};
+
+/// Runs a study of one evaluation and gives its trial.
+fn trial_of(script: &str) -> Json {
+    let study = Trialmill::new(1);
+    study.run_study(&[], script);
+    study.trials()[0].clone()
+}
+
+#[test]
+fn a_study_means_the_same_in_json_as_in_yaml() {
+    let study = Trialmill::new(0);
+    study.write(
+        "a.yaml",
+        "space:\n  lr: {type: float, lower: 1e-5, upper: 1e-1, log: true}\n  n: {lower: 1, upper: \
+         8}\n  opt: [adam, sgd]\nseed: 3\nbudget: {evaluations: 3}\ncommand: [sh, -c, 'echo {lr}']\n",
+    );
+    study.write(
+        "a.json",
+        r#"{"space": {"lr": {"type": "float", "lower": 0.00001, "upper": 0.1, "log": true},
+            "n": {"lower": 1, "upper": 8}, "opt": ["adam", "sgd"]}, "seed": 3,
+            "budget": {"evaluations": 3}, "command": ["sh", "-c", "echo {lr}"]}"#,
+    );
+    let mut seen = Vec::new();
+    for (file, dir) in [("a.yaml", "yaml"), ("a.json", "json")] {
+        let ran = study.run(&["run", file, "--dir", dir, "-q", "-w", "1"]).exits(0);
+        ran.says(&["3 trials succeeded", "best: "]);
+        let trials = study.json(&["trials", dir]);
+        let trials = trials.as_array().unwrap();
+        for trial in trials {
+            assert_eq!(trial["report"]["objective_to_minimize"], trial["config"]["lr"]);
+        }
+        seen.push(trials.iter().map(|trial| trial["config"].clone()).collect::<Vec<_>>());
+    }
+    assert_eq!(seen[0], seen[1]);
+}
+
+#[test]
+fn a_number_among_a_command_s_words_is_a_word() {
+    let study = Trialmill::new(1);
+    study.write("study.yaml", &(study.read("study.yaml") + "command: [echo, -n, 0.50]\n"));
+    study.run(&["run", "study.yaml", "--dir", "s", "-q"]).exits(0);
+    assert_eq!(study.trials()[0]["report"]["objective_to_minimize"], 0.5);
+}
+
+#[test]
+fn chatter_or_blank_lines_around_the_last_line_do_not_hide_the_result() {
+    let trial = trial_of("echo 99; echo progress...; echo 0.5; printf '\\n  \\n'");
+    assert_eq!(trial["report"]["objective_to_minimize"], 0.5);
+    assert_eq!(trial["state"], "success");
+}
+
+#[test]
+fn binary_output_before_the_result_does_not_spoil_it() {
+    let trial = trial_of("head -c 300000 /dev/urandom; echo; echo 0.25");
+    assert_eq!(trial["report"]["objective_to_minimize"], 0.25);
+}
+
+#[test]
+fn a_print_beside_a_result_file_is_not_taken_for_the_result() {
+    let trial = trial_of(r#"echo '{"objective_to_minimize": 2}' > "$TRIALMILL_RESULT"; echo 7"#);
+    assert_eq!(trial["report"]["objective_to_minimize"], 2.0);
+}
+
+#[test]
+fn the_result_file_of_an_earlier_attempt_is_not_taken_for_that_of_this_one() {
+    let study = Trialmill::new(1);
+    let script = r#"if [ "$TRIALMILL_ATTEMPT" = 1 ]; then echo 1 > "$TRIALMILL_RESULT"; exit 3; fi
+                    echo 2"#;
+    study.run_study(&[], script).exits(8);
+    study.run(&["retry", "s"]).exits(0).says(&["1 trials wait again: 1"]);
+    study.run_study(&[], script).exits(0);
+    assert_eq!(study.trials()[0]["report"]["objective_to_minimize"], 2.0);
+    assert_eq!(study.trials()[0]["metadata"]["attempts"], 2);
+}
+
+#[test]
+fn a_command_gets_the_same_values_by_template_by_variable_and_by_file() {
+    let space = "lr: {type: float, lower: 1e-9, upper: 1e-1, log: true}, n: [1, 9], \
+                 kind: {choices: ['two words', 'ü \"quoted\" $HOME']}, on: true, \
+                 none: {value: null}";
+    let study = Trialmill::with_space(space, 3);
+    study.write(
+        "show.sh",
+        r#"printf '%s\n' "$@" > "$TRIALMILL_TRIAL_DIR/template"
+           printf '%s\n' "$TRIALMILL_PARAM_lr" "$TRIALMILL_PARAM_n" "$TRIALMILL_PARAM_kind" \
+               "$TRIALMILL_PARAM_on" "$TRIALMILL_PARAM_none" > "$TRIALMILL_TRIAL_DIR/variables"
+           cp "$TRIALMILL_CONFIG" "$TRIALMILL_TRIAL_DIR/copy"
+           echo 1"#,
+    );
+    let run = ["run", "study.yaml", "--dir", "s", "-q", "--", "sh", "show.sh"];
+    study.run(&[&run[..], &["{lr}", "{n}", "{kind}", "{on}", "{none}"]].concat()).exits(0);
+    for trial in study.trials() {
+        let file = |name: &str| study.read(format!("s/trials/{}/{name}", text(&trial["id"])));
+        assert_eq!(file("template"), file("variables"));
+        let config: Json = serde_json::from_str(&file("copy")).unwrap();
+        assert_eq!(config, trial["config"]);
+        let lines: Vec<String> = file("template").lines().map(str::to_string).collect();
+        assert_eq!(lines[0].parse::<f64>().unwrap(), config["lr"].as_f64().unwrap());
+        assert_eq!(
+            lines[1..],
+            [config["n"].to_string(), text(&config["kind"]), "true".into(), "null".into()]
+        );
+    }
+}
+
+#[test]
+fn nothing_of_a_full_report_is_lost() {
+    let trial = trial_of(
+        r#"echo '{"objective_to_minimize": 0.5, "cost": 3, "learning_curve": [0.9, 0.7, "inf"],
+                  "info_dict": {"epochs": 3, "deep": {"a": [1, null, "ü"]}}, "exception": null}' |
+           tr -d '\n'"#,
+    );
+    let report = &trial["report"];
+    assert_eq!(report["objective_to_minimize"], 0.5);
+    assert_eq!(report["cost"], 3.0);
+    assert_eq!(report["learning_curve"], json!([0.9, 0.7, "inf"]));
+    assert_eq!(report["extra"], json!({"epochs": 3, "deep": {"a": [1, null, "ü"]}}));
+    assert_eq!(report["reported_as"], "success");
+    assert!(report["evaluation_duration"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn an_exception_that_a_command_reports_is_neither_a_success_nor_a_crash() {
+    let trial = trial_of(r#"echo '{"exception": "diverged at step 3", "cost": 2}'"#);
+    assert_eq!(trial["state"], "failed");
+    assert_eq!(trial["report"]["err"], "diverged at step 3");
+    assert_eq!(trial["report"]["cost"], 2.0);
+}
+
+#[test]
+fn a_number_that_is_not_finite_does_not_break_the_study() {
+    let study = Trialmill::with_space("r: {choices: ['nan', 'inf', '-inf', '1e400']}", 4);
+    study.run_study(&["--optimizer", "grid_search"], r#"echo "$TRIALMILL_PARAM_r""#).exits(0);
+    let list: Vec<_> = study
+        .trials()
+        .iter()
+        .map(|trial| text(&trial["report"]["objective_to_minimize"]))
+        .collect();
+    assert_eq!(list, ["nan", "inf", "-inf", "inf"]);
+    assert_eq!(study.json(&["best", "s"])["id"], "3");
+    study.run(&["best", "s"]).exits(0).says(&["-inf by trial 3"]);
+    study.run(&["trials", "s", "--csv"]).exits(0).says(&["1,success,,nan,nan,"]);
+}
+
+/// `json.dumps` writes NaN and Infinity, which JSON does not have; and a diverged training is
+/// just what reports them.
+#[test]
+fn what_python_s_json_writes_for_nan_does_not_crash_the_trial() {
+    let trial = trial_of(
+        r#"echo '{"objective_to_minimize": NaN, "cost": 1.5, "learning_curve": [1, -Infinity],
+                  "info_dict": {"text": "NaN, \"Infinity\"", "grad": Infinity}}' | tr -d '\n'"#,
+    );
+    assert_eq!(trial["state"], "success", "{trial}");
+    let report = &trial["report"];
+    assert_eq!((&report["objective_to_minimize"], &report["cost"]), (&json!("nan"), &json!(1.5)));
+    assert_eq!(report["learning_curve"], json!([1.0, "-inf"]));
+    assert_eq!(report["extra"]["text"], "NaN, \"Infinity\"");
+    assert_eq!(trial_of("echo '[0.5, Infinity]'")["state"], "success");
+}
+
+#[test]
+fn two_parameters_do_not_reach_a_command_as_one_variable() {
+    let study = Trialmill::with_space("a_b: 1, a-b: 2, 'a b': 3, é: 4, è: 5", 1);
+    study.run_study(&[], "env > \"$TRIALMILL_TRIAL_DIR/env\"; echo 1").exits(0);
+    let env = study.lines("s/trials/1/env");
+    // The one whose name it is has it; of the others, nobody.
+    assert!(env.contains(&"TRIALMILL_PARAM_a_b=1".into()), "{env:?}");
+    assert!(!env.iter().any(|line| line.starts_with("TRIALMILL_PARAM__=")), "{env:?}");
+}
+
+#[test]
+fn odd_names_and_values_reach_a_command_unchanged() {
+    let space = r#"größe µ: 0.5, 'a=b': '-rf', '': 1"#;
+    let study = Trialmill::with_space(space, 1);
+    study.run_study(&[], "echo 1").exits(2).says(&["a name has 1 to 128 bytes"]);
+    let choices = r#"größe µ: {value: "-rf"}, 'a=b': {value: "new\nline"}, trial_id: {value: mine},
+                     q: {value: ""}"#;
+    let study = Trialmill::with_space(choices, 1);
+    let script = "printf '[%s]' \"$@\" > \"$TRIALMILL_TRIAL_DIR/seen\"; echo 1";
+    let start = study.study(&[], script);
+    let words = ["{größe µ}", "{a=b}", "{trial_id}", "{q}", "{{x}}"];
+    study.run(&[&start[..], &words[..]].concat()).exits(0);
+    assert_eq!(study.read("s/trials/1/seen"), "[-rf][new\nline][mine][][{x}]");
+}
+
+#[test]
+fn a_command_that_changes_its_directory_still_finds_its_files() {
+    let study = Trialmill::new(1);
+    let script = r#"dir="$1"; config="$2"; cd / || exit 1
+        [ -d "$TRIALMILL_TRIAL_DIR" ] && [ -d "$TRIALMILL_STUDY_DIR" ] && [ -d "$dir" ] || exit 2
+        [ -f "$TRIALMILL_CONFIG" ] && [ -f "$config" ] || exit 3
+        echo 4 > "$TRIALMILL_RESULT""#;
+    let start = study.study(&[], script);
+    let run = study.run(&[&start[..], &["{trial_dir}", "{config_file}"]].concat());
+    assert_eq!(study.trials()[0]["report"]["err"], Json::Null);
+    run.exits(0);
+    assert_eq!(study.trials()[0]["report"]["objective_to_minimize"], 4.0);
+}
+
+#[test]
+fn spaces_accents_or_a_link_in_the_path_lead_nowhere_else() {
+    let study = Trialmill::new(2);
+    std::fs::create_dir_all(study.path("big disk/ü")).unwrap();
+    std::os::unix::fs::symlink(study.path("big disk/ü"), study.path("link")).unwrap();
+    let start = ["run", "study.yaml", "--dir", "link", "-q", "--"];
+    let command = ["sh", "-c", "echo 3 > \"$1\"; echo 4", "sh", "{result_file}"];
+    study.run(&[&start[..], &command].concat()).exits(0);
+    assert!(study.path("big disk/ü/study.json").exists());
+    let best = study.json(&["best", "big disk/ü"]);
+    assert_eq!(best["report"]["objective_to_minimize"], 3.0);
+    study.run(&["worker", "big disk/ü", "-q"]).exits(0);
+    assert!(study.path("link").is_symlink());
+}
+
+#[test]
+fn a_path_that_is_not_utf_8_breaks_no_verb() {
+    let study = Trialmill::new(1);
+    let dir = OsStr::from_bytes(b"caf\xe9");
+    let start = ["run", "study.yaml", "--dir"].map(OsStr::new);
+    let command = ["-q", "--json", "--", "sh", "-c", "echo 3 > \"$1\"", "sh", "{result_file}"]
+        .map(OsStr::new);
+    study.run(&[&start[..], &[dir], &command].concat()).exits(0);
+    for verb in ["status", "best", "trials"] {
+        study.run(&[OsStr::new(verb), dir, OsStr::new("--json")]).exits(0).says(&["3.0"]);
+    }
+    study.run(&[OsStr::new("status"), dir]).exits(0).says(&["1 success"]);
+}
