@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match cli::run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("trialmill: {error}");
+            cli::say(format_args!("trialmill: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

@@ -63,8 +63,12 @@ impl Ask {
             Answer::Evaluate(handed) => handed,
             answer => {
                 match answer {
-                    Answer::Stop(reason) => eprintln!("nothing to hand out: {reason}"),
-                    _ => eprintln!("nothing to hand out now: results are needed first"),
+                    Answer::Stop(reason) => {
+                        super::say(format_args!("nothing to hand out: {reason}"))
+                    }
+                    _ => super::say(format_args!(
+                        "nothing to hand out now: results are needed first"
+                    )),
                 }
                 if self.json {
                     print("[]\n");

@@ -40,7 +40,7 @@ pub(super) struct Trials {
 fn read(dir: &std::path::Path) -> Result<Summary, Error> {
     let summary = Summary::read(dir)?;
     if let Some(problem) = summary.problem() {
-        eprintln!("trialmill: {problem}");
+        super::say(format_args!("trialmill: {problem}"));
     }
     Ok(summary)
 }

@@ -93,6 +93,8 @@ pub(crate) fn show_log(verbose: u8) {
         .with_ansi(io::stderr().is_terminal())
         .without_time()
         .with_target(false)
+        // It would say so with `eprintln!`, which panics when nobody reads stderr.
+        .log_internal_errors(false)
         .init();
 }
 
@@ -104,12 +106,17 @@ struct Dir {
     dir: PathBuf,
 }
 
+/// Says something on stderr. That nobody reads it any more is no reason to die, as `eprintln!` does.
+pub(crate) fn say(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Prints to stdout. A reader that has enough (`| head`) is not an error.
 fn print(text: &str) -> ExitCode {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("trialmill: cannot print: {error}");
+            say(format_args!("trialmill: cannot print: {error}"));
             ExitCode::from(1)
         }
         _ => ExitCode::SUCCESS,

@@ -134,7 +134,7 @@ impl Run {
             ..file.budget
         };
         if budget.is_unlimited() {
-            eprintln!("no budget is set: this goes on until it is stopped (Ctrl-C)");
+            super::say(format_args!("no budget is set: this goes on until it is stopped (Ctrl-C)"));
         } else {
             builder = builder.budget(budget);
         }
@@ -238,15 +238,15 @@ impl Working {
             _ => print(&format!("{outcome}\n")),
         };
         if outcome.was_interrupted() {
-            eprintln!("interrupted: run the same command again to go on");
+            super::say(format_args!("interrupted: run the same command again to go on"));
             return ExitCode::from(130);
         }
         let study = outcome.study();
         if study.count(State::Success) == 0 && study.errors() > 0 {
-            eprintln!(
+            super::say(format_args!(
                 "nothing succeeded: `trialmill status {}` shows the last error",
                 dir.display()
-            );
+            ));
             return ExitCode::from(8);
         }
         printed

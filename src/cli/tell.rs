@@ -89,7 +89,7 @@ impl Tell {
         let report = Box::new(report);
         let (trial, attempt) = (self.id, self.attempt);
         let mut core = open(&self.dir.dir)?;
-        Ok(say(turn(&mut core, Command::Report { trial, attempt, report })?))
+        Ok(end(turn(&mut core, Command::Report { trial, attempt, report })?))
     }
 }
 
@@ -97,16 +97,16 @@ impl Release {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let (trial, attempt, reason) = (self.id, self.attempt, Reason::Released);
         let mut core = open(&self.dir.dir)?;
-        Ok(say(turn(&mut core, Command::Release { trial, attempt, reason })?))
+        Ok(end(turn(&mut core, Command::Release { trial, attempt, reason })?))
     }
 }
 
-fn say(answer: Answer) -> ExitCode {
+fn end(answer: Answer) -> ExitCode {
     let Answer::Superseded { trial, state, attempts } = answer else { return ExitCode::SUCCESS };
-    eprintln!(
+    super::say(format_args!(
         "superseded: trial {trial} is {state} (attempt {attempts}), so nothing was changed. \
          Its deadline passed, somebody released it, or it was told before."
-    );
+    ));
     ExitCode::from(10)
 }
 
