@@ -62,6 +62,9 @@ impl Session {
     /// Joins the study and starts its threads.
     pub(super) fn start(mut core: StateCore, settings: SessionSettings) -> Result<Self, Error> {
         let process = core.join()?;
+        // Before anything is asked for: else the budget looks used, and who does not wait would
+        // leave while the commands of a dead process are still being ended.
+        core.recover()?;
         let rules = Rules::new(
             core.study(),
             settings.worker.on_error,
