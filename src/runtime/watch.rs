@@ -88,9 +88,10 @@ impl Watch {
     }
 }
 
-/// The trials that a process holds, with their attempts.
-pub(super) fn held_by(study: &Study, process: ProcessId) -> Vec<(TrialId, u32)> {
-    study.evaluating_by(process).map(|trial| (trial.id.clone(), trial.attempts)).collect()
+/// The trials that a process holds, with their attempts; none for one that has left meanwhile.
+pub(super) fn held_by(study: &Study, process: ProcessId) -> Option<Vec<(TrialId, u32)>> {
+    let held = study.evaluating_by(process).map(|trial| (trial.id.clone(), trial.attempts));
+    study.is_member(process).then(|| held.collect())
 }
 
 /// The processes that these commands bury.
@@ -109,15 +110,17 @@ pub(super) fn take_back(
     directory: Option<&Directory>,
     others: &[Process],
     leases: &[(TrialId, u32, Lease)],
-    held_by: impl Fn(ProcessId) -> Result<Vec<(TrialId, u32)>, Error>,
+    held_by: impl Fn(ProcessId) -> Result<Option<Vec<(TrialId, u32)>>, Error>,
 ) -> Result<Vec<Command>, Error> {
     let mut commands = Vec::new();
     for process in others {
         if watcher.sign(process) == Sign::Alive {
             continue;
         }
+        // What we know may be old: it has left in good order, and its lock file with it.
+        let Some(held) = held_by(process.process)? else { continue };
         let mut gone = true;
-        for (trial, attempt) in held_by(process.process)? {
+        for (trial, attempt) in held {
             if let Some(directory) = directory {
                 let dir = directory.trial_path(&trial);
                 gone &= reap_orphans(&dir, attempt).unwrap_or(true);
