@@ -68,10 +68,10 @@ impl CommandEvaluator {
         };
         let (status, ended_by_us) = tokio::select! {
             status = child.wait() => (status, None),
-            () = time_is_up => (kill::end(&mut child, self.grace).await, Some("timeout")),
+            () = time_is_up => (kill::end(&mut child, self.grace, trial.stop_signal()).await, Some("timeout")),
             () = trial.stop_signal().stopped() => {
                 // A command that still came to a result has one; else the trial is handed back.
-                return match kill::end(&mut child, self.grace).await.map(|how| judge(how, &files)) {
+                return match kill::end(&mut child, self.grace, trial.stop_signal()).await.map(|how| judge(how, &files)) {
                     Ok(report) if report.is_success() => Ended::Report(Box::new(report)),
                     _ => Ended::HandedBack,
                 };

@@ -8,18 +8,28 @@ use nix::unistd::Pid;
 use tokio::process::Child;
 use tokio::time::timeout;
 
-/// Ends the command and everything in its process group; gives how its leader ended.
-pub(super) async fn end(child: &mut Child, grace: Duration) -> std::io::Result<ExitStatus> {
+use super::StopSignal;
+
+/// Ends the command and everything in its process group, with some grace unless that is cut short;
+/// gives how its leader ended.
+pub(super) async fn end(
+    child: &mut Child,
+    grace: Duration,
+    stop: &StopSignal,
+) -> std::io::Result<ExitStatus> {
     let Some(group) = child.id().map(|pid| Pid::from_raw(pid as i32)) else {
         return child.wait().await;
     };
     // A group that is already gone cannot be signalled, and need not be.
     let _ = killpg(group, Signal::SIGTERM);
-    let status = timeout(grace, child.wait()).await;
+    let status = tokio::select! {
+        status = timeout(grace, child.wait()) => status.ok(),
+        () = stop.out_of_patience() => None,
+    };
     // Also after a quick end of the leader: its children may have ignored the request.
     let _ = killpg(group, Signal::SIGKILL);
     match status {
-        Ok(status) => status,
-        Err(_) => child.wait().await,
+        Some(status) => status,
+        None => child.wait().await,
     }
 }

@@ -14,6 +14,7 @@ use crate::trial::{Trial, TrialId};
 pub struct StopSignal {
     stopped: AtomicBool,
     tasks: tokio::sync::watch::Sender<bool>,
+    impatient: tokio::sync::watch::Sender<bool>,
 }
 
 impl Default for StopSignal {
@@ -21,6 +22,7 @@ impl Default for StopSignal {
         StopSignal {
             stopped: AtomicBool::new(false),
             tasks: tokio::sync::watch::Sender::new(false),
+            impatient: tokio::sync::watch::Sender::new(false),
         }
     }
 }
@@ -32,6 +34,12 @@ impl StopSignal {
         self.tasks.send_replace(true);
     }
 
+    /// Stop, and kill commands that do not end at once.
+    pub fn stop_without_grace(&self) {
+        self.stop();
+        self.impatient.send_replace(true);
+    }
+
     /// Whether to stop.
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
@@ -41,6 +49,11 @@ impl StopSignal {
     pub(crate) async fn stopped(&self) {
         // The sender lives in `self`, so the channel cannot close while we wait.
         let _ = self.tasks.subscribe().wait_for(|stopped| *stopped).await;
+    }
+
+    /// Waits until there is no more grace.
+    pub(crate) async fn out_of_patience(&self) {
+        let _ = self.impatient.subscribe().wait_for(|impatient| *impatient).await;
     }
 }
 

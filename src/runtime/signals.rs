@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM: the first ends the run in good order, the second kills; and after the run
-//! they mean again what they meant before.
+//! Ctrl-C and SIGTERM: the first ends the run in good order, the second ends the commands without
+//! grace, the third kills us; and after the run they mean again what they meant before.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -9,7 +9,9 @@ use signal_hook::flag;
 
 struct Signals {
     pressed: Arc<AtomicBool>,
-    /// Whether a signal does what it does without us: outside a run, and the second time in one.
+    /// How often it was seen to be pressed in this run.
+    presses: AtomicUsize,
+    /// Whether a signal does what it does without us: outside a run, and the third time in one.
     default: Arc<AtomicBool>,
     runs: AtomicUsize,
 }
@@ -19,7 +21,7 @@ static SIGNALS: OnceLock<Option<Signals>> = OnceLock::new();
 /// The guard of the run that is going on, if one is.
 pub(crate) type SignalSlot = parking_lot::Mutex<Option<SignalGuard>>;
 
-/// While it lives, the first Ctrl-C only sets a flag.
+/// While it lives, the first and the second Ctrl-C only set a flag.
 pub(crate) struct SignalGuard(&'static Signals);
 
 impl SignalGuard {
@@ -29,18 +31,23 @@ impl SignalGuard {
         let signals = SIGNALS.get_or_init(|| register().ok()).as_ref()?;
         if signals.runs.fetch_add(1, Ordering::AcqRel) == 0 {
             signals.pressed.store(false, Ordering::Release);
+            signals.presses.store(0, Ordering::Release);
             signals.default.store(false, Ordering::Release);
         }
         Some(SignalGuard(signals))
     }
 
-    /// Whether Ctrl-C was pressed. From then on a second one kills.
-    pub(crate) fn is_pressed(&self) -> bool {
-        let pressed = self.0.pressed.load(Ordering::Acquire);
-        if pressed {
+    /// How often Ctrl-C was pressed, as far as this is called often enough to tell. From the second
+    /// on the next one kills.
+    pub(crate) fn presses(&self) -> usize {
+        if !self.0.pressed.swap(false, Ordering::AcqRel) {
+            return self.0.presses.load(Ordering::Acquire);
+        }
+        let presses = self.0.presses.fetch_add(1, Ordering::AcqRel) + 1;
+        if presses >= 2 {
             self.0.default.store(true, Ordering::Release);
         }
-        pressed
+        presses
     }
 }
 
@@ -55,6 +62,7 @@ impl Drop for SignalGuard {
 fn register() -> std::io::Result<Signals> {
     let signals = Signals {
         pressed: Arc::new(AtomicBool::new(false)),
+        presses: AtomicUsize::new(0),
         default: Arc::new(AtomicBool::new(true)),
         runs: AtomicUsize::new(0),
     };

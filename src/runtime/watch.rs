@@ -63,10 +63,13 @@ impl Watch {
     /// One look around; also the first thing at a start, so that what a dead process held is taken
     /// back before anything new is sampled.
     pub(crate) fn look(&mut self) -> Result<(), Error> {
-        let pressed = self.signals.lock().as_ref().is_some_and(SignalGuard::is_pressed);
-        if pressed || self.stop.is_stopped() {
+        let presses = self.signals.lock().as_ref().map_or(0, SignalGuard::presses);
+        if presses > 0 || self.stop.is_stopped() {
             self.stop.stop();
             self.handle.interrupt();
+        }
+        if presses > 1 {
+            self.stop.stop_without_grace();
         }
         let (others, leases) = self
             .handle
