@@ -1,10 +1,10 @@
-//! Ctrl-C and SIGTERM: the first ends the run in good order, the second ends the commands without
+//! Ctrl-C, SIGTERM and SIGHUP: the first ends the run in good order, the second ends the commands without
 //! grace, the third kills us; and after the run they mean again what they meant before.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 struct Signals {
@@ -66,9 +66,18 @@ fn register() -> std::io::Result<Signals> {
         default: Arc::new(AtomicBool::new(true)),
         runs: AtomicUsize::new(0),
     };
-    for signal in [SIGINT, SIGTERM] {
+    // The terminal that closes is an interruption too, unless `nohup` said to outlive it.
+    let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+    for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
         flag::register_conditional_default(signal, signals.default.clone())?;
         flag::register(signal, signals.pressed.clone())?;
     }
     Ok(signals)
+}
+
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
 }
