@@ -46,7 +46,7 @@ impl Summary {
     /// A trial with NePS's names.
     pub fn trial_json(&self, trial: &Trial) -> Json {
         let meta = &trial.metadata;
-        let location = |id| self.directory.trial_path(id);
+        let location = |id| self.directory.trial_path(id).to_string_lossy().into_owned();
         json!({
             "id": trial.id,
             "state": trial.state,
@@ -89,7 +89,7 @@ impl Summary {
             })
             .collect();
         json!({
-            "directory": self.directory.path(),
+            "directory": self.directory.path().to_string_lossy(),
             "study_id": study.definition().study_id,
             "optimizer": study.definition().optimizer,
             "seed": study.definition().seed,

@@ -77,7 +77,9 @@ impl Ask {
             }
         };
         let directory = core.directory();
-        let path = |id| directory.map(|directory| directory.trial_path(id));
+        // `json!` panics on a path that is not UTF-8.
+        let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+        let path = |id| directory.map(|directory| text(directory.trial_path(id)));
         if self.json {
             let list: Vec<Json> = handed
                 .iter()

@@ -125,7 +125,9 @@ impl CommandEvaluator {
             let name: String = name.chars().map(plain).collect();
             command.env(format!("TRIALMILL_PARAM_{name}"), value.to_string());
         }
-        command.spawn().map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))
+        command.spawn().map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", program.display()))
+        })
     }
 }
 

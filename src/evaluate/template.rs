@@ -1,5 +1,6 @@
 //! A command with places for the trial's parameters: `train.py --lr {lr} --out {trial_dir}`.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::RunningTrial;
@@ -36,9 +37,9 @@ impl CommandLine {
     }
 
     /// The words for one trial.
-    pub(super) fn words(&self, trial: &RunningTrial, files: &Files) -> Vec<String> {
+    pub(super) fn words(&self, trial: &RunningTrial, files: &Files) -> Vec<OsString> {
         let fill = |piece: &Piece| match piece {
-            Piece::Text(text) => text.clone(),
+            Piece::Text(text) => text.into(),
             Piece::Name(name) => value(name, trial, files),
         };
         self.0.iter().map(|pieces| pieces.iter().map(fill).collect()).collect()
@@ -67,19 +68,18 @@ impl Files {
     }
 }
 
-fn value(name: &str, trial: &RunningTrial, files: &Files) -> String {
+fn value(name: &str, trial: &RunningTrial, files: &Files) -> OsString {
     if let Some(value) = trial.config().get(name) {
-        return value.to_string();
+        return value.to_string().into();
     }
-    let text = |path: &Path| path.to_string_lossy().into_owned();
     match name {
-        "trial_id" => trial.id().to_string(),
-        "attempt" => trial.attempt().to_string(),
-        "trial_dir" => text(&files.dir),
-        "previous_dir" => trial.previous_dir().map_or_else(String::new, text),
-        "config_file" => text(&files.config),
-        "result_file" => text(&files.result),
-        _ => String::new(),
+        "trial_id" => trial.id().to_string().into(),
+        "attempt" => trial.attempt().to_string().into(),
+        "trial_dir" => (&files.dir).into(),
+        "previous_dir" => trial.previous_dir().map_or_else(OsString::new, Into::into),
+        "config_file" => (&files.config).into(),
+        "result_file" => (&files.result).into(),
+        _ => OsString::new(),
     }
 }
 
