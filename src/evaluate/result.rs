@@ -23,7 +23,10 @@ pub fn parse(text: &str) -> Result<Report, String> {
     if let Ok(number) = text.parse::<f64>() {
         return Ok(Report::objective(number));
     }
-    let json: Json = serde_json::from_str(text).map_err(|error| {
+    let json = serde_json::from_str(text).or_else(|error| {
+        serde_json::from_str(&quote_numbers_that_are_not_finite(text)).map_err(|_| error)
+    });
+    let json: Json = json.map_err(|error: serde_json::Error| {
         format!("the result is neither a number nor JSON ({error}): {}", short())
     })?;
     match json {
@@ -33,6 +36,30 @@ pub fn parse(text: &str) -> Result<Report, String> {
             None => Err(format!("the result is neither a number nor an object: {}", short())),
         },
     }
+}
+
+/// Python's `json.dumps` writes NaN, Infinity and -Infinity, which JSON does not have: outside of
+/// texts they become the texts that stand for them here.
+fn quote_numbers_that_are_not_finite(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut in_text = false;
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let word = ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| rest.starts_with(word));
+        if let (false, Some(word)) = (in_text, word) {
+            out.extend(["\"", word, "\""]);
+            rest = &rest[word.len()..];
+            continue;
+        }
+        let len = match c {
+            '\\' if in_text => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
+            _ => c.len_utf8(),
+        };
+        in_text ^= c == '"';
+        out.push_str(&rest[..len]);
+        rest = &rest[len..];
+    }
+    out
 }
 
 fn objective(json: &Json) -> Option<Objective> {
@@ -91,6 +118,10 @@ mod tests {
         let report = parse(full).unwrap();
         assert_eq!((report.cost, report.learning_curve.as_ref().unwrap().len()), (Some(2.0), 2));
         assert!(report.is_success());
+        let python = parse(r#"{"objective_to_minimize": NaN, "info_dict": {"\"NaN": -Infinity}}"#);
+        let python = python.unwrap();
+        assert!(matches!(python.objective_to_minimize, Some(Objective::One(x)) if x.is_nan()));
+        assert_eq!(python.extra.unwrap()["\"NaN"], "-Infinity");
         let failed = parse(r#"{"exception": "diverged"}"#).unwrap();
         assert_eq!(failed.reported_as, State::Failed);
         for (bad, says) in [
