@@ -5,6 +5,7 @@
 //! `TRIALMILL_RESULT` names, or else the last line of its standard output. What it prints is kept in
 //! the trial's directory, as `stdout.log` and `stderr.log`.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::process::ExitStatusExt;
@@ -120,15 +121,27 @@ impl CommandEvaluator {
                 command.env(name, value);
             }
         }
+        // `a-b` and `a_b` would be the same variable: it is that of the parameter that has its very
+        // name, or nobody's.
+        let mut users: HashMap<String, u32> = HashMap::new();
+        for (name, _) in trial.config().iter() {
+            *users.entry(variable(name)).or_default() += 1;
+        }
         for (name, value) in trial.config().iter() {
-            let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-            let name: String = name.chars().map(plain).collect();
-            command.env(format!("TRIALMILL_PARAM_{name}"), value.to_string());
+            let variable = variable(name);
+            if name == variable || users.get(&variable) == Some(&1) {
+                command.env(format!("TRIALMILL_PARAM_{variable}"), value.to_string());
+            }
         }
         command.spawn().map_err(|error| {
             io::Error::new(error.kind(), format!("{}: {error}", program.display()))
         })
     }
+}
+
+/// A parameter's name as that of an environment variable.
+fn variable(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
 /// `stdout.log` is always the latest attempt's; those of attempt n move to `stdout.attempt-n.log`.
