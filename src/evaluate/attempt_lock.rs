@@ -3,11 +3,13 @@
 //! When a worker process is killed, the commands it started go on. So each command's standard input
 //! is an empty file of its trial's directory, `attempt-<n>.lock`, with a lock on it: the command and all
 //! its descendants that keep their standard input hold that lock, and it is free when the last of
-//! them is gone. A trial whose lock is held is not handed out again; and whoever sees, on the same
+//! them is gone. Those that have another standard input are known by their environment. A trial whose lock is held is not handed out again; and whoever sees, on the same
 //! machine, that the process is dead while its command goes on, kills the command.
 
-use std::fs::{File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -55,43 +57,59 @@ fn path(dir: &Path, attempt: u32) -> PathBuf {
 /// # Errors
 /// The lock file cannot be looked at.
 pub fn reap_orphans(dir: &Path, attempt: u32) -> io::Result<bool> {
-    let file = match File::open(path(dir, attempt)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+    let lock = match File::open(path(dir, attempt)) {
+        Ok(file) => match FileExt::try_lock_shared(&file) {
+            Ok(()) => None,
+            Err(error) if error.kind() == fs2::lock_contended_error().kind() => {
+                Some(file.metadata()?)
+            }
+            Err(error) => return Err(error),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    match FileExt::try_lock_shared(&file) {
-        Ok(()) => return Ok(true),
-        Err(error) if error.kind() == fs2::lock_contended_error().kind() => {}
-        Err(error) => return Err(error),
-    }
-    let lock = file.metadata()?;
-    for pid in holders(&lock) {
+    let orphans = orphans(dir, attempt, lock.as_ref());
+    for pid in &orphans {
         tracing::warn!(
             "process {pid} goes on with a trial whose worker is dead ({}): killed",
             dir.display()
         );
         // Commands get a group of their own, so the group is the command's and never ours.
-        match getpgid(Some(pid)) {
+        match getpgid(Some(*pid)) {
             Ok(group) if group != getpgrp() => drop(killpg(group, Signal::SIGKILL)),
-            _ => drop(kill(pid, Signal::SIGKILL)),
+            _ => drop(kill(*pid, Signal::SIGKILL)),
         }
     }
-    Ok(false)
+    Ok(lock.is_none() && orphans.is_empty())
 }
 
-/// The processes of this machine whose standard input is this file.
-fn holders(lock: &std::fs::Metadata) -> Vec<Pid> {
+/// The processes of this machine that belong to an attempt: their standard input is its lock, or,
+/// for those that have another (`< data.csv`, a session of their own), their environment says so.
+fn orphans(dir: &Path, attempt: u32, lock: Option<&Metadata>) -> Vec<Pid> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let holds = |entry: &std::fs::DirEntry| {
-        let stdin = std::fs::metadata(entry.path().join("fd/0")).ok()?;
-        (stdin.dev() == lock.dev() && stdin.ino() == lock.ino()).then_some(())
+    let same = |a: &Metadata, b: &Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+    let attempt = format!("TRIALMILL_ATTEMPT={attempt}");
+    let dir = std::fs::metadata(dir).ok();
+    let holds = |process: &Path| -> Option<bool> {
+        let stdin = std::fs::metadata(process.join("fd/0")).ok()?;
+        Some(same(&stdin, lock?))
+    };
+    let says = |process: &Path| -> Option<bool> {
+        let environment = std::fs::read(process.join("environ")).ok()?;
+        let mut variables = environment.split(|byte| *byte == 0);
+        let own = variables.clone().any(|variable| variable == attempt.as_bytes());
+        let own_dir = variables.find_map(|text| text.strip_prefix(b"TRIALMILL_TRIAL_DIR="))?;
+        let own_dir = std::fs::metadata(OsStr::from_bytes(own_dir)).ok()?;
+        Some(own && same(&own_dir, dir.as_ref()?))
     };
     processes
         .flatten()
         .filter_map(|entry| {
-            let pid = entry.file_name().to_str()?.parse().ok()?;
-            holds(&entry).map(|()| Pid::from_raw(pid))
+            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+            let process = entry.path();
+            let own = pid as u32 != std::process::id()
+                && (holds(&process) == Some(true) || says(&process) == Some(true));
+            own.then(|| Pid::from_raw(pid))
         })
         .collect()
 }
