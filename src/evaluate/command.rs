@@ -61,6 +61,7 @@ impl CommandEvaluator {
                 return Ended::Report(Box::new(Report::crashed("start", message)));
             }
         };
+        let group = child.id();
         let time_is_up = async {
             match trial.timeout() {
                 Some(timeout) => tokio::time::sleep(timeout).await,
@@ -68,7 +69,10 @@ impl CommandEvaluator {
             }
         };
         let (status, ended_by_us) = tokio::select! {
-            status = child.wait() => (status, None),
+            status = child.wait() => {
+                kill::rest(group);
+                (status, None)
+            }
             () = time_is_up => (kill::end(&mut child, self.grace, trial.stop_signal()).await, Some("timeout")),
             () = trial.stop_signal().stopped() => {
                 // A command that still came to a result has one; else the trial is handed back.

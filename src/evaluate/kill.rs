@@ -33,3 +33,11 @@ pub(super) async fn end(
         None => child.wait().await,
     }
 }
+
+/// Kills what a command that has ended left in the background: it would go on beside the trial's
+/// next attempt, and nobody would end it any more.
+pub(super) fn rest(group: Option<u32>) {
+    if let Some(group) = group {
+        let _ = killpg(Pid::from_raw(group as i32), Signal::SIGKILL);
+    }
+}
