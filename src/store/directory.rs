@@ -213,7 +213,9 @@ impl Directory {
 
     /// Whether a process of the study lives, by its lock.
     pub fn is_alive(&self, process: &Process) -> bool {
-        is_held(&lock_path(&self.workers_path(), process.process)).unwrap_or(true)
+        let path = lock_path(&self.workers_path(), process.process);
+        let removed = || !path.exists() && self.place.is_running(process);
+        is_held(&path).unwrap_or(true) || removed()
     }
 
     /// Takes the lock that shows the others that process `number` lives.

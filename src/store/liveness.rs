@@ -37,6 +37,13 @@ impl Place {
         Place { host: host.to_string_lossy().into(), boot: boot.trim().into() }
     }
 
+    /// Whether a process with that number runs on this machine, in this boot. Asked where somebody
+    /// has removed its lock file: then the file's absence says nothing.
+    pub(super) fn is_running(&self, process: &Process) -> bool {
+        let here = process.host == self.host && process.boot == self.boot;
+        here && nix::sys::signal::kill(nix::unistd::Pid::from_raw(process.pid as i32), None).is_ok()
+    }
+
     /// This process, before the study has given it a number.
     pub fn process(&self) -> Process {
         Process {
@@ -126,6 +133,7 @@ impl Watcher {
         let Some(workers) = &self.workers else { return Sign::Alive };
         let path = lock_path(workers, process.process);
         match is_held(&path) {
+            Ok(false) if self.place.is_running(process) && !path.exists() => Sign::Alive,
             Ok(false) => Sign::Dead,
             // On our own machine the kernel's word is enough: a stopped process is alive.
             Ok(true) if process.host == self.place.host => Sign::Alive,
