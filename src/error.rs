@@ -242,6 +242,7 @@ impl StoreError {
 fn hint(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull => ". Make room and start again: nothing acknowledged is lost",
+        io::ErrorKind::FileTooLarge => ". The size of files is limited (`ulimit -f`)",
         io::ErrorKind::QuotaExceeded => ". The quota is used up: nothing acknowledged is lost",
         io::ErrorKind::PermissionDenied => ". Check the owner and the permissions",
         io::ErrorKind::ReadOnlyFilesystem => ". The file system is mounted read-only",

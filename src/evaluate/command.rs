@@ -17,6 +17,7 @@ use tokio::process::{Child, Command};
 
 use super::template::Files;
 use super::{AttemptLock, CommandLine, Ended, RunningTrial, attempt_lock, kill, result};
+use crate::error::StoreError;
 use crate::limits::{KILL_GRACE, MAX_RESULT_BYTES, STDERR_TAIL_BYTES};
 use crate::trial::Report;
 
@@ -40,7 +41,11 @@ impl CommandEvaluator {
     }
 
     /// Evaluates one trial.
-    pub async fn evaluate(&self, trial: &RunningTrial) -> Ended {
+    ///
+    /// # Errors
+    /// The disk is full, or cannot be written: that is not the trial's fault, nor would the next
+    /// one fare better.
+    pub async fn evaluate(&self, trial: &RunningTrial) -> Result<Ended, StoreError> {
         let ended = self.run(trial).await;
         if let Ok(dir) = trial.dir() {
             attempt_lock::remove(dir, trial.attempt());
@@ -48,7 +53,7 @@ impl CommandEvaluator {
         ended
     }
 
-    async fn run(&self, trial: &RunningTrial) -> Ended {
+    async fn run(&self, trial: &RunningTrial) -> Result<Ended, StoreError> {
         let started = trial.dir().and_then(|dir| {
             let files = Files::of(dir);
             let child = self.start(trial, &files)?;
@@ -56,9 +61,13 @@ impl CommandEvaluator {
         });
         let (mut child, files) = match started {
             Ok(started) => started,
+            Err(error) if cannot_be_written(&error) => {
+                let study = trial.study_dir().unwrap_or(Path::new("."));
+                return Err(StoreError::io("write a trial's files in", study)(error));
+            }
             Err(error) => {
                 let message = format!("the command could not be started: {error}");
-                return Ended::Report(Box::new(Report::crashed("start", message)));
+                return Ok(Ended::Report(Box::new(Report::crashed("start", message))));
             }
         };
         let group = child.id();
@@ -77,8 +86,8 @@ impl CommandEvaluator {
             () = trial.stop_signal().stopped() => {
                 // A command that still came to a result has one; else the trial is handed back.
                 return match kill::end(&mut child, self.grace, trial.stop_signal()).await.map(|how| judge(how, &files)) {
-                    Ok(report) if report.is_success() => Ended::Report(Box::new(report)),
-                    _ => Ended::HandedBack,
+                    Ok(report) if report.is_success() => Ok(Ended::Report(Box::new(report))),
+                    _ => Ok(Ended::HandedBack),
                 };
             }
         };
@@ -91,7 +100,7 @@ impl CommandEvaluator {
             }
             (Ok(status), None) => judge(status, &files),
         };
-        Ended::Report(Box::new(report))
+        Ok(Ended::Report(Box::new(report)))
     }
 
     fn start(&self, trial: &RunningTrial, files: &Files) -> io::Result<Child> {
@@ -141,6 +150,11 @@ impl CommandEvaluator {
             io::Error::new(error.kind(), format!("{}: {error}", program.display()))
         })
     }
+}
+
+fn cannot_be_written(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | FileTooLarge)
 }
 
 /// A parameter's name as that of an environment variable.

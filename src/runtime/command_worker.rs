@@ -41,10 +41,17 @@ async fn work(
     while let Some(commands) = worker.commands() {
         for running in worker.accept(handle.exchange_async(commands).await?)? {
             let ended = match worker.is_stopped() {
-                true => Ended::HandedBack,
+                true => Ok(Ended::HandedBack),
                 false => evaluator.evaluate(&running).await,
             };
-            worker.ended(&running, ended);
+            match ended {
+                Ok(ended) => worker.ended(&running, ended),
+                Err(error) => {
+                    // What ended before is told; the rest is handed back when we leave.
+                    handle.exchange_async(worker.give_up()).await?;
+                    return Err(error.into());
+                }
+            }
         }
     }
     Ok(worker.reason())

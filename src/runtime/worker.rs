@@ -174,6 +174,11 @@ impl Worker {
         self.ended.push(Command::Report { trial, attempt, report });
     }
 
+    /// What is still to be told, for a worker that cannot go on.
+    pub(crate) fn give_up(&mut self) -> Vec<Command> {
+        std::mem::take(&mut self.ended)
+    }
+
     /// Whether the rest of a batch is to be handed back instead of evaluated.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.is_some() || self.settings.stop.is_stopped()
