@@ -324,6 +324,9 @@ impl StudyBuilder {
         if !(1..=MAX_BATCH).contains(&self.batch) {
             return setting(format!("batch must be 1 to {MAX_BATCH}, not {}", self.batch));
         }
+        if self.max_attempts == Some(0) {
+            return setting("max_attempts must be 1 or more".into());
+        }
         for budget in [self.budget.as_ref(), Some(&self.per_worker)].into_iter().flatten() {
             budget.check().map_err(Error::Setting)?;
         }
@@ -344,10 +347,8 @@ impl StudyBuilder {
             };
             return StateCore::in_memory(definition, optimizer);
         };
-        if self.overwrite {
-            Directory::remove(&path)?;
-        }
         let existing = match (&self.space, Directory::open(&path)) {
+            (Some(_), _) if self.overwrite => None,
             (_, Ok(directory)) => Some(directory),
             (Some(_), Err(StoreError::NotAStudy { .. })) => None,
             (_, Err(error)) => return Err(error.into()),
@@ -365,6 +366,10 @@ impl StudyBuilder {
         optimizer.check(&space).map_err(|error| Error::Setting(error.to_string()))?;
         let mut definition = Definition::new(space, optimizer.info());
         definition.evaluation = std::mem::take(&mut self.evaluation);
+        // Only now that nothing can be wrong with what comes in its place.
+        if self.overwrite {
+            Directory::remove(&path)?;
+        }
         let (directory, _) = Directory::create_or_open(&path, definition, self.seed)?;
         StateCore::open(directory, self.durability, optimizer)
     }

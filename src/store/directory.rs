@@ -181,20 +181,43 @@ impl Directory {
         }
     }
 
-    /// Removes a study, so that a new one can be created in its place.
+    /// Removes a study, so that a new one can be created in its place; the directory itself stays.
     ///
     /// # Errors
-    /// A process holds it, or it is not a study (then nothing is removed).
+    /// A process holds it, it is not a study, or it holds files that are not the study's: then
+    /// nothing is removed.
     pub fn remove(path: &Path) -> Result<(), StoreError> {
-        if !path.exists() {
-            return Ok(());
+        let study_json = path.join("study.json");
+        if !study_json.exists() {
+            return refuse_foreign(path);
         }
         let directory = Self::open_read_only(path)?;
         if let Some(process) = directory.live_process()? {
             let who = format!("process p{process} of the study");
             return Err(StoreError::InUse { path: path.into(), who });
         }
-        std::fs::remove_dir_all(path).map_err(StoreError::io("remove", path))
+        let entries = std::fs::read_dir(path).map_err(StoreError::io("read", path))?;
+        let mut ours: Vec<PathBuf> = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(StoreError::io("read", path))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name != "study.json" && !name.starts_with("torn-") && !is_ours(&name) {
+                let problem = format!("{name} is not the study's: move it away before overwriting");
+                return Err(not_a_study(path, &problem));
+            }
+            ours.push(entry.path());
+        }
+        // `study.json` last: while it is there, the rest can be removed another time.
+        ours.sort_by_key(|path| *path == study_json);
+        for path in ours {
+            let removed = if path.is_dir() {
+                std::fs::remove_dir_all(&path)
+            } else {
+                std::fs::remove_file(&path)
+            };
+            removed.map_err(StoreError::io("remove", &path))?;
+        }
+        Ok(())
     }
 
     fn live_process(&self) -> Result<Option<ProcessId>, StoreError> {
@@ -291,11 +314,7 @@ fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
         let problem = "it is a directory of NePS, whose layouts this version does not read";
         return Err(not_a_study(path, problem));
     }
-    let ours = |name: &str| {
-        ["journal.lock", "journal.jsonl", "workers", "trials"].contains(&name)
-            || name.starts_with("study.tmp-")
-    };
-    match names.iter().find(|name| !ours(name)) {
+    match names.iter().find(|name| !is_ours(name)) {
         Some(name) => {
             let problem =
                 format!("it holds other files (such as {name}); name an empty or new one");
@@ -303,6 +322,11 @@ fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
         }
         None => Ok(()),
     }
+}
+
+fn is_ours(name: &str) -> bool {
+    ["journal.lock", "journal.jsonl", "workers", "trials"].contains(&name)
+        || name.starts_with("study.tmp-")
 }
 
 fn differing_parameters(there: &SearchSpace, wanted: &SearchSpace) -> (String, String) {
