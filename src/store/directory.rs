@@ -134,9 +134,20 @@ impl Directory {
             Ok(data) if data.len() > MAX_STUDY_FILE_BYTES => {
                 return Err(not_a_study(path, "its study.json is too large"));
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
                 refuse_foreign(path)?;
-                let problem = if path.exists() { "it is empty" } else { "it does not exist" };
+                let problem = match std::fs::read_dir(path).map(|mut entries| entries.next()) {
+                    Ok(None) => "it is empty",
+                    Ok(Some(_)) => {
+                        "it has no study.json; if one is being created just now, try again"
+                    }
+                    Err(_) => "it does not exist",
+                };
                 return Err(not_a_study(path, problem));
             }
             _ => {}
