@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value as Json, json};
+use trialmill::event::Reason;
 use trialmill::runtime::StateCore;
 use trialmill::store::Directory;
-use trialmill::study::{Answer, Ask as Wish, Command};
+use trialmill::study::{Answer, Ask as Wish, Command, Handed};
 use trialmill::{Durability, Error};
 
-use super::{Dir, print, print_json};
+use super::{Dir, print};
 
 /// Asks for trials to evaluate elsewhere: in a batch system, by hand, on another machine.
 ///
@@ -80,7 +81,7 @@ impl Ask {
         // `json!` panics on a path that is not UTF-8.
         let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
         let path = |id| directory.map(|directory| text(directory.trial_path(id)));
-        if self.json {
+        let text = if self.json {
             let list: Vec<Json> = handed
                 .iter()
                 .map(|handed| {
@@ -97,11 +98,20 @@ impl Ask {
                     })
                 })
                 .collect();
-            return Ok(print_json(&Json::Array(list)));
-        }
-        let line = |handed: &trialmill::study::Handed| {
-            format!("{} {}\n", handed.trial.id, handed.trial.config)
+            format!("{:#}\n", Json::Array(list))
+        } else {
+            let line = |handed: &Handed| format!("{} {}\n", handed.trial.id, handed.trial.config);
+            handed.iter().map(line).collect()
         };
-        Ok(print(&handed.iter().map(line).collect::<String>()))
+        let Err(error) = super::write(&text) else { return Ok(ExitCode::SUCCESS) };
+        // Nobody knows what was handed out, so nobody will report it.
+        super::say(format_args!("trialmill: cannot print: {error}; the trials are given back"));
+        let release = |handed: Handed| Command::Release {
+            trial: handed.trial.id,
+            attempt: Some(handed.trial.attempts),
+            reason: Reason::Released,
+        };
+        core.turn(handed.into_iter().map(release).collect())?;
+        Ok(ExitCode::from(1))
     }
 }
