@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
+use trialmill::error::StudyError;
 use trialmill::event::Reason;
 use trialmill::study::{Answer, Command};
 use trialmill::{Error, Report, State, TrialId};
@@ -24,7 +25,7 @@ pub(super) struct Tell {
     #[arg(value_name = "ID")]
     id: TrialId,
     /// What is to be minimised; give it several times for several objectives
-    #[arg(long, allow_negative_numbers = true, required_unless_present_any = ["result", "failed", "crashed"])]
+    #[arg(long, allow_hyphen_values = true, required_unless_present_any = ["result", "failed", "crashed"])]
     objective: Vec<f64>,
     /// A whole result as JSON, as a command would print it
     #[arg(long, value_name = "JSON", conflicts_with_all = ["objective", "cost"])]
@@ -36,7 +37,7 @@ pub(super) struct Tell {
     #[arg(long, value_name = "WHY", conflicts_with_all = ["objective", "result", "failed"])]
     crashed: Option<String>,
     /// What it cost
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     cost: Option<f64>,
     /// The attempt that was handed out; without, whoever holds the trial now
     #[arg(long)]
@@ -120,6 +121,14 @@ impl Retry {
         if let Some(state) = states.iter().find(|s| !matches!(s, State::Failed | State::Crashed)) {
             let problem = format!("only failed or crashed trials can be tried again, not {state}");
             return Err(Error::Setting(problem));
+        }
+        // All or none of those that are named.
+        for id in &self.ids {
+            let study = core.study();
+            let trial = study.trial(id).ok_or_else(|| StudyError::UnknownTrial(id.clone()))?;
+            if !matches!(trial.state, State::Failed | State::Crashed) {
+                turn(&mut core, Command::RetryOne(id.clone()))?;
+            }
         }
         let commands = match self.ids.is_empty() {
             true => vec![Command::Retry { states }],
