@@ -43,25 +43,19 @@ pub(crate) struct Arguments {
     verb: Verb,
 }
 
+/// The verbs' own descriptions are with their arguments: one that stood here would hide theirs.
 #[derive(Subcommand)]
 enum Verb {
-    /// Run a study: create it in a directory, or go on with the one that is there
     Run(run::Run),
-    /// Add workers to a study that exists, from any terminal or machine
     Worker(run::WorkerVerb),
-    /// Ask for trials to evaluate elsewhere; report them with `tell`
     Ask(ask::Ask),
-    /// Report a trial that was asked for
     Tell(tell::Tell),
-    /// Hand a trial that was asked for back, without a report
     Release(tell::Release),
-    /// Give failed or crashed trials back to be tried again
     Retry(tell::Retry),
-    /// Show where a study stands
+    /// Shows where a study stands
     Status(look::Look),
-    /// Show the best trial; of several objectives, all that none is better than
+    /// Shows the best trial; of several objectives, all that none is better than
     Best(look::Look),
-    /// List trials
     Trials(look::Trials),
     /// Measure what this node and this file system can do
     Bench(bench::Bench),
