@@ -244,6 +244,7 @@ fn wrong(name: &str, wanted: &'static str, found: &Value) -> ConfigError {
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, (name, value)) in self.iter().enumerate() {
+            let value = crate::trial::printable(&value.to_string());
             write!(f, "{}{name}={value}", if at == 0 { "" } else { " " })?;
         }
         Ok(())

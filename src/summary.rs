@@ -10,7 +10,7 @@ use crate::clock::now_s;
 use crate::error::StoreError;
 use crate::store::{Directory, read_journal};
 use crate::study::Study;
-use crate::trial::{Objective, Report, State, Trial};
+use crate::trial::{Objective, Report, State, Trial, printable};
 
 /// A study that is looked at.
 #[derive(Debug)]
@@ -204,7 +204,7 @@ impl Summary {
                 text,
                 "last error trial {}: {}",
                 trial.id,
-                message.lines().next().unwrap_or("")
+                printable(message.lines().next().unwrap_or(""))
             );
         }
         text += &self.best_text();

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::Value as Json;
+use trialmill::trial::printable;
 use trialmill::{Error, State, Summary, Trial, TrialId};
 
 use super::{Dir, print, print_json};
@@ -94,7 +95,7 @@ impl Trials {
             let failure = report.and_then(|report| report.failure.as_ref());
             let end = match (objective, failure) {
                 (Some(objective), _) => objective.to_string(),
-                (None, Some(failure)) => failure.err.lines().next().unwrap_or("").to_string(),
+                (None, Some(failure)) => printable(failure.err.lines().next().unwrap_or("")),
                 (None, None) => String::new(),
             };
             format!("{:<8} {:<10} {}  {end}\n", trial.id.to_string(), trial.state, trial.config)

@@ -15,6 +15,12 @@ pub use state::State;
 
 use crate::config::Config;
 
+/// A text of somebody else's for a terminal: line ends and escapes are shown and not obeyed.
+pub fn printable(text: &str) -> String {
+    let show = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
+    text.chars().map(show).collect()
+}
+
 /// Who sampled or evaluates a trial: `p3-w1` is worker 1 of process 3 of the study.
 pub type WorkerId = Arc<str>;
 
