@@ -1,6 +1,7 @@
 //! A command with places for the trial's parameters: `train.py --lr {lr} --out {trial_dir}`.
 
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::RunningTrial;
@@ -123,18 +124,19 @@ fn find_program(program: &str) -> Result<(), EvaluateError> {
     if program.contains('{') {
         return Ok(());
     }
-    let is_file = |path: &Path| path.metadata().is_ok_and(|data| data.is_file());
+    let can_run =
+        |path: &Path| path.metadata().is_ok_and(|data| data.is_file() && data.mode() & 0o111 != 0);
     let found = if program.contains('/') {
-        is_file(Path::new(program))
+        can_run(Path::new(program))
     } else {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|dir| is_file(&dir.join(program)))
+        std::env::split_paths(&path).any(|dir| can_run(&dir.join(program)))
     };
     match found {
         true => Ok(()),
         false => Err(EvaluateError::Program {
             program: program.into(),
-            problem: "there is no such file".into(),
+            problem: "there is no such executable file".into(),
         }),
     }
 }
