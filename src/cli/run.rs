@@ -133,9 +133,7 @@ impl Run {
             cost: self.cost.or(file.budget.cost),
             ..file.budget
         };
-        if budget.is_unlimited() {
-            super::say(format_args!("no budget is set: this goes on until it is stopped (Ctrl-C)"));
-        } else {
+        if !budget.is_unlimited() {
             builder = builder.budget(budget);
         }
         if self.count_completed_only {
@@ -202,18 +200,21 @@ impl Working {
         defaults: Defaults,
         dir: &std::path::Path,
     ) -> Result<ExitCode, Error> {
+        let per_worker = Budget {
+            evaluations: self.evaluations_per_worker.or(defaults.per_worker.evaluations),
+            cost: self.cost_per_worker.or(defaults.per_worker.cost),
+            ..defaults.per_worker
+        };
+        let seconds = self.seconds.or(defaults.seconds);
+        let is_unlimited = per_worker.is_unlimited() && seconds.is_none();
         builder = builder
-            .per_worker(Budget {
-                evaluations: self.evaluations_per_worker.or(defaults.per_worker.evaluations),
-                cost: self.cost_per_worker.or(defaults.per_worker.cost),
-                ..defaults.per_worker
-            })
+            .per_worker(per_worker)
             .on_error(self.on_error.or(defaults.on_error).unwrap_or_default())
             .durability(if self.buffered { Durability::Buffered } else { Durability::Synced });
         if let Some(workers) = self.workers.or(defaults.workers) {
             builder = builder.workers(workers);
         }
-        if let Some(seconds) = self.seconds.or(defaults.seconds) {
+        if let Some(seconds) = seconds {
             builder = builder.max_seconds_per_worker(seconds);
         }
         if let Some(seconds) = defaults.timeout {
@@ -224,8 +225,12 @@ impl Working {
             builder = builder.timeout(timeout);
         }
         let quiet = self.quiet;
-        let result = builder
-            .run_command_with(command, |handle| (!quiet).then(|| Progress::start(handle.clone())));
+        let result = builder.run_command_with(command, |handle| {
+            if is_unlimited && handle.snapshot().budget.is_unlimited() {
+                super::say("no budget is set: this goes on until it is stopped (Ctrl-C)");
+            }
+            (!quiet).then(|| Progress::start(handle.clone()))
+        });
         match result {
             Ok(outcome) => Ok(self.end(&outcome, dir)),
             Err(error) => Err(error),
