@@ -181,7 +181,11 @@ fn judge(status: ExitStatus, files: &Files) -> Report {
     }
     let code = status.code().unwrap_or(-1);
     if code != 0 {
-        let message = format!("the command ended with exit code {code}");
+        let mut message = format!("the command ended with exit code {code}");
+        // Its last words are mostly the reason, and this message is what everybody sees first.
+        if let Some(words) = last_words(files) {
+            message += &format!(": {words}");
+        }
         return with_stderr(Report::crashed("exit", message), files);
     }
     let text = match std::fs::metadata(&files.result) {
@@ -203,6 +207,13 @@ fn judge(status: ExitStatus, files: &Files) -> Report {
         Ok(report) => report,
         Err(problem) => with_stderr(Report::crashed("result", problem), files),
     }
+}
+
+fn last_words(files: &Files) -> Option<String> {
+    let end = tail(&files.stderr, STDERR_TAIL_BYTES).ok()?;
+    let text = String::from_utf8_lossy(&end);
+    let words = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+    Some(words.chars().take(200).collect())
 }
 
 fn last_line(path: &Path) -> io::Result<Vec<u8>> {
