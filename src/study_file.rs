@@ -63,7 +63,7 @@ struct Raw {
     budget: RawBudget,
     #[serde(default)]
     workers: Option<usize>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "words")]
     command: Vec<String>,
     #[serde(default)]
     timeout_seconds: Option<f64>,
@@ -75,6 +75,9 @@ struct Raw {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[serde(
+    expecting = "a mapping of evaluations, cost, fidelity, evaluation_seconds, seconds, per_worker"
+)]
 struct RawBudget {
     evaluations: Option<u64>,
     cost: Option<f64>,
@@ -130,7 +133,7 @@ impl StudyFile {
             return Err(Error::Setting(problem.into()));
         }
         let raw: Raw =
-            serde_json::from_value(json).map_err(|error| Error::Setting(error.to_string()))?;
+            serde_json::from_value(json.clone()).map_err(|error| setting(&json, &error))?;
         let (optimizer, own_seed) = match raw.optimizer {
             Some(json) => optimizer(json)?,
             None => (None, None),
@@ -151,6 +154,34 @@ impl StudyFile {
             on_error: raw.on_error,
         })
     }
+}
+
+/// Says which key is wrong, which serde does not.
+fn setting(json: &Json, error: &serde_json::Error) -> Error {
+    let keys = json.as_object().into_iter().flatten();
+    let alone = |(key, value): (&String, &Json)| -> Option<String> {
+        let mut alone = Map::from_iter([("space".into(), Json::Null)]);
+        alone.insert(key.clone(), value.clone());
+        let error = serde_json::from_value::<Raw>(alone.into()).err()?;
+        Some(format!("{key}: {error}"))
+    };
+    Error::Setting(keys.filter_map(alone).next().unwrap_or_else(|| error.to_string()))
+}
+
+/// A command's words; YAML reads some of them as numbers.
+fn words<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let word = |json: &Json| match json {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(_) | Json::Bool(_) => Some(json.to_string()),
+        _ => None,
+    };
+    let json = Json::deserialize(from)?;
+    let words = json.as_array().and_then(|list| list.iter().map(word).collect());
+    words.ok_or_else(|| {
+        let problem = "a list of words is needed, such as [python3, train.py, --lr, \"{lr}\"]; \
+                       for a line of shell: [sh, -c, \"…\"]";
+        serde::de::Error::custom(problem)
+    })
 }
 
 /// `random_search`, or `{name: random_search, seed: 7, use_priors: true}`.
