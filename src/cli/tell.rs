@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use trialmill::error::StudyError;
-use trialmill::event::Reason;
+use trialmill::event::{Reason, check_caller};
 use trialmill::study::{Answer, Command};
 use trialmill::{Error, Report, State, TrialId};
 
@@ -52,7 +52,7 @@ pub(super) struct Release {
     /// The trial
     #[arg(value_name = "ID")]
     id: TrialId,
-    /// The attempt that was handed out; without, whoever holds the trial now
+    /// The attempt that was handed out; without, the one that is going on
     #[arg(long)]
     attempt: Option<u32>,
 }
@@ -98,6 +98,16 @@ impl Release {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let (trial, attempt, reason) = (self.id, self.attempt, Reason::Released);
         let mut core = open(&self.dir.dir)?;
+        // A worker's command goes on: the next attempt would run beside it, in the same directory.
+        let held = core.study().trial(&trial).filter(|trial| trial.state == State::Evaluating);
+        let holder = held.and_then(|trial| trial.metadata.evaluating_worker_id.as_deref());
+        if let Some(worker) = holder.filter(|holder| check_caller(holder).is_err()) {
+            let problem = format!(
+                "trial '{trial}' was not asked for: worker {worker} is evaluating it, and only that \
+                 worker can hand it back (stop its process with Ctrl-C)"
+            );
+            return Err(StudyError::Contradiction(problem).into());
+        }
         Ok(end(turn(&mut core, Command::Release { trial, attempt, reason })?))
     }
 }
