@@ -222,6 +222,7 @@ fn seq_of(line: &[u8]) -> u64 {
 pub struct JournalStore {
     path: PathBuf,
     lock: FileLock,
+    lock_path: PathBuf,
     disk: Box<dyn Disk>,
     tail: Tail,
     staged: Vec<u8>,
@@ -257,6 +258,7 @@ impl JournalStore {
         Ok(JournalStore {
             path: directory.journal_path(),
             lock: FileLock::open(&directory.journal_lock_path())?,
+            lock_path: directory.journal_lock_path(),
             disk,
             tail: Tail::new(directory.definition().space.names().clone()),
             staged: Vec::new(),
@@ -355,6 +357,15 @@ impl Store for JournalStore {
     fn begin(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
         self.guarded(|store| {
             store.lock.lock(LOCK_TIMEOUT)?;
+            // Somebody removed the lock file: whoever comes now locks the one that is there instead.
+            // With its whole directory gone nobody comes, and the journal says so.
+            while store.lock.was_removed() {
+                match FileLock::open(&store.lock_path) {
+                    Ok(lock) => store.lock = lock,
+                    Err(_) => break,
+                }
+                store.lock.lock(LOCK_TIMEOUT)?;
+            }
             store.clear_stage();
             store.catch_up(apply)
         })

@@ -77,6 +77,13 @@ impl FileLock {
         Ok(())
     }
 
+    /// Whether the file that we hold is not the one that others find at its path.
+    pub(crate) fn was_removed(&self) -> bool {
+        let id = |data: &std::fs::Metadata| (data.dev(), data.ino());
+        let (held, found) = (self.file.metadata(), std::fs::metadata(&self.path));
+        !matches!((held, found), (Ok(held), Ok(found)) if id(&held) == id(&found))
+    }
+
     /// Frees the lock.
     ///
     /// # Errors
