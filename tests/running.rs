@@ -507,3 +507,21 @@ fn a_directory_that_is_removed_under_a_run_ends_it() {
     assert!(error.to_string().contains("removed"), "{error}");
     assert_eq!(error.exit_code(), 4);
 }
+
+/// A process was killed while it created a study; from then on the directory was refused for ever.
+#[test]
+fn a_study_whose_creator_was_killed_is_created_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("study");
+    study(&dir).max_evaluations(3).open().unwrap().close().unwrap();
+    let journal = std::fs::read_to_string(path.join("journal.jsonl")).unwrap();
+    std::fs::remove_file(path.join("study.json")).unwrap();
+    // What it had done: the journal with the rules of the study in it.
+    let first = journal.lines().next().unwrap();
+    std::fs::write(path.join("journal.jsonl"), format!("{first}\n")).unwrap();
+    assert_eq!(study(&dir).max_evaluations(3).run(objective).unwrap().study().trials().len(), 3);
+    // A journal with more in it is a study that lost its study.json: not to be begun anew.
+    std::fs::remove_file(path.join("study.json")).unwrap();
+    let error = study(&dir).max_evaluations(3).run(objective).unwrap_err();
+    assert!(error.to_string().contains("no study.json"), "{error}");
+}

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use trialmill::definition::Definition;
-use trialmill::event::Reason;
+use trialmill::event::{Policy, Reason};
 use trialmill::runtime::StateCore;
 use trialmill::store::{Directory, Place, read_journal};
 use trialmill::study::{Answer, Ask, Command};
@@ -68,7 +68,9 @@ impl Original {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("study");
         let definition = Definition::new(space(), RandomSearch::new().info());
-        Directory::create_or_open(&dir, definition, Some(7)).unwrap();
+        // Not the default, so that also the first record can be seen in a fold.
+        let policy = Policy { max_attempts: 4, ..Policy::default() };
+        Directory::create_or_open(&dir, definition, Some(7), &policy).unwrap();
         let mut core = open(&dir).unwrap();
         core.change_policy(|policy| policy.budget.evaluations = Some(1_000)).unwrap();
         core.join().unwrap();
@@ -157,7 +159,7 @@ impl Original {
         let offset = self.end(first);
         let Err(error) = open(copy.path()) else { panic!("{what}: it was opened") };
         let text = error.to_string();
-        assert!(text.contains(&format!("byte {offset} ")), "{what}: not byte {offset}: {text}");
+        assert!(text.contains(&format!("byte {offset}:")), "{what}: not byte {offset}: {text}");
         assert_eq!(error.exit_code(), 5, "{what}: {text}");
         assert!(Study::builder(copy.path()).open().is_err(), "{what}: a session opened it");
         let unchanged = fs::read(copy.path().join("journal.jsonl")).unwrap() == journal;
@@ -397,7 +399,8 @@ fn a_process_that_is_open_cuts_off_what_another_one_tore() {
 fn records_longer_than_a_read_are_cut_and_judged_like_others() {
     let temp = tempfile::tempdir().unwrap();
     let definition = Definition::new(space(), RandomSearch::new().info());
-    let (directory, _) = Directory::create_or_open(temp.path(), definition, Some(7)).unwrap();
+    let (directory, _) =
+        Directory::create_or_open(temp.path(), definition, Some(7), &Policy::default()).unwrap();
     let journal = directory.journal_path();
     let mut core = open(temp.path()).unwrap();
     let held = ask(&mut core, 3, true);
@@ -414,7 +417,7 @@ fn records_longer_than_a_read_are_cut_and_judged_like_others() {
     damaged[small + (5 << 20)] ^= 1;
     fs::write(&journal, &damaged).unwrap();
     let error = open(temp.path()).err().expect("it is refused").to_string();
-    assert!(error.contains(&format!("byte {small} ")), "{error}");
+    assert!(error.contains(&format!("byte {small}:")), "{error}");
     assert!(fs::read(&journal).unwrap() == damaged);
     // The last record torn, behind a sound large one.
     fs::write(&journal, &whole[..whole.len() - 1]).unwrap();

@@ -1,13 +1,15 @@
 //! What keeps an orphaned command from running beside its trial's next attempt.
 //!
 //! When a worker process is killed, the commands it started go on. So each command's standard input
-//! is an empty file of its trial's directory, `attempt-<n>.lock`, with a lock on it: the command and all
-//! its descendants that keep their standard input hold that lock, and it is free when the last of
-//! them is gone. Those that have another standard input are known by their environment. A trial whose lock is held is not handed out again; and whoever sees, on the same
-//! machine, that the process is dead while its command goes on, kills the command.
+//! is an empty file of its trial's directory, `attempt-<n>.lock`, with a lock on it: the command and
+//! all its descendants that keep their standard input hold that lock, and it is free when the last of
+//! them is gone. Those that have another standard input are known by their environment. A trial is
+//! not handed out again before they are gone; and whoever sees, on the same machine, that the process
+//! is dead while its commands go on, kills them.
 
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -51,65 +53,85 @@ fn path(dir: &Path, attempt: u32) -> PathBuf {
     dir.join(format!("attempt-{attempt}.lock"))
 }
 
-/// Kills what is left of the command of an attempt whose worker process is dead. Tells whether the
-/// trial is free now.
-///
-/// # Errors
-/// The lock file cannot be looked at.
-pub fn reap_orphans(dir: &Path, attempt: u32) -> io::Result<bool> {
-    let lock = match File::open(path(dir, attempt)) {
-        Ok(file) => match FileExt::try_lock_shared(&file) {
-            Ok(()) => None,
-            Err(error) if error.kind() == fs2::lock_contended_error().kind() => {
-                Some(file.metadata()?)
-            }
-            Err(error) => return Err(error),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    let orphans = orphans(dir, attempt, lock.as_ref());
+/// Kills what is left of the commands of attempts whose worker process is dead, each given by its
+/// trial's directory and its number. Tells whether all are gone.
+pub fn reap_orphans(attempts: &[(PathBuf, u32)]) -> bool {
+    let mut known = Known::default();
+    let mut locks_are_free = true;
+    for (dir, attempt) in attempts {
+        // A trial without a directory never had a command.
+        let Some(dir_id) = identity(dir) else { continue };
+        known.by_dir.insert(dir_id, *attempt);
+        if let Some(lock) = held_lock(dir, *attempt) {
+            locks_are_free = false;
+            known.locks.insert(lock);
+        }
+    }
+    let orphans = if known.by_dir.is_empty() { Vec::new() } else { known.processes() };
     for pid in &orphans {
-        tracing::warn!(
-            "process {pid} goes on with a trial whose worker is dead ({}): killed",
-            dir.display()
-        );
+        tracing::warn!("process {pid} goes on with a trial whose worker is dead: killed");
         // Commands get a group of their own, so the group is the command's and never ours.
         match getpgid(Some(*pid)) {
             Ok(group) if group != getpgrp() => drop(killpg(group, Signal::SIGKILL)),
             _ => drop(kill(*pid, Signal::SIGKILL)),
         }
     }
-    Ok(lock.is_none() && orphans.is_empty())
+    locks_are_free && orphans.is_empty()
 }
 
-/// The processes of this machine that belong to an attempt: their standard input is its lock, or,
-/// for those that have another (`< data.csv`, a session of their own), their environment says so.
-fn orphans(dir: &Path, attempt: u32, lock: Option<&Metadata>) -> Vec<Pid> {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let same = |a: &Metadata, b: &Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
-    let attempt = format!("TRIALMILL_ATTEMPT={attempt}");
-    let dir = std::fs::metadata(dir).ok();
-    let holds = |process: &Path| -> Option<bool> {
-        let stdin = std::fs::metadata(process.join("fd/0")).ok()?;
-        Some(same(&stdin, lock?))
-    };
-    let says = |process: &Path| -> Option<bool> {
-        let environment = std::fs::read(process.join("environ")).ok()?;
-        let mut variables = environment.split(|byte| *byte == 0);
-        let own = variables.clone().any(|variable| variable == attempt.as_bytes());
-        let own_dir = variables.find_map(|text| text.strip_prefix(b"TRIALMILL_TRIAL_DIR="))?;
-        let own_dir = std::fs::metadata(OsStr::from_bytes(own_dir)).ok()?;
-        Some(own && same(&own_dir, dir.as_ref()?))
-    };
-    processes
-        .flatten()
-        .filter_map(|entry| {
+/// A file, whatever its name.
+type Identity = (u64, u64);
+
+fn identity(path: &Path) -> Option<Identity> {
+    std::fs::metadata(path).ok().map(|data| (data.dev(), data.ino()))
+}
+
+/// The lock of an attempt, if somebody holds it.
+fn held_lock(dir: &Path, attempt: u32) -> Option<Identity> {
+    let path = path(dir, attempt);
+    let file = File::open(&path).ok()?;
+    match FileExt::try_lock_shared(&file) {
+        Err(error) if error.kind() == fs2::lock_contended_error().kind() => identity(&path),
+        _ => None,
+    }
+}
+
+/// What the attempts of dead processes are known by.
+#[derive(Default)]
+struct Known {
+    locks: HashSet<Identity>,
+    /// The number of the attempt, by the trial's directory.
+    by_dir: HashMap<Identity, u32>,
+}
+
+impl Known {
+    /// The processes of this machine that belong to one of the attempts: their standard input is its
+    /// lock, or, for those that have another (`< data.csv`, a session of their own), their
+    /// environment says so.
+    fn processes(&self) -> Vec<Pid> {
+        let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+        let pids = entries.flatten().filter_map(|entry| {
             let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
             let process = entry.path();
-            let own = pid as u32 != std::process::id()
-                && (holds(&process) == Some(true) || says(&process) == Some(true));
-            own.then(|| Pid::from_raw(pid))
-        })
-        .collect()
+            let others = pid as u32 != std::process::id();
+            (others && (self.holds(&process) || self.says(&process))).then(|| Pid::from_raw(pid))
+        });
+        pids.collect()
+    }
+
+    fn holds(&self, process: &Path) -> bool {
+        identity(&process.join("fd/0")).is_some_and(|stdin| self.locks.contains(&stdin))
+    }
+
+    fn says(&self, process: &Path) -> bool {
+        let environment = std::fs::read(process.join("environ")).unwrap_or_default();
+        let variable = |name: &[u8]| {
+            environment.split(|byte| *byte == 0).find_map(|text| text.strip_prefix(name))
+        };
+        let attempt = variable(b"TRIALMILL_ATTEMPT=")
+            .and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        let dir = variable(b"TRIALMILL_TRIAL_DIR=")
+            .and_then(|dir| identity(Path::new(OsStr::from_bytes(dir))));
+        dir.is_some_and(|dir| attempt.is_some() && self.by_dir.get(&dir).copied() == attempt)
+    }
 }

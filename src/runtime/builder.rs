@@ -16,7 +16,7 @@ use crate::budget::Budget;
 use crate::definition::Definition;
 use crate::error::{BoxError, Error, StoreError};
 use crate::evaluate::{CommandEvaluator, CommandLine, Defaults, RunningTrial, StopSignal};
-use crate::event::Event;
+use crate::event::{Event, Policy};
 use crate::limits::{GIVE_UP_AFTER_ERRORS, KILL_GRACE, MAX_BATCH, MAX_WORKERS};
 use crate::optimizer::{Optimizer, OptimizerInfo, Proposal, RandomSearch, Request, from_info};
 use crate::space::SearchSpace;
@@ -283,11 +283,7 @@ impl StudyBuilder {
         self.check()?;
         let stop = Arc::new(StopSignal::default());
         let mut core = self.open_core()?;
-        core.change_policy(|policy| {
-            policy.budget = self.budget.unwrap_or(policy.budget);
-            policy.count_in_progress = self.count_in_progress.unwrap_or(policy.count_in_progress);
-            policy.max_attempts = self.max_attempts.unwrap_or(policy.max_attempts);
-        })?;
+        core.change_policy(|policy| self.set_policy(policy))?;
         let Self { mut before_sampling, on_event, .. } = self;
         if let Some(hook) = before_sampling.take() {
             core.wrap_optimizer(|inner| Box::new(Hooked { inner, hook }));
@@ -336,6 +332,12 @@ impl StudyBuilder {
         Ok(())
     }
 
+    fn set_policy(&self, policy: &mut Policy) {
+        policy.budget = self.budget.unwrap_or(policy.budget);
+        policy.count_in_progress = self.count_in_progress.unwrap_or(policy.count_in_progress);
+        policy.max_attempts = self.max_attempts.unwrap_or(policy.max_attempts);
+    }
+
     fn open_core(&mut self) -> Result<StateCore, Error> {
         let Some(path) = self.directory.clone() else {
             let space = self.space.take().ok_or_else(no_space)?;
@@ -370,7 +372,9 @@ impl StudyBuilder {
         if self.overwrite {
             Directory::remove(&path)?;
         }
-        let (directory, _) = Directory::create_or_open(&path, definition, self.seed)?;
+        let mut policy = Policy::default();
+        self.set_policy(&mut policy);
+        let (directory, _) = Directory::create_or_open(&path, definition, self.seed, &policy)?;
         StateCore::open(directory, self.durability, optimizer)
     }
 }

@@ -122,14 +122,10 @@ pub(super) fn take_back(
         }
         // What we know may be old: it has left in good order, and its lock file with it.
         let Some(held) = held_by(process.process)? else { continue };
-        let mut gone = true;
-        for (trial, attempt) in held {
-            if let Some(directory) = directory {
-                let dir = directory.trial_path(&trial);
-                gone &= reap_orphans(&dir, attempt).unwrap_or(true);
-            }
-        }
-        if gone {
+        let attempts: Vec<_> = directory.map_or_else(Vec::new, |directory| {
+            held.iter().map(|(trial, attempt)| (directory.trial_path(trial), *attempt)).collect()
+        });
+        if reap_orphans(&attempts) {
             let Process { process, host, pid, .. } = process;
             tracing::warn!("process p{process} ({pid} on {host}) is dead: its trials are free");
             commands.push(Command::Bury(*process));

@@ -16,12 +16,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use super::disk::replace;
+use super::disk::{replace, sync_parent};
 use super::liveness::{Place, Presence, lock_path};
 use super::lock::{FileLock, is_held};
 use crate::definition::Definition;
 use crate::error::StoreError;
-use crate::event::{FORMAT, Process, ProcessId};
+use crate::event::{Event, EventKind, FORMAT, Policy, Process, ProcessId, encode};
 use crate::limits::{LOCK_TIMEOUT, MAX_STUDY_FILE_BYTES};
 use crate::optimizer::OptimizerInfo;
 use crate::space::SearchSpace;
@@ -54,7 +54,8 @@ impl Directory {
     /// Creates a study in a directory that is missing or empty, or opens the one that is there.
     /// Any number of processes may do this at once; one of them creates it. Tells whether we did.
     ///
-    /// `seed` is compared only when it is given: without, an existing study keeps its own.
+    /// `seed` is compared only when it is given: without, an existing study keeps its own. `policy`
+    /// is that of a new study; it is there before anybody can join.
     ///
     /// # Errors
     /// The directory holds something else, or a study with another space, optimizer or seed, or
@@ -63,11 +64,14 @@ impl Directory {
         path: &Path,
         definition: Definition,
         seed: Option<u64>,
+        policy: &Policy,
     ) -> Result<(Self, bool), StoreError> {
         let path = &absolute(path);
         if !path.join("study.json").exists() {
             refuse_foreign(path)?;
             std::fs::create_dir_all(path).map_err(StoreError::io("create", path))?;
+            // Not every file system lets a directory be synced; then it has its own ways.
+            path.ancestors().take(3).for_each(|dir| drop(sync_parent(dir)));
         }
         let lock = FileLock::open(&path.join("journal.lock"))?;
         lock.lock(LOCK_TIMEOUT)?;
@@ -84,10 +88,13 @@ impl Directory {
         let workers = path.join("workers");
         std::fs::create_dir_all(&workers).map_err(StoreError::io("create", &workers))?;
         let journal = path.join("journal.jsonl");
-        if journal.metadata().is_ok_and(|data| data.len() > 0) {
+        if !is_left_by_a_creator(&journal) {
             return Err(not_a_study(path, "it has a journal.jsonl but no study.json"));
         }
-        std::fs::File::create(&journal).map_err(StoreError::io("create", &journal))?;
+        let mut first = Vec::new();
+        let kind = EventKind::Policy(policy.clone());
+        encode(0, &Event { time: crate::clock::now_s(), kind }, &mut first);
+        replace(&journal, &first).map_err(StoreError::io("write", &journal))?;
         // Last, because this file is what makes the directory a study.
         let study_json = path.join("study.json");
         let text = StudyJson {
@@ -335,9 +342,25 @@ fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Whether a journal without a `study.json` has nothing but what a creator that died writes first.
+fn is_left_by_a_creator(journal: &Path) -> bool {
+    match std::fs::read(journal) {
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+        Ok(bytes) => {
+            let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+            bytes.is_empty() || (lines == 1 && find(&bytes, b"\"event\":\"policy\""))
+        }
+    }
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> bool {
+    memchr::memmem::find(bytes, what).is_some()
+}
+
 fn is_ours(name: &str) -> bool {
     ["journal.lock", "journal.jsonl", "workers", "trials"].contains(&name)
         || name.starts_with("study.tmp-")
+        || name.starts_with("journal.tmp-")
 }
 
 fn differing_parameters(there: &SearchSpace, wanted: &SearchSpace) -> (String, String) {
