@@ -2,6 +2,7 @@
 
 mod ask;
 mod bench;
+mod create;
 mod look;
 mod progress;
 mod run;
@@ -47,6 +48,7 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     Run(run::Run),
+    Create(create::Create),
     Worker(run::WorkerVerb),
     Ask(ask::Ask),
     Tell(tell::Tell),
@@ -57,13 +59,14 @@ enum Verb {
     /// Shows the best trial; of several objectives, all that none is better than
     Best(look::Look),
     Trials(look::Trials),
-    /// Measure what this node and this file system can do
+    /// Measures what this node and this file system can do
     Bench(bench::Bench),
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     match arguments.verb {
         Verb::Run(verb) => verb.run(),
+        Verb::Create(verb) => verb.run(),
         Verb::Worker(verb) => verb.run(),
         Verb::Ask(verb) => verb.run(),
         Verb::Tell(verb) => verb.run(),

@@ -1,16 +1,14 @@
 //! `run` and `worker`: evaluate trials, with a command per trial.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use trialmill::store::Directory;
-use trialmill::{
-    Budget, Durability, Error, OnError, Outcome, State, Study, StudyBuilder, StudyFile, Summary,
-};
+use trialmill::{Budget, Durability, Error, OnError, Outcome, State, Study, StudyBuilder, Summary};
 
+use super::create::Described;
 use super::progress::Progress;
 use super::{Dir, print, print_json};
 
@@ -25,33 +23,8 @@ use super::{Dir, print, print_json};
 #[command(after_help = "Example:\n  trialmill run study.yaml --dir runs/x --workers 8 -- \
                         python3 train.py --lr {lr}")]
 pub(super) struct Run {
-    /// The study file (YAML or JSON): space, optimizer, budget, workers, command
-    #[arg(value_name = "STUDY")]
-    file: PathBuf,
-    /// The study's directory; created unless it is there
-    #[arg(long, value_name = "DIR")]
-    dir: PathBuf,
-    /// The optimizer, over the file's: random_search, grid_search
-    #[arg(long, value_name = "NAME")]
-    optimizer: Option<String>,
-    /// Where all random numbers come from
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Evaluations of all workers of all processes together
-    #[arg(long, value_name = "N")]
-    evaluations: Option<u64>,
-    /// The sum of the reported costs, of all workers together
-    #[arg(long, value_name = "COST")]
-    cost: Option<f64>,
-    /// Count only completed trials against the evaluations, not those in progress
-    #[arg(long)]
-    count_completed_only: bool,
-    /// How often a trial may be started before it counts as crashed [default: 3]
-    #[arg(long, value_name = "N")]
-    max_attempts: Option<u32>,
-    /// Remove the study that is in the directory first; refused while a process holds it
-    #[arg(long)]
-    overwrite: bool,
+    #[command(flatten)]
+    described: Described,
     /// At the end of the budget, do not wait for what other processes still evaluate
     #[arg(long)]
     no_wait: bool,
@@ -111,43 +84,11 @@ struct Working {
 
 impl Run {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
-        let mut file = StudyFile::read(&self.file)?;
-        if let Some(name) = self.optimizer {
-            let over = StudyFile::from_json(json!({"space": {"x": 0}, "optimizer": name}))?;
-            file.optimizer = over.optimizer;
-        }
-        let mut builder = Study::builder(&self.dir)
-            .space(file.space.clone())
-            .overwrite(self.overwrite)
-            .wait_for_others(!self.no_wait);
-        if let Some(info) = &file.optimizer {
-            let optimizer = trialmill::optimizer::from_info(info);
-            builder = builder
-                .boxed_optimizer(optimizer.map_err(|error| Error::Setting(error.to_string()))?);
-        }
-        if let Some(seed) = self.seed.or(file.seed) {
-            builder = builder.seed(seed);
-        }
-        let budget = Budget {
-            evaluations: self.evaluations.or(file.budget.evaluations),
-            cost: self.cost.or(file.budget.cost),
-            ..file.budget
-        };
-        if !budget.is_unlimited() {
-            builder = builder.budget(budget);
-        }
-        if self.count_completed_only {
-            builder = builder.count_in_progress(false);
-        }
-        if let Some(n) = self.max_attempts.or(file.max_attempts) {
-            builder = builder.max_attempts(n);
-        }
+        let file = self.described.read()?;
         let command = self.working.command(&file.command);
         let timeout = self.working.timeout.or(file.timeout_seconds);
-        let mut evaluation = serde_json::Map::new();
-        evaluation.insert("command".into(), json!(command));
-        evaluation.insert("timeout_seconds".into(), json!(timeout));
-        builder = builder.evaluation(evaluation);
+        let builder = self.described.builder(&file, &command, timeout)?;
+        let builder = builder.wait_for_others(!self.no_wait);
         let text = |text: String| text.parse().map_err(Error::Setting);
         let defaults = Defaults {
             workers: file.workers,
@@ -156,7 +97,7 @@ impl Run {
             timeout,
             on_error: file.on_error.map(text).transpose()?,
         };
-        self.working.work(builder, &command, defaults, &self.dir)
+        self.working.work(builder, &command, defaults, &self.described.dir)
     }
 }
 

@@ -274,6 +274,16 @@ impl StudyBuilder {
         }
     }
 
+    /// Creates the study, or changes the rules of the one that is there, and evaluates nothing.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn create(mut self) -> Result<(), Error> {
+        self.check()?;
+        let mut core = self.open_core()?;
+        core.change_policy(|policy| self.set_policy(policy))
+    }
+
     /// Opens the study without starting workers; the [`Session`] starts them, and its handle gives
     /// everything else.
     ///

@@ -60,7 +60,7 @@ fn asking_does_not_spend_more_than_the_budget() {
     assert_eq!(nothing.stdout, "[]\n");
     nothing.says(&["nothing to hand out", "the budget is used"]);
     // A worker does not wait for what was asked for, and spends nothing either.
-    study.run(&["worker", "s", "-q"]).exits(0);
+    study.run(&["worker", "s", "-q", "--", "sh", "-c", "echo 1"]).exits(0);
     assert_eq!(study.trials().len(), 5);
     study.run(&["release", "s", "3"]).exits(0);
     assert_eq!(study.ask(2), ["3"]);

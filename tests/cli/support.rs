@@ -119,9 +119,10 @@ impl Trialmill {
         Running(Some(command.spawn().unwrap()))
     }
 
-    /// Makes the study without evaluating anything, for those who ask and tell.
+    /// Creates the study `s` and evaluates nothing.
     pub(crate) fn create(&self) {
-        self.run_study(&["--seconds", "0"], "echo 1").exits(0);
+        self.run(&["create", "study.yaml", "--dir", "s"]).exits(0);
+        assert_eq!(self.trials().len(), 0);
     }
 
     /// What a verb says about the study with `--json`.
