@@ -19,6 +19,11 @@ pub const STDERR_TAIL_BYTES: u64 = 64 << 10;
 /// Bytes of journal that are read and decoded at a time while catching up.
 pub const READ_CHUNK_BYTES: usize = 4 << 20;
 
+/// Threads that decode a long journal, and the bytes that each needs to be worth starting.
+pub const DECODE_THREADS: usize = 8;
+/// See [`DECODE_THREADS`].
+pub const DECODE_THREAD_BYTES: usize = 512 << 10;
+
 /// Workers in one process.
 pub const MAX_WORKERS: usize = 65_536;
 /// Trials a worker may ask for in one message.

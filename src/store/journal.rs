@@ -12,18 +12,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::decoders::Decoders;
 use super::disk::Disk;
 use super::liveness::{Place, Watcher};
 use super::lock::FileLock;
 use super::{Apply, Directory, Durability, RealDisk, Store};
 use crate::config::Names;
 use crate::error::{StoreError, StudyError};
-use crate::event::{Decoder, Event, EventKind, LineError, encode, verified};
+use crate::event::{Event, EventKind, LineError, encode, verified};
 use crate::limits::{LOCK_TIMEOUT, MAX_LINE_BYTES, READ_CHUNK_BYTES};
 
 /// Reads a journal line by line and knows where the sound part ends.
 pub(super) struct Tail {
-    decoder: Decoder,
+    decoders: Decoders,
     /// Where the sound part ends.
     pub(super) offset: u64,
     pub(super) next_seq: u64,
@@ -41,7 +42,7 @@ pub(super) enum Rest {
 
 impl Tail {
     pub(super) fn new(names: Names) -> Self {
-        Tail { decoder: Decoder::new(names), offset: 0, next_seq: 0, buffer: Vec::new() }
+        Tail { decoders: Decoders::new(names), offset: 0, next_seq: 0, buffer: Vec::new() }
     }
 
     /// Reads from where it stopped; gives what stands behind the sound part.
@@ -75,10 +76,9 @@ impl Tail {
     ) -> Result<Rest, StoreError> {
         let mut read_to = self.offset;
         loop {
-            let mut used = 0;
-            while let Some(end) = memchr::memchr(b'\n', &buffer[used..]) {
-                let line = &buffer[used..used + end];
-                match self.decoder.decode(line) {
+            let whole = memchr::memrchr(b'\n', buffer).map_or(0, |end| end + 1);
+            for (bytes, decoded) in self.decoders.decode(&buffer[..whole]) {
+                match decoded {
                     Ok((seq, event)) if seq == self.next_seq => {
                         apply(event)
                             .map_err(|source| StoreError::Study { path: path.into(), source })?;
@@ -92,11 +92,10 @@ impl Tail {
                     }
                     Err(error) => return self.rest(disk, path, len, error.to_string()),
                 }
-                used += end + 1;
-                self.offset += end as u64 + 1;
+                self.offset += bytes;
                 self.next_seq += 1;
             }
-            buffer.drain(..used);
+            buffer.drain(..whole);
             if read_to >= len {
                 return Ok(if buffer.is_empty() { Rest::Nothing } else { Rest::Torn });
             }

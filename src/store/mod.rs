@@ -3,6 +3,7 @@
 //! Only this module touches the study's files, and it knows nothing of messages. A [`Store`] is
 //! owned by the state actor alone. The layouts: [`JournalStore`] on disk, [`MemoryStore`] nowhere.
 
+mod decoders;
 mod directory;
 mod disk;
 mod journal;
