@@ -261,6 +261,8 @@ fn the_handle_does_what_neps_state_does() {
     handle.put(corrected).unwrap();
     assert_eq!(handle.look(|study| study.best().and_then(Trial::objective)).unwrap(), Some(0.125));
     assert!(handle.errors().unwrap().is_empty());
+    assert!(handle.look(|_| panic!("somebody else's mistake")).is_err());
+    assert_eq!(handle.trial_ids().unwrap().len(), 3, "the state does not mind");
     let huge = "x".repeat(trialmill::limits::MAX_LINE_BYTES);
     let error = handle.report(second, None, Report::failed(huge)).unwrap();
     assert!(matches!(error, Reported::Superseded { .. }), "it is pending again");

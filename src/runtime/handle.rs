@@ -96,7 +96,7 @@ impl StudyHandle {
     /// on the state actor's thread: let it take what it needs and be quick.
     ///
     /// # Errors
-    /// The state is gone.
+    /// The state is gone, or the closure panicked ([`Error::Closed`]).
     pub fn look<R: Send + 'static>(
         &self,
         look: impl FnOnce(&Study) -> R + Send + 'static,

@@ -89,7 +89,10 @@ impl StateActor {
         let looks = std::mem::take(&mut self.looks);
         let mut ready: Vec<(Reply, Vec<Result<Answer, StudyError>>)> = Vec::new();
         let result = match &self.lost {
-            Some(lost) => Err(lost.clone()),
+            Some(lost) => {
+                ready.extend(turns.into_iter().map(|turn| (turn.reply, Vec::new())));
+                Err(lost.clone())
+            }
             None => catch_unwind(AssertUnwindSafe(|| self.turn(turns, &mut ready)))
                 .unwrap_or_else(|panic| {
                     let what = crate::evaluate::panic_message(&*panic);
@@ -111,10 +114,12 @@ impl StateActor {
             }
         }
         for Look(look) in looks {
-            match (&self.core, &self.lost) {
-                (Some(core), None) => look(Ok(core.study())),
-                (_, lost) => look(Err(lost.clone().unwrap_or_else(|| Lost("it has ended".into())))),
-            }
+            let study = match (&self.core, &self.lost) {
+                (Some(core), None) => Ok(core.study()),
+                (_, lost) => Err(lost.clone().unwrap_or_else(|| Lost("it has ended".into()))),
+            };
+            // Somebody else's code: if it panics, its caller alone gets no answer.
+            let _ = catch_unwind(AssertUnwindSafe(|| look(study)));
         }
     }
 
