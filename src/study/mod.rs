@@ -130,9 +130,18 @@ impl Study {
         self.count(State::Failed) + self.count(State::Crashed)
     }
 
-    /// The trial that failed or crashed last.
+    /// The trial that failed or crashed last, of those that still stand so.
     pub fn last_error(&self) -> Option<&Trial> {
-        self.index.last_error.map(|at| self.trials.at(at))
+        let stands = |trial: &&Trial| matches!(trial.state, State::Failed | State::Crashed);
+        if self.errors() == 0 {
+            return None;
+        }
+        let last = self.index.last_error.map(|at| self.trials.at(at));
+        // It was given back to be tried again: then an earlier one is looked for, for once.
+        last.filter(stands).or_else(|| {
+            let end = |trial: &&Trial| trial.metadata.time_end.unwrap_or(0.0);
+            self.trials.iter().filter(stands).max_by(|a, b| end(a).total_cmp(&end(b)))
+        })
     }
 
     /// The processes that joined and did not say that they left.
