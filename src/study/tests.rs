@@ -93,7 +93,10 @@ fn portrait(study: &Study) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    // `PROPTEST_CASES` asks for more.
+    #![proptest_config(ProptestConfig::with_cases(
+        std::env::var("PROPTEST_CASES").map_or(2_000, |cases| cases.parse().unwrap_or(2_000)),
+    ))]
 
     #[test]
     fn random_commands_keep_every_promise(
