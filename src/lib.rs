@@ -52,6 +52,7 @@ pub mod evaluate;
 pub mod event;
 pub mod limits;
 pub mod optimizer;
+mod plain;
 pub mod runtime;
 pub mod space;
 pub mod store;

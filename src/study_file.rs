@@ -106,12 +106,10 @@ impl StudyFile {
     pub fn read(path: &Path) -> Result<Self, Error> {
         let read = |source| StudyFileError::Read { path: path.into(), source };
         let content = |problem| StudyFileError::Content { path: path.into(), problem };
-        let size = std::fs::metadata(path).map_err(read)?.len();
-        if size > MAX_STUDY_FILE_BYTES {
-            let problem = format!("it has {size} bytes, and {MAX_STUDY_FILE_BYTES} are allowed");
-            return Err(content(problem).into());
-        }
-        let text = std::fs::read_to_string(path).map_err(read)?;
+        // Not its size is asked: a pipe and `/dev/zero` have none.
+        let file = std::fs::File::open(path).map_err(read)?;
+        let text = crate::plain::read_limited(file, MAX_STUDY_FILE_BYTES).map_err(read)?;
+        let text = String::from_utf8(text).map_err(|error| content(error.to_string()))?;
         let is_json = path.extension().is_some_and(|extension| extension == "json");
         let json: Json = if is_json {
             serde_json::from_str(&text).map_err(|error| content(error.to_string()))?

@@ -19,6 +19,8 @@ use fs2::FileExt;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgid, getpgrp};
 
+use crate::plain;
+
 /// The lock of one attempt, to be given to its command as standard input. Each attempt has a file of
 /// its own, so that whoever reaps an old attempt cannot meet the command of a new one.
 #[derive(Debug)]
@@ -30,9 +32,9 @@ impl AttemptLock {
     /// # Errors
     /// The file cannot be made or locked.
     pub fn take(dir: &Path, attempt: u32) -> io::Result<Self> {
-        let path = path(dir, attempt);
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = plain::open_to_write(&mut options, &path(dir, attempt))?;
         FileExt::try_lock_exclusive(&file)?;
         Ok(AttemptLock(file))
     }
@@ -89,7 +91,7 @@ fn identity(path: &Path) -> Option<Identity> {
 /// The lock of an attempt, if somebody holds it.
 fn held_lock(dir: &Path, attempt: u32) -> Option<Identity> {
     let path = path(dir, attempt);
-    let file = File::open(&path).ok()?;
+    let file = plain::open(&path).ok()?;
     match FileExt::try_lock_shared(&file) {
         Err(error) if error.kind() == fs2::lock_contended_error().kind() => identity(&path),
         _ => None,

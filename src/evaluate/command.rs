@@ -6,7 +6,6 @@
 //! the trial's directory, as `stdout.log` and `stderr.log`.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -19,6 +18,7 @@ use super::template::Files;
 use super::{AttemptLock, CommandLine, Ended, RunningTrial, attempt_lock, kill, result};
 use crate::error::StoreError;
 use crate::limits::{KILL_GRACE, MAX_RESULT_BYTES, STDERR_TAIL_BYTES};
+use crate::plain;
 use crate::trial::Report;
 
 /// Runs a command per trial. Thousands may run at once; none needs a thread.
@@ -107,7 +107,7 @@ impl CommandEvaluator {
         let lock = AttemptLock::take(&files.dir, trial.attempt())?;
         keep_logs_of_earlier_attempts(trial.attempt(), files)?;
         let config = serde_json::to_vec_pretty(trial.config()).map_err(io::Error::from)?;
-        std::fs::write(&files.config, config)?;
+        plain::write(&files.config, &config)?;
         match std::fs::remove_file(&files.result) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -123,8 +123,8 @@ impl CommandEvaluator {
             .env("TRIALMILL_CONFIG", &files.config)
             .env("TRIALMILL_RESULT", &files.result)
             .stdin(lock.into_stdin())
-            .stdout(File::create(&files.stdout)?)
-            .stderr(File::create(&files.stderr)?)
+            .stdout(plain::create(&files.stdout)?)
+            .stderr(plain::create(&files.stderr)?)
             .process_group(0);
         for (name, value) in [
             ("TRIALMILL_STUDY_DIR", trial.study_dir()),
@@ -224,7 +224,7 @@ fn last_line(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn tail(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
+    let mut file = plain::open(path)?;
     let len = file.metadata()?.len();
     file.seek(SeekFrom::Start(len.saturating_sub(bytes)))?;
     let mut end = Vec::new();

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
+use crate::plain;
 use crate::trial::{Trial, TrialId};
 
 /// Tells everybody in the process that a run is to stop.
@@ -124,7 +125,7 @@ impl RunningTrial {
                 "a study in memory has no directories; give it one with `Study::builder`",
             )
         })?;
-        std::fs::create_dir_all(dir)?;
+        plain::create_dir(dir, 2)?;
         Ok(dir)
     }
 

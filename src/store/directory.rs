@@ -22,8 +22,9 @@ use super::lock::{FileLock, is_held};
 use crate::definition::Definition;
 use crate::error::StoreError;
 use crate::event::{Event, EventKind, FORMAT, Policy, Process, ProcessId, encode};
-use crate::limits::{LOCK_TIMEOUT, MAX_STUDY_FILE_BYTES};
+use crate::limits::{LOCK_TIMEOUT, MAX_LINE_BYTES, MAX_STUDY_FILE_BYTES};
 use crate::optimizer::OptimizerInfo;
+use crate::plain;
 use crate::space::SearchSpace;
 use crate::trial::TrialId;
 
@@ -86,7 +87,7 @@ impl Directory {
             None => definition,
         };
         let workers = path.join("workers");
-        std::fs::create_dir_all(&workers).map_err(StoreError::io("create", &workers))?;
+        plain::create_dir(&workers, 1).map_err(StoreError::io("create", &workers))?;
         let journal = path.join("journal.jsonl");
         if !is_left_by_a_creator(&journal) {
             return Err(not_a_study(path, "it has a journal.jsonl but no study.json"));
@@ -123,6 +124,9 @@ impl Directory {
         if format > FORMAT {
             return Err(StoreError::Newer { path: path.into(), found: format, known: FORMAT });
         }
+        for own in [directory.workers_path(), directory.path.join("trials")] {
+            plain::own_dir(&own).map_err(StoreError::io("use", &own))?;
+        }
         Ok(directory)
     }
 
@@ -137,7 +141,7 @@ impl Directory {
     fn load(path: &Path) -> Result<(Self, u32), StoreError> {
         let path = &absolute(path);
         let study_json = path.join("study.json");
-        match study_json.metadata() {
+        match study_json.symlink_metadata() {
             Ok(data) if data.len() > MAX_STUDY_FILE_BYTES => {
                 return Err(not_a_study(path, "its study.json is too large"));
             }
@@ -159,7 +163,8 @@ impl Directory {
             }
             _ => {}
         }
-        let text = std::fs::read(&study_json).map_err(StoreError::io("read", &study_json))?;
+        let text = plain::read(&study_json, MAX_STUDY_FILE_BYTES)
+            .map_err(StoreError::io("read", &study_json))?;
         let json: StudyJson = serde_json::from_slice(&text)
             .map_err(|error| not_a_study(path, &format!("its study.json: {error}")))?;
         if json.layout != "journal" {
@@ -238,9 +243,13 @@ impl Directory {
         Ok(())
     }
 
-    fn live_process(&self) -> Result<Option<ProcessId>, StoreError> {
+    /// A process that holds a lock of the study.
+    pub(super) fn live_process(&self) -> Result<Option<ProcessId>, StoreError> {
         let workers = self.workers_path();
-        let entries = std::fs::read_dir(&workers).map_err(StoreError::io("read", &workers))?;
+        let entries = match std::fs::read_dir(&workers) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            entries => entries.map_err(StoreError::io("read", &workers))?,
+        };
         for entry in entries.flatten() {
             let name = entry.file_name();
             let number =
@@ -255,7 +264,7 @@ impl Directory {
     /// Whether a process of the study lives, by its lock.
     pub fn is_alive(&self, process: &Process) -> bool {
         let path = lock_path(&self.workers_path(), process.process);
-        let removed = || !path.exists() && self.place.is_running(process);
+        let removed = || !plain::is_file(&path) && self.place.is_running(process);
         is_held(&path).unwrap_or(true) || removed()
     }
 
@@ -265,7 +274,7 @@ impl Directory {
     /// The lock file cannot be made.
     pub fn presence(&self, number: ProcessId) -> Result<Presence, StoreError> {
         let workers = self.workers_path();
-        std::fs::create_dir_all(&workers).map_err(StoreError::io("create", &workers))?;
+        plain::create_dir(&workers, 1).map_err(StoreError::io("create", &workers))?;
         Presence::take(lock_path(&workers, number))
     }
 
@@ -344,7 +353,7 @@ fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
 
 /// Whether a journal without a `study.json` has nothing but what a creator that died writes first.
 fn is_left_by_a_creator(journal: &Path) -> bool {
-    match std::fs::read(journal) {
+    match plain::read(journal, MAX_LINE_BYTES as u64) {
         Err(error) => error.kind() == io::ErrorKind::NotFound,
         Ok(bytes) => {
             let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
@@ -361,6 +370,7 @@ fn is_ours(name: &str) -> bool {
     ["journal.lock", "journal.jsonl", "workers", "trials"].contains(&name)
         || name.starts_with("study.tmp-")
         || name.starts_with("journal.tmp-")
+        || name.starts_with("journal.jsonl.before-repair-")
 }
 
 fn differing_parameters(there: &SearchSpace, wanted: &SearchSpace) -> (String, String) {

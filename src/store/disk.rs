@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
+use crate::plain;
+
 /// A file that grows at its end.
 pub trait Disk: Send {
     /// Its length in bytes, as every process sees it now.
@@ -31,12 +33,12 @@ impl RealDisk {
     /// Opens a file for reading and appending. It must exist: a study whose journal is gone must not
     /// begin a new one.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(RealDisk(OpenOptions::new().read(true).append(true).open(path)?))
+        plain::open_to_write(OpenOptions::new().read(true).append(true), path).map(RealDisk)
     }
 
     /// Opens a file for reading only.
     pub fn open_read_only(path: &Path) -> io::Result<Self> {
-        Ok(RealDisk(File::open(path)?))
+        plain::open(path).map(RealDisk)
     }
 }
 
@@ -76,7 +78,7 @@ impl Disk for RealDisk {
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension(format!("tmp-{}", std::process::id()));
     let result = (|| {
-        let mut file = File::create(&beside)?;
+        let mut file = plain::create(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&beside, path)?;

@@ -19,6 +19,7 @@ use crate::clock::uptime_s;
 use crate::error::StoreError;
 use crate::event::{Lease, Process, ProcessId};
 use crate::limits::{LEASE, LOCK_TIMEOUT};
+use crate::plain;
 
 /// A machine and its boot: where process ids and clocks mean something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,12 @@ impl Place {
     pub(super) fn is_running(&self, process: &Process) -> bool {
         let here = process.host == self.host && process.boot == self.boot;
         here && nix::sys::signal::kill(nix::unistd::Pid::from_raw(process.pid as i32), None).is_ok()
+    }
+
+    /// Whether a claim that was made on this machine, in this boot, has ended; of others, only
+    /// those who watched them know.
+    pub fn has_ended(&self, lease: &Lease) -> bool {
+        lease.host == self.host && lease.boot == self.boot && uptime_s() >= lease.until_uptime_s
     }
 
     /// This process, before the study has given it a number.
@@ -133,7 +140,7 @@ impl Watcher {
         let Some(workers) = &self.workers else { return Sign::Alive };
         let path = lock_path(workers, process.process);
         match is_held(&path) {
-            Ok(false) if self.place.is_running(process) && !path.exists() => Sign::Alive,
+            Ok(false) if self.place.is_running(process) && !plain::is_file(&path) => Sign::Alive,
             Ok(false) => Sign::Dead,
             // On our own machine the kernel's word is enough: a stopped process is alive.
             Ok(true) if process.host == self.place.host => Sign::Alive,
@@ -152,7 +159,9 @@ impl Watcher {
     }
 
     fn beat_overdue(&mut self, process: ProcessId, path: &Path) -> Sign {
-        let count = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok());
+        let count = plain::read(path, 64)
+            .ok()
+            .and_then(|text| std::str::from_utf8(&text).ok()?.trim().parse().ok());
         let (now, count) = (Instant::now(), count.unwrap_or(0));
         let (last, since) = self.beats.entry(process).or_insert((count, now));
         if *last != count {

@@ -14,6 +14,7 @@ use fs2::FileExt;
 
 use crate::error::StoreError;
 use crate::limits::LOCK_PAUSE_MAX;
+use crate::plain;
 
 /// A lock file, opened once and kept open. Dropping it frees the lock.
 #[derive(Debug)]
@@ -28,13 +29,10 @@ impl FileLock {
     /// # Errors
     /// It cannot be opened or created.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(StoreError::io("open", path))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file =
+            plain::open_to_write(&mut options, path).map_err(StoreError::io("open", path))?;
         Ok(FileLock { file, path: path.into() })
     }
 
@@ -111,11 +109,11 @@ impl FileLock {
 }
 
 /// Whether anybody holds the lock of a file. A shared try, so that those who look do not see each
-/// other. A file that is not there is not held.
+/// other. A file that is not there is not held, nor is what no process could have made.
 pub(crate) fn is_held(path: &Path) -> io::Result<bool> {
-    let file = match File::open(path) {
+    let file = match plain::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(_) if !plain::is_file(path) => return Ok(false),
         Err(error) => return Err(error),
     };
     match FileExt::try_lock_shared(&file) {
