@@ -8,6 +8,7 @@
 //! damaged *before* sound records may have been acknowledged: then nothing is written any more.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,7 @@ use crate::config::Names;
 use crate::error::{StoreError, StudyError};
 use crate::event::{Event, EventKind, LineError, encode, verified};
 use crate::limits::{LOCK_TIMEOUT, MAX_LINE_BYTES, READ_CHUNK_BYTES};
+use crate::plain;
 
 /// Reads a journal line by line and knows where the sound part ends.
 pub(super) struct Tail {
@@ -195,7 +197,13 @@ const CRC_LEN: usize = 8;
 /// stand before it without a line feed between. A record's own values may look like the head of a
 /// record, so every place is tried.
 fn sound_end(line: &[u8]) -> Option<(u64, [u8; CRC_LEN])> {
+    // Something that writes CRLF went over the file: the records are there all the same.
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
     const HEAD: &[u8] = b"{\"crc\":\"";
+    // A search costs more than its setting up only where there is something to search.
+    if line.len() < HEAD.len() + CRC_LEN {
+        return None;
+    }
     memchr::memmem::find_iter(line, HEAD)
         .map(|at| &line[at..])
         .filter(|record| {
@@ -289,12 +297,20 @@ impl JournalStore {
         let offset = self.tail.offset;
         let io = |action| StoreError::io(action, &self.path);
         let len = self.disk.len().map_err(io("read"))?;
-        let mut torn = vec![0; (len - offset).min(MAX_LINE_BYTES as u64) as usize];
-        let got = self.disk.read_at(&mut torn, offset).map_err(io("read"))?;
         // Two processes may die at the same place: the bytes of the first are kept too.
         let name = |n| self.path.with_file_name(format!("torn-{offset}{}", ".again".repeat(n)));
-        let kept = (0..).map(name).find(|kept| !kept.exists()).unwrap_or_else(|| name(0));
-        std::fs::write(&kept, &torn[..got]).map_err(StoreError::io("write", &kept))?;
+        let is_free = |kept: &PathBuf| kept.symlink_metadata().is_err();
+        let kept = (0..).map(name).find(is_free).unwrap_or_else(|| name(0));
+        let mut file = plain::create(&kept).map_err(StoreError::io("write", &kept))?;
+        let (mut chunk, mut at) = (vec![0; READ_CHUNK_BYTES], offset);
+        loop {
+            let got = self.disk.read_at(&mut chunk, at).map_err(io("read"))?;
+            if got == 0 {
+                break;
+            }
+            file.write_all(&chunk[..got]).map_err(StoreError::io("write", &kept))?;
+            at += got as u64;
+        }
         self.disk.truncate(offset).map_err(io("cut the torn end of"))?;
         tracing::warn!(
             "{}: a process died while it appended; {} bytes are cut \
