@@ -110,7 +110,13 @@ impl Directory {
             evaluation: definition.evaluation.clone(),
         };
         let text = serde_json::to_vec_pretty(&text).map_err(io::Error::from);
-        let written = text.and_then(|text| replace(&study_json, &text));
+        let written = text.and_then(|text| match text.len() as u64 > MAX_STUDY_FILE_BYTES {
+            true => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("the study's description takes more than {MAX_STUDY_FILE_BYTES} bytes"),
+            )),
+            false => replace(&study_json, &text),
+        });
         written.map_err(StoreError::io("write", &study_json))?;
         Ok((Directory { path: path.into(), definition, place: Place::here() }, true))
     }
