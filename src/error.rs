@@ -208,8 +208,8 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
-    /// The directory is in use and may not be overwritten.
-    #[error("{} is in use by {who}: stop it before overwriting the directory", path.display())]
+    /// The directory is in use, and may be neither overwritten nor repaired.
+    #[error("{} is in use by {who}: stop it first", path.display())]
     InUse {
         /// The directory.
         path: PathBuf,

@@ -9,6 +9,8 @@ mod support;
 
 #[path = "cli/asking.rs"]
 mod asking;
+#[path = "cli/checking.rs"]
+mod checking;
 #[path = "cli/crashes.rs"]
 mod crashes;
 #[path = "cli/disk.rs"]

@@ -2,6 +2,7 @@
 
 mod ask;
 mod bench;
+mod check;
 mod create;
 mod look;
 mod progress;
@@ -24,6 +25,7 @@ Exit codes:
       or one that is in use or was written by a newer version
    4  a file operation failed (permission, full disk); what was acknowledged is safe
    5  the journal is damaged; nothing is written to it any more
+      (`check` says where, and what can be done)
    6  a lock could not be had
    7  the study refuses: an unknown trial, or an optimizer that fails
    8  evaluations fail, and the run was to stop for that
@@ -59,6 +61,7 @@ enum Verb {
     /// Shows the best trial; of several objectives, all that none is better than
     Best(look::Look),
     Trials(look::Trials),
+    Check(check::Check),
     /// Measures what this node and this file system can do
     Bench(bench::Bench),
 }
@@ -75,6 +78,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Verb::Status(verb) => verb.status(),
         Verb::Best(verb) => verb.best(),
         Verb::Trials(verb) => verb.run(),
+        Verb::Check(verb) => verb.run(),
         Verb::Bench(verb) => verb.run(),
     }
 }

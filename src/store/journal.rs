@@ -197,6 +197,43 @@ const CRC_LEN: usize = 8;
 /// stand before it without a line feed between. A record's own values may look like the head of a
 /// record, so every place is tried.
 fn sound_end(line: &[u8]) -> Option<(u64, [u8; CRC_LEN])> {
+    sound_in(line).map(|Sound { seq, crc, .. }| (seq, crc))
+}
+
+/// A record whose checksum is right, wherever it stands.
+pub(super) struct Sound<'a> {
+    pub(super) seq: u64,
+    pub(super) crc: [u8; CRC_LEN],
+    pub(super) record: &'a [u8],
+}
+
+/// Hands over the sound records between two bytes.
+pub(super) fn sound_records(
+    disk: &dyn Disk,
+    mut at: u64,
+    end: u64,
+    found: &mut dyn FnMut(Sound<'_>),
+) -> std::io::Result<()> {
+    let (mut carry, mut chunk) = (Vec::new(), vec![0; READ_CHUNK_BYTES]);
+    while at < end {
+        let want = chunk.len().min((end - at).try_into().unwrap_or(usize::MAX));
+        let got = disk.read_at(&mut chunk[..want], at)?;
+        if got == 0 {
+            break;
+        }
+        at += got as u64;
+        carry.extend_from_slice(&chunk[..got]);
+        let whole = carry.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        carry[..whole].split(|byte| *byte == b'\n').filter_map(sound_in).for_each(&mut *found);
+        carry.drain(..whole);
+        if carry.len() > MAX_LINE_BYTES {
+            carry.clear();
+        }
+    }
+    Ok(())
+}
+
+fn sound_in(line: &[u8]) -> Option<Sound<'_>> {
     // Something that writes CRLF went over the file: the records are there all the same.
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     const HEAD: &[u8] = b"{\"crc\":\"";
@@ -211,7 +248,10 @@ fn sound_end(line: &[u8]) -> Option<(u64, [u8; CRC_LEN])> {
         })
         .take(MAX_HEADS_IN_A_LINE)
         .find(|record| verified(record).is_ok())
-        .and_then(|record| Some((seq_of(record), record[HEAD.len()..].first_chunk().copied()?)))
+        .and_then(|record| {
+            let crc = record[HEAD.len()..].first_chunk().copied()?;
+            Some(Sound { seq: seq_of(record), crc, record })
+        })
 }
 
 /// A hostile line must not make us compute a checksum for each of its bytes.

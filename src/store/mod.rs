@@ -3,6 +3,7 @@
 //! Only this module touches the study's files, and it knows nothing of messages. A [`Store`] is
 //! owned by the state actor alone. The layouts: [`JournalStore`] on disk, [`MemoryStore`] nowhere.
 
+mod check;
 mod decoders;
 mod directory;
 mod disk;
@@ -15,6 +16,10 @@ mod reader;
 use crate::error::{StoreError, StudyError};
 use crate::event::Event;
 
+pub use check::{
+    Finding, JOURNAL, JournalCheck, JournalEnd, Repair, Rescued, check_entries, check_journal,
+    lock_name,
+};
 pub use directory::Directory;
 pub use disk::{Disk, RealDisk};
 pub use journal::JournalStore;
