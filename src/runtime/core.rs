@@ -11,7 +11,7 @@ use crate::event::{Event, Policy, ProcessId};
 use crate::limits::{RECOVER_LOOKS, WATCH_POLL};
 use crate::optimizer::{Optimizer, OptimizerInfo};
 use crate::store::{
-    Directory, Durability, JournalStore, MemoryStore, Place, Presence, Sign, Store,
+    Directory, Disk, Durability, JournalStore, MemoryStore, Place, Presence, Sign, Store,
 };
 use crate::study::{Answer, Command, Study};
 
@@ -64,6 +64,20 @@ impl StateCore {
         optimizer: Box<dyn Optimizer>,
     ) -> Result<Self, Error> {
         let store = Box::new(JournalStore::open(&directory, durability)?);
+        Self::with_store(Some(directory.clone()), directory.definition().clone(), store, optimizer)
+    }
+
+    /// The same, with the journal on another disk, such as one that fails on purpose.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_on(
+        disk: Box<dyn Disk>,
+        directory: Directory,
+        durability: Durability,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self, Error> {
+        let store = Box::new(JournalStore::with_disk(&directory, durability, disk)?);
         Self::with_store(Some(directory.clone()), directory.definition().clone(), store, optimizer)
     }
 

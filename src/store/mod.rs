@@ -12,6 +12,7 @@ mod liveness;
 mod lock;
 mod memory;
 mod reader;
+mod sim_disk;
 
 use crate::error::{StoreError, StudyError};
 use crate::event::Event;
@@ -27,6 +28,7 @@ pub use liveness::{Place, Presence, Sign, Watcher};
 pub use lock::FileLock;
 pub use memory::MemoryStore;
 pub use reader::read_journal;
+pub use sim_disk::{CrashImage, Fault, SimDisk};
 
 /// What an acknowledgement means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
