@@ -338,18 +338,16 @@ impl JournalStore {
         let io = |action| StoreError::io(action, &self.path);
         let len = self.disk.len().map_err(io("read"))?;
         // Two processes may die at the same place: the bytes of the first are kept too.
-        let name = |n| self.path.with_file_name(format!("torn-{offset}{}", ".again".repeat(n)));
+        let name = |n: u32| match n {
+            0 => self.path.with_file_name(format!("torn-{offset}")),
+            n => self.path.with_file_name(format!("torn-{offset}.{n}")),
+        };
         let is_free = |kept: &PathBuf| kept.symlink_metadata().is_err();
         let kept = (0..).map(name).find(is_free).unwrap_or_else(|| name(0));
-        let mut file = plain::create(&kept).map_err(StoreError::io("write", &kept))?;
-        let (mut chunk, mut at) = (vec![0; READ_CHUNK_BYTES], offset);
-        loop {
-            let got = self.disk.read_at(&mut chunk, at).map_err(io("read"))?;
-            if got == 0 {
-                break;
-            }
-            file.write_all(&chunk[..got]).map_err(StoreError::io("write", &kept))?;
-            at += got as u64;
+        if let Err(error) = self.keep(offset, &kept) {
+            // Half a copy on a full disk is of no use, and the next start makes another.
+            let _ = std::fs::remove_file(&kept);
+            return Err(error);
         }
         self.disk.truncate(offset).map_err(io("cut the torn end of"))?;
         tracing::warn!(
@@ -360,6 +358,21 @@ impl JournalStore {
             kept.display()
         );
         Ok(())
+    }
+
+    /// Copies everything from `offset` on to a new file.
+    fn keep(&self, offset: u64, kept: &Path) -> Result<(), StoreError> {
+        let mut file = plain::create(kept).map_err(StoreError::io("write", kept))?;
+        let (mut chunk, mut at) = (vec![0; READ_CHUNK_BYTES], offset);
+        loop {
+            let got = self.disk.read_at(&mut chunk, at);
+            let got = got.map_err(StoreError::io("read", &self.path))?;
+            if got == 0 {
+                return Ok(());
+            }
+            file.write_all(&chunk[..got]).map_err(StoreError::io("write", kept))?;
+            at += got as u64;
+        }
     }
 
     fn append(&mut self) -> Result<(), StoreError> {

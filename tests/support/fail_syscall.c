@@ -1,0 +1,106 @@
+/* Lets one system call on a file below a directory fail, in the program that loads this with
+ * LD_PRELOAD, not in the programs which that one starts.
+ *   FAIL_BELOW  the directory           FAIL_CALL  write, fdatasync, ftruncate, open, rename
+ *   FAIL_AT     which one, from 1       FAIL_ERRNO the number; 0: a short write, then ENOSPC
+ *   FAIL_LOG    a line for the failure, and one for each sync of the journal after a failed one */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static char below[4096], call[32], log_path[4096];
+static long at, failure, count, short_write_next, journal_sync_failed;
+
+__attribute__((constructor)) static void start(void) {
+    if (!getenv("FAIL_BELOW")) return;
+    snprintf(below, sizeof below, "%s", getenv("FAIL_BELOW"));
+    snprintf(call, sizeof call, "%s", getenv("FAIL_CALL"));
+    snprintf(log_path, sizeof log_path, "%s", getenv("FAIL_LOG"));
+    at = atol(getenv("FAIL_AT"));
+    failure = atol(getenv("FAIL_ERRNO"));
+    unsetenv("LD_PRELOAD");
+    unsetenv("FAIL_BELOW");
+}
+
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+static void note(const char *what) {
+    int fd = REAL(open64)(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0) return;
+    REAL(write)(fd, what, strlen(what));
+    close(fd);
+}
+
+static int is_below(const char *path) { return below[0] && !strncmp(path, below, strlen(below)); }
+
+static int path_of(int fd, char *path, size_t size) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t got = readlink(link, path, size - 1);
+    if (got < 0) return 0;
+    path[got] = 0;
+    return is_below(path);
+}
+
+/* Whether this call is the one. */
+static int fails(const char *name) {
+    if (strcmp(name, call) || __sync_add_and_fetch(&count, 1) != at) return 0;
+    note("failed\n");
+    errno = failure ? failure : ENOSPC;
+    return 1;
+}
+
+ssize_t write(int fd, const void *bytes, size_t n) {
+    char path[4096];
+    if (fd > 2 && path_of(fd, path, sizeof path)) {
+        if (__sync_bool_compare_and_swap(&short_write_next, 1, 0)) return errno = ENOSPC, -1;
+        if (fails("write")) {
+            if (failure || n < 2) return -1;
+            short_write_next = 1;
+            return REAL(write)(fd, bytes, n / 2);
+        }
+    }
+    return REAL(write)(fd, bytes, n);
+}
+
+int fdatasync(int fd) {
+    char path[4096];
+    if (path_of(fd, path, sizeof path)) {
+        int journal = strstr(path, "/journal.jsonl") != 0;
+        if (journal && journal_sync_failed) note("synced again\n");
+        if (fails("fdatasync")) return journal_sync_failed = journal && errno != EINTR, -1;
+    }
+    return REAL(fdatasync)(fd);
+}
+
+int fsync(int fd) {
+    char path[4096];
+    if (path_of(fd, path, sizeof path) && fails("fdatasync")) return -1;
+    return REAL(fsync)(fd);
+}
+
+int ftruncate64(int fd, off64_t len) {
+    char path[4096];
+    if (path_of(fd, path, sizeof path) && fails("ftruncate")) return -1;
+    return REAL(ftruncate64)(fd, len);
+}
+
+int rename(const char *from, const char *to) {
+    if (is_below(to) && fails("rename")) return -1;
+    return REAL(rename)(from, to);
+}
+
+int open64(const char *path, int flags, ...) {
+    va_list rest;
+    va_start(rest, flags);
+    mode_t mode = va_arg(rest, mode_t);
+    va_end(rest);
+    if ((flags & O_ACCMODE) != O_RDONLY && is_below(path) && fails("open")) return -1;
+    return REAL(open64)(path, flags, mode);
+}
