@@ -16,7 +16,7 @@ impl Decoders {
         Decoders((0..threads.min(DECODE_THREADS)).map(|_| Decoder::new(names.clone())).collect())
     }
 
-    /// Reads whole lines, in order. Few are read here; a thread is worth its start only for many.
+    /// Reads whole lines, in order, up to a bad one at least. Few are read here; a thread is worth its start only for many.
     pub(super) fn decode(&mut self, lines: &[u8]) -> Vec<Decoded> {
         let parts = (lines.len() / DECODE_THREAD_BYTES).clamp(1, self.0.len());
         let Some((own, others)) = self.0[..parts].split_first_mut() else { return Vec::new() };
@@ -54,7 +54,13 @@ fn decode(decoder: &mut Decoder, lines: &[u8]) -> Vec<Decoded> {
     let mut decoded = Vec::new();
     let mut used = 0;
     while let Some(end) = memchr::memchr(b'\n', &lines[used..]) {
-        decoded.push((end as u64 + 1, decoder.decode(&lines[used..used + end])));
+        let line = decoder.decode(&lines[used..used + end]);
+        // Nothing behind the first bad line is used; and a million empty lines would take memory.
+        let is_bad = line.is_err();
+        decoded.push((end as u64 + 1, line));
+        if is_bad {
+            break;
+        }
         used += end + 1;
     }
     decoded
