@@ -80,8 +80,9 @@ impl Bench {
         for kept in &self.durability {
             for workers in &self.workers {
                 let dir = base.0.join(format!("{kept}-{workers}"));
+                let fresh = rows.is_empty();
                 let row = match self.processes {
-                    1 => self.one_process(kept, *workers, &dir)?,
+                    1 => self.one_process(kept, *workers, &dir, fresh)?,
                     _ => self.several_processes(kept, *workers, &dir)?,
                 };
                 rows.push(row);
@@ -114,7 +115,14 @@ impl Bench {
         builder.space(space).workers(workers).batch(self.batch).max_evaluations(self.trials).open()
     }
 
-    fn one_process(&self, kept: &str, workers: usize, dir: &Path) -> Result<Row, Error> {
+    /// `fresh`: nothing was measured in this process before, so its memory is the study's.
+    fn one_process(
+        &self,
+        kept: &str,
+        workers: usize,
+        dir: &Path,
+        fresh: bool,
+    ) -> Result<Row, Error> {
         let before = resident_bytes();
         let session = self.session(self.builder(kept, dir)?, workers)?;
         let begin = Instant::now();
@@ -147,7 +155,7 @@ impl Bench {
             report_us,
             bytes_per_trial: bytes,
             // With few trials, what the allocator keeps in reserve hides them.
-            memory_per_trial: memory.filter(|_| self.trials >= 10_000),
+            memory_per_trial: memory.filter(|_| fresh && self.trials >= 10_000),
             open_s,
         })
     }
