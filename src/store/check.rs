@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::journal::{Rest, Sound, Tail, sound_records};
 use super::liveness::lock_path;
 use super::lock::{FileLock, is_held};
+use super::tail::{Rest, Sound, Tail, sound_records};
 use super::{Apply, Directory, Disk, RealDisk};
 use crate::error::StoreError;
 use crate::event::{Decoder, Event, EventKind, ProcessId, encode};

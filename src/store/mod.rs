@@ -13,6 +13,7 @@ mod lock;
 mod memory;
 mod reader;
 mod sim_disk;
+mod tail;
 
 use crate::error::{StoreError, StudyError};
 use crate::event::Event;

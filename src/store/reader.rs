@@ -1,6 +1,6 @@
 //! Reading a journal without any lock: for status, listings and exports, while workers go on.
 
-use super::journal::{Rest, Tail};
+use super::tail::{Rest, Tail};
 use super::{Apply, Directory, RealDisk};
 use crate::error::StoreError;
 
