@@ -38,7 +38,8 @@
 //! | `store` | the only code that touches the study's files |
 //! | `evaluate` | the only code that runs users' code and commands |
 //! | `runtime` | the actors; the only code that knows actix |
-//! | `summary` | what people look at: counts, best, listings |
+//! | `summary`, `study_file` | what people look at, and what they write |
+//! | `plain` | opens plain files only: no links, pipes or devices |
 //! | `cli` | the program's verbs; the only code that prints |
 //!
 //! `ARCHITECTURE.md` says why.
