@@ -90,7 +90,7 @@ impl SimDisk {
     }
 
     /// What a power cut at this moment could leave: the synced bytes with any of the unsynced appends
-    /// and truncates, in pieces of [`SECTOR`] bytes, where a missing piece may also read as zeros.
+    /// and truncates, in pieces of 512 bytes, where a missing piece may also read as zeros.
     /// All of them for few pieces; else `samples` of them, drawn with `seed`.
     pub fn crash_images(&self, samples: usize, seed: u64) -> Vec<CrashImage> {
         let file = self.file.lock();
