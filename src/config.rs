@@ -11,6 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::ConfigError;
 
+/// The key under which JSON has a number that is not finite: `{"$float": "inf"}`.
+const NON_FINITE: &str = "$float";
+
 /// The value of one parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -106,7 +109,9 @@ impl Serialize for Value {
             Value::Null => to.serialize_unit(),
             Value::Bool(x) => to.serialize_bool(*x),
             Value::Int(x) => to.serialize_i64(*x),
-            Value::Float(x) => to.serialize_f64(*x),
+            Value::Float(x) if x.is_finite() => to.serialize_f64(*x),
+            // JSON has no word for these; NePS's configurations may have them.
+            Value::Float(x) => serde_json::json!({NON_FINITE: x.to_string()}).serialize(to),
             Value::Text(x) => to.serialize_str(x),
             Value::Nested(x) => x.serialize(to),
         }
@@ -144,9 +149,13 @@ impl<'de> Deserialize<'de> for Value {
                 Ok(Value::Nested(Box::new(serde_json::Value::Array(list))))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
-                let map =
+                let map: serde_json::Map<_, _> =
                     Deserialize::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-                Ok(Value::Nested(Box::new(serde_json::Value::Object(map))))
+                let float = map.get(NON_FINITE).and_then(|text| text.as_str()?.parse().ok());
+                match float.filter(|_| map.len() == 1) {
+                    Some(float) => Ok(Value::Float(float)),
+                    None => Ok(Value::Nested(Box::new(serde_json::Value::Object(map)))),
+                }
             }
         }
         from.deserialize_any(ByHand)

@@ -146,15 +146,17 @@ impl Writer<'_> {
         self.field("trial", &trial.id);
         self.field("attempt", &trial.attempts);
         self.field("put_state", &trial.state);
+        self.optional("losses", &Some(trial.losses).filter(|losses| *losses > 0));
         let meta = &trial.metadata;
         self.optional("previous", &meta.previous_trial_id);
         self.optional("worker", &meta.sampling_worker_id);
-        self.field("time_sampled", &meta.time_sampled);
+        // NePS imports trials whose times are not numbers.
+        self.field("time_sampled", &Real(meta.time_sampled));
         self.optional("evaluating_worker", &meta.evaluating_worker_id);
         self.optional("duration", &meta.evaluation_duration.map(Real));
-        self.optional("time_submitted", &meta.time_submitted);
-        self.optional("time_started", &meta.time_started);
-        self.optional("time_end", &meta.time_end);
+        self.optional("time_submitted", &meta.time_submitted.map(Real));
+        self.optional("time_started", &meta.time_started.map(Real));
+        self.optional("time_end", &meta.time_end.map(Real));
         self.field("config", &trial.config);
         if let Some(report) = &trial.report {
             self.report(report);
@@ -229,13 +231,14 @@ struct Line<'a> {
     pid: Option<u32>,
     policy: Option<Policy>,
     put_state: Option<State>,
-    time_sampled: Option<f64>,
+    losses: Option<u32>,
+    time_sampled: Option<Real>,
     #[serde(borrow)]
     evaluating_worker: Option<Text<'a>>,
     duration: Option<Real>,
-    time_submitted: Option<f64>,
-    time_started: Option<f64>,
-    time_end: Option<f64>,
+    time_submitted: Option<Real>,
+    time_started: Option<Real>,
+    time_end: Option<Real>,
 }
 
 /// Checks a line's shape and checksum.
@@ -352,19 +355,20 @@ impl Decoder {
             MetaData {
                 previous_trial_id: optional_id(&line.previous)?,
                 sampling_worker_id: line.worker.take().map(|worker| self.worker(worker)),
-                time_sampled: need(line.time_sampled, "time_sampled")?,
+                time_sampled: need(line.time_sampled.take(), "time_sampled")?.0,
                 evaluating_worker_id: line
                     .evaluating_worker
                     .take()
                     .map(|worker| self.worker(worker)),
                 evaluation_duration: line.duration.take().map(|x| x.0),
-                time_submitted: line.time_submitted,
-                time_started: line.time_started,
-                time_end: line.time_end,
+                time_submitted: line.time_submitted.take().map(|x| x.0),
+                time_started: line.time_started.take().map(|x| x.0),
+                time_end: line.time_end.take().map(|x| x.0),
             },
         );
         trial.state = need(line.put_state, "put_state")?;
         trial.attempts = need(line.attempt, "attempt")?;
+        trial.losses = line.losses.unwrap_or(0);
         trial.report = match line.state {
             Some(_) => Some(Box::new(report(line)?)),
             None => None,
@@ -458,7 +462,9 @@ mod tests {
         let config = Config::new(names, vec![Value::Float(0.1), Value::from("a\"\n")]);
         let mut put = Trial::pending(TrialId::Rung(3, 1), config.clone(), MetaData::default());
         put.state = State::Crashed;
+        put.losses = 2;
         put.metadata.time_end = Some(5.0);
+        put.metadata.time_started = Some(f64::INFINITY);
         put.report = Some(Box::new(Report::crashed("signal", "kill").traceback("…\u{7}")));
         let report = Report::objective([1.0, f64::NEG_INFINITY])
             .cost(f64::INFINITY)

@@ -2,8 +2,8 @@
 
 use super::Study;
 use crate::error::StudyError;
-use crate::event::{Event, EventKind, Lease, Reason};
-use crate::trial::{MetaData, State, Trial, TrialId, WorkerId};
+use crate::event::{Event, EventKind, Lease};
+use crate::trial::{MetaData, State, Trial, TrialId};
 
 impl Study {
     /// Lets an event happen.
@@ -34,18 +34,17 @@ impl Study {
                 };
                 let mut trial = Trial::pending(id, config, metadata);
                 if claimed {
-                    start(&mut trial, worker, time);
+                    trial.start(worker, time);
                     self.claims += 1;
                 }
                 self.insert(trial)?;
-                self.samples += 1;
             }
             EventKind::Claimed { trial: id, attempt, worker, lease } => {
                 let at = self.expect(&id, State::Evaluating)?;
                 if attempt != self.trials.at(at).attempts + 1 {
                     return Err(self.wrong_attempt(&id, attempt));
                 }
-                self.change(at, lease, |trial| start(trial, worker, time));
+                self.change(at, lease, |trial| trial.start(worker, time));
                 self.claims += 1;
             }
             EventKind::Reported { trial: id, attempt, report } => {
@@ -61,15 +60,8 @@ impl Study {
                 if attempt != self.trials.at(at).attempts {
                     return Err(self.wrong_attempt(&id, attempt));
                 }
-                self.change(at, None, give_back);
+                self.change(at, None, |trial| trial.give_back(reason));
                 self.requeues += 1;
-                match reason {
-                    Reason::Retry => {
-                        self.losses.remove(&at);
-                    }
-                    reason if reason.counts() => *self.losses.entry(at).or_default() += 1,
-                    _ => {}
-                }
             }
             EventKind::Put(trial) => self.put(*trial)?,
         }
@@ -85,6 +77,8 @@ impl Study {
         }
         let fidelity = self.definition.space.fidelity_of(&trial.config);
         let at = self.trials.push(trial);
+        // Also one that came from outside: whatever drew it, the next sample is another.
+        self.samples += 1;
         self.index.add(at, &self.trials, fidelity);
         Ok(at)
     }
@@ -100,15 +94,26 @@ impl Study {
         }
     }
 
+    /// Sets a trial as a whole. Whoever decided it has checked it; of what NePS did to a trial in a
+    /// directory that it shares, the last word is believed.
     fn put(&mut self, trial: Trial) -> Result<(), StudyError> {
-        self.check_put(&trial)?;
         let Some(at) = self.trials.position(&trial.id) else {
             let at = self.insert(trial)?;
             self.index.spend(self.trials.at(at));
             return Ok(());
         };
-        self.change(at, None, |old| *old = trial);
-        self.index.rebuild_front(&self.trials);
+        let fidelity = |trial: &Trial| self.definition.space.fidelity_of(&trial.config);
+        let (old, new) = (self.trials.at(at), fidelity(&trial));
+        let (had_report, was_best) = (old.report.is_some(), self.index.front.contains(&at));
+        self.index.remove(at, old, fidelity(old));
+        *self.trials.at_mut(at) = trial;
+        self.index.add(at, &self.trials, new);
+        if !had_report {
+            self.index.spend(self.trials.at(at));
+        }
+        if was_best {
+            self.index.rebuild_front(&self.trials);
+        }
         Ok(())
     }
 
@@ -130,20 +135,4 @@ impl Study {
             "trial '{id}' is at attempt {latest}, so nothing can happen to attempt {attempt}"
         ))
     }
-}
-
-fn start(trial: &mut Trial, worker: WorkerId, time: f64) {
-    trial.state = State::Evaluating;
-    trial.attempts += 1;
-    trial.metadata.evaluating_worker_id = Some(worker);
-    trial.metadata.time_started = Some(time);
-}
-
-fn give_back(trial: &mut Trial) {
-    trial.state = State::Pending;
-    trial.report = None;
-    trial.metadata.evaluating_worker_id = None;
-    trial.metadata.evaluation_duration = None;
-    trial.metadata.time_started = None;
-    trial.metadata.time_end = None;
 }

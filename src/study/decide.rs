@@ -265,7 +265,7 @@ impl Study {
 
     /// Gives an attempt's trial back, or gives the trial up after too many lost attempts.
     fn requeue(&self, trial: &Trial, reason: Reason) -> EventKind {
-        let lost = self.losses(&trial.id) + 1;
+        let lost = trial.losses + 1;
         if reason.counts() && lost >= self.policy.max_attempts {
             let what = match reason {
                 Reason::Expired => "were not reported before their deadlines",
@@ -293,7 +293,7 @@ impl Study {
     }
 
     /// An id stands for one configuration for ever, and the attempts only go up.
-    pub(super) fn check_put(&self, trial: &Trial) -> Result<(), StudyError> {
+    fn check_put(&self, trial: &Trial) -> Result<(), StudyError> {
         let Some(old) = self.trial(&trial.id) else { return Ok(()) };
         if old.config != trial.config {
             return Err(StudyError::Contradiction(format!(

@@ -14,8 +14,6 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
-
 pub use command::{Answer, Ask, Command, Handed, StopReason};
 
 use crate::budget::Spent;
@@ -33,8 +31,6 @@ pub struct Study {
     index: Index,
     processes: BTreeMap<ProcessId, Process>,
     last_process: ProcessId,
-    /// How often a trial's attempts were lost; only trials that lost one are here.
-    losses: FxHashMap<u32, u32>,
     samples: u64,
     next_number: u64,
     claims: u64,
@@ -51,7 +47,6 @@ impl Study {
             index: Index::default(),
             processes: BTreeMap::new(),
             last_process: 0,
-            losses: FxHashMap::default(),
             samples: 0,
             next_number: 1,
             claims: 0,
@@ -171,10 +166,10 @@ impl Study {
 
     /// How often attempts of a trial were lost with their process or their deadline.
     pub fn losses(&self, id: &TrialId) -> u32 {
-        self.trials.position(id).and_then(|at| self.losses.get(&at)).copied().unwrap_or(0)
+        self.trial(id).map_or(0, |trial| trial.losses)
     }
 
-    /// How many random streams were taken for samples.
+    /// How many random streams are taken: one for each trial, whoever sampled it.
     pub fn samples(&self) -> u64 {
         self.samples
     }

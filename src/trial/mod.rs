@@ -14,6 +14,7 @@ pub use report::{Failure, Objective, Report};
 pub use state::State;
 
 use crate::config::Config;
+use crate::event::Reason;
 
 /// A text of somebody else's for a terminal: line ends and escapes are shown and not obeyed.
 pub fn printable(text: &str) -> String {
@@ -38,6 +39,8 @@ pub struct Trial {
     pub state: State,
     /// How often it was claimed for an evaluation; the current attempt while it is evaluating.
     pub attempts: u32,
+    /// How many of its attempts were lost with their process or their deadline.
+    pub losses: u32,
     /// When and by whom.
     pub metadata: MetaData,
     /// What came of it, once it has ended.
@@ -68,7 +71,8 @@ pub struct MetaData {
 impl Trial {
     /// A trial that waits to be evaluated.
     pub fn pending(id: TrialId, config: Config, metadata: MetaData) -> Self {
-        Trial { id, config, state: State::Pending, attempts: 0, metadata, report: None }
+        let (state, attempts, losses) = (State::Pending, 0, 0);
+        Trial { id, config, state, attempts, losses, metadata, report: None }
     }
 
     /// The trial once its attempt has ended with this report.
@@ -77,6 +81,29 @@ impl Trial {
         self
     }
 
+    /// Begins an attempt.
+    pub(crate) fn start(&mut self, worker: WorkerId, time: f64) {
+        self.state = State::Evaluating;
+        self.attempts += 1;
+        self.metadata.evaluating_worker_id = Some(worker);
+        self.metadata.time_started = Some(time);
+    }
+
+    /// Ends an attempt without a report, so that the trial waits again.
+    pub(crate) fn give_back(&mut self, reason: Reason) {
+        self.state = State::Pending;
+        self.report = None;
+        self.metadata.evaluating_worker_id = None;
+        self.metadata.evaluation_duration = None;
+        self.metadata.time_started = None;
+        self.metadata.time_end = None;
+        self.losses = match reason {
+            Reason::Retry => 0,
+            reason => self.losses + u32::from(reason.counts()),
+        };
+    }
+
+    /// Ends an attempt with a report.
     pub(crate) fn finish(&mut self, report: Box<Report>, time: f64) {
         self.state = report.reported_as;
         self.metadata.time_end = Some(time);
