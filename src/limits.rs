@@ -19,6 +19,27 @@ pub const STDERR_TAIL_BYTES: u64 = 64 << 10;
 /// Bytes of journal that are read and decoded at a time while catching up.
 pub const READ_CHUNK_BYTES: usize = 4 << 20;
 
+/// Bytes of one value in a pickle, or of one frame: a length beyond it is damage.
+pub const MAX_PICKLE_VALUE_BYTES: usize = 1 << 30;
+/// How deep a pickle that is written may be nested: deeper than Python's own, whose recursion
+/// ends at 1,000.
+pub const MAX_PICKLE_DEPTH: usize = 1_000;
+/// How often a tuple of a pickle that is written may be met inside itself before it is made. It is
+/// written once for each.
+pub const MAX_PICKLE_KNOTS: usize = 16;
+/// Items of a pickle that room is made for before they are seen.
+pub const MAX_PICKLE_RESERVED_ITEMS: usize = 65_536;
+
+/// Bytes of a text file of NePS that are read: a configuration, a report, an optimizer's state.
+pub const MAX_NEPS_TEXT_BYTES: usize = 16 << 20;
+/// Bytes of memory that the values of one YAML file may take once its aliases are followed.
+pub const MAX_NEPS_VALUE_BYTES: usize = 512 << 20;
+/// Containers within containers in a file of NePS. In the journal a dict takes up to three levels,
+/// and a journal line has 128.
+pub const MAX_NEPS_DEPTH: usize = 40;
+/// Decimal digits of an integer in a file of NePS: Python's own limit.
+pub const MAX_NEPS_INT_DIGITS: usize = 4_300;
+
 /// Threads that decode a long journal, and the bytes that each needs to be worth starting.
 pub const DECODE_THREADS: usize = 8;
 /// See [`DECODE_THREADS`].
@@ -37,6 +58,17 @@ pub const MAX_TURN_MESSAGES: usize = 1_024;
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest pause between two tries for the journal's lock.
 pub const LOCK_PAUSE_MAX: Duration = Duration::from_millis(2);
+
+/// Bytes of NePS's trial cache that are read: 300 to 600 for a trial.
+pub const MAX_CACHE_BYTES: u64 = 4 << 30;
+/// Records in NePS's cache before they are made one: NePS's own default.
+pub const NEPS_MAX_UPDATES: usize = 10;
+/// How long somebody else's open NePS lock file is taken for a wish: NePS polls 5 times a second.
+pub const NEPS_TURN: Duration = Duration::from_millis(450);
+/// How long after its last wish a NePS worker counts as present.
+pub const NEPS_PRESENT: Duration = Duration::from_secs(1);
+/// While NePS workers are present, how far apart our samplings are.
+pub const NEPS_PACE: Duration = Duration::from_millis(100);
 
 /// How often the watcher looks: dead processes, a journal that others made longer, Ctrl-C.
 pub const WATCH_POLL: Duration = Duration::from_millis(50);

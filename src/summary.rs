@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::clock::now_s;
 use crate::error::StoreError;
-use crate::store::{Directory, read_journal};
+use crate::store::{Directory, read_study};
 use crate::study::Study;
 use crate::trial::{Objective, Report, State, Trial, printable};
 
@@ -29,7 +29,7 @@ impl Summary {
     pub fn read(path: &Path) -> Result<Self, StoreError> {
         let directory = Directory::open_read_only(path)?;
         let mut study = Study::new(directory.definition().clone());
-        let problem = read_journal(&directory, &mut |event| study.apply(event))?;
+        let problem = read_study(&directory, &mut |event| study.apply(event))?;
         Ok(Summary { directory, study, problem })
     }
 

@@ -70,7 +70,7 @@ impl Original {
         let definition = Definition::new(space(), RandomSearch::new().info());
         // Not the default, so that also the first record can be seen in a fold.
         let policy = Policy { max_attempts: 4, ..Policy::default() };
-        Directory::create_or_open(&dir, definition, Some(7), &policy).unwrap();
+        Directory::create_or_open(&dir, definition, Some(7), &policy, None).unwrap();
         let mut core = open(&dir).unwrap();
         core.change_policy(|policy| policy.budget.evaluations = Some(1_000)).unwrap();
         core.join().unwrap();
@@ -400,7 +400,8 @@ fn records_longer_than_a_read_are_cut_and_judged_like_others() {
     let temp = tempfile::tempdir().unwrap();
     let definition = Definition::new(space(), RandomSearch::new().info());
     let (directory, _) =
-        Directory::create_or_open(temp.path(), definition, Some(7), &Policy::default()).unwrap();
+        Directory::create_or_open(temp.path(), definition, Some(7), &Policy::default(), None)
+            .unwrap();
     let journal = directory.journal_path();
     let mut core = open(temp.path()).unwrap();
     let held = ask(&mut core, 3, true);

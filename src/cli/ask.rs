@@ -38,8 +38,7 @@ pub(super) struct Ask {
 /// Opens a study for one turn of a verb that does not stay.
 pub(super) fn open(dir: &std::path::Path) -> Result<StateCore, Error> {
     let directory = Directory::open(dir)?;
-    let optimizer = trialmill::optimizer::from_info(&directory.definition().optimizer)
-        .unwrap_or_else(|_| Box::new(trialmill::optimizer::Elsewhere));
+    let optimizer = trialmill::optimizer::of_study(directory.definition());
     let mut core = StateCore::open(directory, Durability::Synced, optimizer)?;
     core.recover()?;
     Ok(core)

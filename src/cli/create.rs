@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Map, json};
+use trialmill::store::Layout;
 use trialmill::{Budget, Error, Study, StudyBuilder, StudyFile, Summary};
 
 use super::print;
@@ -27,6 +28,10 @@ pub(super) struct Described {
     /// The study's directory; created unless it is there
     #[arg(long, value_name = "DIR")]
     pub(super) dir: PathBuf,
+    /// How a new directory stores the study: journal, neps (0.15 to 0.17), neps-0.14, neps-0.13,
+    /// neps-0.12. With the latter, NePS's Python workers can join [default: journal]
+    #[arg(long, value_name = "LAYOUT")]
+    layout: Option<Layout>,
     /// The optimizer, over the file's: random_search, grid_search
     #[arg(long, value_name = "NAME")]
     optimizer: Option<String>,
@@ -88,6 +93,9 @@ impl Described {
             let optimizer = trialmill::optimizer::from_info(info);
             builder = builder
                 .boxed_optimizer(optimizer.map_err(|error| Error::Setting(error.to_string()))?);
+        }
+        if let Some(layout) = self.layout {
+            builder = builder.layout(layout);
         }
         if let Some(seed) = self.seed.or(file.seed) {
             builder = builder.seed(seed);

@@ -1,12 +1,15 @@
 //! `run` and `worker`: evaluate trials, with a command per trial.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value as Json;
 use trialmill::store::Directory;
-use trialmill::{Budget, Durability, Error, OnError, Outcome, State, Study, StudyBuilder, Summary};
+use trialmill::{
+    Budget, Durability, Error, OnError, Outcome, State, Study, StudyBuilder, StudyFile, Summary,
+};
 
 use super::create::Described;
 use super::progress::Progress;
@@ -40,6 +43,9 @@ pub(super) struct Run {
 pub(super) struct WorkerVerb {
     #[command(flatten)]
     dir: Dir,
+    /// The study file whose space is the study's, where NePS did not store it (0.12 to 0.14)
+    #[arg(long, value_name = "STUDY")]
+    space: Option<PathBuf>,
     /// At the end of the budget, wait for what other processes still evaluate
     #[arg(long)]
     wait: bool,
@@ -112,7 +118,10 @@ impl WorkerVerb {
             .unwrap_or_default();
         let command = self.working.command(&kept);
         let timeout = evaluation.get("timeout_seconds").and_then(Json::as_f64);
-        let builder = Study::builder(&dir).wait_for_others(self.wait);
+        let mut builder = Study::builder(&dir).wait_for_others(self.wait);
+        if let Some(file) = &self.space {
+            builder = builder.space(StudyFile::read(file)?.space);
+        }
         let timeout = self.working.timeout.or(timeout);
         let defaults = Defaults { timeout, ..Defaults::default() };
         self.working.work(builder, &command, defaults, &dir)

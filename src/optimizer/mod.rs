@@ -16,6 +16,7 @@ pub use random_search::RandomSearch;
 
 use crate::budget::{Budget, Spent};
 use crate::config::Config;
+use crate::definition::Definition;
 use crate::error::BoxError;
 use crate::space::SearchSpace;
 use crate::trial::{TrialId, Trials};
@@ -173,8 +174,8 @@ impl From<Config> for Suggestion {
 
 /// Stands for an optimizer that only another program has: a study can be told, looked at and gone on
 /// with, but not sampled.
-#[derive(Debug, Clone, Copy)]
-pub struct Elsewhere;
+#[derive(Debug, Clone)]
+pub struct Elsewhere(String);
 
 impl Optimizer for Elsewhere {
     fn info(&self) -> OptimizerInfo {
@@ -182,10 +183,24 @@ impl Optimizer for Elsewhere {
     }
 
     fn ask(&mut self, _: &Request<'_>) -> Result<Proposal, BoxError> {
-        Err("it is not built in, so only the program that defines it can sample new trials; \
-             trials that wait are handed out all the same"
-            .into())
+        Err(self.0.as_str().into())
     }
+}
+
+/// The optimizer of a study, or what says why it cannot be had here.
+pub fn of_study(definition: &Definition) -> Box<dyn Optimizer> {
+    if definition.space.is_unknown() {
+        let problem = "the study's search space is not known: NePS up to 0.14 does not store it. \
+                       Give the study file once (`trialmill worker DIR --space study.yaml`)";
+        return Box::new(Elsewhere(problem.into()));
+    }
+    from_info(&definition.optimizer).unwrap_or_else(|_| {
+        Box::new(Elsewhere(
+            "it is not built in, so only the program that defines it can sample new trials; trials \
+             that wait are handed out all the same"
+                .into(),
+        ))
+    })
 }
 
 /// The optimizers that can be named in a study file.
@@ -198,7 +213,7 @@ pub const BUILT_IN: [&str; 2] = ["random_search", "grid_search"];
 pub fn from_info(info: &OptimizerInfo) -> Result<Box<dyn Optimizer>, BoxError> {
     let arguments = Arguments { name: &info.name, map: &info.arguments };
     match info.name.as_str() {
-        "random_search" => {
+        "random_search" | "neps_random_search" => {
             arguments.only(&["use_priors", "ignore_fidelity"])?;
             Ok(Box::new(
                 RandomSearch::new()
@@ -207,8 +222,10 @@ pub fn from_info(info: &OptimizerInfo) -> Result<Box<dyn Optimizer>, BoxError> {
             ))
         }
         "grid_search" => {
-            arguments.only(&["points"])?;
-            Ok(Box::new(match arguments.count("points")? {
+            // NePS's names too; its grid has one fidelity or all of them, and ours has all.
+            let points = "size_per_numerical_dimension";
+            arguments.only(&["points", points, "ignore_fidelity"])?;
+            Ok(Box::new(match arguments.count("points")?.or(arguments.count(points)?) {
                 Some(points) => GridSearch::new(points)?,
                 None => GridSearch::default(),
             }))

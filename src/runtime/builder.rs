@@ -18,9 +18,11 @@ use crate::error::{BoxError, Error, StoreError};
 use crate::evaluate::{CommandEvaluator, CommandLine, Defaults, RunningTrial, StopSignal};
 use crate::event::{Event, Policy};
 use crate::limits::{GIVE_UP_AFTER_ERRORS, KILL_GRACE, MAX_BATCH, MAX_WORKERS};
-use crate::optimizer::{Optimizer, OptimizerInfo, Proposal, RandomSearch, Request, from_info};
+use crate::optimizer::{
+    Optimizer, OptimizerInfo, Proposal, RandomSearch, Request, from_info, of_study,
+};
 use crate::space::SearchSpace;
-use crate::store::{Directory, Durability};
+use crate::store::{Directory, Durability, Layout};
 use crate::study::Study;
 use crate::trial::{Report, Trial};
 
@@ -44,6 +46,7 @@ impl Study {
 #[must_use = "a builder does nothing until it runs"]
 pub struct StudyBuilder {
     directory: Option<PathBuf>,
+    layout: Option<Layout>,
     space: Option<SearchSpace>,
     optimizer: Option<Box<dyn Optimizer>>,
     seed: Option<u64>,
@@ -82,6 +85,7 @@ impl StudyBuilder {
     fn new(directory: Option<PathBuf>) -> Self {
         StudyBuilder {
             directory,
+            layout: None,
             space: None,
             optimizer: None,
             seed: None,
@@ -142,6 +146,9 @@ impl StudyBuilder {
         timeout: Duration => timeout = Some(timeout);
         /// How long a command may take to end after SIGTERM, before SIGKILL.
         kill_grace: Duration => grace = kill_grace;
+        /// How a new directory stores the study: [`Layout::Journal`] unless set. An existing one
+        /// must have this layout.
+        layout: Layout => layout = Some(layout);
         /// What an acknowledgement means.
         durability: Durability => durability = durability;
         /// Removes the study that is in the directory first. Refused while a process holds it.
@@ -359,7 +366,7 @@ impl StudyBuilder {
             };
             return StateCore::in_memory(definition, optimizer);
         };
-        let existing = match (&self.space, Directory::open(&path)) {
+        let existing = match (&self.space, Directory::open_read_only(&path)) {
             (Some(_), _) if self.overwrite => None,
             (_, Ok(directory)) => Some(directory),
             (Some(_), Err(StoreError::NotAStudy { .. })) => None,
@@ -367,7 +374,16 @@ impl StudyBuilder {
         };
         let optimizer = match (self.optimizer.take(), &existing) {
             (Some(optimizer), _) => optimizer,
-            (None, Some(directory)) => named_optimizer(&directory.definition().optimizer)?,
+            (None, Some(directory)) if directory.layout() == Layout::Journal => {
+                named_optimizer(&directory.definition().optimizer)?
+            }
+            (None, Some(directory)) => {
+                let mut definition = directory.definition().clone();
+                if let Some(space) = &self.space {
+                    definition.space = Arc::new(space.clone());
+                }
+                of_study(&definition)
+            }
             (None, None) => random_search(),
         };
         let space = match (self.space.take(), &existing) {
@@ -376,7 +392,14 @@ impl StudyBuilder {
             (None, None) => return Err(no_space()),
         };
         optimizer.check(&space).map_err(|error| Error::Setting(error.to_string()))?;
-        let mut definition = Definition::new(space, optimizer.info());
+        // Where only another program has the optimizer, the study's own description of it stands.
+        let info = match &existing {
+            Some(directory) if optimizer.info().name == "elsewhere" => {
+                directory.definition().optimizer.clone()
+            }
+            _ => optimizer.info(),
+        };
+        let mut definition = Definition::new(space, info);
         definition.evaluation = std::mem::take(&mut self.evaluation);
         // Only now that nothing can be wrong with what comes in its place.
         if self.overwrite {
@@ -384,7 +407,8 @@ impl StudyBuilder {
         }
         let mut policy = Policy::default();
         self.set_policy(&mut policy);
-        let (directory, _) = Directory::create_or_open(&path, definition, self.seed, &policy)?;
+        let (directory, _) =
+            Directory::create_or_open(&path, definition, self.seed, &policy, self.layout)?;
         StateCore::open(directory, self.durability, optimizer)
     }
 }

@@ -11,7 +11,8 @@ use crate::event::{Event, Policy, ProcessId};
 use crate::limits::{RECOVER_LOOKS, WATCH_POLL};
 use crate::optimizer::{Optimizer, OptimizerInfo};
 use crate::store::{
-    Directory, Disk, Durability, JournalStore, MemoryStore, Place, Presence, Sign, Store,
+    Directory, Disk, Durability, JournalStore, MemoryStore, Place, Presence, Purpose, Sign, Store,
+    open as open_store,
 };
 use crate::study::{Answer, Command, Study};
 
@@ -63,7 +64,7 @@ impl StateCore {
         durability: Durability,
         optimizer: Box<dyn Optimizer>,
     ) -> Result<Self, Error> {
-        let store = Box::new(JournalStore::open(&directory, durability)?);
+        let store = open_store(&directory, durability)?;
         Self::with_store(Some(directory.clone()), directory.definition().clone(), store, optimizer)
     }
 
@@ -114,7 +115,7 @@ impl StateCore {
             listeners: Listeners { feed: slow.then(Vec::new), ..Listeners::default() },
             broken: None,
         };
-        core.begin()?;
+        core.begin(Purpose::Reporting)?;
         core.commit()?;
         Ok(core)
     }
@@ -125,7 +126,7 @@ impl StateCore {
     /// The store fails.
     pub fn join(&mut self) -> Result<ProcessId, Error> {
         let place = self.directory.as_ref().map_or_else(Place::here, |d| d.place().clone());
-        self.begin()?;
+        self.begin(Purpose::Sampling)?;
         let answer = self.execute(Command::Join(place.process()))?;
         if let Answer::Joined(number) = answer {
             self.process = number;
@@ -176,7 +177,8 @@ impl StateCore {
         &mut self,
         commands: Vec<Command>,
     ) -> Result<Vec<Result<Answer, StudyError>>, StoreError> {
-        self.begin()?;
+        let samples = commands.iter().any(Command::samples);
+        self.begin(if samples { Purpose::Sampling } else { Purpose::Reporting })?;
         let answers = commands.into_iter().map(|command| self.execute(command)).collect();
         self.commit()?;
         Ok(answers)
@@ -187,7 +189,7 @@ impl StateCore {
     /// # Errors
     /// The rules make no sense, or the store fails.
     pub fn change_policy(&mut self, change: impl FnOnce(&mut Policy)) -> Result<(), Error> {
-        self.begin()?;
+        self.begin(Purpose::Sampling)?;
         let mut policy = self.study.policy().clone();
         change(&mut policy);
         let result = self.execute(Command::SetPolicy(policy));
@@ -199,9 +201,9 @@ impl StateCore {
     }
 
     /// Begins a turn: the lock, and what others did.
-    pub(crate) fn begin(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn begin(&mut self, purpose: Purpose) -> Result<(), StoreError> {
         let (study, listeners) = (&mut self.study, &mut self.listeners);
-        self.store.begin(&mut |event| {
+        self.store.begin(purpose, &mut |event| {
             listeners.note(&event);
             study.apply(event)
         })

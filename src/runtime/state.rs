@@ -19,6 +19,7 @@ use super::rules::Rules;
 use crate::error::{Error, StudyError};
 use crate::limits::MAX_TURN_MESSAGES;
 use crate::optimizer::Proposal;
+use crate::store::Purpose;
 use crate::study::{Answer, Ask, Command, StopReason};
 
 /// A wish that waits, alone in its message.
@@ -143,7 +144,10 @@ impl StateActor {
         let mut waiting: Vec<(Vec<Command>, Reply)> = Vec::with_capacity(turns.len());
         waiting.extend(turns.into_iter().map(|turn| (turn.commands, turn.reply)));
         let Some(mut core) = self.core.take() else { return Ok(()) };
-        let begun = core.begin();
+        let samples = !self.parked.is_empty()
+            || !self.slow.arrived.is_empty()
+            || waiting.iter().any(|(commands, _)| commands.iter().any(Command::samples));
+        let begun = core.begin(if samples { Purpose::Sampling } else { Purpose::Reporting });
         let failed = begun.is_err();
         for (commands, reply) in waiting {
             if failed {

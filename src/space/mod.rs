@@ -176,6 +176,16 @@ impl SearchSpace {
         }
     }
 
+    /// A space of which nothing is known: NePS up to 0.14 does not store it.
+    pub(crate) fn unknown() -> Self {
+        SearchSpace { names: Names::from([]), parameters: Vec::new() }
+    }
+
+    /// Whether nothing is known of it, so that nothing can be sampled.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.parameters.is_empty()
+    }
+
     /// The names, in order, shared by every configuration of this space.
     pub fn names(&self) -> &Names {
         &self.names

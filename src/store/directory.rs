@@ -1,5 +1,4 @@
-//! A study's directory: what is where, how it is created by many processes at once, and how it is
-//! recognised.
+//! A study's directory: what is where, and how it is recognised.
 //!
 //! ```text
 //! DIR/study.json              what the study is; replaced as a whole, never edited
@@ -8,6 +7,9 @@
 //! DIR/workers/p<n>.lock       held for the life of process n
 //! DIR/trials/<id>/            a trial's working directory, made when first needed
 //! ```
+//!
+//! In a directory that NePS shares, the trials are NePS's files, and the first four of these are in
+//! `DIR/.trialmill/`: the journal there holds what NePS has no place for.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,13 +18,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use super::disk::{replace, sync_parent};
+use super::layout::Layout;
 use super::liveness::{Place, Presence, lock_path};
-use super::lock::{FileLock, is_held};
+use super::lock::is_held;
+use super::neps;
 use crate::definition::Definition;
 use crate::error::StoreError;
-use crate::event::{Event, EventKind, FORMAT, Policy, Process, ProcessId, encode};
-use crate::limits::{LOCK_TIMEOUT, MAX_LINE_BYTES, MAX_STUDY_FILE_BYTES};
+use crate::event::{FORMAT, Process, ProcessId};
+use crate::limits::MAX_STUDY_FILE_BYTES;
 use crate::optimizer::OptimizerInfo;
 use crate::plain;
 use crate::space::SearchSpace;
@@ -30,97 +33,29 @@ use crate::trial::TrialId;
 
 /// `study.json`.
 #[derive(Debug, Serialize, Deserialize)]
-struct StudyJson {
-    format: u32,
-    layout: String,
-    study_id: String,
-    created_by: String,
-    time_created: f64,
-    seed: u64,
-    optimizer: OptimizerInfo,
-    space: Json,
+pub(super) struct StudyJson {
+    pub(super) format: u32,
+    pub(super) layout: String,
+    pub(super) study_id: String,
+    pub(super) created_by: String,
+    pub(super) time_created: f64,
+    pub(super) seed: u64,
+    pub(super) optimizer: OptimizerInfo,
+    pub(super) space: Json,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
-    evaluation: Map<String, Json>,
+    pub(super) evaluation: Map<String, Json>,
 }
 
-/// A directory that holds a study in the journal layout.
+/// A directory that holds a study.
 #[derive(Debug, Clone)]
 pub struct Directory {
-    path: PathBuf,
-    definition: Definition,
-    place: Place,
+    pub(super) path: PathBuf,
+    pub(super) layout: Layout,
+    pub(super) definition: Definition,
+    pub(super) place: Place,
 }
 
 impl Directory {
-    /// Creates a study in a directory that is missing or empty, or opens the one that is there.
-    /// Any number of processes may do this at once; one of them creates it. Tells whether we did.
-    ///
-    /// `seed` is compared only when it is given: without, an existing study keeps its own. `policy`
-    /// is that of a new study; it is there before anybody can join.
-    ///
-    /// # Errors
-    /// The directory holds something else, or a study with another space, optimizer or seed, or
-    /// cannot be written.
-    pub fn create_or_open(
-        path: &Path,
-        definition: Definition,
-        seed: Option<u64>,
-        policy: &Policy,
-    ) -> Result<(Self, bool), StoreError> {
-        let path = &absolute(path);
-        if !path.join("study.json").exists() {
-            refuse_foreign(path)?;
-            std::fs::create_dir_all(path).map_err(StoreError::io("create", path))?;
-            // Not every file system lets a directory be synced; then it has its own ways.
-            path.ancestors().take(3).for_each(|dir| drop(sync_parent(dir)));
-        }
-        let lock = FileLock::open(&path.join("journal.lock"))?;
-        lock.lock(LOCK_TIMEOUT)?;
-        if path.join("study.json").exists() {
-            lock.unlock()?;
-            let directory = Self::open(path)?;
-            directory.compare(&definition, seed)?;
-            return Ok((directory, false));
-        }
-        let definition = match seed {
-            Some(seed) => definition.seeded(seed),
-            None => definition,
-        };
-        let workers = path.join("workers");
-        plain::create_dir(&workers, 1).map_err(StoreError::io("create", &workers))?;
-        let journal = path.join("journal.jsonl");
-        if !is_left_by_a_creator(&journal) {
-            return Err(not_a_study(path, "it has a journal.jsonl but no study.json"));
-        }
-        let mut first = Vec::new();
-        let kind = EventKind::Policy(policy.clone());
-        encode(0, &Event { time: crate::clock::now_s(), kind }, &mut first);
-        replace(&journal, &first).map_err(StoreError::io("write", &journal))?;
-        // Last, because this file is what makes the directory a study.
-        let study_json = path.join("study.json");
-        let text = StudyJson {
-            format: FORMAT,
-            layout: "journal".into(),
-            study_id: definition.study_id.clone(),
-            created_by: concat!("trialmill ", env!("CARGO_PKG_VERSION")).into(),
-            time_created: crate::clock::now_s(),
-            seed: definition.seed,
-            optimizer: definition.optimizer.clone(),
-            space: definition.space.to_json(),
-            evaluation: definition.evaluation.clone(),
-        };
-        let text = serde_json::to_vec_pretty(&text).map_err(io::Error::from);
-        let written = text.and_then(|text| match text.len() as u64 > MAX_STUDY_FILE_BYTES {
-            true => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("the study's description takes more than {MAX_STUDY_FILE_BYTES} bytes"),
-            )),
-            false => replace(&study_json, &text),
-        });
-        written.map_err(StoreError::io("write", &study_json))?;
-        Ok((Directory { path: path.into(), definition, place: Place::here() }, true))
-    }
-
     /// Opens a study for writing.
     ///
     /// # Errors
@@ -130,8 +65,12 @@ impl Directory {
         if format > FORMAT {
             return Err(StoreError::Newer { path: path.into(), found: format, known: FORMAT });
         }
-        for own in [directory.workers_path(), directory.path.join("trials")] {
+        let trials = directory.layout.trials_path(&directory.path);
+        for own in [directory.workers_path(), directory.own_path(), trials] {
             plain::own_dir(&own).map_err(StoreError::io("use", &own))?;
+        }
+        if directory.layout != Layout::Journal && !directory.layout.has_own(&directory.path) {
+            directory.settle()?;
         }
         Ok(directory)
     }
@@ -146,68 +85,22 @@ impl Directory {
 
     fn load(path: &Path) -> Result<(Self, u32), StoreError> {
         let path = &absolute(path);
-        let study_json = path.join("study.json");
-        match study_json.symlink_metadata() {
-            Ok(data) if data.len() > MAX_STUDY_FILE_BYTES => {
-                return Err(not_a_study(path, "its study.json is too large"));
-            }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                refuse_foreign(path)?;
-                let problem = match std::fs::read_dir(path).map(|mut entries| entries.next()) {
-                    Ok(None) => "it is empty",
-                    Ok(Some(_)) => {
-                        "it has no study.json; if one is being created just now, try again"
-                    }
-                    Err(_) => "it does not exist",
-                };
-                return Err(not_a_study(path, problem));
-            }
-            _ => {}
-        }
-        let text = plain::read(&study_json, MAX_STUDY_FILE_BYTES)
-            .map_err(StoreError::io("read", &study_json))?;
-        let json: StudyJson = serde_json::from_slice(&text)
-            .map_err(|error| not_a_study(path, &format!("its study.json: {error}")))?;
-        if json.layout != "journal" {
-            let problem = format!("its layout '{}' is not known to this version", json.layout);
-            return Err(not_a_study(path, &problem));
-        }
-        let space = SearchSpace::from_json(&json.space)
-            .map_err(|error| not_a_study(path, &format!("its study.json: {error}")))?;
-        let definition = Definition {
-            study_id: json.study_id,
-            space: Arc::new(space),
-            optimizer: json.optimizer,
-            seed: json.seed,
-            evaluation: json.evaluation,
+        let Some(layout) = Layout::of(path) else {
+            refuse_foreign(path)?;
+            let problem = match std::fs::read_dir(path).map(|mut entries| entries.next()) {
+                Ok(None) => "it is empty",
+                Ok(Some(_)) => "it has no study.json; if one is being created just now, try again",
+                Err(_) => "it does not exist",
+            };
+            return Err(not_a_study(path, problem));
         };
-        Ok((Directory { path: path.into(), definition, place: Place::here() }, json.format))
-    }
-
-    fn compare(&self, wanted: &Definition, seed: Option<u64>) -> Result<(), StoreError> {
-        let mismatch = |what, there: String, wanted: String| {
-            Err(StoreError::Mismatch { path: self.path.clone(), what, there, wanted })
+        let (definition, format) = match layout {
+            Layout::Journal => read_study_json(path, layout)?,
+            _ if layout.has_own(path) => read_study_json(path, layout)?,
+            // Only NePS has worked here so far.
+            _ => (neps::definition(path, layout)?, FORMAT),
         };
-        let own = &self.definition;
-        if own.space != wanted.space {
-            let (there, wanted) = differing_parameters(&own.space, &wanted.space);
-            return mismatch("search space", there, wanted);
-        }
-        if own.optimizer != wanted.optimizer {
-            let (there, wanted) = (own.optimizer.to_string(), wanted.optimizer.to_string());
-            return mismatch("optimizer", there, wanted);
-        }
-        match seed {
-            Some(seed) if seed != own.seed => {
-                mismatch("seed", own.seed.to_string(), seed.to_string())
-            }
-            _ => Ok(()),
-        }
+        Ok((Directory { path: path.into(), layout, definition, place: Place::here() }, format))
     }
 
     /// Removes a study, so that a new one can be created in its place; the directory itself stays.
@@ -217,8 +110,14 @@ impl Directory {
     /// nothing is removed.
     pub fn remove(path: &Path) -> Result<(), StoreError> {
         let study_json = path.join("study.json");
-        if !study_json.exists() {
-            return refuse_foreign(path);
+        match Layout::of(path) {
+            None => return refuse_foreign(path),
+            Some(Layout::Journal) => {}
+            Some(_) => {
+                let problem = "NePS workers may be in it, and they leave no sign of life: only a \
+                               person can know that nobody needs it, and remove it";
+                return Err(not_a_study(path, problem));
+            }
         }
         let directory = Self::open_read_only(path)?;
         if let Some(process) = directory.live_process()? {
@@ -284,6 +183,11 @@ impl Directory {
         Presence::take(lock_path(&workers, number))
     }
 
+    /// How it stores its study.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
@@ -301,34 +205,39 @@ impl Directory {
 
     /// The working directory of a trial, which may not exist yet.
     pub fn trial_path(&self, id: &TrialId) -> PathBuf {
-        self.path.join("trials").join(id.to_string())
+        self.layout.trial_path(&self.path, id)
+    }
+
+    /// Where our own files are.
+    pub(super) fn own_path(&self) -> PathBuf {
+        self.layout.own_path(&self.path)
     }
 
     pub(super) fn workers_path(&self) -> PathBuf {
-        self.path.join("workers")
+        self.own_path().join("workers")
     }
 
     /// The journal.
     pub fn journal_path(&self) -> PathBuf {
-        self.path.join("journal.jsonl")
+        self.own_path().join("journal.jsonl")
     }
 
     pub(super) fn journal_lock_path(&self) -> PathBuf {
-        self.path.join("journal.lock")
+        self.own_path().join("journal.lock")
     }
 }
 
 /// Commands may run in other directories, so every path that they get is absolute.
-fn absolute(path: &Path) -> PathBuf {
+pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.into())
 }
 
-fn not_a_study(path: &Path, problem: &str) -> StoreError {
+pub(super) fn not_a_study(path: &Path, problem: &str) -> StoreError {
     StoreError::NotAStudy { path: path.into(), problem: problem.into() }
 }
 
 /// Refuses a directory that holds something else than what a creator of a study leaves there.
-fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
+pub(super) fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -343,10 +252,6 @@ fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
     if has("study.json") {
         return Ok(());
     }
-    if has("optimizer_info.yaml") || has(".optimizer_info.yaml") || has(".decision_lock") {
-        let problem = "it is a directory of NePS, whose layouts this version does not read";
-        return Err(not_a_study(path, problem));
-    }
     match names.iter().find(|name| !is_ours(name)) {
         Some(name) => {
             let problem =
@@ -357,19 +262,32 @@ fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Whether a journal without a `study.json` has nothing but what a creator that died writes first.
-fn is_left_by_a_creator(journal: &Path) -> bool {
-    match plain::read(journal, MAX_LINE_BYTES as u64) {
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-        Ok(bytes) => {
-            let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
-            bytes.is_empty() || (lines == 1 && find(&bytes, b"\"event\":\"policy\""))
-        }
+/// Reads `study.json`; gives its format too.
+fn read_study_json(path: &Path, layout: Layout) -> Result<(Definition, u32), StoreError> {
+    let study_json = layout.own_path(path).join("study.json");
+    let wrong = |problem: String| not_a_study(path, &format!("its study.json: {problem}"));
+    if study_json.symlink_metadata().is_ok_and(|data| data.len() > MAX_STUDY_FILE_BYTES) {
+        return Err(not_a_study(path, "its study.json is too large"));
     }
-}
-
-fn find(bytes: &[u8], what: &[u8]) -> bool {
-    memchr::memmem::find(bytes, what).is_some()
+    let text = plain::read(&study_json, MAX_STUDY_FILE_BYTES)
+        .map_err(StoreError::io("read", &study_json))?;
+    let json: StudyJson = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
+    if json.layout.parse() != Ok(layout) && !json.layout.starts_with("neps") {
+        let problem = format!("its layout '{}' is not known to this version", json.layout);
+        return Err(not_a_study(path, &problem));
+    }
+    let space = match &json.space {
+        Json::Object(map) if map.is_empty() && layout != Layout::Journal => SearchSpace::unknown(),
+        space => SearchSpace::from_json(space).map_err(|error| wrong(error.to_string()))?,
+    };
+    let definition = Definition {
+        study_id: json.study_id,
+        space: Arc::new(space),
+        optimizer: json.optimizer,
+        seed: json.seed,
+        evaluation: json.evaluation,
+    };
+    Ok((definition, json.format))
 }
 
 fn is_ours(name: &str) -> bool {
@@ -377,26 +295,4 @@ fn is_ours(name: &str) -> bool {
         || name.starts_with("study.tmp-")
         || name.starts_with("journal.tmp-")
         || name.starts_with("journal.jsonl.before-repair-")
-}
-
-fn differing_parameters(there: &SearchSpace, wanted: &SearchSpace) -> (String, String) {
-    let side = |own: &SearchSpace, other: &SearchSpace| {
-        let list: Vec<String> = own
-            .iter()
-            .filter(|(name, parameter)| other.get(name) != Some(parameter))
-            .map(|(name, parameter)| {
-                let mut text = format!("{name}: {}", parameter.domain());
-                if let Some((prior, confidence)) = parameter.prior_value() {
-                    text += &format!(", prior {prior} ({})", confidence.name());
-                }
-                text + if parameter.is_fidelity() { ", fidelity" } else { "" }
-            })
-            .collect();
-        match (list.is_empty(), own.names() == other.names()) {
-            (false, _) => list.join("; "),
-            (true, true) => "nothing else".into(),
-            (true, false) => format!("the parameters {}", own.names().join(", ")),
-        }
-    };
-    (side(there, wanted), side(wanted, there))
 }

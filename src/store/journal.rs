@@ -17,7 +17,7 @@ use super::disk::Disk;
 use super::liveness::{Place, Watcher};
 use super::lock::FileLock;
 use super::tail::{Rest, Tail};
-use super::{Apply, Directory, Durability, RealDisk, Store};
+use super::{Apply, Directory, Durability, Purpose, RealDisk, Store};
 use crate::error::{StoreError, StudyError};
 use crate::event::{Event, EventKind, encode};
 use crate::limits::{LOCK_TIMEOUT, MAX_LINE_BYTES, READ_CHUNK_BYTES};
@@ -180,7 +180,7 @@ impl JournalStore {
 }
 
 impl Store for JournalStore {
-    fn begin(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
+    fn begin(&mut self, _: Purpose, apply: Apply<'_>) -> Result<(), StoreError> {
         self.guarded(|store| {
             store.lock.lock(LOCK_TIMEOUT)?;
             // Somebody removed the lock file: whoever comes now locks the one that is there instead.
@@ -228,6 +228,7 @@ impl Store for JournalStore {
     fn watcher(&self) -> Option<Watcher> {
         Some(Watcher {
             journal: Some((std::fs::File::open(&self.path).ok()?, self.known_len.clone())),
+            cache: None,
             workers: Some(self.workers.clone()),
             place: self.place.clone(),
             beats: HashMap::new(),

@@ -120,6 +120,8 @@ pub enum Sign {
 pub struct Watcher {
     /// The journal, where there is one, and how long we know it to be.
     pub(super) journal: Option<(File, Arc<AtomicU64>)>,
+    /// NePS's cache, where NePS shares the directory, and its stamp when we last wrote it.
+    pub(super) cache: Option<(PathBuf, Arc<AtomicU64>)>,
     pub(super) workers: Option<PathBuf>,
     pub(super) place: Place,
     pub(super) beats: HashMap<ProcessId, (u64, Instant)>,
@@ -129,10 +131,14 @@ pub struct Watcher {
 impl Watcher {
     /// Whether others appended to the journal since our last turn.
     pub fn has_grown(&self) -> bool {
-        self.journal.as_ref().is_some_and(|(journal, known_len)| {
-            let known = known_len.load(Ordering::Acquire);
-            journal.metadata().is_ok_and(|data| data.len() != known)
-        })
+        let cache = self.cache.as_ref();
+        let rewritten = cache
+            .is_some_and(|(path, stamp)| super::neps::stamp(path) != stamp.load(Ordering::Acquire));
+        rewritten
+            || self.journal.as_ref().is_some_and(|(journal, known_len)| {
+                let known = known_len.load(Ordering::Acquire);
+                journal.metadata().is_ok_and(|data| data.len() != known)
+            })
     }
 
     /// Whether a process lives.

@@ -63,16 +63,26 @@ impl FileLock {
         let mut pause = Duration::from_micros(20);
         while !self.try_lock()? {
             if begin.elapsed() >= timeout {
-                return Err(StoreError::LockTimeout {
-                    path: self.path.clone(),
-                    waited_s: timeout.as_secs(),
-                    holder: self.holder(),
-                });
+                return Err(self.timed_out(timeout));
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(LOCK_PAUSE_MAX);
         }
         Ok(())
+    }
+
+    /// The error for a lock that could not be had.
+    pub(crate) fn timed_out(&self, timeout: Duration) -> StoreError {
+        StoreError::LockTimeout {
+            path: self.path.clone(),
+            waited_s: timeout.as_secs(),
+            holder: self.holder(),
+        }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Whether the file that we hold is not the one that others find at its path.

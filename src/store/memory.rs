@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Apply, Place, Store, Watcher};
+use super::{Apply, Place, Purpose, Store, Watcher};
 use crate::error::{StoreError, StudyError};
 use crate::event::Event;
 
@@ -11,7 +11,7 @@ use crate::event::Event;
 pub struct MemoryStore;
 
 impl Store for MemoryStore {
-    fn begin(&mut self, _apply: Apply<'_>) -> Result<(), StoreError> {
+    fn begin(&mut self, _: Purpose, _: Apply<'_>) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -27,6 +27,7 @@ impl Store for MemoryStore {
     fn watcher(&self) -> Option<Watcher> {
         Some(Watcher {
             journal: None,
+            cache: None,
             workers: None,
             place: Place::here(),
             beats: HashMap::new(),

@@ -4,13 +4,16 @@
 //! owned by the state actor alone. The layouts: [`JournalStore`] on disk, [`MemoryStore`] nowhere.
 
 mod check;
+mod create;
 mod decoders;
 mod directory;
 mod disk;
 mod journal;
+mod layout;
 mod liveness;
 mod lock;
 mod memory;
+mod neps;
 mod reader;
 mod sim_disk;
 mod tail;
@@ -25,10 +28,12 @@ pub use check::{
 pub use directory::Directory;
 pub use disk::{Disk, RealDisk};
 pub use journal::JournalStore;
+pub use layout::Layout;
 pub use liveness::{Place, Presence, Sign, Watcher};
 pub use lock::FileLock;
 pub use memory::MemoryStore;
-pub use reader::read_journal;
+pub use neps::NepsStore;
+pub use reader::read_study;
 pub use sim_disk::{CrashImage, Fault, SimDisk};
 
 /// What an acknowledgement means.
@@ -44,16 +49,26 @@ pub enum Durability {
 /// Takes the events that others stored.
 pub type Apply<'a> = &'a mut dyn FnMut(Event) -> Result<(), StudyError>;
 
+/// What a turn is for. Where NePS works too it decides which of NePS's locks are needed, so that no
+/// report waits for an optimizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Trials may be sampled, or the rules changed.
+    Sampling,
+    /// Nothing of that.
+    Reporting,
+}
+
 /// A place where events are kept. One turn is `begin`, any number of `stage`, `commit`.
 ///
 /// After an error the store is poisoned: it takes no more turns, no sync is tried again, and the
 /// next start recovers.
 pub trait Store: Send {
-    /// Takes the lock, then hands over what others stored since the last turn, in order.
+    /// Takes the locks, then hands over what others stored since the last turn, in order.
     ///
     /// # Errors
-    /// The lock cannot be had, or what is stored is damaged or contradicts itself.
-    fn begin(&mut self, apply: Apply<'_>) -> Result<(), StoreError>;
+    /// A lock cannot be had, or what is stored is damaged or contradicts itself.
+    fn begin(&mut self, purpose: Purpose, apply: Apply<'_>) -> Result<(), StoreError>;
 
     /// Adds events to the turn, all or none.
     ///
@@ -70,5 +85,20 @@ pub trait Store: Send {
     /// What another thread needs to see that others stored something, or died.
     fn watcher(&self) -> Option<Watcher> {
         None
+    }
+}
+
+/// Opens the store of a directory, whatever its layout.
+///
+/// # Errors
+/// One of its files cannot be opened.
+pub fn open(directory: &Directory, durability: Durability) -> Result<Box<dyn Store>, StoreError> {
+    match directory.layout() {
+        Layout::Journal => Ok(Box::new(JournalStore::open(directory, durability)?)),
+        Layout::Neps012 => Err(StoreError::NotAStudy {
+            path: directory.path().into(),
+            problem: "the layout of NePS 0.12 cannot be written yet".into(),
+        }),
+        _ => Ok(Box::new(neps::NepsStore::open(directory, durability)?)),
     }
 }

@@ -1,19 +1,33 @@
-//! Reading a journal without any lock: for status, listings and exports, while workers go on.
+//! Reading a study without any lock: for status, listings and exports, while workers go on.
 
+use super::layout::Layout;
 use super::tail::{Rest, Tail};
-use super::{Apply, Directory, RealDisk};
+use super::{Apply, Directory, RealDisk, neps};
 use crate::error::StoreError;
 
 /// Reads the events of a study as they are now, changing nothing and making nobody wait. A record
-/// that somebody is just appending is left out. Gives what is wrong with the journal, where
+/// that somebody is just appending is left out. Gives what is wrong with the study's files, where
 /// something is: then the events are those that stand before the damage.
 ///
 /// # Errors
-/// The journal cannot be read at all.
-pub fn read_journal(
+/// They cannot be read at all.
+pub fn read_study(
     directory: &Directory,
     apply: Apply<'_>,
 ) -> Result<Option<StoreError>, StoreError> {
+    match directory.layout {
+        Layout::Journal => read_journal(directory, apply),
+        _ => {
+            let own = match directory.layout.has_own(&directory.path) {
+                true => read_journal(directory, apply)?,
+                false => None,
+            };
+            Ok(neps::read_trials(directory, apply)?.or(own))
+        }
+    }
+}
+
+fn read_journal(directory: &Directory, apply: Apply<'_>) -> Result<Option<StoreError>, StoreError> {
     let path = directory.journal_path();
     let disk = RealDisk::open_read_only(&path).map_err(StoreError::io("open", &path))?;
     let mut tail = Tail::new(directory.definition().space.names().clone());

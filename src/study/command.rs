@@ -70,6 +70,14 @@ pub enum Command {
     SetPolicy(Policy),
 }
 
+impl Command {
+    /// Whether deciding it may sample trials, or change what NePS's samplers read.
+    pub(crate) fn samples(&self) -> bool {
+        use Command::*;
+        matches!(self, Join(_) | Ask(_) | Sample { .. } | Offer { .. } | SetPolicy(_))
+    }
+}
+
 /// A wish for trials.
 #[derive(Debug, Clone)]
 pub struct Ask {

@@ -58,7 +58,7 @@ pub(crate) fn directory(path: &Path) -> Directory {
     ]);
     let definition = Definition::new(space.unwrap(), RandomSearch::new().info());
     let policy = Policy { max_attempts: 4, ..Policy::default() };
-    Directory::create_or_open(path, definition, Some(7), &policy).unwrap().0
+    Directory::create_or_open(path, definition, Some(7), &policy, None).unwrap().0
 }
 
 /// The journal of a new study.

@@ -1,0 +1,117 @@
+//! A lock that excludes both of NePS's kinds.
+//!
+//! NePS 0.13 and later lock with POSIX records by default; its tools, its older versions and
+//! `NEPS_LINUX_FILELOCK_FUNCTION=flock` lock with flock. On a local Linux file system these two do
+//! not see each other at all. So both are taken here, always in this order: flock, then an OFD lock,
+//! which excludes POSIX locks both ways and is not lost when another descriptor of the file is
+//! closed. Both are on one descriptor that stays open: the state actor alone owns it.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+
+use crate::error::StoreError;
+use crate::limits::{LOCK_PAUSE_MAX, LOCK_TIMEOUT};
+use crate::store::lock::FileLock;
+
+/// One of NePS's lock files, kept open. Dropping it frees the lock.
+#[derive(Debug)]
+pub(super) struct SharedLock {
+    file: FileLock,
+    timeout: Duration,
+    pause_max: Duration,
+}
+
+impl SharedLock {
+    /// Opens a lock file without locking it. `settings` is the middle of NePS's names for its poll
+    /// and its timeout: `STATE` for `NEPS_STATE_FILELOCK_POLL` and `..._TIMEOUT`, in seconds.
+    pub(super) fn open(path: &Path, settings: &str) -> Result<Self, StoreError> {
+        let setting = |what: &str| {
+            let text = std::env::var(format!("NEPS_{settings}_{what}")).ok()?;
+            Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
+        };
+        Ok(SharedLock {
+            file: FileLock::open(path)?,
+            timeout: setting("TIMEOUT").unwrap_or(LOCK_TIMEOUT),
+            // NePS's own polls are for many slow workers; a lock is held for milliseconds.
+            pause_max: setting("POLL").unwrap_or(LOCK_PAUSE_MAX),
+        })
+    }
+
+    /// Waits for the lock. Somebody may remove a lock file: then the one that others find is taken.
+    pub(super) fn lock(&mut self) -> Result<(), StoreError> {
+        self.wait()?;
+        while self.file.was_removed() {
+            self.file = FileLock::open(self.file.path())?;
+            self.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    fn wait(&self) -> Result<(), StoreError> {
+        let begin = Instant::now();
+        let mut pause = Duration::from_micros(20);
+        while !self.try_lock()? {
+            if begin.elapsed() >= self.timeout {
+                return Err(self.file.timed_out(self.timeout));
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(self.pause_max);
+        }
+        Ok(())
+    }
+
+    /// Tries once.
+    pub(super) fn try_lock(&self) -> Result<bool, StoreError> {
+        if !self.file.try_lock()? {
+            return Ok(false);
+        }
+        match self.record(libc_lock(nix::libc::F_WRLCK)) {
+            Ok(()) => Ok(true),
+            Err(Errno::EAGAIN | Errno::EACCES) => {
+                self.file.unlock()?;
+                Ok(false)
+            }
+            Err(error) => {
+                let _ = self.file.unlock();
+                let path = self.file.path().to_path_buf();
+                Err(StoreError::NoLocks { path, source: io::Error::from(error) })
+            }
+        }
+    }
+
+    /// Frees both.
+    pub(super) fn unlock(&self) -> Result<(), StoreError> {
+        let freed = self.record(libc_lock(nix::libc::F_UNLCK)).map_err(io::Error::from);
+        self.file.unlock()?;
+        freed.map_err(StoreError::io("unlock", self.file.path()))
+    }
+
+    fn record(&self, lock: nix::libc::flock) -> Result<(), Errno> {
+        loop {
+            match fcntl(self.file.file(), FcntlArg::F_OFD_SETLK(&lock)) {
+                Err(Errno::EINTR) => {}
+                result => return result.map(drop),
+            }
+        }
+    }
+}
+
+/// The whole file, whatever its length.
+fn libc_lock(kind: i32) -> nix::libc::flock {
+    nix::libc::flock {
+        l_type: kind as i16,
+        l_whence: nix::libc::SEEK_SET as i16,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    }
+}

@@ -1,0 +1,178 @@
+//! Putting right what crashes and NePS's unlocked writes leave behind, under the trials' lock.
+//!
+//! Whoever writes a trial writes the cache first and then its directory. So a directory that knows
+//! more than the cache has seen a record that was lost from it, and one that knows less belongs to a
+//! process that died in between.
+
+use std::path::PathBuf;
+
+use rustc_hash::FxHashSet;
+
+use super::mirror::progress;
+use super::record::Record;
+use super::store::NepsStore;
+use crate::error::StoreError;
+use crate::plain;
+use crate::store::Apply;
+use crate::trial::{State, TrialId};
+
+impl NepsStore {
+    /// Cuts a torn tail off the cache, and keeps its bytes with our own files.
+    pub(super) fn cut(&mut self, offset: u64) -> Result<(), StoreError> {
+        let kept = self.free_name(&format!("torn-cache-{offset}"));
+        self.cache.cut(&kept)?;
+        tracing::warn!(
+            "{}: a process died while it wrote; what stood behind byte {offset} is kept in {}",
+            self.cache.path().display(),
+            kept.display()
+        );
+        Ok(())
+    }
+
+    fn free_name(&self, name: &str) -> PathBuf {
+        let numbered = |n: u32| match n {
+            0 => self.own.join(name),
+            n => self.own.join(format!("{name}.{n}")),
+        };
+        let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
+        (0..1000).map(numbered).find(is_free).unwrap_or_else(|| numbered(0))
+    }
+
+    /// An optimizer state that cannot be read stops every NePS worker for ever.
+    pub(super) fn make_state_anew(&mut self, problem: &str) -> Result<(), StoreError> {
+        let path = self.state.path().to_path_buf();
+        if path.symlink_metadata().is_ok() {
+            let kept = self.free_name("optimizer_state.pkl.damaged");
+            std::fs::rename(&path, &kept).map_err(StoreError::io("set aside", &path))?;
+        }
+        tracing::warn!("{}: {problem}; it is made anew", path.display());
+        let budget = self.rules().budget;
+        self.state.create(self.layout, &budget)?;
+        self.state.has_changed();
+        Ok(())
+    }
+
+    /// Compares the cache with the directories, once when it is opened, and when it was lost.
+    pub(super) fn mend(&mut self, lost: bool, apply: Apply<'_>) -> Result<(), StoreError> {
+        let configs = self.layout.trials_path(&self.root);
+        let (ids, _) = self.files.list().map_err(StoreError::io("read", &configs))?;
+        let mut found: Vec<Record> = Vec::new();
+        for id in ids {
+            let known = self.mirror.get(&id).map(|record| record.trial.state);
+            let is_open = |state: State| progress(state) < 2;
+            // A report that the cache has not seen, or a trial that it does not know.
+            let unseen = match known {
+                None => true,
+                Some(state) => is_open(state) && plain::is_file(&self.files.report_path(&id)),
+            };
+            if !unseen {
+                continue;
+            }
+            match self.files.read(&id, &mut self.shared) {
+                Ok(record) if known.is_none_or(|s| progress(record.trial.state) > progress(s)) => {
+                    found.push(record);
+                }
+                Ok(_) => {}
+                Err(problem) if known.is_none() => {
+                    tracing::warn!("trial {id}: {problem}");
+                    self.set_aside(&id)?;
+                }
+                Err(_) => {}
+            }
+        }
+        found.sort_by(|a, b| {
+            a.trial.metadata.time_sampled.total_cmp(&b.trial.metadata.time_sampled)
+        });
+        for mut record in found {
+            let id = record.trial.id.clone();
+            if !lost {
+                tracing::warn!("trial {id} stands in its directory and not in the cache: put back");
+            }
+            if let Some(old) = self.mirror.get(&id) {
+                record.trial.attempts = record.trial.attempts.max(old.trial.attempts);
+                record.trial.losses = old.trial.losses;
+            }
+            self.restage(record, apply)?;
+        }
+        if lost && self.mirror.len() > 0 {
+            tracing::warn!("{}: made anew from all trials", self.cache.path().display());
+            self.staged = Default::default();
+            self.consolidate()?;
+        }
+        for record in self.mirror.iter() {
+            let directory = self.files.directory(&record.trial.id);
+            let mended = self.files.mend(record, &self.shared.translation);
+            if mended.map_err(StoreError::io("write", &directory))? {
+                tracing::warn!("{}: missing files were written again", directory.display());
+            }
+        }
+        Ok(())
+    }
+
+    /// Stages a record that others must see again, and tells of it.
+    fn restage(&mut self, record: Record, apply: Apply<'_>) -> Result<(), StoreError> {
+        self.tell(&record, apply)?;
+        let path = self.cache.path().to_path_buf();
+        let is_new = self.mirror.get(&record.trial.id).is_none();
+        self.stage_record(record).map_err(|source| StoreError::Study { path, source })?;
+        if is_new {
+            // Its directory is there.
+            self.forget_created();
+        }
+        Ok(())
+    }
+
+    /// Whether the cache says less of a trial than we know, and its directory still knows it.
+    pub(super) fn is_older(&mut self, record: &Record) -> bool {
+        let Some(known) = self.mirror.get(&record.trial.id) else { return false };
+        let known = progress(known.trial.state);
+        if known <= progress(record.trial.state) {
+            return false;
+        }
+        let there = self.files.read(&record.trial.id, &mut self.shared);
+        there.is_ok_and(|there| progress(there.trial.state) >= known)
+    }
+
+    /// Appends what we know of a trial once more.
+    pub(super) fn put_back(&mut self, id: &TrialId, apply: Apply<'_>) -> Result<(), StoreError> {
+        let Some(record) = self.mirror.get(id).cloned() else { return Ok(()) };
+        tracing::warn!("trial {id} was lost from the cache by an unlocked write: put back");
+        self.restage(record, apply)
+    }
+
+    /// Trials that the cache knew, and that are not in the one that stands there now.
+    pub(super) fn look_for_vanished(
+        &mut self,
+        in_cache: Vec<TrialId>,
+        apply: Apply<'_>,
+    ) -> Result<(), StoreError> {
+        let in_cache: FxHashSet<TrialId> = in_cache.into_iter().collect();
+        let is_gone = |record: &&Record| {
+            !in_cache.contains(&record.trial.id) && record.trial.state != State::Unknown
+        };
+        let gone: Vec<Record> = self.mirror.iter().filter(is_gone).cloned().collect();
+        for mut record in gone {
+            if self.files.metadata_path(&record.trial.id).exists() {
+                self.put_back(&record.trial.id, apply)?;
+                continue;
+            }
+            tracing::warn!("trial {} was removed", record.trial.id);
+            (record.trial.state, record.trial.report) = (State::Unknown, None);
+            self.tell(&record, apply)?;
+            self.mirror.set(record);
+        }
+        Ok(())
+    }
+
+    /// Moves a directory away that no trial can be made of: NePS would stumble over its name.
+    pub(super) fn set_aside(&self, id: &TrialId) -> Result<(), StoreError> {
+        let directory = self.files.directory(id);
+        let kept = self.free_name(&format!("config_{id}.set-aside"));
+        tracing::warn!(
+            "{} belongs to no trial that the cache knows: it is kept as {}",
+            directory.display(),
+            kept.display()
+        );
+        std::fs::rename(&directory, &kept).map_err(StoreError::io("set aside", &directory))
+    }
+}

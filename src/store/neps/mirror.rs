@@ -1,0 +1,64 @@
+//! The trials of the cache as we know them: what it takes to write all of them, and to see what
+//! NePS's unlocked writes have lost.
+
+use rustc_hash::FxHashMap;
+
+use super::record::Record;
+use crate::trial::{State, TrialId};
+
+/// All trials, in the order in which they first appeared.
+#[derive(Debug, Default)]
+pub(super) struct Mirror {
+    list: Vec<Record>,
+    by_id: FxHashMap<TrialId, usize>,
+}
+
+impl Mirror {
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Record> {
+        self.list.iter()
+    }
+
+    pub(super) fn get(&self, id: &TrialId) -> Option<&Record> {
+        self.by_id.get(id).map(|at| &self.list[*at])
+    }
+
+    /// Sets a trial.
+    pub(super) fn set(&mut self, record: Record) {
+        match self.by_id.get(&record.trial.id) {
+            Some(at) => self.list[*at] = record,
+            None => {
+                self.by_id.insert(record.trial.id.clone(), self.list.len());
+                self.list.push(record);
+            }
+        }
+    }
+
+    /// Takes what the cache says of a trial; gives whether that is news. NePS does not count
+    /// attempts: a start that we have not seen is one more.
+    pub(super) fn learn(&mut self, mut record: Record) -> bool {
+        let trial = &mut record.trial;
+        if let Some(old) = self.get(&trial.id).map(|old| &old.trial) {
+            let started = trial.metadata.time_started;
+            let anew = started.is_some() && started != old.metadata.time_started;
+            trial.attempts = trial.attempts.max(old.attempts + u32::from(anew));
+            if *trial == *old {
+                return false;
+            }
+        }
+        self.set(record);
+        true
+    }
+}
+
+/// How far a trial has come: what comes later was told later.
+pub(super) fn progress(state: State) -> u8 {
+    match state {
+        State::Pending | State::Submitted => 0,
+        State::Evaluating => 1,
+        _ => 2,
+    }
+}

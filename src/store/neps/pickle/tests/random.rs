@@ -1,0 +1,80 @@
+//! Random data, read by another library.
+
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::prelude::*;
+use serde_pickle::{DeOptions, HashableValue, Value, value_from_slice};
+
+use super::super::{Item, Pickle, Ref, read};
+use super::*;
+
+fn key() -> impl Strategy<Value = HashableValue> {
+    prop_oneof![
+        any::<i64>().prop_map(HashableValue::I64),
+        ".{0,6}".prop_map(HashableValue::String),
+        vec(any::<u8>(), 0..4).prop_map(HashableValue::Bytes),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let plain = prop_oneof![
+        Just(Value::None),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::I64),
+        (-300_i64..70_000).prop_map(Value::I64),
+        proptest::num::f64::NORMAL.prop_map(Value::F64),
+        vec(any::<u8>(), 0..300).prop_map(Value::Bytes),
+        ".{0,300}".prop_map(Value::String),
+        "[ab]{1,5}".prop_map(Value::String),
+        btree_set(key(), 0..5).prop_map(Value::Set),
+        btree_set(key(), 0..5).prop_map(Value::FrozenSet),
+    ];
+    plain.prop_recursive(5, 100, 6, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..6).prop_map(Value::List),
+            vec(inner.clone(), 0..6).prop_map(Value::Tuple),
+            btree_map(key(), inner, 0..6).prop_map(Value::Dict),
+        ]
+    })
+}
+
+fn add(pickle: &mut Pickle<'_>, value: &Value) -> Ref {
+    let item = match value {
+        Value::None => return pickle.none(),
+        Value::Bool(value) => return pickle.bool(*value),
+        Value::I64(value) => return pickle.int(*value),
+        Value::F64(value) => return pickle.float(*value),
+        Value::String(value) => return pickle.str(value.clone()),
+        Value::Bytes(value) => Item::Bytes(value.clone().into()),
+        Value::List(items) => Item::List(items.iter().map(|it| add(pickle, it)).collect()),
+        Value::Tuple(items) => Item::Tuple(items.iter().map(|it| add(pickle, it)).collect()),
+        Value::Set(items) => Item::Set(items.iter().map(|it| add_key(pickle, it)).collect()),
+        Value::FrozenSet(items) => {
+            Item::FrozenSet(items.iter().map(|it| add_key(pickle, it)).collect())
+        }
+        Value::Dict(pairs) => {
+            let pairs = pairs.iter().map(|(key, it)| (add_key(pickle, key), add(pickle, it)));
+            Item::Dict(pairs.collect())
+        }
+        other => panic!("{other:?} is not made here"),
+    };
+    pickle.add(item)
+}
+
+fn add_key(pickle: &mut Pickle<'_>, key: &HashableValue) -> Ref {
+    add(pickle, &key.clone().into_value())
+}
+
+proptest! {
+    #[test]
+    fn what_we_write_another_library_reads(value in value()) {
+        let mut pickle = Pickle::new();
+        let inner = add(&mut pickle, &value);
+        // Twice, so that it is shared.
+        let root = pickle.add(Item::List(vec![inner, inner]));
+        pickle.set_root(root);
+        let bytes = written(&pickle);
+        let seen = value_from_slice(&bytes, DeOptions::new()).unwrap();
+        prop_assert_eq!(seen, Value::List(vec![value.clone(), value]));
+        assert_same(&pickle, &read(&bytes).unwrap().0);
+    }
+}
