@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use trialmill::runtime::StateCore;
-use trialmill::store::{Directory, read_journal};
+use trialmill::store::{Directory, read_study};
 use trialmill::{Durability, Parameter, RandomSearch, SearchSpace, Study, StudyBuilder};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -112,7 +112,7 @@ fn growth(base: &std::path::Path, trials: u64) -> Result<()> {
     println!("open {trials} trials: {seconds:.3} s; {} bytes a trial", bytes / trials as u64);
     let begin = Instant::now();
     let mut events = 0u64;
-    let problem = read_journal(&directory, &mut |_| {
+    let problem = read_study(&directory, &mut |_| {
         events += 1;
         Ok(())
     })?;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use trialmill::Error;
 use trialmill::error::StoreError;
-use trialmill::store::{CrashImage, Directory, Disk, SimDisk, read_journal};
+use trialmill::store::{CrashImage, Directory, Disk, SimDisk, read_study};
 
 #[path = "support/small.rs"]
 mod small;
@@ -151,7 +151,7 @@ impl Seen {
                 assert!(disk.bytes().0 == image.bytes, "{what}: it was refused and changed");
                 std::fs::write(directory.journal_path(), &image.bytes).unwrap();
                 let mut study = trialmill::Study::new(directory.definition().clone());
-                let problem = read_journal(directory, &mut |event| study.apply(event)).unwrap();
+                let problem = read_study(directory, &mut |event| study.apply(event)).unwrap();
                 assert!(problem.is_some(), "{what}: readers are told");
                 moment.acked.are_in(&study, &what);
             }

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 use trialmill::event::EventKind;
-use trialmill::store::{Directory, read_journal};
+use trialmill::store::{Directory, read_study};
 use trialmill::{BoxError, Parameter, RandomSearch, Report, RunningTrial, SearchSpace, State};
 use trialmill::{Session, Study, StudyBuilder, Trial};
 
@@ -267,7 +267,7 @@ fn verify(title: &str, scenario: &Scenario, took: Duration, measured: &mut Measu
     let directory = Directory::open(&scenario.dir()).unwrap();
     let mut study = Study::new(directory.definition().clone());
     let mut stored = HashMap::new();
-    let problem = read_journal(&directory, &mut |event| {
+    let problem = read_study(&directory, &mut |event| {
         if let EventKind::Reported { trial, attempt, report } = &event.kind {
             let value = report.objective_to_minimize.as_ref().map(ToString::to_string);
             stored.insert((trial.to_string(), *attempt), value);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use trialmill::definition::Definition;
 use trialmill::event::{Policy, Reason};
 use trialmill::runtime::StateCore;
-use trialmill::store::{Directory, Place, read_journal};
+use trialmill::store::{Directory, Place, read_study};
 use trialmill::study::{Answer, Ask, Command};
 use trialmill::{Durability, Optimizer, Parameter, RandomSearch, Report};
 use trialmill::{SearchSpace, State, Study};
@@ -198,7 +198,7 @@ fn print(study: &Study) -> String {
 fn fold(dir: &Path) -> (String, Option<String>) {
     let directory = Directory::open_read_only(dir).unwrap();
     let mut study = Study::new(directory.definition().clone());
-    let problem = read_journal(&directory, &mut |event| study.apply(event)).unwrap();
+    let problem = read_study(&directory, &mut |event| study.apply(event)).unwrap();
     (print(&study), problem.map(|problem| problem.to_string()))
 }
 
