@@ -9,8 +9,8 @@ use trialmill::error::{StoreError, StudyError};
 use trialmill::evaluate::reap_orphans;
 use trialmill::event::{Event, EventKind, Reason, check_caller};
 use trialmill::store::{
-    Directory, Finding, JOURNAL, JournalCheck, JournalEnd, Repair, check_entries, check_journal,
-    lock_name,
+    Directory, Finding, JOURNAL, JournalCheck, JournalEnd, Layout, Repair, check_entries,
+    check_journal, lock_name,
 };
 use trialmill::study::Command;
 use trialmill::trial::printable;
@@ -29,7 +29,7 @@ pub(super) struct Check {
     /// what dead processes hold. Refused while anybody uses the study. The journal before it is
     /// kept beside it, with .before-repair-<n>
     #[arg(long)]
-    repair: bool,
+    pub(super) repair: bool,
     /// With --repair: go on without the damaged bytes. LOSES what stood in them, and the records
     /// behind them that do not fit without; those that do are kept. All of it is in the copy
     #[arg(long, requires = "repair")]
@@ -50,6 +50,12 @@ impl Check {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let dir = &self.dir.dir;
         let mut done = Vec::new();
+        match Directory::open_read_only(dir) {
+            Ok(directory) if directory.layout() != Layout::Journal => {
+                return self.run_neps(&directory);
+            }
+            _ => {}
+        }
         let directory = match Directory::open(dir) {
             Ok(directory) => directory,
             Err(error) => {
@@ -128,7 +134,7 @@ impl Check {
         Ok(done)
     }
 
-    fn report(
+    pub(super) fn report(
         &self,
         dir: &Path,
         journal: Option<&JournalCheck>,

@@ -3,6 +3,8 @@
 mod ask;
 mod bench;
 mod check;
+mod check_neps;
+mod convert;
 mod create;
 mod look;
 mod progress;
@@ -62,6 +64,7 @@ enum Verb {
     Best(look::Look),
     Trials(look::Trials),
     Check(check::Check),
+    Convert(convert::Convert),
     /// Measures what this node and this file system can do
     Bench(bench::Bench),
 }
@@ -79,6 +82,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Verb::Best(verb) => verb.best(),
         Verb::Trials(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
+        Verb::Convert(verb) => verb.run(),
         Verb::Bench(verb) => verb.run(),
     }
 }

@@ -277,7 +277,8 @@ fn read_study_json(path: &Path, layout: Layout) -> Result<(Definition, u32), Sto
         return Err(not_a_study(path, &problem));
     }
     let space = match &json.space {
-        Json::Object(map) if map.is_empty() && layout != Layout::Journal => SearchSpace::unknown(),
+        // A study converted from NePS, which does not always say its space.
+        Json::Object(map) if map.is_empty() => SearchSpace::unknown(),
         space => SearchSpace::from_json(space).map_err(|error| wrong(error.to_string()))?,
     };
     let definition = Definition {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::limits::MAX_STUDY_FILE_BYTES;
 use crate::plain;
-use crate::trial::TrialId;
+use crate::trial::{State, TrialId};
 
 /// Where trialmill keeps what is its own in a directory that NePS shares: `study.json`, the signs
 /// of life, and a journal of what NePS has no place for.
@@ -67,6 +67,16 @@ impl Layout {
     /// Whether it is one of those of NePS with a trial cache.
     pub(super) fn has_cache(self) -> bool {
         matches!(self, Layout::Neps | Layout::Neps014 | Layout::Neps013)
+    }
+
+    /// The state that this version of NePS knows, and that comes nearest: one that it does not know
+    /// would make its cache unreadable for it.
+    pub(super) fn state(self, state: State) -> State {
+        match (self, state) {
+            (Layout::Neps, State::Submitted) => State::Pending,
+            (Layout::Neps014 | Layout::Neps013, State::External) => State::Success,
+            (_, state) => state,
+        }
     }
 
     /// Where our own files are.

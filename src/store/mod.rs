@@ -4,6 +4,7 @@
 //! owned by the state actor alone. The layouts: [`JournalStore`] on disk, [`MemoryStore`] nowhere.
 
 mod check;
+mod copy;
 mod create;
 mod decoders;
 mod directory;
@@ -25,6 +26,7 @@ pub use check::{
     Finding, JOURNAL, JournalCheck, JournalEnd, Repair, Rescued, check_entries, check_journal,
     lock_name,
 };
+pub use copy::copy_trial_files;
 pub use directory::Directory;
 pub use disk::{Disk, RealDisk};
 pub use journal::JournalStore;
@@ -86,6 +88,24 @@ pub trait Store: Send {
     fn watcher(&self) -> Option<Watcher> {
         None
     }
+}
+
+/// What is wrong with the files of a directory that NePS shares, and whom it stops; of the journal
+/// layout [`check_journal`] and [`check_entries`] say it.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn check_neps(directory: &Directory) -> Result<Vec<Finding>, StoreError> {
+    if directory.layout.has_cache() { neps::check(directory) } else { Ok(Vec::new()) }
+}
+
+/// Moves a damaged cache of NePS to our own files, under its lock; whoever opens the directory next
+/// makes it anew. Gives where it is kept.
+///
+/// # Errors
+/// The lock cannot be had, or the file cannot be moved.
+pub fn set_cache_aside(directory: &Directory) -> Result<std::path::PathBuf, StoreError> {
+    neps::set_cache_aside(directory)
 }
 
 /// Opens the store of a directory, whatever its layout.

@@ -82,16 +82,19 @@ impl Cache {
     /// # Errors
     /// It cannot be read, or is damaged before its end.
     pub(super) fn look(&mut self, shared: &mut Shared) -> Result<News, StoreError> {
-        let mut looks = 0;
-        loop {
-            let news = self.look_once(shared)?;
-            looks += 1;
-            // Half of a dict is a rewriting that goes on, or one that will never end.
-            if news.torn_at.is_none() || looks >= LOOKS {
-                return Ok(news);
+        let mut news = self.look_once(shared)?;
+        for _ in 1..LOOKS {
+            if news.torn_at.is_none() {
+                break;
             }
             std::thread::sleep(LOOK_AGAIN);
+            let more = self.look_once(shared)?;
+            // In a file that was rewritten meanwhile stands all of it again.
+            let mut records = if more.anew { Vec::new() } else { news.records };
+            records.extend(more.records);
+            news = News { records, anew: more.anew || news.anew, ..more };
         }
+        Ok(news)
     }
 
     fn look_once(&mut self, shared: &mut Shared) -> Result<News, StoreError> {

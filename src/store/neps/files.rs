@@ -104,10 +104,22 @@ impl TrialFiles {
         replace(&self.metadata_path(id), &metadata(record, &self.location(id)))
     }
 
+    /// Whether a file of a trial is missing or empty.
+    pub(super) fn lacks_any(&self, record: &Record) -> bool {
+        let id = &record.trial.id;
+        lacks(&self.config_path(id))
+            || lacks(&self.metadata_path(id))
+            || (record.trial.report.is_some() && lacks(&self.report_path(id)))
+    }
+
+    /// Why NePS cannot read a trial's report back, if it cannot.
+    pub(super) fn report_problem(&self, id: &TrialId) -> Option<String> {
+        self.value(&self.report_path(id), self.format == "json").err()
+    }
+
     /// Writes whatever file of a trial is missing or empty. Tells whether there was one.
     pub(super) fn mend(&self, record: &Record, translation: &Translation) -> io::Result<bool> {
         let id = &record.trial.id;
-        let lacks = |path: &Path| !path.metadata().is_ok_and(|data| data.len() > 0);
         if !self.directory(id).is_dir() {
             self.create(record, translation)?;
             self.update(record)?;
@@ -273,6 +285,10 @@ fn objective(value: &Value) -> Option<Objective> {
 
 fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
     Value::Map(fields.into_iter().map(|(key, value)| (Value::Str(key.into()), value)).collect())
+}
+
+fn lacks(path: &Path) -> bool {
+    !path.metadata().is_ok_and(|data| data.len() > 0)
 }
 
 fn write(path: &Path, text: &str) -> io::Result<()> {

@@ -86,7 +86,7 @@ impl NepsStore {
         for mut record in found {
             let id = record.trial.id.clone();
             if !lost {
-                tracing::warn!("trial {id} stands in its directory and not in the cache: put back");
+                tracing::warn!("trial {id}: its directory knows more than the cache: put back");
             }
             if let Some(old) = self.mirror.get(&id) {
                 record.trial.attempts = record.trial.attempts.max(old.trial.attempts);

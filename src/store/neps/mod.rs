@@ -4,6 +4,7 @@
 //! journal: lock, read what others appended, append, unlock, sync.
 
 mod cache;
+mod check;
 mod create;
 mod errors;
 mod files;
@@ -21,6 +22,7 @@ mod turns;
 mod value;
 mod yaml;
 
+pub(super) use check::{check, set_cache_aside};
 pub(super) use create::{budget, create, definition};
 pub(super) use read::read_trials;
 pub use store::NepsStore;

@@ -19,13 +19,13 @@ use crate::budget::Budget;
 use crate::error::{StoreError, StudyError};
 use crate::event::{Event, EventKind, Policy};
 use crate::limits::MAX_LINE_BYTES;
-use crate::store::{Apply, Directory, Durability, JournalStore, Purpose, Store, Watcher};
+use crate::store::{Apply, Directory, Durability, JournalStore, Layout, Purpose, Store, Watcher};
 use crate::trial::{MetaData, State, Trial, TrialId};
 
 /// The store of a directory that NePS 0.13 to 0.17 shares.
 pub struct NepsStore {
     pub(super) root: PathBuf,
-    pub(super) layout: crate::store::Layout,
+    pub(super) layout: Layout,
     pub(super) own: PathBuf,
     pub(super) files: TrialFiles,
     pub(super) cache: Cache,
@@ -236,13 +236,7 @@ impl NepsStore {
                 if *claimed {
                     new.start(worker.clone(), event.time);
                 }
-                let before = previous.as_ref().and_then(|id| self.mirror.get(id));
-                let place = before.map(|record| match &record.location {
-                    Some(place) => place.clone(),
-                    None => self.files.location(&record.trial.id).into(),
-                });
-                let source = (self.layout == crate::store::Layout::Neps).then(|| "run".into());
-                Record { previous_location: place, source, ..Record::new(new) }
+                self.new_record(new)
             }
             EventKind::Claimed { trial, worker, lease, .. } => {
                 let mut record = self.mirror.get(trial).ok_or_else(|| unknown(trial))?.clone();
@@ -253,7 +247,7 @@ impl NepsStore {
             EventKind::Reported { trial, report, .. } => {
                 let mut record = self.mirror.get(trial).ok_or_else(|| unknown(trial))?.clone();
                 record.trial.finish(report.clone(), event.time);
-                (record.lease, record.report) = (None, None);
+                (record.lease, record.report, record.foreign_exception) = (None, None, None);
                 if report.failure.is_some() {
                     self.staged.failed.push(trial.clone());
                 }
@@ -267,7 +261,7 @@ impl NepsStore {
             }
             EventKind::Put(trial) => match self.mirror.get(&trial.id) {
                 Some(old) => Record { trial: (**trial).clone(), report: None, ..old.clone() },
-                None => Record::new((**trial).clone()),
+                None => self.new_record((**trial).clone()),
             },
             EventKind::Policy(policy) => {
                 self.policy = policy.clone();
@@ -283,8 +277,19 @@ impl NepsStore {
         self.stage_record(record)
     }
 
+    fn new_record(&self, trial: Trial) -> Record {
+        let before = trial.metadata.previous_trial_id.as_ref().and_then(|id| self.mirror.get(id));
+        let previous_location = before.map(|record| match &record.location {
+            Some(place) => place.clone(),
+            None => self.files.location(&record.trial.id).into(),
+        });
+        let source = (self.layout == Layout::Neps).then(|| "run".into());
+        Record { previous_location, source, ..Record::new(trial) }
+    }
+
     /// Adds a trial's record to the turn, and remembers it.
-    pub(super) fn stage_record(&mut self, record: Record) -> Result<(), StudyError> {
+    pub(super) fn stage_record(&mut self, mut record: Record) -> Result<(), StudyError> {
+        record.trial.state = self.layout.state(record.trial.state);
         let id = record.trial.id.clone();
         let start = self.staged.records.len();
         let mut writer = Writer::new(&self.shared.translation);

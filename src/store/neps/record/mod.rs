@@ -36,6 +36,8 @@ pub(super) struct Record {
     /// `run`, `ask_and_tell` or `imported`; NePS 0.17 has it.
     pub(super) source: Option<Box<str>>,
     pub(super) lease: Option<Box<Lease>>,
+    /// The class of its exception, where not every Python has it.
+    pub(super) foreign_exception: Option<Box<str>>,
     /// The configuration and the report as NePS stored them, where ours do not say all of it.
     pub(super) config: Option<Arc<Pickle<'static>>>,
     pub(super) report: Option<Arc<Pickle<'static>>>,
@@ -49,6 +51,7 @@ impl Record {
             previous_location: None,
             source: None,
             lease: None,
+            foreign_exception: None,
             config: None,
             report: None,
         }

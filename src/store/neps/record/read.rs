@@ -68,6 +68,8 @@ pub(in crate::store::neps) fn read(
     }
     let lease = ours.and_then(|ours| from.field(ours, "lease"));
     let lease = lease.and_then(|at| plain(from, at, 0)).map(|value| value.to_json());
+    let err = from.field(report_at, "err").and_then(|err| from.class(err));
+    let foreign = err.filter(|(module, _)| *module != "builtins");
     let keep = |whole: bool, at: Ref| (!whole).then(|| Arc::new(own(from, at)));
     Ok(Record {
         trial,
@@ -75,6 +77,7 @@ pub(in crate::store::neps) fn read(
         previous_location: text("previous_trial_location").map(Into::into),
         source: from.field(at, "source").and_then(|at| string(from, at)).map(Into::into),
         lease: lease.and_then(|json| serde_json::from_value(json).ok()).map(Box::new),
+        foreign_exception: foreign.map(|(module, name)| format!("{module}.{name}").into()),
         config: keep(whole_config, config_at),
         report: keep(whole_report, report_at),
     })

@@ -1,0 +1,83 @@
+//! `check` of a directory that NePS shares.
+
+use std::process::ExitCode;
+
+use trialmill::error::StoreError;
+use trialmill::event::check_caller;
+use trialmill::optimizer::of_study;
+use trialmill::runtime::StateCore;
+use trialmill::store::{Directory, Durability, Finding, check_neps, set_cache_aside};
+use trialmill::{Error, Study, Summary, Trial, TrialId};
+
+use super::check::Check;
+
+impl Check {
+    pub(super) fn run_neps(&self, directory: &Directory) -> Result<ExitCode, Error> {
+        let mut done = Vec::new();
+        let mut found = look(directory)?;
+        if self.repair {
+            done = repair(directory, &found)?;
+            found = look(directory)?;
+        }
+        Ok(self.report(directory.path(), None, &found, &done, None))
+    }
+}
+
+fn look(directory: &Directory) -> Result<Vec<Finding>, Error> {
+    let mut found = check_neps(directory)?;
+    let summary = Summary::read(directory.path())?;
+    let study = summary.study();
+    for process in study.processes().filter(|process| !directory.is_alive(process)) {
+        let held = study.evaluating_by(process.process).map(|trial| trial.id.clone());
+        let held: Vec<TrialId> = held.collect();
+        let problem = format!(
+            "process p{} (pid {} on {}) is dead, and {} trials are still evaluating",
+            process.process,
+            process.pid,
+            process.host,
+            held.len()
+        );
+        let remedy = "the next trialmill worker that comes gives them back, or --repair";
+        found.push(Finding::harmless("dead_process", ".trialmill", problem, remedy).about(held));
+    }
+    let held = held_by_neps(study);
+    if !held.is_empty() {
+        let problem = "NePS workers evaluate these trials, or died while they did: NePS leaves no \
+                       sign of life, so nobody can know";
+        let remedy = "if you know that a worker is dead: trialmill release DIR ID gives its trial back";
+        found.push(Finding::harmless("held_by_neps", "configs", problem, remedy).about(held));
+    }
+    Ok(found)
+}
+
+fn held_by_neps(study: &Study) -> Vec<TrialId> {
+    let is_neps = |trial: &&Trial| {
+        let worker = trial.metadata.evaluating_worker_id.as_deref().unwrap_or_default();
+        let leased = study.leases().any(|(leased, _)| leased.id == trial.id);
+        check_caller(worker).is_ok() && !leased
+    };
+    study.evaluating().filter(is_neps).map(|trial| trial.id.clone()).collect()
+}
+
+/// Opening it mends it; only a cache that is damaged in its middle must be moved away before.
+fn repair(directory: &Directory, found: &[Finding]) -> Result<Vec<String>, Error> {
+    let mut done = Vec::new();
+    let summary = Summary::read(directory.path())?;
+    if let Some(process) = summary.study().processes().find(|p| directory.is_alive(p)) {
+        let who = format!("process p{} (pid {})", process.process, process.pid);
+        return Err(StoreError::InUse { path: directory.path().into(), who }.into());
+    }
+    let directory = Directory::open(directory.path())?;
+    if found.iter().any(|finding| finding.kind == "cache_damaged") {
+        let kept = set_cache_aside(&directory)?;
+        done.push(format!("moved the damaged cache to {}", kept.display()));
+    }
+    let optimizer = of_study(directory.definition());
+    let mut core = StateCore::open(directory, Durability::Synced, optimizer)?;
+    // A turn that may sample looks at the optimizer's state too.
+    core.change_policy(|_| {})?;
+    core.recover()?;
+    let mendable = |finding: &&Finding| finding.remedy.contains("--repair");
+    done.extend(found.iter().filter(mendable).map(|finding| finding.problem.clone()));
+    Ok(done)
+}
