@@ -26,8 +26,6 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 VERSIONS = ("0.12.2", "0.13.0", "0.17.0")
 DEADLINE_SECONDS = 240
-# Each side must do this much of the work when nothing slows either down: nobody starves.
-LEAST_SHARE = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,9 +136,9 @@ def until(condition, what, processes, seconds=DEADLINE_SECONDS):
 class Run:
     """One case, from an empty directory to the verdict."""
 
-    def __init__(self, case, tools, work, evaluations, seconds, chance):
+    def __init__(self, case, tools, work, args, chance):
         self.case, self.tools, self.work, self.chance = case, tools, work, chance
-        self.evaluations, self.seconds = evaluations, seconds
+        self.evaluations, self.seconds, self.least_share = args.evaluations, args.seconds, args.least_share
         self.directory = work / "study"
         self.neps, self.trialmill = [], []
 
@@ -207,12 +205,15 @@ class Run:
         process for good, with or without trialmill. trialmill at any instant."""
         done = lambda: sum(each.ended() for each in self.processes())
         until(lambda: done() > self.evaluations * self.chance.uniform(0.2, 0.5), "the middle", self.processes())
-        victim = self.neps[-1]
-        until(victim.is_evaluating, "an evaluation of NePS", self.processes())
-        victim.kill()
+        victims = [self.neps[-1], *self.trialmill[-1:]]
+        until(lambda: victims[0].is_evaluating() or victims[0].popen.poll() is not None, "an evaluation of NePS", self.processes())
+        victims[0].kill()
         time.sleep(self.chance.uniform(0, 0.1))
-        if self.trialmill:
-            self.trialmill[-1].kill()
+        for each in victims[1:]:
+            each.kill()
+        late = [each.name for each in victims if not each.killed]
+        if late:
+            raise RuntimeError(f"{' and '.join(late)} had ended before the kill: let the evaluations take longer (--seconds)")
 
     def finish(self):
         until(lambda: all(each.popen.poll() is not None for each in self.processes()), "the end", ())
@@ -263,7 +264,7 @@ class Run:
         result["share_of_trialmill"] = round(sides["trialmill"] / max(1, sum(sides.values())), 3)
         if self.case.creator != "nobody else" and not self.case.kill and not self.seconds:
             for side, count in sides.items():
-                if count < LEAST_SHARE * self.evaluations:
+                if count < self.least_share * self.evaluations:
                     result["problems"].append(f"{side} did {count} of {self.evaluations} evaluations: it starves")
 
 
@@ -299,20 +300,24 @@ def main():
     parser.add_argument("--neps-only", action="store_true", help="NePS alone, to compare with")
     parser.add_argument("--versions", nargs="+", default=VERSIONS)
     parser.add_argument("--evaluations", type=int, help="of each case [300, or 100 with --quick]")
-    parser.add_argument("--seconds", type=float, help="that an evaluation takes [0, or 0.03 with --kill]")
+    parser.add_argument("--seconds", type=float, help="that an evaluation takes [0, or 0.2 with --kill]")
+    parser.add_argument("--least-share", type=float, default=0.1, help="of the work, for each side, when evaluations take no time")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32), help="of the instants of the kills")
     parser.add_argument("--keep", action="store_true", help="leave the directories; those of a failure stay anyway")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    evaluations = args.evaluations or (100 if args.quick else 300)
-    seconds = args.seconds if args.seconds is not None else (0.03 if args.kill else 0.0)
+    args.evaluations = args.evaluations or (100 if args.quick else 300)
+    if args.seconds is None:
+        args.seconds = 0.2 if args.kill else 0.0
 
+    # So that an end from outside ends what was started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     tools = Tools(neps_home(args.versions), None if args.neps_only else trialmill_program())
     print(f"seed {args.seed}", file=sys.stderr)
     results = []
     for number, case in enumerate(matrix(args)):
         work = pathlib.Path(tempfile.mkdtemp(prefix="trialmill-live-"))
-        result = Run(case, tools, work, evaluations, seconds, random.Random(args.seed + number)).outcome()
+        result = Run(case, tools, work, args, random.Random(args.seed + number)).outcome()
         if result["problems"] or args.keep:
             result["kept"] = str(work)
         else:
@@ -323,7 +328,7 @@ def main():
             if "kept" in result:
                 print(f"    kept: {work}")
     if args.json:
-        print(json.dumps({"seed": args.seed, "evaluations": evaluations, "cases": results}, indent=1))
+        print(json.dumps({"seed": args.seed, "evaluations": args.evaluations, "cases": results}, indent=1))
     sys.exit(1 if any(result["problems"] for result in results) or not results else 0)
 
 
