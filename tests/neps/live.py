@@ -41,7 +41,8 @@ class Case:
 
     @property
     def layout(self):
-        return "neps-0.12" if self.old else "neps"
+        series = self.version.rpartition(".")[0]
+        return f"neps-{series}" if series in ("0.12", "0.13", "0.14") else "neps"
 
     @property
     def neps_processes(self):
@@ -157,11 +158,8 @@ class Run:
         (self.work / f"{process.name}.go").touch()
 
     def create(self):
-        command = [self.tools.trialmill, "create", HERE / "study.yaml", "--layout", self.case.layout,
-                   "--dir", self.directory, "--evaluations", self.evaluations]
-        if not self.case.old:
-            command += ["--neps-version", self.case.version.rpartition(".")[0]]
-        self.ask(command)
+        self.ask([self.tools.trialmill, "create", HERE / "study.yaml", "--layout", self.case.layout,
+                  "--dir", self.directory, "--evaluations", self.evaluations])
 
     def start_trialmill(self):
         name = f"trialmill-{len(self.trialmill) + 1}"
