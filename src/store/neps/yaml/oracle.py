@@ -56,6 +56,8 @@ def answer(question):
             "unsorted": yaml.dump(value, Dumper=yaml.CDumper, sort_keys=False),
             "python": yaml.dump(value, Dumper=yaml.SafeDumper, sort_keys=False),
             "json": json.dumps(value),
+            # Not always the same text: None and "null" become one key.
+            "json_again": json.dumps(json.loads(json.dumps(value))),
         }
     try:
         if "json" in question:
