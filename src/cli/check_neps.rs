@@ -44,7 +44,8 @@ fn look(directory: &Directory) -> Result<Vec<Finding>, Error> {
     if !held.is_empty() {
         let problem = "NePS workers evaluate these trials, or died while they did: NePS leaves no \
                        sign of life, so nobody can know";
-        let remedy = "if you know that a worker is dead: trialmill release DIR ID gives its trial back";
+        let remedy =
+            "if you know that a worker is dead: trialmill release DIR ID gives its trial back";
         found.push(Finding::harmless("held_by_neps", "configs", problem, remedy).about(held));
     }
     Ok(found)

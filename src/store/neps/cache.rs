@@ -21,7 +21,7 @@ use crate::store::disk::sync_parent;
 const SAMPLE_BYTES: usize = 64;
 /// How often, and how far apart, a cache that ends in the middle is looked at again: NePS 0.17 also
 /// rewrites it without a lock.
-const LOOKS: u32 = 40;
+const LOOKS: u32 = 10;
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 /// The cache as far as it was read.

@@ -128,9 +128,8 @@ fn compare(
         records.map(|record| record.trial.id.clone()).collect()
     };
     let is_open = |record: &Record| progress(record.trial.state) < 2;
-    let unseen = |record: &Record| {
-        is_open(record) && plain::is_file(&files.report_path(&record.trial.id))
-    };
+    let unseen =
+        |record: &Record| is_open(record) && plain::is_file(&files.report_path(&record.trial.id));
     add(
         "vanished_from_cache",
         if mirror.len() == 0 { Vec::new() } else { adoptable },
@@ -161,9 +160,7 @@ fn compare(
     );
     add(
         "unreadable_report",
-        of(&|record| {
-            record.report.is_some() && files.report_problem(&record.trial.id).is_some()
-        }),
+        of(&|record| record.report.is_some() && files.report_problem(&record.trial.id).is_some()),
         true,
         "their reports hold Python objects: NePS itself cannot read the files back, only the cache",
         "keep a copy of the cache; return plain numbers and texts from the evaluation",

@@ -1,0 +1,305 @@
+//! Directories that genuine NePS wrote, read by us, mended by us, and taken to other layouts and back.
+//!
+//! What must come out is in the `.json` beside each: what NePS's own classes say about it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Map, Value as Json, json};
+use trialmill::Summary;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/neps")
+}
+
+/// Every fixture of these versions: its name, its directory and what NePS says about it.
+fn all(versions: &[&str]) -> Vec<(String, PathBuf, Json)> {
+    let mut found = Vec::new();
+    for version in versions {
+        for entry in fs::read_dir(fixtures().join(version)).unwrap() {
+            let path = entry.unwrap().path();
+            let sidecar = path.with_extension("json");
+            if path.is_dir() && sidecar.is_file() {
+                let json = serde_json::from_str(&fs::read_to_string(sidecar).unwrap()).unwrap();
+                let name = format!("{version}/{}", path.file_name().unwrap().display());
+                found.push((name, path, json));
+            }
+        }
+    }
+    assert!(found.len() >= 6, "the fixtures are not where this test looks: {found:?}");
+    found
+}
+
+/// A copy that may be changed.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+fn trialmill(arguments: &[&str]) -> Output {
+    let output = Command::new(env!("CARGO_BIN_EXE_trialmill")).args(arguments).output().unwrap();
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{output:?}");
+    output
+}
+
+fn trials(directory: &Path) -> Vec<Json> {
+    let summary = Summary::read(directory).unwrap();
+    assert!(summary.problem().is_none(), "{}: {:?}", directory.display(), summary.problem());
+    summary.study().trials().iter().map(|trial| summary.trial_json(trial)).collect()
+}
+
+/// The sidecar's and our ways to write numbers that are not finite, made one.
+fn plain(json: &Json) -> Json {
+    match json {
+        Json::Object(map) if map.len() == 1 && map.contains_key("$float") => map["$float"].clone(),
+        Json::Object(map) => map.iter().map(|(key, value)| (key.clone(), plain(value))).collect(),
+        Json::Array(list) => list.iter().map(plain).collect(),
+        Json::Number(number) => json!(number.as_f64()),
+        other => other.clone(),
+    }
+}
+
+/// `SAMPLING__Resolvable.opt::categorical__3: 2` is `opt`, and its third choice.
+fn in_plain_names(config: &Json, ours: &Json, summary: &Summary) -> Json {
+    let space = &summary.study().definition().space;
+    let mut named = Map::new();
+    for (key, value) in config.as_object().unwrap() {
+        let Some(rest) = key.strip_prefix("SAMPLING__Resolvable.") else {
+            let name = key.strip_prefix("ENVIRONMENT__").unwrap_or(key);
+            named.insert(name.into(), value.clone());
+            continue;
+        };
+        let (name, kind) = rest.split_once("::").unwrap();
+        let value = match (kind.starts_with("categorical"), space.get(name).unwrap().domain()) {
+            (true, trialmill::space::Domain::Categorical { choices }) => {
+                json!(choices[value.as_u64().unwrap() as usize])
+            }
+            _ => value.clone(),
+        };
+        named.insert(name.into(), value);
+    }
+    // Constants, which such a configuration leaves out.
+    for (name, value) in ours.as_object().unwrap() {
+        if !named.contains_key(name) {
+            assert!(space.get(name).unwrap().domain().to_string().contains("constant"), "{name}");
+            named.insert(name.clone(), value.clone());
+        }
+    }
+    plain(&Json::Object(named))
+}
+
+#[test]
+fn every_directory_with_a_cache_is_read_as_neps_reads_it() {
+    for (name, path, sidecar) in all(&["0.13.0", "0.17.0"]) {
+        let summary = Summary::read(&path).unwrap();
+        let theirs = sidecar["trials_from_cache"].as_object().unwrap();
+        let ours = trials(&path);
+        assert_eq!(ours.len(), theirs.len(), "{name}");
+        let order: Vec<&str> = ours.iter().map(|trial| trial["id"].as_str().unwrap()).collect();
+        assert_eq!(order, theirs.keys().collect::<Vec<_>>(), "{name}");
+        for ours in &ours {
+            let id = ours["id"].as_str().unwrap();
+            let theirs = &theirs[id];
+            let what = format!("{name}, trial {id}");
+            let config = in_plain_names(&theirs["config"], &ours["config"], &summary);
+            assert_eq!(plain(&ours["config"]), config, "{what}");
+            for (key, value) in theirs["metadata"].as_object().unwrap() {
+                // Where NePS wrote it; here it is somewhere else.
+                if !key.ends_with("location") {
+                    assert_eq!(plain(&ours["metadata"][key]), plain(value), "{what}: {key}");
+                }
+            }
+            compare_reports(&ours["report"], &theirs["report"], &what, name.ends_with("/odd"));
+        }
+    }
+}
+
+fn compare_reports(ours: &Json, theirs: &Json, what: &str, odd: bool) {
+    assert_eq!(ours.is_null(), theirs.is_null(), "{what}");
+    if theirs.is_null() {
+        return;
+    }
+    for key in ["objective_to_minimize", "cost", "learning_curve", "reported_as"] {
+        assert_eq!(plain(&ours[key]), plain(&theirs[key]), "{what}: {key}");
+    }
+    // The scripts were named anew in the sidecars, and only there.
+    let lines = |json: &Json| -> Vec<String> {
+        let lines = json.as_str().unwrap_or_default().lines();
+        lines.filter(|line| !line.contains("/opt/run/")).map(str::to_string).collect()
+    };
+    assert_eq!(lines(&ours["tb"]), lines(&theirs["tb"]), "{what}");
+    assert_eq!(
+        plain(&ours["evaluation_duration"]),
+        plain(&theirs["evaluation_duration"]),
+        "{what}"
+    );
+    if let Some([kind, message]) = theirs["err"]["$exception"].as_array().map(Vec::as_slice) {
+        assert_eq!((&ours["err_type"], &ours["err"]), (kind, message), "{what}");
+    }
+    // Sets and complex numbers have no plain form; the nearest is shown.
+    if !odd {
+        let extra = |json: &Json| match plain(json) {
+            Json::Null => json!({}),
+            extra => extra,
+        };
+        assert_eq!(extra(&ours["extra"]), extra(&theirs["extra"]), "{what}");
+    }
+}
+
+#[test]
+fn a_study_taken_to_another_layout_and_back_is_the_same() {
+    for (name, path, _) in all(&["0.13.0", "0.17.0"]) {
+        let temp = tempfile::tempdir().unwrap();
+        let before = trials(&path);
+        let mut from = path.clone();
+        for layout in ["journal", "neps", "neps-0.13", "neps-0.14", "journal"] {
+            let to = temp.path().join(format!("{layout}-{}", from.to_string_lossy().len()));
+            let arguments = [&*from.to_string_lossy(), &*to.to_string_lossy(), "--layout", layout];
+            let output = trialmill(&[&["convert"], &arguments[..]].concat());
+            assert!(output.status.success(), "{name} to {layout}: {output:?}");
+            let after = trials(&to);
+            assert_eq!(after.len(), before.len(), "{name} to {layout}");
+            for (before, after) in before.iter().zip(&after) {
+                assert_eq!(resting(after), resting(before), "{name} to {layout}");
+            }
+            from = to;
+        }
+    }
+}
+
+/// A trial without what a copy cannot have: where it is; who just evaluates it.
+fn resting(trial: &Json) -> Json {
+    let mut trial = trial.clone();
+    let meta = trial["metadata"].as_object_mut().unwrap();
+    meta.remove("location");
+    meta.remove("previous_trial_location");
+    if trial["state"] == "evaluating" {
+        trial["state"] = json!("pending");
+        trial["metadata"]["state"] = json!("pending");
+        trial["metadata"]["evaluating_worker_id"] = Json::Null;
+        trial["metadata"]["time_started"] = Json::Null;
+    }
+    trial
+}
+
+/// NePS 0.17 appends each trial twice and rewrites all of it every six trials, in place and without a
+/// rename. A worker killed in the middle left a tail that every later worker died of, for ever.
+#[test]
+fn a_cache_cut_anywhere_in_its_last_records_loses_nothing_that_a_directory_has() {
+    let (_, path, _) = all(&["0.17.0"]).into_iter().find(|(n, ..)| n.ends_with("classic")).unwrap();
+    let before = trials(&path);
+    let cache = fs::read(path.join("configs/.trial_cache.pkl")).unwrap();
+    let cuts = (1..12).map(|n| cache.len() - 1 - n * (cache.len() - 2) / 12);
+    for cut in cuts {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("study");
+        copy(&path, &dir);
+        fs::write(dir.join("configs/.trial_cache.pkl"), &cache[..cut]).unwrap();
+        let text = dir.to_string_lossy().into_owned();
+        assert_eq!(trialmill(&["check", &text]).status.code(), Some(5), "cut at {cut}");
+        assert!(trialmill(&["check", &text, "--repair"]).status.success(), "cut at {cut}");
+        let after = trials(&dir);
+        assert_eq!(after.len(), before.len(), "cut at {cut}");
+        for trial in &before {
+            let same = |after: &&Json| after["id"] == trial["id"];
+            let after = after.iter().find(same).unwrap();
+            for field in ["config", "state"] {
+                assert_eq!(after[field], trial[field], "cut at {cut}");
+            }
+            let objective = |trial: &Json| trial["report"]["objective_to_minimize"].clone();
+            assert_eq!(objective(after), objective(trial), "cut at {cut}");
+        }
+    }
+}
+
+/// Each of these stopped every NePS worker for good; what was acknowledged must come back whole.
+#[test]
+fn what_bricks_a_directory_is_named_by_check_and_mended_without_loss() {
+    let (_, path, _) = all(&["0.17.0"]).into_iter().find(|(n, ..)| n.ends_with("/budget")).unwrap();
+    type Break = fn(&Path);
+    let breaks: [(&str, Break); 8] = [
+        ("cache_missing", |dir| fs::remove_file(dir.join("configs/.trial_cache.pkl")).unwrap()),
+        ("cache_damaged", |dir| {
+            let cache = dir.join("configs/.trial_cache.pkl");
+            let mut bytes = fs::read(&cache).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle..middle + 40].fill(0xff);
+            fs::write(cache, bytes).unwrap();
+        }),
+        ("optimizer_state", |dir| fs::write(dir.join("optimizer_state.pkl"), b"").unwrap()),
+        ("optimizer_state", |dir| fs::remove_file(dir.join("optimizer_state.pkl")).unwrap()),
+        ("orphan_directory", |dir| fs::create_dir(dir.join("configs/config_99")).unwrap()),
+        ("vanished_from_cache", |dir| {
+            copy(&dir.join("configs/config_1"), &dir.join("configs/config_98"));
+            let metadata = dir.join("configs/config_98/metadata.json");
+            let text =
+                fs::read_to_string(&metadata).unwrap().replace("\"id\": \"1\"", "\"id\": \"98\"");
+            fs::write(metadata, text).unwrap();
+        }),
+        ("missing_files", |dir| {
+            fs::write(dir.join("configs/config_1/metadata.json"), b"").unwrap()
+        }),
+        ("missing_files", |dir| fs::remove_file(dir.join("configs/config_2/report.yaml")).unwrap()),
+    ];
+    let before = trials(&path);
+    for (kind, break_it) in breaks {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("study");
+        copy(&path, &dir);
+        break_it(&dir);
+        let text = dir.to_string_lossy().into_owned();
+        let seen = trialmill(&["check", &text, "--json"]);
+        assert_eq!(seen.status.code(), Some(5), "{kind}: {seen:?}");
+        let seen: Json = serde_json::from_slice(&seen.stdout).unwrap();
+        let kinds: Vec<&Json> =
+            seen["findings"].as_array().unwrap().iter().map(|finding| &finding["kind"]).collect();
+        assert!(kinds.contains(&&json!(kind)), "{kind}: {kinds:?}");
+        let mended = trialmill(&["check", &text, "--repair"]);
+        assert!(mended.status.success(), "{kind}: {mended:?}");
+        let after = trials(&dir);
+        for trial in &before {
+            let after = after.iter().find(|after| after["id"] == trial["id"]).expect(kind);
+            let fields = |t: &Json| (t["config"].clone(), t["report"].clone(), t["state"].clone());
+            assert_eq!(fields(after), fields(trial), "{kind}");
+        }
+    }
+}
+
+/// Looking at somebody's run must not leave anything in it.
+#[test]
+fn looking_changes_nothing() {
+    for (name, path, _) in all(&["0.13.0", "0.17.0"]) {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("study");
+        copy(&path, &dir);
+        let text = dir.to_string_lossy().into_owned();
+        let list = |dir: &Path| {
+            let mut files = Vec::new();
+            let mut dirs = vec![dir.to_path_buf()];
+            while let Some(dir) = dirs.pop() {
+                for entry in fs::read_dir(&dir).unwrap().map(Result::unwrap) {
+                    match entry.file_type().unwrap().is_dir() {
+                        true => dirs.push(entry.path()),
+                        false => files.push((entry.path(), fs::read(entry.path()).unwrap())),
+                    }
+                }
+            }
+            files.sort();
+            files
+        };
+        let before = list(&dir);
+        for verb in ["status", "best", "trials", "check"] {
+            let output = trialmill(&[verb, &text]);
+            assert!(output.status.success(), "{name}, {verb}: {output:?}");
+        }
+        assert!(before == list(&dir), "{name}: something was written");
+    }
+}
