@@ -33,7 +33,7 @@ pub const MAX_PICKLE_RESERVED_ITEMS: usize = 65_536;
 /// Bytes of a text file of NePS that are read: a configuration, a report, an optimizer's state.
 pub const MAX_NEPS_TEXT_BYTES: usize = 16 << 20;
 /// Bytes of memory that the values of one YAML file may take once its aliases are followed.
-pub const MAX_NEPS_VALUE_BYTES: usize = 512 << 20;
+pub const MAX_NEPS_VALUE_BYTES: usize = 32 << 20;
 /// Containers within containers in a file of NePS. In the journal a dict takes up to three levels,
 /// and a journal line has 128.
 pub const MAX_NEPS_DEPTH: usize = 40;

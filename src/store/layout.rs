@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::limits::MAX_STUDY_FILE_BYTES;
 use crate::plain;
@@ -11,6 +12,9 @@ use crate::trial::{State, TrialId};
 /// Where trialmill keeps what is its own in a directory that NePS shares: `study.json`, the signs
 /// of life, and a journal of what NePS has no place for.
 const OWN_ROOM: &str = ".trialmill";
+/// How often, and how far apart, a file is looked at that NePS is just rewriting.
+const LOOKS: u32 = 10;
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// How a directory stores a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,10 +62,10 @@ impl Layout {
         }
     }
 
-    /// Whether a directory of this layout is what `wanted` asks for: `neps` asks for any with a
-    /// cache, whose version is found by looking.
+    /// Whether a directory of this layout is what `wanted` asks for: which of NePS's versions made a
+    /// directory with a cache is found by looking.
     pub(super) fn is(self, wanted: Layout) -> bool {
-        self == wanted || (wanted == Layout::Neps && self.has_cache())
+        self == wanted || (self.has_cache() && wanted.has_cache())
     }
 
     /// Whether it is one of those of NePS with a trial cache.
@@ -110,18 +114,23 @@ impl Layout {
     }
 }
 
-/// The version of NePS, by what it calls the limits in its optimizer's state.
+/// The version of NePS, by what it calls the limits in its optimizer's state. NePS rewrites that file
+/// in its place, so who finds it empty looks again.
 fn neps_version(path: &Path) -> Layout {
-    let state = plain::read(&path.join("optimizer_state.pkl"), MAX_STUDY_FILE_BYTES);
-    let state = state.unwrap_or_default();
-    let names = |name: &str| memchr::memmem::find(&state, name.as_bytes()).is_some();
-    if names("max_cost_total") {
-        Layout::Neps013
-    } else if names("max_evaluations") {
-        Layout::Neps014
-    } else {
-        Layout::Neps
+    for _ in 0..LOOKS {
+        let state = plain::read(&path.join("optimizer_state.pkl"), MAX_STUDY_FILE_BYTES);
+        let state = state.unwrap_or_default();
+        let names = |name: &str| memchr::memmem::find(&state, name.as_bytes()).is_some();
+        if names("max_cost_total") {
+            return Layout::Neps013;
+        } else if names("max_evaluations") {
+            return Layout::Neps014;
+        } else if names("OptimizationState") {
+            break;
+        }
+        std::thread::sleep(LOOK_AGAIN);
     }
+    Layout::Neps
 }
 
 impl FromStr for Layout {

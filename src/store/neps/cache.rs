@@ -195,6 +195,7 @@ impl Cache {
     pub(super) fn append(&mut self, bytes: &[u8], trials: usize) -> io::Result<()> {
         if self.file.is_none() {
             let file = plain::create(&self.path)?;
+            sync_parent(&self.path)?;
             self.inode = file.metadata()?.ino();
             self.file = Some(self.open()?);
         }

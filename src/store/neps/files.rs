@@ -91,6 +91,7 @@ impl TrialFiles {
     /// Writes what changes while a trial lives: its metadata, and its report once there is one.
     pub(super) fn update(&self, record: &Record) -> io::Result<()> {
         let id = &record.trial.id;
+        plain::own_dir(&self.directory(id))?;
         let report_path = self.report_path(id);
         match &record.trial.report {
             // What NePS wrote says more than we could.
@@ -120,6 +121,7 @@ impl TrialFiles {
     /// Writes whatever file of a trial is missing or empty. Tells whether there was one.
     pub(super) fn mend(&self, record: &Record, translation: &Translation) -> io::Result<bool> {
         let id = &record.trial.id;
+        plain::own_dir(&self.directory(id))?;
         if !self.directory(id).is_dir() {
             self.create(record, translation)?;
             self.update(record)?;
