@@ -115,3 +115,55 @@ fn libc_lock(kind: i32) -> nix::libc::flock {
         l_pid: 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a try of Python's gives while we hold the lock, and after.
+    fn python_gets_it(path: &Path, function: &str) -> bool {
+        let script = format!(
+            "import fcntl, sys\ntry: fcntl.{function}(open(sys.argv[1], 'a'), fcntl.LOCK_EX | \
+             fcntl.LOCK_NB)\nexcept OSError: sys.exit(1)"
+        );
+        let mut python = std::process::Command::new("python3");
+        python.args(["-c", &script]).arg(path).status().unwrap().success()
+    }
+
+    /// fs2 alone gave no protection at all against NePS 0.13: both wrote at once.
+    #[test]
+    fn both_kinds_of_python_locks_are_excluded_and_exclude_us() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".configs.lock");
+        let mut lock = SharedLock::open(&path, "TRIAL_FILELOCK").unwrap();
+        for function in ["flock", "lockf"] {
+            assert!(python_gets_it(&path, function), "{function}: it is free");
+            lock.lock().unwrap();
+            assert!(!python_gets_it(&path, function), "{function}: we hold it");
+            // Another descriptor of the file, opened and closed, must not free it.
+            drop(std::fs::File::open(&path).unwrap());
+            assert!(!python_gets_it(&path, function), "{function}: we hold it still");
+            lock.unlock().unwrap();
+            assert!(python_gets_it(&path, function), "{function}: it is free again");
+
+            let script = format!(
+                "import fcntl, sys\nf = open(sys.argv[1], 'a')\nfcntl.{function}(f, fcntl.LOCK_EX)\n\
+                 print('held', flush=True)\nsys.stdin.read()"
+            );
+            let mut python = std::process::Command::new("python3")
+                .args(["-c", &script])
+                .arg(&path)
+                .stdin(std::process::Stdio::piped())
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut said = [0; 5];
+            io::Read::read_exact(python.stdout.as_mut().unwrap(), &mut said).unwrap();
+            assert!(!lock.try_lock().unwrap(), "{function}: Python holds it");
+            drop(python.stdin.take());
+            python.wait().unwrap();
+            assert!(lock.try_lock().unwrap(), "{function}: Python has freed it");
+            lock.unlock().unwrap();
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Several trialmill processes on a directory in NePS's layout. Beside genuine NePS workers they are
+//! in `tests/neps/live.py`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+use tempfile::TempDir;
+use trialmill::{State, Summary};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        let home = Home(tempfile::tempdir().unwrap());
+        let study = "space:\n  x: {lower: -5.0, upper: 5.0}\n  kind: [a, 'on', '1e5']\nseed: 7\n";
+        fs::write(home.0.path().join("study.yaml"), study).unwrap();
+        home
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.0.path().join("runs/study")
+    }
+
+    fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trialmill"));
+        command.args(arguments).current_dir(self.0.path()).stdout(Stdio::null());
+        command.spawn().unwrap()
+    }
+
+    fn run(&self, layout: &str, evaluations: u64, command: &str) -> Child {
+        let evaluations = evaluations.to_string();
+        let workers = ["--workers", "2", "--quiet", "--", "sh", "-c", command];
+        let study = ["run", "study.yaml", "--layout", layout, "--dir", "runs/study"];
+        self.start(&[&study[..], &["--evaluations", &evaluations], &workers].concat())
+    }
+
+    fn ledger(&self) -> BTreeMap<String, u32> {
+        let mut evaluated = BTreeMap::new();
+        let text = fs::read_to_string(self.0.path().join("ledger")).unwrap_or_default();
+        for line in text.lines() {
+            *evaluated.entry(line.to_string()).or_default() += 1;
+        }
+        evaluated
+    }
+
+    fn check(&self) -> Json {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trialmill"));
+        let output = command.args(["check", "--json"]).arg(self.dir()).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+fn eventually(what: &str, mut is: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is() {
+        assert!(begin.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn counts(dir: &Path, state: State) -> u64 {
+    Summary::read(dir).map_or(0, |summary| summary.study().count(state))
+}
+
+/// NePS workers started together on a new directory read its half-written files, and some die.
+#[test]
+fn eight_processes_that_find_no_directory_make_one_and_share_it() {
+    for layout in ["neps", "neps-0.13"] {
+        let home = Home::new();
+        let command = "echo $TRIALMILL_TRIAL_ID >> ledger; echo {x}";
+        let started: Vec<Child> = (0..8).map(|_| home.run(layout, 120, command)).collect();
+        for mut child in started {
+            assert!(child.wait().unwrap().success(), "{layout}");
+        }
+        let ledger = home.ledger();
+        assert_eq!(ledger.len(), 120, "{layout}");
+        assert!(ledger.values().all(|times| *times == 1), "{layout}: {ledger:?}");
+        assert_eq!(counts(&home.dir(), State::Success), 120, "{layout}");
+        assert_eq!(home.check()["findings"], serde_json::json!([]), "{layout}");
+        let beside: Vec<_> = fs::read_dir(home.0.path().join("runs")).unwrap().collect();
+        assert_eq!(beside.len(), 1, "{layout}: something is left beside: {beside:?}");
+    }
+}
+
+#[test]
+fn the_trials_of_a_killed_process_are_taken_back_and_all_its_reports_are_there() {
+    let home = Home::new();
+    let slow = "echo $TRIALMILL_TRIAL_ID >> ledger; test -e go || sleep 60; echo {x}";
+    fs::write(home.0.path().join("go"), "").unwrap();
+    let mut first = home.run("neps", 12, slow);
+    eventually("reports", || counts(&home.dir(), State::Success) >= 3);
+    fs::remove_file(home.0.path().join("go")).unwrap();
+    let evaluating = || counts(&home.dir(), State::Evaluating);
+    eventually("two that hang", || evaluating() == 2 || counts(&home.dir(), State::Success) == 12);
+    let done = counts(&home.dir(), State::Success);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(done < 12, "the machine was faster than this test: {done}");
+
+    fs::write(home.0.path().join("go"), "").unwrap();
+    assert!(home.run("neps", 12, slow).wait().unwrap().success());
+    let summary = Summary::read(&home.dir()).unwrap();
+    let study = summary.study();
+    assert_eq!((study.count(State::Success), study.trials().len()), (12, 12));
+    let twice = study.trials().iter().filter(|trial| trial.attempts == 2).count();
+    assert_eq!(twice, 2, "two were being evaluated when their process died");
+    let sum: u32 = home.ledger().values().sum();
+    // The kill may have come before a command had begun.
+    assert!((12..=14).contains(&sum), "{sum} evaluations of 12 trials");
+    assert_eq!(home.check()["sound"], true);
+}
+
+#[test]
+fn a_trial_handed_to_a_caller_outside_comes_back_after_its_deadline() {
+    let home = Home::new();
+    let create = ["create", "study.yaml", "--layout", "neps", "--dir", "runs/study"];
+    assert!(home.start(&create).wait().unwrap().success());
+    assert!(home.start(&["ask", "runs/study", "--deadline", "0.2"]).wait().unwrap().success());
+    assert_eq!(counts(&home.dir(), State::Evaluating), 1);
+    let home_dir = home.dir();
+    eventually("the deadline", || {
+        let ask = ["ask", "runs/study", "--deadline", "1000", "--caller", "second"];
+        assert!(home.start(&ask).wait().unwrap().success());
+        let summary = Summary::read(&home_dir).unwrap();
+        summary.study().trials().iter().any(|trial| trial.attempts == 2)
+    });
+    assert!(
+        home.start(&["tell", "runs/study", "1", "--objective", "0.5"]).wait().unwrap().success()
+    );
+    let summary = Summary::read(&home.dir()).unwrap();
+    assert_eq!(summary.study().best().unwrap().objective(), Some(0.5));
+}
