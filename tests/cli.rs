@@ -9,6 +9,8 @@ mod support;
 
 #[path = "cli/asking.rs"]
 mod asking;
+#[path = "cli/benching.rs"]
+mod benching;
 #[path = "cli/checking.rs"]
 mod checking;
 #[path = "cli/crashes.rs"]
