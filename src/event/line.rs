@@ -271,18 +271,21 @@ impl Decoder {
     /// Reads a line (without its line feed); gives its sequence number and its event.
     pub(crate) fn decode(&mut self, line: &[u8]) -> Result<(u64, Event), LineError> {
         verified(line)?;
+        // Checked once as a whole: from bytes, serde_json would check every text on its own.
+        let line = std::str::from_utf8(line)
+            .map_err(|error| LineError::Content(format!("it is not UTF-8: {error}")))?;
         if let Some(read) = self.decode_frequent(line) {
             return Ok(read);
         }
         let line: Line<'_> =
-            serde_json::from_slice(line).map_err(|error| LineError::Content(error.to_string()))?;
+            serde_json::from_str(line).map_err(|error| LineError::Content(error.to_string()))?;
         Ok((line.seq, self.event(line)?))
     }
 
     /// The two frequent events in their usual shape; none for anything else.
-    fn decode_frequent(&mut self, line: &[u8]) -> Option<(u64, Event)> {
+    fn decode_frequent(&mut self, line: &str) -> Option<(u64, Event)> {
         let line: FrequentLine<'_> =
-            serde_json::from_slice(line).ok().filter(|l: &FrequentLine<'_>| !l.rare)?;
+            serde_json::from_str(line).ok().filter(|l: &FrequentLine<'_>| !l.rare)?;
         let trial = line.trial?.0.parse().ok()?;
         let kind = match &*line.event.0 {
             "sampled" => EventKind::Sampled {
