@@ -8,7 +8,17 @@ use super::{Trial, TrialId};
 #[derive(Debug, Default)]
 pub struct Trials {
     list: Vec<Trial>,
-    by_id: FxHashMap<TrialId, u32>,
+    /// Where those are that do not stand at their number: in most studies the 17th is trial 17, and
+    /// a map of all would take a tenth of the memory.
+    elsewhere: FxHashMap<TrialId, u32>,
+}
+
+/// Where a trial of this id stands when all before it have their numbers.
+fn usual_position(id: &TrialId) -> Option<usize> {
+    match id {
+        TrialId::Number(number) => number.checked_sub(1)?.try_into().ok(),
+        _ => None,
+    }
 }
 
 impl Trials {
@@ -33,7 +43,11 @@ impl Trials {
     }
 
     pub(crate) fn position(&self, id: &TrialId) -> Option<u32> {
-        self.by_id.get(id).copied()
+        let usual = usual_position(id);
+        match usual.filter(|at| self.list.get(*at).is_some_and(|trial| trial.id == *id)) {
+            Some(at) => Some(at as u32),
+            None => self.elsewhere.get(id).copied(),
+        }
     }
 
     /// The trial at a position that [`position`](Self::position) or [`push`](Self::push) gave.
@@ -47,10 +61,12 @@ impl Trials {
 
     /// Adds a trial whose id is new.
     pub(crate) fn push(&mut self, trial: Trial) -> u32 {
-        let at = self.list.len() as u32;
-        self.by_id.insert(trial.id.clone(), at);
+        let at = self.list.len();
+        if usual_position(&trial.id) != Some(at) {
+            self.elsewhere.insert(trial.id.clone(), at as u32);
+        }
         self.list.push(trial);
-        at
+        at as u32
     }
 }
 
@@ -59,5 +75,30 @@ impl<'a> IntoIterator for &'a Trials {
     type IntoIter = std::slice::Iter<'a, Trial>;
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Names};
+    use crate::trial::MetaData;
+
+    #[test]
+    fn every_trial_is_found_wherever_it_stands() {
+        let mut trials = Trials::default();
+        let ids = ["1", "2", "5", "3", "0", "6", "1_rung_1", "4", "7", "x"];
+        for id in ids {
+            let config = Config::new(Names::from([]), Vec::new());
+            let id: TrialId = id.parse().unwrap();
+            assert!(trials.get(&id).is_none(), "{id}");
+            trials.push(Trial::pending(id, config, MetaData::default()));
+        }
+        for (at, id) in ids.into_iter().enumerate() {
+            assert_eq!(trials.position(&id.parse().unwrap()), Some(at as u32), "{id}");
+        }
+        assert!(trials.get(&TrialId::Number(9)).is_none());
+        assert!(trials.get(&TrialId::Number(u64::MAX)).is_none());
+        assert_eq!(trials.elsewhere.len(), 7, "only those that do not stand at their number");
     }
 }
