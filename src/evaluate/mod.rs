@@ -16,6 +16,7 @@ pub use closure::{current_trial, evaluate_fenced};
 pub use command::CommandEvaluator;
 pub use defaults::Defaults;
 pub use result::parse as parse_result;
+pub(crate) use running::Places;
 pub use running::{RunningTrial, StopSignal};
 pub use template::CommandLine;
 

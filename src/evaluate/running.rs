@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
@@ -58,6 +58,19 @@ impl StopSignal {
     }
 }
 
+/// Where a study's files are. Paths are made when they are asked for: most closures need none, and
+/// making them costs as much as all else that a worker does.
+pub(crate) struct Places {
+    pub(crate) study: PathBuf,
+    pub(crate) of_trial: Box<dyn Fn(&TrialId) -> PathBuf + Send + Sync>,
+}
+
+impl std::fmt::Debug for Places {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.study.fmt(f)
+    }
+}
+
 /// A trial while it is evaluated. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RunningTrial(Arc<Inner>);
@@ -65,9 +78,9 @@ pub struct RunningTrial(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     trial: Trial,
-    dir: Option<PathBuf>,
-    previous_dir: Option<PathBuf>,
-    study_dir: Option<PathBuf>,
+    places: Option<Arc<Places>>,
+    dir: OnceLock<PathBuf>,
+    previous_dir: OnceLock<PathBuf>,
     began: Instant,
     timeout: Option<Duration>,
     stop: Arc<StopSignal>,
@@ -77,16 +90,15 @@ impl RunningTrial {
     /// Begins an evaluation now.
     pub(crate) fn begin(
         trial: Trial,
-        study_dir: Option<PathBuf>,
-        trial_path: impl Fn(&TrialId) -> Option<PathBuf>,
+        places: Option<Arc<Places>>,
         timeout: Option<Duration>,
         stop: Arc<StopSignal>,
     ) -> Self {
         RunningTrial(Arc::new(Inner {
-            dir: trial_path(&trial.id),
-            previous_dir: trial.metadata.previous_trial_id.as_ref().and_then(trial_path),
             trial,
-            study_dir,
+            places,
+            dir: OnceLock::new(),
+            previous_dir: OnceLock::new(),
             began: Instant::now(),
             timeout,
             stop,
@@ -119,24 +131,27 @@ impl RunningTrial {
     /// # Errors
     /// It cannot be made; or the study is in memory alone.
     pub fn dir(&self) -> io::Result<&Path> {
-        let dir = self.0.dir.as_deref().ok_or_else(|| {
+        let places = self.0.places.as_ref().ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::Unsupported,
                 "a study in memory has no directories; give it one with `Study::builder`",
             )
         })?;
+        let dir = self.0.dir.get_or_init(|| (places.of_trial)(self.id()));
         plain::create_dir(dir, 2)?;
         Ok(dir)
     }
 
     /// The directory of the trial that this one continues, if it continues one.
     pub fn previous_dir(&self) -> Option<&Path> {
-        self.0.previous_dir.as_deref()
+        let places = self.0.places.as_ref()?;
+        let previous = self.0.trial.metadata.previous_trial_id.as_ref()?;
+        Some(self.0.previous_dir.get_or_init(|| (places.of_trial)(previous)))
     }
 
     /// The study's directory, unless it is in memory alone.
     pub fn study_dir(&self) -> Option<&Path> {
-        self.0.study_dir.as_deref()
+        self.0.places.as_ref().map(|places| &*places.study)
     }
 
     /// Whether the evaluation should end: the run stops, or the trial's time is up. A thread

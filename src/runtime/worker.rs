@@ -12,7 +12,9 @@ use super::rules::OnError;
 use crate::budget::{Budget, Spent};
 use crate::clock::now_s;
 use crate::error::{BoxError, Error, StudyError};
-use crate::evaluate::{Defaults, Ended, RunningTrial, StopSignal, evaluate_fenced, panic_message};
+use crate::evaluate::{
+    Defaults, Ended, Places, RunningTrial, StopSignal, evaluate_fenced, panic_message,
+};
 use crate::event::Reason;
 use crate::space::SearchSpace;
 use crate::store::Directory;
@@ -41,6 +43,7 @@ pub(crate) struct WorkerSettings {
 pub(crate) struct Worker {
     id: WorkerId,
     settings: Arc<WorkerSettings>,
+    places: Option<Arc<Places>>,
     began: Instant,
     spent: Spent,
     /// What ended since the last message.
@@ -53,9 +56,15 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(id: WorkerId, settings: Arc<WorkerSettings>) -> Self {
+        let places = settings.directory.clone().map(|directory| {
+            let study = directory.path().into();
+            let of_trial = Box::new(move |id: &TrialId| directory.trial_path(id));
+            Arc::new(Places { study, of_trial })
+        });
         Worker {
             id,
             settings,
+            places,
             began: Instant::now(),
             spent: Spent::default(),
             ended: Vec::new(),
@@ -138,11 +147,9 @@ impl Worker {
     }
 
     fn begin(&self, Handed { trial }: Handed) -> RunningTrial {
-        let directory = self.settings.directory.as_ref();
         RunningTrial::begin(
             trial,
-            directory.map(|directory| directory.path().into()),
-            |id| directory.map(|directory| directory.trial_path(id)),
+            self.places.clone(),
             self.settings.timeout,
             self.settings.stop.clone(),
         )
