@@ -53,6 +53,11 @@ pub const MAX_BATCH: usize = 65_536;
 pub const STATE_MAILBOX: usize = 4_096;
 /// Messages that the state actor commits with one write.
 pub const MAX_TURN_MESSAGES: usize = 1_024;
+/// The part of the last turn's time that a turn waits for those who were answered together with the
+/// first to come back, and the longest such wait.
+pub const GATHER_PART: u32 = 8;
+/// See [`GATHER_PART`].
+pub const GATHER_MAX: Duration = Duration::from_micros(500);
 
 /// How long the journal's lock is waited for before the wait becomes an error.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,11 +1,14 @@
 //! The state actor: it alone changes the study, on a thread of its own.
 //!
 //! It collects until its mailbox is empty, then takes one turn for all that was waiting: one lock,
-//! one write, one sync, and only then the answers. A wish that cannot be met yet is kept, and tried
+//! one write, one sync, and only then the answers. Those who were answered together and come back at
+//! once are waited for, a fraction of what a turn takes: else the first of them would have a sync to
+//! itself, and all others the next. A wish that cannot be met yet is kept, and tried
 //! again when the study changes; so a thousand waiting workers cost nothing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
 
@@ -17,7 +20,7 @@ use super::optimizer::OptimizerActor;
 use super::published::Published;
 use super::rules::Rules;
 use crate::error::{Error, StudyError};
-use crate::limits::MAX_TURN_MESSAGES;
+use crate::limits::{GATHER_MAX, GATHER_PART, MAX_TURN_MESSAGES};
 use crate::optimizer::Proposal;
 use crate::store::Purpose;
 use crate::study::{Answer, Ask, Command, StopReason};
@@ -36,10 +39,20 @@ pub(crate) struct StateActor {
     looks: Vec<Look>,
     parked: Vec<Parked>,
     flush_sent: bool,
+    gather: Gather,
     interrupted: bool,
     lost: Option<Lost>,
     slow: SlowOptimizer,
     address: Option<Addr<StateActor>>,
+}
+
+/// Who may be back at once, and how long they are waited for.
+struct Gather {
+    /// How many the last turn answered.
+    answered: usize,
+    patience: Duration,
+    /// When the first message of the next turn came.
+    since: Instant,
 }
 
 /// The optimizer that must be asked outside the lock, if ours must.
@@ -68,6 +81,7 @@ impl StateActor {
             looks: Vec::new(),
             parked: Vec::new(),
             flush_sent: false,
+            gather: Gather { answered: 0, patience: Duration::ZERO, since: Instant::now() },
             interrupted: false,
             lost: None,
             slow: SlowOptimizer { actor: optimizer, ..SlowOptimizer::default() },
@@ -79,6 +93,7 @@ impl StateActor {
         if self.turns.len() >= MAX_TURN_MESSAGES {
             self.flush();
         } else if !std::mem::replace(&mut self.flush_sent, true) {
+            self.gather.since = Instant::now();
             ctx.notify(Flush);
         }
     }
@@ -86,6 +101,7 @@ impl StateActor {
     /// Takes one turn. A panic in here, a failed write or a failed sync ends the state for good:
     /// everybody is told, and nothing is acknowledged any more.
     fn flush(&mut self) {
+        let begin = Instant::now();
         let turns = std::mem::take(&mut self.turns);
         let looks = std::mem::take(&mut self.looks);
         let mut ready: Vec<(Reply, Vec<Result<Answer, StudyError>>)> = Vec::new();
@@ -104,6 +120,8 @@ impl StateActor {
         match result {
             Ok(()) => {
                 self.publish();
+                self.gather.answered = ready.len();
+                self.gather.patience = (begin.elapsed() / GATHER_PART).min(GATHER_MAX);
                 for (reply, answers) in ready {
                     reply.send(Ok(answers));
                 }
@@ -360,7 +378,14 @@ impl Handler<Interrupt> for StateActor {
 
 impl Handler<Flush> for StateActor {
     type Result = ();
-    fn handle(&mut self, _: Flush, _: &mut Context<Self>) {
+    fn handle(&mut self, _: Flush, ctx: &mut Context<Self>) {
+        let some_are_missing = self.turns.len() < self.gather.answered;
+        if some_are_missing && self.gather.since.elapsed() < self.gather.patience {
+            // The workers need the core to come back.
+            std::thread::yield_now();
+            ctx.notify(Flush);
+            return;
+        }
         self.flush_sent = false;
         self.flush();
     }
