@@ -4,6 +4,8 @@
 //! has to happen is waited for with [`support::eventually`].
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "cli/other_world.rs"]
+mod other_world;
 #[path = "cli/support.rs"]
 mod support;
 
@@ -13,6 +15,8 @@ mod asking;
 mod benching;
 #[path = "cli/checking.rs"]
 mod checking;
+#[path = "cli/clocks.rs"]
+mod clocks;
 #[path = "cli/crashes.rs"]
 mod crashes;
 #[path = "cli/disk.rs"]
@@ -27,3 +31,5 @@ mod refusing;
 mod results;
 #[path = "cli/sharing.rs"]
 mod sharing;
+#[path = "cli/stopping.rs"]
+mod stopping;

@@ -114,9 +114,22 @@ impl Trialmill {
     }
 
     pub(crate) fn start<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Running {
-        let mut command = self.command(arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Running(Some(command.spawn().unwrap()))
+        Running::with_pipes(self.command(arguments))
+    }
+
+    /// The program, started by another one that takes it as its last arguments.
+    pub(crate) fn through(&self, other: &str, options: &[&str], arguments: &[&str]) -> Command {
+        let mut command = Command::new(other);
+        command.args(options).arg(env!("CARGO_BIN_EXE_trialmill")).args(arguments);
+        self.at_home(&mut command);
+        command
+    }
+
+    /// Whether that other program can do this here.
+    pub(crate) fn may(&self, other: &str, options: &[&str]) -> bool {
+        let mut command = self.through(other, options, &["--version"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
     }
 
     /// Creates the study `s` and evaluates nothing.
@@ -207,6 +220,30 @@ pub(crate) struct Running(Option<Child>);
 impl Running {
     pub(crate) fn of(mut command: Command) -> Self {
         Running(Some(command.spawn().unwrap()))
+    }
+
+    /// What it says is kept.
+    pub(crate) fn with_pipes(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::of(command)
+    }
+
+    pub(crate) fn id(&mut self) -> u32 {
+        self.child().id()
+    }
+
+    /// Whether it was stopped, by SIGSTOP.
+    pub(crate) fn is_stopped(&mut self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"))
+    }
+
+    /// Whether it has a file of this name open.
+    pub(crate) fn has_open(&mut self, name: &str) -> bool {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().flatten();
+        files
+            .filter_map(|file| std::fs::read_link(file.path()).ok())
+            .any(|path| path.ends_with(name))
     }
 
     fn child(&mut self) -> &mut Child {
