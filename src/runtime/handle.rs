@@ -295,3 +295,30 @@ fn reported(answer: Answer) -> Reported {
 fn lost_error(lost: &Lost) -> Error {
     Error::StateLost(lost.0.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::{Parameter, SearchSpace};
+
+    /// actix skips a message whose sender has dropped the answer's future: a report would be lost.
+    #[test]
+    fn what_was_sent_is_decided_also_when_nobody_waits_for_the_answer_any_more() {
+        let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+        let session = crate::Study::in_memory().space(space).ctrl_c(false).open().unwrap();
+        let handle = session.handle();
+        let Asked::Trials(asked) = handle.ask("one", 4, Duration::from_secs(60)).unwrap() else {
+            panic!("nothing was handed out")
+        };
+        for trial in &asked {
+            let (thread, task) =
+                (crossbeam_channel::bounded(1).0, tokio::sync::oneshot::channel().0);
+            let even = trial.id.number().is_some_and(|n| n % 2 == 0);
+            let reply = if even { Reply::Thread(thread) } else { Reply::Task(task) };
+            let report = Box::new(Report::objective(0.5));
+            let report = Command::Report { trial: trial.id.clone(), attempt: Some(1), report };
+            handle.state.do_send(Turn { commands: vec![report], reply });
+        }
+        assert_eq!(handle.look(|study| study.count(State::Success)).unwrap(), 4);
+    }
+}

@@ -92,6 +92,11 @@ impl Published {
         self.error.lock().get_or_insert(error);
     }
 
+    /// Whether the state is lost.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.error.lock().is_some()
+    }
+
     pub(crate) fn take_error(&self) -> Option<Error> {
         self.error.lock().take()
     }

@@ -63,6 +63,10 @@ impl Watch {
     /// One look around; also the first thing at a start, so that what a dead process held is taken
     /// back before anything new is sampled.
     pub(crate) fn look(&mut self) -> Result<(), Error> {
+        // Nobody may have asked for the turn that lost it; what is evaluated now can not be stored.
+        if self.handle.published.has_failed() {
+            self.stop.stop();
+        }
         let presses = self.signals.lock().as_ref().map_or(0, SignalGuard::presses);
         if presses > 0 || self.stop.is_stopped() {
             self.stop.stop();

@@ -1,0 +1,272 @@
+//! Parts of the program that fail while others go on: the state actor, an evaluation that takes its
+//! process with it, callers that do not wait for their answer, a stop in the middle of a commit.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // This is a test.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use trialmill::event::EventKind;
+use trialmill::store::{Directory, read_study};
+use trialmill::{
+    Asked, BoxError, Optimizer, OptimizerInfo, Parameter, Proposal, RandomSearch, Report, Request,
+    RunningTrial, SearchSpace, State, Study, StudyBuilder, Trial,
+};
+
+/// How soon a run ends whose state is lost.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+fn builder(dir: &Path) -> StudyBuilder {
+    let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+    Study::builder(dir).space(space).seed(1).ctrl_c(false)
+}
+
+/// The study as its journal says, and the reports that stand in it.
+fn stored(dir: &Path) -> (Study, BTreeSet<(String, u32)>) {
+    let directory = Directory::open(dir).unwrap();
+    let (mut study, mut reports) = (Study::new(directory.definition().clone()), BTreeSet::new());
+    let problem = read_study(&directory, &mut |event| {
+        if let EventKind::Reported { trial, attempt, .. } = &event.kind {
+            reports.insert((trial.to_string(), *attempt));
+        }
+        study.apply(event)
+    });
+    assert!(problem.unwrap().is_none());
+    (study, reports)
+}
+
+/// What was acknowledged.
+#[derive(Clone, Default)]
+struct Acks(Arc<Mutex<BTreeSet<(String, u32)>>>);
+
+impl Acks {
+    fn hear(&self, builder: StudyBuilder) -> StudyBuilder {
+        let acks = self.clone();
+        builder.after_evaluation(move |trial: &Trial, _: &Report| {
+            acks.0.lock().unwrap().insert((trial.id.to_string(), trial.attempts));
+        })
+    }
+
+    /// Everything that was acknowledged is stored; so a state that was lost acknowledged nothing.
+    fn assert_kept(&self, dir: &Path) {
+        let (_, reports) = stored(dir);
+        let acked = self.0.lock().unwrap();
+        assert!(!acked.is_empty() && acked.is_subset(&reports), "{acked:?} of {reports:?}");
+    }
+}
+
+/// Samples like random search, and panics at one sample.
+struct PanicsAt(u64);
+
+impl Optimizer for PanicsAt {
+    fn info(&self) -> OptimizerInfo {
+        RandomSearch::new().info()
+    }
+    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+        if request.trials().len() as u64 >= self.0 {
+            panic!("a mistake in the state actor");
+        }
+        RandomSearch::new().ask(request)
+    }
+}
+
+/// The state actor dies in the middle of a turn, while other workers evaluate what takes an hour.
+#[test]
+fn a_panic_in_the_state_actor_ends_the_run_at_once_and_nothing_is_acknowledged_behind_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("study");
+    let acks = Acks::default();
+    let began = Mutex::new(None);
+    let run = acks.hear(builder(&dir)).optimizer(PanicsAt(12)).workers(4);
+    let error = run.max_evaluations(40).run(|trial: &RunningTrial| {
+        let until = Instant::now() + Duration::from_secs(3600);
+        while trial.id().number() > Some(9) && Instant::now() < until && !trial.should_stop() {
+            began.lock().unwrap().get_or_insert_with(Instant::now);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(0.5)
+    });
+    let error = error.unwrap_err();
+    assert!(error.to_string().contains("a mistake in the state actor"), "{error}");
+    assert_eq!(error.exit_code(), 70, "{error}");
+    let took = began.lock().unwrap().unwrap().elapsed();
+    assert!(took < AT_ONCE, "it took {took:?}");
+    acks.assert_kept(&dir);
+    // The next start goes on from what was acknowledged.
+    let outcome = builder(&dir).workers(4).max_evaluations(40).run(|_: &RunningTrial| Ok(0.5));
+    assert_eq!(outcome.unwrap().study().count(State::Success), 40);
+}
+
+/// Nobody asks anything when the turn comes that loses the state: the watcher wakes the state actor
+/// because the journal has grown, and what has come is damaged. The run went on with evaluations of
+/// hours whose results nobody could store.
+#[test]
+fn a_state_that_is_lost_while_everybody_evaluates_ends_the_run_at_once() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("study");
+    let lost = Mutex::new(None);
+    let run = builder(&dir).workers(2).max_evaluations(4).run(|trial: &RunningTrial| {
+        // Both are evaluating; now somebody writes past the lock.
+        if trial.id().number() == Some(2) {
+            let mut journal =
+                std::fs::OpenOptions::new().append(true).open(dir.join("journal.jsonl"))?;
+            let text = std::fs::read_to_string(dir.join("journal.jsonl"))?;
+            let moved = text.lines().last().unwrap().replacen("\"seq\":", "\"seq\":1", 1);
+            let body = moved.split_once(',').unwrap().1;
+            let crc = crc32fast::hash(body.as_bytes());
+            writeln!(journal, "damaged\n{{\"crc\":\"{crc:08x}\",{body}")?;
+            *lost.lock().unwrap() = Some(Instant::now());
+        }
+        let until = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < until && !trial.should_stop() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(0.5)
+    });
+    let took = lost.lock().unwrap().unwrap().elapsed();
+    let error = run.unwrap_err();
+    assert_eq!(error.exit_code(), 5, "{error}");
+    assert!(took < AT_ONCE, "it took {took:?}");
+}
+
+/// What a hook hears of is stored, so it is not lost with the state that the hook's panic ends.
+#[test]
+fn a_hook_that_panics_in_the_middle_of_a_commit_loses_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("study");
+    let (acks, mut reports) = (Acks::default(), 0);
+    let run = acks.hear(builder(&dir)).workers(4).max_evaluations(40).on_event(move |event| {
+        reports += u32::from(matches!(event.kind, EventKind::Reported { .. }));
+        if reports == 12 {
+            panic!("no space left on device");
+        }
+    });
+    let error = run.run(|_: &RunningTrial| Ok(0.5)).unwrap_err();
+    assert!(error.to_string().contains("no space left on device"), "{error}");
+    acks.assert_kept(&dir);
+    let outcome = builder(&dir).workers(4).max_evaluations(40).run(|_: &RunningTrial| Ok(0.5));
+    assert_eq!(outcome.unwrap().study().count(State::Success), 40);
+}
+
+/// A stop that comes from within a commit, with reports and wishes waiting for the next.
+#[test]
+fn a_stop_in_the_middle_of_a_commit_stores_what_was_evaluated_and_hands_back_the_rest() {
+    for at in [1, 5, 20] {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("study");
+        let (acks, mut reports) = (Acks::default(), 0);
+        let stop = Arc::new(Mutex::new(None::<Box<dyn Fn() + Send>>));
+        let stopper = stop.clone();
+        let build = acks.hear(builder(&dir)).workers(8).max_evaluations(200);
+        let session = build
+            .on_event(move |event| {
+                reports += u32::from(matches!(event.kind, EventKind::Reported { .. }));
+                if let (true, Some(stop)) = (reports >= at, &*stopper.lock().unwrap()) {
+                    stop();
+                }
+            })
+            .open()
+            .unwrap();
+        let signal = session.stop_signal();
+        *stop.lock().unwrap() = Some(Box::new(move || signal.stop()));
+        session.run(|_: &RunningTrial| Ok(0.5)).unwrap();
+        let outcome = session.close().unwrap();
+        acks.assert_kept(&dir);
+        let (study, reports) = stored(&dir);
+        assert_eq!(*acks.0.lock().unwrap(), reports, "what is stored was acknowledged");
+        assert_eq!((study.count(State::Evaluating), study.processes().count()), (0, 0));
+        assert_eq!(outcome.study().trials().len(), study.trials().len());
+        let outcome = builder(&dir).workers(8).max_evaluations(200).run(|_: &RunningTrial| Ok(0.5));
+        assert_eq!(outcome.unwrap().study().count(State::Success), 200);
+    }
+}
+
+/// Whoever asks while the study is closed gets an answer that holds, or an error; nobody waits.
+#[test]
+fn callers_at_the_moment_of_closing_get_an_answer_that_holds_or_an_error() {
+    for round in 0..10 {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("study");
+        let session = builder(&dir).max_evaluations(100_000).open().unwrap();
+        let handles: Vec<_> = (0..4).map(|_| session.handle()).collect();
+        let told = Mutex::new(BTreeSet::new());
+        let count = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for (n, handle) in handles.into_iter().enumerate() {
+                let (told, count) = (&told, &count);
+                scope.spawn(move || {
+                    let name = format!("caller-{n}");
+                    while let Ok(Asked::Trials(list)) = handle.ask(&name, 1, AT_ONCE * 1800) {
+                        let Ok(_) = handle.report(&list[0].id, Some(1), Report::objective(0.5))
+                        else {
+                            break;
+                        };
+                        told.lock().unwrap().insert((list[0].id.to_string(), 1));
+                        count.fetch_add(1, Ordering::SeqCst);
+                    }
+                });
+            }
+            while count.load(Ordering::SeqCst) < 5 + round {
+                std::thread::yield_now();
+            }
+            drop(session.close().unwrap());
+        });
+        let (_, reports) = stored(&dir);
+        assert!(told.lock().unwrap().is_subset(&reports), "told and not stored");
+    }
+}
+
+/// Not a test: this binary as a process whose evaluation of trial 3 takes the process with it.
+#[test]
+fn dying_process() {
+    let Some(dir) = std::env::var_os("TRIALMILL_TEST_DIR") else { return };
+    let how = std::env::var("TRIALMILL_TEST_DEATH").unwrap();
+    let run = builder(Path::new(&dir)).workers(1).max_evaluations(10);
+    let outcome = run.run(|trial: &RunningTrial| match (trial.id().number(), how.as_str()) {
+        (Some(3), "abort") => std::process::abort(),
+        (Some(3), "overflow") => Ok(overflow(1.0)),
+        (Some(3), "exit") => std::process::exit(7),
+        _ => Ok(0.5),
+    });
+    assert_eq!(outcome.unwrap().study().count(State::Success), 9);
+}
+
+/// More frames than any stack has.
+fn overflow(x: f64) -> f64 {
+    let frame = std::hint::black_box([x; 512]);
+    if x < 0.0 { frame[0] } else { overflow(x + 1.0) + frame[1] }
+}
+
+/// A closure that aborts, overflows the stack or exits cannot be fenced: it takes its process along.
+/// The trial counts as crashed after three tries, and all others are evaluated. (Where a process has
+/// several workers, what they evaluate just then loses the attempt too.)
+#[test]
+fn an_evaluation_that_kills_its_process_is_not_tried_for_ever() {
+    for how in ["abort", "overflow", "exit"] {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("study");
+        let mut deaths = 0;
+        loop {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command.args(["--exact", "dying_process"]).env("TRIALMILL_TEST_DIR", &dir);
+            command.env("TRIALMILL_TEST_DEATH", how).stdout(Stdio::null()).stderr(Stdio::null());
+            if command.status().unwrap().success() {
+                break;
+            }
+            deaths += 1;
+            assert!(deaths < 4, "{how}: it is tried for ever");
+        }
+        assert_eq!(deaths, 3, "{how}");
+        let (study, _) = stored(&dir);
+        assert_eq!((study.count(State::Success), study.count(State::Crashed)), (9, 1), "{how}");
+        let crashed = study.last_error().unwrap();
+        assert_eq!(crashed.id.to_string(), "3");
+        let failure = crashed.report.as_ref().unwrap().failure.as_ref().unwrap();
+        assert_eq!(failure.err_type, "worker-died");
+    }
+}
