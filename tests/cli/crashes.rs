@@ -1,10 +1,11 @@
 //! Commands that break, and what the run makes of it.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value as Json;
 
-use crate::support::{Trialmill, end_by_id, eventually, goes_on, text};
+use crate::support::{Running, Trialmill, end_by_id, eventually, goes_on, text};
 
 #[test]
 fn every_way_to_crash_says_which_it_was() {
@@ -185,4 +186,65 @@ fn a_timeout_of_the_study_file_is_not_forgotten_by_workers_that_join() {
     study.run(&["run", "study.yaml", "--dir", "s", "-q", "--seconds", "0"]).exits(0);
     study.run(&["worker", "s", "-q", "-w", "1"]).exits(8);
     assert_eq!(study.trials()[0]["report"]["err_type"], Json::from("timeout"));
+}
+
+/// Not a test: this binary as a command of a trial, which ends as it is told to.
+#[test]
+fn dying_command() {
+    match std::env::var("TRIALMILL_PARAM_death").unwrap_or_default().as_str() {
+        "abort" => std::process::abort(),
+        "overflow" => println!("{}", overflow(1.0)),
+        "memory" => println!("{}", vec![1_u8; 1 << 40].len()),
+        _ => {}
+    }
+}
+
+/// More frames than any stack has.
+fn overflow(x: f64) -> f64 {
+    let frame = std::hint::black_box([x; 512]);
+    if x < 0.0 { frame[0] } else { overflow(x + 1.0) + frame[1] }
+}
+
+/// However a command dies, its worker goes on: the pool stays as large as it was.
+#[test]
+fn a_command_that_dies_of_its_stack_its_memory_or_a_killer_costs_one_trial_and_no_worker() {
+    let space = "death: {choices: [abort, overflow, memory, killed, none]}, n: {type: int, lower: 1, upper: 4}";
+    let study = Trialmill::with_space(space, 20);
+    // `killed` is what the system's out-of-memory killer does.
+    let script = r#"case "$TRIALMILL_PARAM_death" in
+        none) echo 1;;
+        killed) kill -KILL $$;;
+        *) exec "$TEST_BINARY" --exact crashes::dying_command --nocapture;;
+        esac"#;
+    let arguments = study.study(&["--optimizer", "grid_search", "-w", "3"], script);
+    let mut command = study.command(&arguments);
+    command.env("TEST_BINARY", std::env::current_exe().unwrap());
+    Running::with_pipes(command).end().exits(0).says(&["4 trials succeeded", "16 crashed"]);
+    for trial in study.trials() {
+        let (death, report) = (text(&trial["config"]["death"]), &trial["report"]);
+        let says = match death.as_str() {
+            "killed" => "signal 9",
+            "none" => continue,
+            _ => "signal 6",
+        };
+        assert_eq!(report["err_type"], "signal", "{trial}");
+        assert!(text(&report["err"]).contains(says), "{trial}");
+        assert_eq!(trial["metadata"]["attempts"], 1);
+    }
+}
+
+/// A write fails in one worker's turn, while another's command would go on for an hour.
+#[test]
+fn a_lost_state_ends_the_program_at_once_and_its_commands_too() {
+    let study = Trialmill::new(1_000);
+    let script = r#"[ "$TRIALMILL_TRIAL_ID" = 1 ] && echo $$ > "$HERE/pid" && exec sleep 3600
+        until [ -e "$HERE/pid" ]; do sleep 0.01; done; date +%s%N > "$HERE/last"; echo 1"#;
+    // 16 blocks of 512 bytes, which the journal reaches first.
+    let arguments = study.study(&["-w", "2"], script).join(" ");
+    let line = format!("trap '' XFSZ; ulimit -f 16; exec $TRIALMILL {arguments}");
+    study.shell(&line).exits(4).says(&["journal.jsonl", "too large"]);
+    let ended = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let last = Duration::from_nanos(study.read("last").trim().parse().unwrap());
+    assert!(ended - last < Duration::from_secs(2), "it ended after {:?}", ended - last);
+    assert!(!goes_on(&study.read("pid")), "the command goes on");
 }
