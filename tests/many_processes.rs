@@ -7,7 +7,8 @@
 //! shares no code with us, reads the directory and the ledgers.
 //!
 //! `TRIALMILL_SEED` repeats a run's choices. `TRIALMILL_KILLS=10000` is the large run of T1, and
-//! `TRIALMILL_PROCESSES=64` that of T8. `TRIALMILL_KEEP=1` leaves the directories where they are.
+//! `TRIALMILL_PROCESSES=64 TRIALMILL_TRIALS=100000 TRIALMILL_KILLS_PER_SECOND=10` that of T8.
+//! `TRIALMILL_KEEP=1` leaves the directories where they are.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -26,8 +27,10 @@ use trialmill::{BoxError, Parameter, RandomSearch, Report, RunningTrial, SearchS
 use trialmill::{Session, Study, StudyBuilder, Trial};
 
 const OPENED: &str = "trialmill-worker-open-us ";
-/// Nothing here takes half as long; whatever does hangs.
+/// Nothing short here takes half as long; whatever does hangs.
 const HANGS: Duration = Duration::from_secs(120);
+/// Nobody who shares a study goes longer without a trial.
+const STARVES: Duration = Duration::from_secs(5);
 
 /// A setting of the large runs.
 fn setting(name: &str, otherwise: u64) -> u64 {
@@ -133,6 +136,7 @@ fn worker_process() {
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
     let session = scenario.builder(numbers[5] as usize, &ledger).open().unwrap();
     println!("\n{OPENED}{}", begin.elapsed().as_micros());
+    Ledger::open(&ledger).line(format!("opened {} 0 {}", std::process::id(), now_ns()));
     session.run(scenario.evaluate(&ledger)).unwrap();
     session.close().unwrap();
 }
@@ -202,6 +206,10 @@ impl WorkerProcess {
         !status.success()
     }
 
+    fn goes_on(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Waits for its end, which must be in good order.
     fn wait(mut self) {
         let begin = Instant::now();
@@ -260,6 +268,8 @@ fn tempdir() -> tempfile::TempDir {
 struct Measured {
     opens: Vec<Duration>,
     kills: u64,
+    /// The longest that a process was without a new trial, from its start to its last.
+    starved: Duration,
 }
 
 /// Checks the directory against the ledgers: here, and by the independent checker.
@@ -296,6 +306,7 @@ fn verify(title: &str, scenario: &Scenario, took: Duration, measured: &mut Measu
                     let now = words[3].parse().unwrap();
                     starved = starved.max(last.replace(now).map_or(0, |last| now.max(last) - last));
                 }
+                "opened" => last = Some(words[3].parse().unwrap()),
                 "acked" => {
                     let value = stored.get(&key()).cloned().flatten();
                     assert_eq!(
@@ -309,6 +320,7 @@ fn verify(title: &str, scenario: &Scenario, took: Duration, measured: &mut Measu
             }
         }
     }
+    measured.starved = Duration::from_nanos(starved as u64);
     let opens = &mut measured.opens;
     opens.sort();
     let open = |at: usize| opens.get(at).copied().unwrap_or_default();
@@ -323,7 +335,7 @@ fn verify(title: &str, scenario: &Scenario, took: Duration, measured: &mut Measu
         measured.kills,
         study.requeues(),
         study.count(State::Crashed),
-        Duration::from_nanos(starved as u64),
+        measured.starved,
     );
     let counts = check(scenario, &["--finished"]);
     if let Some(counts) = counts {
@@ -431,20 +443,23 @@ fn the_budget_is_used_exactly_while_processes_are_killed_and_replaced() {
 }
 
 /// Many processes started by one job script at once, on a directory that does not exist yet: one
-/// creates the study, all others join it, and nobody starves or overshoots.
+/// creates the study, all others join it, and nobody starves or overshoots. In the long form some
+/// are killed all the time, and others come in their place.
 #[test]
 fn processes_that_start_at_once_create_one_study_and_share_it() {
     let _alone = alone();
     let mut choices = Choices::new("started at once");
     let temp = tempdir();
-    let count = setting("TRIALMILL_PROCESSES", 8);
+    let count = setting("TRIALMILL_PROCESSES", 16);
+    let kills_per_second = setting("TRIALMILL_KILLS_PER_SECOND", 0);
     let scenario = Scenario {
         root: temp.path().into(),
-        evaluations: 125 * count,
+        evaluations: setting("TRIALMILL_TRIALS", 125 * count),
         seed: choices.below(u64::MAX),
         sleep_us: (0, 0),
         payload: 0,
     };
+    let killers = Ledger::open(&scenario.ledger("killers"));
     let mut processes: Vec<_> =
         (0..count).map(|n| scenario.spawn(&format!("p{n}"), 2, true)).collect();
     let gates: Vec<_> = processes.iter_mut().map(|process| process.child.stdin.take()).collect();
@@ -454,11 +469,20 @@ fn processes_that_start_at_once_create_one_study_and_share_it() {
     for process in &mut processes {
         measured.opens.push(process.opened().expect("a worker process ended before it opened"));
     }
+    let mut names = count..;
+    while kills_per_second > 0 && processes.iter_mut().all(WorkerProcess::goes_on) {
+        std::thread::sleep(Duration::from_micros(1_000_000 / kills_per_second));
+        let process = processes.swap_remove(choices.below(count) as usize);
+        measured.kills += u64::from(process.kill(&killers));
+        let name = format!("p{}", names.next().unwrap());
+        processes.push(scenario.spawn(&name, 2, false));
+    }
     processes.into_iter().for_each(WorkerProcess::wait);
     let took = begin.elapsed();
     let study = verify("started at once", &scenario, took, &mut measured);
     assert_eq!(study.processes().count(), 0, "all left in good order, and said so");
-    assert_eq!(study.requeues(), 0);
+    assert!(kills_per_second > 0 || study.requeues() == 0);
+    assert!(measured.starved < STARVES, "a process starved for {:?}", measured.starved);
 }
 
 /// The out-of-memory killer has no manners: a process is killed at any instant, also while it

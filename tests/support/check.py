@@ -6,6 +6,7 @@
 Reads study.json and journal.jsonl byte by byte, folds the events into states by its own table, and
 compares them with the ledgers that the processes of a test wrote by themselves:
 
+    opened PID 0 NS             the process has opened the study
     start TRIAL ATTEMPT NS      an evaluation began   (NS: CLOCK_BOOTTIME in nanoseconds)
     end TRIAL ATTEMPT NS        it ended
     acked TRIAL ATTEMPT VALUE   its report was acknowledged as durable
@@ -187,7 +188,7 @@ def read_ledgers(paths):
             what, name, number, *rest = line.split()
             if what == "killed":
                 killed[name] = int(number)
-            else:
+            elif what != "opened":
                 key = (name, int(number))
                 need(key not in tables[what], "I4", f"{path.name}: '{line}' happens a second time")
                 tables[what][key] = (path.name, *rest)
