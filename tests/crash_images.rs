@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
 use trialmill::Error;
@@ -39,6 +40,8 @@ struct World {
     moments: Mutex<Vec<Moment>>,
     ledger: Ledger,
     random: Mutex<u64>,
+    /// The mistake that these images must find: commits are acknowledged without a sync.
+    without_sync: bool,
 }
 
 impl World {
@@ -82,14 +85,13 @@ impl Disk for Overlapping {
         let alone = self.world.waiting.lock().unwrap().len() + 1 == PROCESSES;
         let moment = Moment { synced: self.disk.bytes().1, images, acked, alone };
         self.world.moments.lock().unwrap().push(moment);
-        self.disk.sync()
+        if self.world.without_sync { Ok(()) } else { self.disk.sync() }
     }
 }
 
 /// Several processes take turns on a journal that begins like this.
-fn work(directory: &Directory, journal: SimDisk, acked: Acked, seed: u64, turns: usize) -> World {
-    let ledger = Arc::new(Mutex::new(acked));
-    let world = Arc::new(World { random: Mutex::new(seed), ledger, ..World::default() });
+fn work(directory: &Directory, journal: SimDisk, world: World, turns: usize) -> World {
+    let world = Arc::new(world);
     for _ in 0..PROCESSES {
         let disk = Overlapping { disk: journal.clone(), world: world.clone() };
         let process = Process::open(directory, disk).unwrap();
@@ -175,7 +177,9 @@ fn whatever_a_power_cut_leaves_has_every_answer_that_was_given() {
         let mut acked = Acked::default();
         // A second and a third life begin with what a power cut left of the one before.
         for life in 0..3 {
-            let world = work(&directory, journal, acked, seed * 10 + life, 10);
+            let (random, ledger) = (Mutex::new(seed * 10 + life), Arc::new(Mutex::new(acked)));
+            let world = World { random, ledger, ..World::default() };
+            let world = work(&directory, journal, world, 10);
             let moments = world.moments.lock().unwrap();
             for moment in moments.iter() {
                 // In the short form some of each moment, in the long form all.
@@ -196,6 +200,31 @@ fn whatever_a_power_cut_leaves_has_every_answer_that_was_given() {
     }
     println!("{seen:?}: no acknowledged word was lost");
     assert!(seen.images >= 2_000 && seen.in_order > 200 && seen.torn > 200, "{seen:?}");
+}
+
+/// Images that say yes to everything would make the above worthless: without the sync before an
+/// acknowledgement, the first commits already show it.
+#[test]
+fn an_acknowledgement_without_a_sync_is_seen() {
+    let temp = tempfile::tempdir().unwrap();
+    let directory = small::directory(temp.path());
+    let journal = small::new_journal(&directory);
+    let world = World { without_sync: true, ..World::default() };
+    let world = work(&directory, journal, world, 4);
+    let moments = world.moments.lock().unwrap();
+    let judge = |moment: &Moment, image: &CrashImage| {
+        small::tidy(&directory);
+        let judged = AssertUnwindSafe(|| Seen::default().judge(&directory, moment, image));
+        let Err(panic) = std::panic::catch_unwind(judged) else { return false };
+        let said = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+        ["is lost", "the report of trial", "the budget"].iter().any(|what| said.contains(what))
+    };
+    // What is lost is an acknowledged word, also where the disk wrote in order.
+    let in_order = |image: &&CrashImage| image.in_order;
+    let mut seen = moments.iter().flat_map(|moment| {
+        moment.images.iter().filter(in_order).map(move |image| judge(moment, image))
+    });
+    assert!(seen.any(|is_lost| is_lost), "nobody missed the sync");
 }
 
 /// The first record, which is where each study of this test begins.

@@ -63,6 +63,48 @@ fn a_full_disk_loses_no_acknowledged_trial_and_the_same_command_goes_on() {
     }
 }
 
+/// Eight workers fill the disk, again and again while it gets larger bit by bit; each time the same
+/// command goes on from there.
+#[test]
+fn a_disk_that_eight_workers_fill_is_gone_on_with_each_time_there_is_room() {
+    let study = Trialmill::new(120);
+    let Some(mount) = Mount::new(&study.path("disk"), "size=1m") else { return };
+    // One page of the tmpfs for each trial's log, and half of them say more.
+    let script = r#"echo "$TRIALMILL_TRIAL_ID" >> "$HERE/begun"
+        [ $((TRIALMILL_TRIAL_ID % 2)) = 0 ] && head -c 20000 /dev/zero | tr '\0' . >&2
+        echo "$TRIALMILL_TRIAL_ID""#;
+    study.write("talks.sh", script);
+    let run = "exec $TRIALMILL run study.yaml --dir disk/s -q -w 8 -- sh talks.sh";
+    let succeeded = |study: &Trialmill| {
+        let trials = study.json(&["trials", "disk/s", "--state", "success"]);
+        let value = |trial: &serde_json::Value| {
+            let objective = trial["report"]["objective_to_minimize"].as_f64().unwrap();
+            assert_eq!(text(&trial["id"]).parse(), Ok(objective), "{trial}");
+            objective as u64
+        };
+        trials.as_array().unwrap().iter().map(value).collect::<BTreeSet<_>>()
+    };
+    let (mut kept, mut full) = (BTreeSet::new(), 0);
+    for size_kib in (1024..).step_by(512) {
+        mount.remount(&format!("size={size_kib}k"));
+        let ran = study.shell(run);
+        let now = succeeded(&study);
+        assert!(now.is_superset(&kept), "lost: {:?}", kept.difference(&now));
+        kept = now;
+        if ran.status.code() == Some(0) {
+            break;
+        }
+        ran.exits(4).says(&["No space left on device", "Make room"]);
+        full += 1;
+        assert!(full < 20, "it is full for ever");
+    }
+    assert!(full >= 2, "it was full {full} times");
+    study.run(&["retry", "disk/s"]).exits(0);
+    study.shell(run).exits(0).says(&["120 trials succeeded"]);
+    assert!(succeeded(&study).is_superset(&kept));
+    study.run(&["check", "disk/s"]).exits(0);
+}
+
 #[test]
 fn a_limit_on_the_size_of_files_loses_no_acknowledged_trial() {
     let study = Trialmill::new(100);
