@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use tokio::process::{Child, Command};
 
 use super::template::Files;
@@ -152,9 +153,12 @@ impl CommandEvaluator {
     }
 }
 
+/// A disk that is full or fails is not the fault of the trial, nor will the next one fare better.
 fn cannot_be_written(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | FileTooLarge)
+    let is_full =
+        matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | FileTooLarge);
+    is_full || error.raw_os_error() == Some(Errno::EIO as i32)
 }
 
 /// A parameter's name as that of an environment variable.
