@@ -39,6 +39,9 @@ pub const MAX_NEPS_VALUE_BYTES: usize = 32 << 20;
 pub const MAX_NEPS_DEPTH: usize = 40;
 /// Decimal digits of an integer in a file of NePS: Python's own limit.
 pub const MAX_NEPS_INT_DIGITS: usize = 4_300;
+/// Bytes of journal that a process reads while it holds the journal's lock and others wait; more is
+/// read before, without it.
+pub const READ_UNDER_LOCK_BYTES: u64 = 256 << 10;
 
 /// Threads that decode a long journal, and the bytes that each needs to be worth starting.
 pub const DECODE_THREADS: usize = 8;

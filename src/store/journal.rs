@@ -20,7 +20,7 @@ use super::tail::{Rest, Tail};
 use super::{Apply, Directory, Durability, Purpose, RealDisk, Store};
 use crate::error::{StoreError, StudyError};
 use crate::event::{Event, EventKind, encode};
-use crate::limits::{LOCK_TIMEOUT, MAX_LINE_BYTES, READ_CHUNK_BYTES};
+use crate::limits::{LOCK_TIMEOUT, MAX_LINE_BYTES, READ_CHUNK_BYTES, READ_UNDER_LOCK_BYTES};
 use crate::plain;
 
 /// A study's journal, opened for appending.
@@ -75,6 +75,34 @@ impl JournalStore {
             workers: directory.workers_path(),
             place: directory.place().clone(),
         })
+    }
+
+    fn lock(&mut self) -> Result<(), StoreError> {
+        self.lock.lock(LOCK_TIMEOUT)?;
+        // Somebody removed the lock file: whoever comes now locks the one that is there instead.
+        // With its whole directory gone nobody comes, and the journal says so.
+        while self.lock.was_removed() {
+            match FileLock::open(&self.lock_path) {
+                Ok(lock) => self.lock = lock,
+                Err(_) => break,
+            }
+            self.lock.lock(LOCK_TIMEOUT)?;
+        }
+        Ok(())
+    }
+
+    /// Reads what takes long without the lock, so that nobody waits for a process that joins a long
+    /// study. A sound record that is there while we hold the lock is there for good: an append that
+    /// fails is undone before its lock is freed. Tells whether the lock was given up for that.
+    fn read_ahead(&mut self, apply: Apply<'_>) -> Result<bool, StoreError> {
+        let len = self.disk.len().map_err(StoreError::io("read", &self.path))?;
+        if len.saturating_sub(self.tail.offset) <= READ_UNDER_LOCK_BYTES {
+            return Ok(false);
+        }
+        self.lock.unlock()?;
+        // What stands behind the sound part is judged under the lock.
+        self.tail.read_to(len, &*self.disk, &self.path, apply)?;
+        Ok(true)
     }
 
     fn catch_up(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
@@ -182,17 +210,11 @@ impl JournalStore {
 impl Store for JournalStore {
     fn begin(&mut self, _: Purpose, apply: Apply<'_>) -> Result<(), StoreError> {
         self.guarded(|store| {
-            store.lock.lock(LOCK_TIMEOUT)?;
-            // Somebody removed the lock file: whoever comes now locks the one that is there instead.
-            // With its whole directory gone nobody comes, and the journal says so.
-            while store.lock.was_removed() {
-                match FileLock::open(&store.lock_path) {
-                    Ok(lock) => store.lock = lock,
-                    Err(_) => break,
-                }
-                store.lock.lock(LOCK_TIMEOUT)?;
-            }
+            store.lock()?;
             store.clear_stage();
+            if store.read_ahead(apply)? {
+                store.lock()?;
+            }
             store.catch_up(apply)
         })
     }

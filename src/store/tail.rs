@@ -46,6 +46,17 @@ impl Tail {
             let problem = format!("{} bytes were there before, and are gone", self.offset);
             return Err(StoreError::Damaged { path: path.into(), offset: len, problem });
         }
+        self.read_to(len, disk, path, apply)
+    }
+
+    /// The same, to a place that is not before the one where it stopped.
+    pub(super) fn read_to(
+        &mut self,
+        len: u64,
+        disk: &dyn Disk,
+        path: &Path,
+        apply: Apply<'_>,
+    ) -> Result<Rest, StoreError> {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         let result = self.read_lines(disk, path, len, &mut buffer, apply);
