@@ -372,6 +372,7 @@ impl StudyBuilder {
             (Some(_), Err(StoreError::NotAStudy { .. })) => None,
             (_, Err(error)) => return Err(error.into()),
         };
+        let is_given = self.optimizer.is_some();
         let optimizer = match (self.optimizer.take(), &existing) {
             (Some(optimizer), _) => optimizer,
             (None, Some(directory)) if directory.layout() == Layout::Journal => {
@@ -392,9 +393,9 @@ impl StudyBuilder {
             (None, None) => return Err(no_space()),
         };
         optimizer.check(&space).map_err(|error| Error::Setting(error.to_string()))?;
-        // Where only another program has the optimizer, the study's own description of it stands.
+        // NePS describes its optimizers in its own words.
         let info = match &existing {
-            Some(directory) if optimizer.info().name == "elsewhere" => {
+            Some(directory) if !is_given && directory.layout() != Layout::Journal => {
                 directory.definition().optimizer.clone()
             }
             _ => optimizer.info(),

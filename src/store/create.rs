@@ -59,7 +59,12 @@ impl Directory {
         } else if found.is_none() {
             created = neps::create(path, layout, &definition, policy)?;
         }
-        let directory = Directory { path: path.into(), layout, definition, place: Place::here() };
+        let place = Place::here();
+        let directory = Directory { path: path.into(), layout, definition, place };
+        if layout != Layout::Journal && found.is_some() && !layout.has_own(path) {
+            let definition = neps::definition(path, layout)?;
+            Directory { definition, ..directory.clone() }.compare(&directory.definition, None)?;
+        }
         if directory.settle_with(policy)? {
             return Ok((directory, created || layout == Layout::Journal));
         }
@@ -84,7 +89,9 @@ impl Directory {
     /// Makes our own files, unless they are there. Tells whether we made them.
     fn settle_with(&self, policy: &Policy) -> Result<bool, StoreError> {
         let own = &self.own_path();
-        plain::create_dir(own, 1).map_err(StoreError::io("create", own))?;
+        if self.layout != Layout::Journal {
+            plain::create_dir(own, 1).map_err(StoreError::io("create", own))?;
+        }
         let lock = FileLock::open(&self.journal_lock_path())?;
         lock.lock(LOCK_TIMEOUT)?;
         if own.join("study.json").exists() {

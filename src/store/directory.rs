@@ -65,8 +65,11 @@ impl Directory {
         if format > FORMAT {
             return Err(StoreError::Newer { path: path.into(), found: format, known: FORMAT });
         }
-        let trials = directory.layout.trials_path(&directory.path);
-        for own in [directory.workers_path(), directory.own_path(), trials] {
+        let mut own = vec![directory.workers_path(), directory.layout.trials_path(&directory.path)];
+        if directory.layout != Layout::Journal {
+            own.push(directory.own_path());
+        }
+        for own in own {
             plain::own_dir(&own).map_err(StoreError::io("use", &own))?;
         }
         if directory.layout != Layout::Journal && !directory.layout.has_own(&directory.path) {

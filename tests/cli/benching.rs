@@ -6,7 +6,7 @@ use crate::support::Trialmill;
 fn a_measurement_says_everything_and_leaves_nothing() {
     let study = Trialmill::new(1);
     std::fs::create_dir(study.path("disk")).unwrap();
-    let arguments = ["bench", "disk", "--workers", "2", "--trials", "50", "--batch", "2", "--json"];
+    let arguments = ["bench", "disk", "--workers", "2", "--trials", "50", "--batch", "2"];
     let measured = study.json(&arguments);
     let rows = measured["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 3);
@@ -34,7 +34,7 @@ fn several_processes_share_the_work_and_are_compared_with_one() {
     let study = Trialmill::new(1);
     std::fs::create_dir(study.path("disk")).unwrap();
     let arguments = ["bench", "disk", "--processes", "2", "--workers", "1", "--trials", "200"];
-    let measured = study.json(&[&arguments[..], &["--durability", "buffered", "--json"]].concat());
+    let measured = study.json(&[&arguments[..], &["--durability", "buffered"]].concat());
     let row = &measured["rows"][0];
     assert!(row["against_one_process"].as_f64().unwrap() > 0.0, "{measured}");
     assert!((0.0..=1.0).contains(&row["least_share"].as_f64().unwrap()), "{measured}");

@@ -33,7 +33,7 @@ pub(in crate::store) fn definition(path: &Path, layout: Layout) -> Result<Defini
             let info = value.and_then(|value| optimizer_info(&value, layout));
             info.map_err(|problem| StoreError::NotAStudy {
                 path: path.into(),
-                problem: format!("its {}: {problem}", info_name(layout)),
+                problem: format!("it looks like NePS's, but its {}: {problem}", info_name(layout)),
             })?
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
