@@ -78,6 +78,21 @@ pub const NEPS_PRESENT: Duration = Duration::from_secs(1);
 /// While NePS workers are present, how far apart our samplings are.
 pub const NEPS_PACE: Duration = Duration::from_millis(100);
 
+/// The same where NePS 0.12 works, of which the oldest polls once a second. Its workers die after five
+/// seconds without the lock.
+pub const NEPS_OLD_TURN: Duration = Duration::from_millis(1_200);
+/// How long a NePS 0.12 worker may take from sampling a trial to taking its lock.
+pub const NEPS_START: Duration = Duration::from_secs(2);
+/// How long the lock of a trial is waited for that nobody evaluates: somebody may just be looking.
+pub const NEPS_TRIAL_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+/// How far apart two changes of a directory are at least told by its time.
+pub const NEPS_TIME_GRAIN: Duration = Duration::from_millis(100);
+/// How often, and how far apart, a file of NePS 0.12 that is read without a lock is looked at before it
+/// is called damaged.
+pub const NEPS_LOOKS: u32 = 4;
+/// See [`NEPS_LOOKS`].
+pub const NEPS_LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 /// How often the watcher looks: dead processes, a journal that others made longer, Ctrl-C.
 pub const WATCH_POLL: Duration = Duration::from_millis(50);
 /// How many looks a short-lived verb waits for killed commands of dead processes to be gone.

@@ -133,6 +133,15 @@ pub(crate) fn is_held(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// The same for a flock of this machine, by what Linux says in `/proc/locks`: without a try, which
+/// somebody else's would fail at.
+pub(crate) fn is_flocked_here(path: &Path) -> bool {
+    let Ok(inode) = path.symlink_metadata().map(|data| data.ino()) else { return false };
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let held = format!(":{inode} ");
+    locks.lines().any(|line| line.contains("FLOCK") && line.contains(&held))
+}
+
 fn is_contended(error: &io::Error) -> bool {
     error.kind() == fs2::lock_contended_error().kind()
 }

@@ -34,7 +34,7 @@ pub use layout::Layout;
 pub use liveness::{Place, Presence, Sign, Watcher};
 pub use lock::FileLock;
 pub use memory::MemoryStore;
-pub use neps::NepsStore;
+pub use neps::{NepsStore, OldStore};
 pub use reader::read_study;
 pub use sim_disk::{CrashImage, Fault, SimDisk};
 
@@ -115,10 +115,7 @@ pub fn set_cache_aside(directory: &Directory) -> Result<std::path::PathBuf, Stor
 pub fn open(directory: &Directory, durability: Durability) -> Result<Box<dyn Store>, StoreError> {
     match directory.layout() {
         Layout::Journal => Ok(Box::new(JournalStore::open(directory, durability)?)),
-        Layout::Neps012 => Err(StoreError::NotAStudy {
-            path: directory.path().into(),
-            problem: "the layout of NePS 0.12 cannot be written yet".into(),
-        }),
+        Layout::Neps012 => Ok(Box::new(OldStore::open(directory, durability)?)),
         _ => Ok(Box::new(neps::NepsStore::open(directory, durability)?)),
     }
 }

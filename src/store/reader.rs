@@ -17,6 +17,7 @@ pub fn read_study(
 ) -> Result<Option<StoreError>, StoreError> {
     match directory.layout {
         Layout::Journal => read_journal(directory, apply),
+        Layout::Neps012 => neps::read_old_study(directory, apply),
         _ => {
             let own = match directory.layout.has_own(&directory.path) {
                 true => read_journal(directory, apply)?,
@@ -27,7 +28,11 @@ pub fn read_study(
     }
 }
 
-fn read_journal(directory: &Directory, apply: Apply<'_>) -> Result<Option<StoreError>, StoreError> {
+/// Reads the events of our journal.
+pub(super) fn read_journal(
+    directory: &Directory,
+    apply: Apply<'_>,
+) -> Result<Option<StoreError>, StoreError> {
     let path = directory.journal_path();
     let disk = RealDisk::open_read_only(&path).map_err(StoreError::io("open", &path))?;
     let mut tail = Tail::new(directory.definition().space.names().clone());

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
+use super::old::Spending;
 use super::space::read_space;
 use super::state::StateFile;
 use super::value::Value;
@@ -63,7 +64,10 @@ fn optimizer_info(value: &Value, layout: Layout) -> Result<OptimizerInfo, String
 
 /// What all workers together may spend, as NePS says it.
 pub(in crate::store) fn budget(directory: &Directory) -> Budget {
-    StateFile::new(&directory.path).budget().unwrap_or_default()
+    match directory.layout {
+        Layout::Neps012 => Spending::new(&directory.path).budget(),
+        _ => StateFile::new(&directory.path).budget().unwrap_or_default(),
+    }
 }
 
 /// Creates the directory of a study: beside, and then in its place at once, because NePS workers
@@ -107,8 +111,13 @@ fn write_all(
     let trials = layout.trials_path(beside);
     std::fs::create_dir_all(&trials).map_err(StoreError::io("create", &trials))?;
     let file = beside.join(info_name(layout));
-    let text = yaml::write(&info(layout, &definition.optimizer));
+    let info = info(layout, &definition.optimizer);
+    let text = match layout {
+        Layout::Neps012 => yaml::write_pure_unsorted(&info),
+        _ => yaml::write(&info),
+    };
     replace(&file, text.as_bytes()).map_err(StoreError::io("write", &file))?;
+    // NePS 0.12 makes its own, and 0.12.0 reads none without its random state.
     if layout != Layout::Neps012 {
         StateFile::new(beside).create(layout, &policy.budget)?;
     }
@@ -127,7 +136,7 @@ fn info(layout: Layout, optimizer: &OptimizerInfo) -> Value {
     let ignore_fidelity = Value::Bool(flag("ignore_fidelity") || old);
     let arguments = match (name, layout) {
         ("random_search", _) => {
-            vec![("ignore_fidelity", ignore_fidelity), ("use_priors", use_priors)]
+            vec![("use_priors", use_priors), ("ignore_fidelity", ignore_fidelity)]
         }
         ("grid_search", Layout::Neps014) => vec![("ignore_fidelity", ignore_fidelity)],
         ("grid_search", Layout::Neps) => {

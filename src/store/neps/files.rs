@@ -275,7 +275,8 @@ fn read_report(value: &Value) -> Result<Report, String> {
     })
 }
 
-fn objective(value: &Value) -> Option<Objective> {
+/// One objective, or a list of them.
+pub(super) fn objective(value: &Value) -> Option<Objective> {
     match value {
         Value::List(list) => {
             let list: Option<Vec<f64>> = list.iter().map(Value::as_f64).collect();
@@ -298,9 +299,19 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Replaces a file as a whole, without a sync.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
     write(&beside, text)?;
     std::fs::rename(&beside, path)
+}
+
+/// A name that nothing has among these files, for what is set aside.
+pub(super) fn free_name(own: &Path, name: &str) -> PathBuf {
+    let numbered = |n: u32| match n {
+        0 => own.join(name),
+        n => own.join(format!("{name}.{n}")),
+    };
+    let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
+    (0..1000).map(numbered).find(is_free).unwrap_or_else(|| numbered(0))
 }

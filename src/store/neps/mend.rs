@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use rustc_hash::FxHashSet;
 
+use super::files::free_name;
 use super::mirror::progress;
 use super::record::Record;
 use super::store::NepsStore;
@@ -30,12 +31,7 @@ impl NepsStore {
     }
 
     fn free_name(&self, name: &str) -> PathBuf {
-        let numbered = |n: u32| match n {
-            0 => self.own.join(name),
-            n => self.own.join(format!("{name}.{n}")),
-        };
-        let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
-        (0..1000).map(numbered).find(is_free).unwrap_or_else(|| numbered(0))
+        free_name(&self.own, name)
     }
 
     /// An optimizer state that cannot be read stops every NePS worker for ever.

@@ -12,6 +12,7 @@ mod json;
 mod lock;
 mod mend;
 mod mirror;
+mod old;
 mod pickle;
 mod read;
 mod record;
@@ -24,6 +25,8 @@ mod yaml;
 
 pub(super) use check::{check, set_cache_aside};
 pub(super) use create::{budget, create, definition};
+pub use old::OldStore;
+pub(super) use old::read_study as read_old_study;
 pub(super) use read::read_trials;
 pub use store::NepsStore;
 

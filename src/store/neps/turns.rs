@@ -22,6 +22,8 @@ pub(super) struct Turns {
     open: HashMap<PathBuf, Vec<Instant>>,
     last_seen: Option<Instant>,
     our_last: Instant,
+    /// How long an open file is taken for a wish.
+    turn: Duration,
 }
 
 impl Turns {
@@ -38,7 +40,12 @@ impl Turns {
             }
         }
         let our_last = Instant::now();
-        Turns { inotify, files, open: HashMap::new(), last_seen: None, our_last }
+        Turns { inotify, files, open: HashMap::new(), last_seen: None, our_last, turn: NEPS_TURN }
+    }
+
+    /// The same, for a NePS that polls at another pace.
+    pub(super) fn lasting(self, turn: Duration) -> Self {
+        Turns { turn, ..self }
     }
 
     /// Waits while somebody else has this lock file open, but no longer than NePS needs to notice
@@ -83,6 +90,7 @@ impl Turns {
             }
         }
         // Another trialmill keeps its descriptor open for good: that is no wish.
-        self.open.values_mut().for_each(|open| open.retain(|since| since.elapsed() < NEPS_TURN));
+        let turn = self.turn;
+        self.open.values_mut().for_each(|open| open.retain(|since| since.elapsed() < turn));
     }
 }

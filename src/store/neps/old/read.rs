@@ -1,0 +1,77 @@
+//! Reading a directory of NePS 0.12 without taking, or even trying, any of its locks.
+
+use super::files::TrialFiles;
+use super::found::news;
+use super::known::Known;
+use crate::clock::now_s;
+use crate::error::StoreError;
+use crate::event::{Event, EventKind, Policy};
+use crate::limits::{NEPS_LOOK_AGAIN, NEPS_LOOKS};
+use crate::store::lock::is_flocked_here;
+use crate::store::neps::budget;
+use crate::store::neps::record::Shared;
+use crate::store::neps::space::Translation;
+use crate::store::reader::read_journal;
+use crate::store::{Apply, Directory};
+use crate::trial::{State, Trial, TrialId};
+
+/// Reads the events of our journal, and then what the trials' files say beyond them. Gives what is wrong
+/// with the journal, where something is.
+///
+/// # Errors
+/// The directory cannot be read at all.
+pub(in crate::store) fn read_study(
+    directory: &Directory,
+    apply: Apply<'_>,
+) -> Result<Option<StoreError>, StoreError> {
+    let mut known = Known::default();
+    let problem = match directory.layout.has_own(&directory.path) {
+        true => read_journal(directory, &mut |event| {
+            known.note(&event);
+            apply(event)
+        })?,
+        false => {
+            let kind = EventKind::Policy(Policy { budget: budget(directory), ..Policy::default() });
+            tell(directory, kind, apply)?;
+            None
+        }
+    };
+    let files = TrialFiles::new(&directory.path, &directory.own_path());
+    let names = directory.definition.space.names().clone();
+    let mut shared = Shared::new(names, Translation::default());
+    let listed = files.list().map_err(StoreError::io("read", files.results()))?;
+    let is_open = |id: &&TrialId| known.get(id).is_none_or(|known| !known.state.is_finished());
+    let mut found: Vec<Trial> = Vec::new();
+    for id in listed.iter().filter(is_open) {
+        found.extend(look(&files, id, &known, &mut shared));
+    }
+    found.sort_by(|a, b| {
+        let times = (a.metadata.time_sampled, b.metadata.time_sampled);
+        times.0.total_cmp(&times.1).then_with(|| a.id.cmp(&b.id))
+    });
+    for trial in found {
+        tell(directory, EventKind::Put(Box::new(trial)), apply)?;
+    }
+    Ok(problem)
+}
+
+/// What makes no sense may be half written: it is looked at again.
+fn look(files: &TrialFiles, id: &TrialId, known: &Known, shared: &mut Shared) -> Option<Trial> {
+    let mut looks = 0;
+    loop {
+        let stamps = files.stamps(id);
+        let held = || is_flocked_here(&files.lock_path(id));
+        let found = news(files, id, &stamps, known.get(id), shared, held);
+        looks += 1;
+        let is_odd = found.as_ref().is_some_and(|trial| trial.state == State::Corrupted);
+        if !is_odd || looks >= NEPS_LOOKS {
+            return found;
+        }
+        std::thread::sleep(NEPS_LOOK_AGAIN);
+    }
+}
+
+fn tell(directory: &Directory, kind: EventKind, apply: Apply<'_>) -> Result<(), StoreError> {
+    let study = |source| StoreError::Study { path: directory.path.clone(), source };
+    apply(Event { time: now_s(), kind }).map_err(study)
+}

@@ -1,0 +1,393 @@
+//! The store of a directory that NePS 0.12 shares.
+//!
+//! A turn: NePS's decision lock, then that of our journal; what other processes of trialmill told; what
+//! NePS did; our own events. Then NePS's files, and the journal last: a process that dies in between
+//! leaves files that say more than the journal, which is found like what NePS does.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::files::{ListStamp, Stamps, TrialFiles};
+use super::found::news;
+use super::known::{Known, is_claimed, is_held_by};
+use super::spending::Spending;
+use super::text::Spent;
+use crate::error::{StoreError, StudyError};
+use crate::event::{Event, EventKind, ProcessId};
+use crate::limits::{NEPS_OLD_TURN, NEPS_START, NEPS_TRIAL_LOCK_TIMEOUT};
+use crate::store::lock::{FileLock, is_held};
+use crate::store::neps::lock::SharedLock;
+use crate::store::neps::record::Shared;
+use crate::store::neps::space::Translation;
+use crate::store::neps::turns::Turns;
+use crate::store::{Apply, Directory, Durability, JournalStore, Purpose, Store, Watcher};
+use crate::trial::{State, Trial, TrialId};
+
+/// The store of a directory that NePS 0.12 shares.
+pub struct OldStore {
+    pub(super) root: PathBuf,
+    pub(super) own: PathBuf,
+    pub(super) files: TrialFiles,
+    pub(super) known: Known,
+    pub(super) spending: Spending,
+    shared: Shared,
+    lock: SharedLock,
+    turns: Turns,
+    /// The truth of all that trialmill did, and saw NePS do.
+    journal: JournalStore,
+    /// Which process we are, once we joined.
+    process: Option<ProcessId>,
+    /// The locks of the trials that this process evaluates: NePS sees them held, and the kernel frees them.
+    held: FxHashMap<TrialId, FileLock>,
+    seen: FxHashMap<TrialId, Seen>,
+    list_stamp: ListStamp,
+    max_cost: Option<f64>,
+    touched: BTreeMap<TrialId, Touched>,
+    has_looked: bool,
+    poison: Option<String>,
+    stamp: Arc<AtomicU64>,
+}
+
+/// How the files of a trial were when they were last read.
+#[derive(Default)]
+struct Seen {
+    stamps: Stamps,
+    /// Since when NePS may be about to take its lock.
+    fresh: Option<Instant>,
+}
+
+/// What a turn did to a trial.
+#[derive(Default)]
+struct Touched {
+    is_new: bool,
+    is_reported: bool,
+}
+
+impl OldStore {
+    /// Opens the files of a directory. Nothing is read before the first turn.
+    ///
+    /// # Errors
+    /// The lock file or our own journal cannot be opened.
+    pub fn open(directory: &Directory, durability: Durability) -> Result<Self, StoreError> {
+        let (root, own) = (directory.path().to_path_buf(), directory.own_path());
+        let names = directory.definition().space.names().clone();
+        let lock = SharedLock::open(&root.join(".decision_lock"), "STATE")?;
+        Ok(OldStore {
+            files: TrialFiles::new(&root, &own),
+            known: Known::default(),
+            spending: Spending::new(&root),
+            shared: Shared::new(names, Translation::default()),
+            turns: Turns::watch(&[lock.path()]).lasting(NEPS_OLD_TURN),
+            lock,
+            journal: JournalStore::open(directory, durability)?,
+            process: None,
+            held: FxHashMap::default(),
+            seen: FxHashMap::default(),
+            list_stamp: None,
+            max_cost: None,
+            touched: BTreeMap::new(),
+            has_looked: false,
+            poison: None,
+            stamp: Arc::new(AtomicU64::new(0)),
+            root,
+            own,
+        })
+    }
+
+    /// NePS appends to it after each report.
+    fn watched(&self) -> PathBuf {
+        self.root.join("all_losses_and_configs.txt")
+    }
+
+    /// Learns what other processes of trialmill told.
+    fn catch_up(&mut self, purpose: Purpose, apply: Apply<'_>) -> Result<(), StoreError> {
+        let (known, max_cost) = (&mut self.known, &mut self.max_cost);
+        self.journal.begin(purpose, &mut |event| {
+            if let EventKind::Policy(policy) = &event.kind {
+                *max_cost = policy.budget.cost;
+            }
+            known.note(&event);
+            apply(event)
+        })?;
+        // Somebody took us for dead, or told the end of a trial of ours.
+        let process = self.process;
+        self.held.retain(|id, _| known.get(id).is_some_and(|trial| is_held_by(trial, process)));
+        Ok(())
+    }
+
+    /// Finds what NePS did, and tells it.
+    fn look(&mut self, ahead: &mut Ahead, apply: Apply<'_>) -> Result<(), StoreError> {
+        let first = !std::mem::replace(&mut self.has_looked, true);
+        let results = self.files.results().to_path_buf();
+        let mut new = Vec::new();
+        if first || self.list_stamp.is_none() || self.files.list_stamp() != self.list_stamp {
+            let listed = self.files.list().map_err(StoreError::io("read", &results))?;
+            new = self.compare(listed)?;
+        }
+        let process = self.process;
+        let open = self.known.open().filter(|trial| !is_held_by(trial, process));
+        let ids: Vec<TrialId> = open.map(|trial| trial.id.clone()).chain(new).collect();
+        let mut found: Vec<Trial> = Vec::new();
+        for id in ids {
+            found.extend(ahead.remove(&id).or_else(|| self.inspect(&id, first)));
+        }
+        found.sort_by(|a, b| {
+            let times = (a.metadata.time_sampled, b.metadata.time_sampled);
+            times.0.total_cmp(&times.1).then_with(|| a.id.cmp(&b.id))
+        });
+        for trial in found {
+            self.tell(trial, apply)?;
+        }
+        if first { self.mend() } else { Ok(()) }
+    }
+
+    /// Gives the trials that are new; writes those again whose directory is gone.
+    fn compare(&self, listed: Vec<TrialId>) -> Result<Vec<TrialId>, StoreError> {
+        let there: FxHashSet<&TrialId> = listed.iter().collect();
+        for trial in self.known.iter().filter(|trial| !there.contains(&trial.id)) {
+            let lost = matches!(trial.state, State::Corrupted | State::Unknown);
+            if !lost && self.mend_one(trial)? {
+                tracing::warn!("the directory of trial {} was removed; it is back", trial.id);
+            }
+        }
+        Ok(listed.iter().filter(|id| self.known.get(id).is_none()).cloned().collect())
+    }
+
+    /// Writes whatever file of a trial is missing.
+    pub(super) fn mend_one(&self, trial: &Trial) -> Result<bool, StoreError> {
+        let directory = self.files.directory(&trial.id);
+        self.files.mend(trial).map_err(StoreError::io("write", &directory))
+    }
+
+    /// Gives a trial as its files say it, if that is news.
+    fn inspect(&mut self, id: &TrialId, first: bool) -> Option<Trial> {
+        let (stamps, known) = (self.files.stamps(id), self.known.get(id));
+        let seen = self.seen.get(id);
+        let has_ended = stamps.result.is_some() || stamps.error.is_some();
+        if known.is_some_and(is_claimed) && !has_ended {
+            return None;
+        }
+        let is_same = seen.is_some_and(|seen| seen.stamps == stamps);
+        if is_same && (has_ended || stamps.config.is_none()) {
+            return None;
+        }
+        // NePS samples under the decision lock, and takes the trial's lock a moment after: a try
+        // of ours in between would make it give the trial up.
+        let fresh = match seen {
+            _ if first => None,
+            Some(seen) if seen.stamps.config == stamps.config => seen.fresh,
+            Some(_) => Some(Instant::now()),
+            None => {
+                let begins = known.is_none_or(|known| known.state == State::Evaluating);
+                begins.then(Instant::now)
+            }
+        };
+        let begins = fresh.is_some_and(|since| since.elapsed() < NEPS_START);
+        self.seen.insert(id.clone(), Seen { stamps, fresh });
+        let lock = self.files.lock_path(id);
+        let held = begins || (!has_ended && is_held(&lock).unwrap_or(true));
+        let state = if held { State::Evaluating } else { State::Pending };
+        if is_same && self.known.get(id).is_some_and(|known| known.state == state) {
+            return None;
+        }
+        news(&self.files, id, &stamps, self.known.get(id), &mut self.shared, || held)
+    }
+
+    /// Tells what NePS did to a trial.
+    fn tell(&mut self, mut trial: Trial, apply: Apply<'_>) -> Result<(), StoreError> {
+        let time = crate::clock::now_s();
+        let event = |trial: &Trial| Event { time, kind: EventKind::Put(Box::new(trial.clone())) };
+        if self.journal.stage(&[event(&trial)]).is_err() {
+            tracing::warn!(
+                "trial {}: what it says is too large, and is left in its files",
+                trial.id
+            );
+            if let Some(report) = &mut trial.report {
+                (report.extra, report.learning_curve, report.failure) = (None, None, None);
+            }
+            self.journal.stage(&[event(&trial)]).map_err(self.contradiction())?;
+        }
+        if trial.state.is_finished() {
+            self.seen.remove(&trial.id);
+        }
+        let event = event(&trial);
+        self.known.note(&event);
+        apply(event).map_err(self.contradiction())
+    }
+
+    fn contradiction(&self) -> impl FnOnce(StudyError) -> StoreError {
+        let path = self.files.results().to_path_buf();
+        move |source| StoreError::Study { path, source }
+    }
+
+    /// Reads the trials that ended before we came: NePS workers die when the lock is held for five
+    /// seconds, and so long can it take to read many.
+    fn read_ahead(&mut self, purpose: Purpose, apply: Apply<'_>) -> Result<Ahead, StoreError> {
+        self.catch_up(purpose, apply)?;
+        self.journal.commit()?;
+        let mut ahead = Ahead::default();
+        let results = self.files.results().to_path_buf();
+        for id in self.files.list().map_err(StoreError::io("read", &results))? {
+            let stamps = self.files.stamps(&id);
+            if self.known.get(&id).is_none()
+                && (stamps.result.is_some() || stamps.error.is_some())
+                && let Some(trial) =
+                    news(&self.files, &id, &stamps, None, &mut self.shared, || false)
+                // Another one may be half written now.
+                && trial.state.is_finished()
+            {
+                ahead.insert(id, trial);
+            }
+        }
+        Ok(ahead)
+    }
+
+    /// Writes NePS's files of all trials that the turn changed, and holds the locks of ours.
+    fn write(&mut self) -> Result<(), StoreError> {
+        let touched = std::mem::take(&mut self.touched);
+        let cost = |(id, touched): (&TrialId, &Touched)| new_cost(self.known.get(id)?, touched);
+        let costs: Vec<f64> = touched.iter().filter_map(cost).collect();
+        if !costs.is_empty() {
+            self.mend_spending(self.known.cost() - costs.iter().sum::<f64>())?;
+        }
+        for (id, touched) in touched {
+            let directory = self.files.directory(&id);
+            self.write_one(&id, &touched).map_err(StoreError::io("write", &directory))?;
+            self.hold(&id)?;
+        }
+        self.list_stamp = self.files.list_stamp();
+        Ok(())
+    }
+
+    fn write_one(&self, id: &TrialId, touched: &Touched) -> io::Result<()> {
+        let Some(trial) = self.known.get(id) else { return Ok(()) };
+        if touched.is_new {
+            let directory = self.files.directory(id);
+            if directory.symlink_metadata().is_ok() {
+                let (kept, there) = (self.files.set_aside(&directory)?, directory.display());
+                tracing::warn!("{there} belongs to no trial: it is kept as {}", kept.display());
+            }
+            self.files.create(trial)?;
+        }
+        match &trial.report {
+            Some(report) => {
+                let spent = match new_cost(trial, touched) {
+                    Some(cost) => {
+                        let used = self.spending.add(cost, self.max_cost)?;
+                        Some(Spent { used, max: self.max_cost })
+                    }
+                    None => None,
+                };
+                self.files.end(trial, report, spent)
+            }
+            None if touched.is_new => Ok(()),
+            None => self.files.reopen(trial),
+        }
+    }
+
+    /// Holds a trial's lock while a worker of ours evaluates it, and not longer.
+    fn hold(&mut self, id: &TrialId) -> Result<(), StoreError> {
+        let is_ours = self.known.get(id).is_some_and(|trial| is_held_by(trial, self.process));
+        if !is_ours {
+            self.held.remove(id);
+        } else if !self.held.contains_key(id) {
+            let lock = FileLock::open(&self.files.lock_path(id))?;
+            match lock.lock(NEPS_TRIAL_LOCK_TIMEOUT) {
+                Ok(()) => drop(self.held.insert(id.clone(), lock)),
+                Err(error) => tracing::warn!("NePS cannot see that trial {id} runs here: {error}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a step; its first error poisons the store.
+    fn guarded(
+        &mut self,
+        step: impl FnOnce(&mut Self) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        if let Some(why) = &self.poison {
+            return Err(StoreError::Poisoned(why.clone()));
+        }
+        let result = step(self);
+        if let Err(error) = &result {
+            self.poison = Some(error.to_string());
+            let _ = self.lock.unlock();
+        }
+        result
+    }
+}
+
+/// What a turn's report of a trial says was spent.
+fn new_cost(trial: &Trial, touched: &Touched) -> Option<f64> {
+    let cost = trial.report.as_ref()?.cost?;
+    (touched.is_reported && cost.is_finite()).then_some(cost)
+}
+
+/// Trials that were read before the lock was taken.
+type Ahead = FxHashMap<TrialId, Trial>;
+
+impl Store for OldStore {
+    fn begin(&mut self, purpose: Purpose, apply: Apply<'_>) -> Result<(), StoreError> {
+        self.guarded(|store| {
+            let mut ahead = match store.has_looked {
+                true => Ahead::default(),
+                false => store.read_ahead(purpose, apply)?,
+            };
+            if purpose == Purpose::Sampling {
+                store.turns.keep_pace();
+            }
+            store.turns.yield_turn(store.lock.path());
+            store.lock.lock()?;
+            store.touched.clear();
+            store.catch_up(purpose, apply)?;
+            let stamp = crate::store::neps::stamp(&store.watched());
+            store.stamp.store(stamp, Ordering::Release);
+            store.look(&mut ahead, apply)
+        })
+    }
+
+    fn stage(&mut self, events: &[Event]) -> Result<(), StudyError> {
+        self.journal.stage(events)?;
+        for event in events {
+            match &event.kind {
+                EventKind::Joined(process) => self.process = Some(process.process),
+                EventKind::Policy(policy) => self.max_cost = policy.budget.cost,
+                EventKind::Sampled { trial, .. } => {
+                    self.touched.entry(trial.clone()).or_default().is_new = true;
+                }
+                EventKind::Reported { trial, .. } => {
+                    self.touched.entry(trial.clone()).or_default().is_reported = true;
+                    self.seen.remove(trial);
+                }
+                EventKind::Put(trial) if self.known.get(&trial.id).is_none() => {
+                    let is_reported = trial.report.is_some();
+                    self.touched.insert(trial.id.clone(), Touched { is_new: true, is_reported });
+                }
+                _ => {}
+            }
+            if let Some(id) = self.known.note(event) {
+                self.touched.entry(id).or_default();
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.guarded(|store| {
+            store.write()?;
+            store.lock.unlock()?;
+            store.journal.commit()
+        })
+    }
+
+    fn watcher(&self) -> Option<Watcher> {
+        let watcher = self.journal.watcher()?;
+        Some(Watcher { cache: Some((self.watched(), self.stamp.clone())), ..watcher })
+    }
+}
