@@ -59,14 +59,6 @@ impl Value {
         }
     }
 
-    /// An integer that fits.
-    pub(crate) fn as_int(&self) -> Option<i64> {
-        match self {
-            Value::Int(int) => Some(*int),
-            _ => None,
-        }
-    }
-
     /// A string.
     pub(crate) fn as_str(&self) -> Option<&str> {
         match self {

@@ -196,6 +196,7 @@ impl<'a> Pickle<'a> {
     }
 
     /// The same, borrowing nothing.
+    #[cfg(test)]
     pub(crate) fn into_owned(self) -> Pickle<'static> {
         Pickle {
             items: self.items.into_iter().map(Item::into_owned).collect(),

@@ -23,6 +23,7 @@ pub(crate) fn write(value: &Value) -> String {
 }
 
 /// What `yaml.dump(value, Dumper=yaml.CDumper, sort_keys=False)` gives.
+#[cfg(test)]
 pub(crate) fn write_unsorted(value: &Value) -> String {
     emit::document(value, Dumper::C, false)
 }

@@ -152,7 +152,7 @@ fn nesting_of_a_million_is_read_copied_dropped_and_not_written() {
     let tuples = [&b"\x80\x04)"[..], &vec![0x85; million], b"."].concat();
     let dicts =
         [&b"\x80\x04"[..], &b"}N".repeat(million), b"N", &vec![b's'; million], b"."].concat();
-    let calls = [&b"\x80\x04"[..], &b"ca\nb\n".repeat(million), &b")R".repeat(1), b"."].concat();
+    let calls = [&b"\x80\x04"[..], &b"ca\nb\n".repeat(million), b")R", b"."].concat();
     let states = [
         &b"\x80\x04ca\nb\n\x940"[..],
         &b"h\x00)\x81".repeat(million),
