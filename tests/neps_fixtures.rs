@@ -303,3 +303,71 @@ fn looking_changes_nothing() {
         assert!(before == list(&dir), "{name}: something was written");
     }
 }
+
+/// Where `tests/neps/install_neps.sh` has put genuine NePS; without, what needs it is left out.
+fn genuine_neps() -> Option<PathBuf> {
+    let home = std::env::var_os("TRIALMILL_NEPS").map(PathBuf::from);
+    if home.is_none() {
+        println!("left out: set TRIALMILL_NEPS to where tests/neps/install_neps.sh put NePS");
+    }
+    home
+}
+
+fn reread(neps: &Path, version: &str, before: &Path, after: &Path, only_common: bool) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/neps/reread.py");
+    let mut python = Command::new(neps.join("bin/neps-python-nt"));
+    python.arg(version).arg(script).arg(before).arg(after);
+    if only_common {
+        python.arg("--only-common");
+    }
+    let output = python.output().unwrap();
+    assert!(output.status.success(), "{}: {output:?}", before.display());
+}
+
+#[test]
+fn genuine_neps_reads_the_same_from_what_we_wrote() {
+    let Some(neps) = genuine_neps() else { return };
+    for (name, path, _) in all(&["0.13.0", "0.17.0"]) {
+        let version = name.split('/').next().unwrap();
+        let layout = if version == "0.13.0" { "neps-0.13" } else { "neps" };
+        // Objects of numpy have no plain form; and who was evaluating does not in a copy.
+        if name.ends_with("/odd") || name.ends_with("/batch") {
+            continue;
+        }
+        let temp = tempfile::tempdir().unwrap();
+        let (before, after) = (temp.path().join("before"), temp.path().join("after"));
+        copy(&path, &before);
+        let arguments = [&*before.to_string_lossy(), &*after.to_string_lossy(), "--layout", layout];
+        assert!(trialmill(&[&["convert"], &arguments[..]].concat()).status.success(), "{name}");
+        // A copy has plain names; NePS's own for them are known where its space is.
+        let space = path.join("pipeline_space.pkl");
+        if !space.is_file() || !fs::read(&space).unwrap().windows(8).any(|w| w == b"_reconst") {
+            reread(&neps, version, &before, &after, false);
+        }
+    }
+}
+
+/// Tuples, sets, numbers of numpy, dates: what we do not understand goes through our hands untouched.
+#[test]
+fn objects_of_python_survive_when_we_rewrite_the_cache() {
+    let Some(neps) = genuine_neps() else { return };
+    let temp = tempfile::tempdir().unwrap();
+    let (before, after) = (temp.path().join("before"), temp.path().join("after"));
+    for dir in [&before, &after] {
+        copy(&fixtures().join("0.17.0/odd"), dir);
+        let cache = fixtures().join("0.17.0/variants/trial_cache.odd.numpy1.26.pkl");
+        fs::copy(cache, dir.join("configs/.trial_cache.pkl")).unwrap();
+    }
+    let len = || fs::metadata(after.join("configs/.trial_cache.pkl")).unwrap().len();
+    let appended = len();
+    trialmill::Study::builder(&after).max_evaluations(10).create().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_trialmill"))
+        .arg("ask")
+        .arg(&after)
+        .env("NEPS_TRIAL_CACHE_MAX_UPDATES_BEFORE_CONSOLIDATION", "0")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_ne!(len(), appended, "the cache was not rewritten");
+    reread(&neps, "0.17.0", &before, &after, true);
+}
