@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 use tempfile::TempDir;
+use trialmill::runtime::StateCore;
+use trialmill::store::Directory;
+use trialmill::study::{Answer, Ask};
 use trialmill::{State, Summary};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -136,4 +139,35 @@ fn a_trial_handed_to_a_caller_outside_comes_back_after_its_deadline() {
     );
     let summary = Summary::read(&home.dir()).unwrap();
     assert_eq!(summary.study().best().unwrap().objective(), Some(0.5));
+}
+
+/// Genuine NePS 0.17 rewrites the cache without a lock when it starts. Trial 8 of another NePS worker,
+/// just sampled, was dropped by that; we sampled a trial 8 too and moved its directory away, so both were
+/// evaluated under one id, and one of the two results was lost (live.py --kill, seed 1588699843).
+#[test]
+fn a_trial_that_an_unlocked_rewrite_dropped_before_we_saw_it_keeps_its_id() {
+    let home = Home::new();
+    let mut first = home.run("neps", 3, "echo {x}");
+    assert!(first.wait().unwrap().success());
+    let cache = home.dir().join("configs/.trial_cache.pkl");
+    let before = fs::read(&cache).unwrap();
+
+    // We stay, and look only when we are asked. Somebody samples trial 4, and it is dropped.
+    trialmill::Study::builder(home.dir()).max_evaluations(10).create().unwrap();
+    let directory = Directory::open(&home.dir()).unwrap();
+    let optimizer = trialmill::optimizer::of_study(directory.definition());
+    let mut core = StateCore::open(directory, trialmill::Durability::Buffered, optimizer).unwrap();
+    assert!(home.start(&["ask", "runs/study"]).wait().unwrap().success());
+    assert!(home.dir().join("configs/config_4/config.yaml").exists());
+    fs::write(&cache, before).unwrap();
+
+    let ask = Ask { worker: "me".into(), n: 1, lease: None };
+    let answer = core.turn(vec![trialmill::study::Command::Ask(ask)]).unwrap().remove(0).unwrap();
+    let Answer::Evaluate(handed) = answer else { panic!("{answer:?}") };
+    drop(core);
+    let summary = Summary::read(&home.dir()).unwrap();
+    let study = summary.study();
+    assert_eq!(study.trials().len(), 5, "trial 4 is lost");
+    assert_eq!(handed[0].trial.id.to_string(), "5");
+    assert!(!home.dir().join(".trialmill/config_4.set-aside").exists());
 }

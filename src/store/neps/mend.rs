@@ -105,6 +105,27 @@ impl NepsStore {
         Ok(())
     }
 
+    /// A NePS worker that starts rewrites the cache without a lock, and may drop a trial that another
+    /// has just sampled, before we have seen it. Its directory stands where our next trial's would: so
+    /// it is known again, and the next number is taken.
+    pub(super) fn look_for_next(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
+        loop {
+            let id = self.mirror.next_id();
+            if self.files.directory(&id).symlink_metadata().is_err() {
+                return Ok(());
+            }
+            match self.files.read(&id, &mut self.shared) {
+                Ok(record) if record.trial.id == id => {
+                    tracing::warn!(
+                        "trial {id} was lost from the cache by an unlocked write: put back"
+                    );
+                    self.restage(record, apply)?;
+                }
+                _ => self.set_aside(&id)?,
+            }
+        }
+    }
+
     /// Stages a record that others must see again, and tells of it.
     fn restage(&mut self, record: Record, apply: Apply<'_>) -> Result<(), StoreError> {
         self.tell(&record, apply)?;

@@ -11,6 +11,7 @@ use crate::trial::{State, TrialId};
 pub(super) struct Mirror {
     list: Vec<Record>,
     by_id: FxHashMap<TrialId, usize>,
+    last_number: u64,
 }
 
 impl Mirror {
@@ -26,8 +27,14 @@ impl Mirror {
         self.by_id.get(id).map(|at| &self.list[*at])
     }
 
+    /// The id that the next trial gets, if nobody has it.
+    pub(super) fn next_id(&self) -> TrialId {
+        TrialId::Number(self.last_number.saturating_add(1))
+    }
+
     /// Sets a trial.
     pub(super) fn set(&mut self, record: Record) {
+        self.last_number = self.last_number.max(record.trial.id.number().unwrap_or(0));
         match self.by_id.get(&record.trial.id) {
             Some(at) => self.list[*at] = record,
             None => {

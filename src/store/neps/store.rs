@@ -218,6 +218,9 @@ impl NepsStore {
         if anew {
             self.look_for_vanished(in_cache, apply)?;
         }
+        if self.samples {
+            self.look_for_next(apply)?;
+        }
         Ok(())
     }
 
