@@ -482,7 +482,9 @@ fn processes_that_start_at_once_create_one_study_and_share_it() {
     let study = verify("started at once", &scenario, took, &mut measured);
     assert_eq!(study.processes().count(), 0, "all left in good order, and said so");
     assert!(kills_per_second > 0 || study.requeues() == 0);
-    assert!(measured.starved < STARVES, "a process starved for {:?}", measured.starved);
+    // More than 16 share these cores, and each waits for all others.
+    let starves = STARVES * u32::try_from(count / 16).unwrap().max(1);
+    assert!(measured.starved < starves, "a process starved for {:?}", measured.starved);
 }
 
 /// The out-of-memory killer has no manners: a process is killed at any instant, also while it

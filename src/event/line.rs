@@ -6,7 +6,7 @@
 //! The checksum (CRC-32, IEEE) covers all bytes of the line behind its own comma, so a line can be
 //! verified before it is parsed; `seq` counts the lines, so one that is lost, doubled or moved is
 //! seen. The shape is flat, and the hot values borrow from the line: reading is four times as fast
-//! as with tagged enums.
+//! as with tagged enums. `frequent.rs` reads the two frequent events by hand.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use super::frequent::{self, Frequent, What};
 use super::{Event, EventKind, Lease, Policy, Process, Reason};
 use crate::config::{Config, ConfigSeed, Names};
 use crate::trial::{Failure, MetaData, Objective, Real, Report, State, Trial, TrialId, WorkerId};
@@ -164,40 +165,6 @@ impl Writer<'_> {
     }
 }
 
-/// What the two frequent events have; a smaller shape reads faster. `rare` tells that the line has
-/// more than this and must be read as a whole.
-#[derive(Deserialize)]
-struct FrequentLine<'a> {
-    seq: u64,
-    #[serde(borrow)]
-    event: Text<'a>,
-    time: f64,
-    #[serde(borrow)]
-    trial: Option<Text<'a>>,
-    attempt: Option<u32>,
-    #[serde(borrow)]
-    worker: Option<Text<'a>>,
-    #[serde(borrow)]
-    config: Option<&'a RawValue>,
-    state: Option<State>,
-    objective_to_minimize: Option<Objective>,
-    cost: Option<Real>,
-    evaluation_duration: Option<Real>,
-    #[serde(
-        default,
-        alias = "previous",
-        alias = "learning_curve",
-        alias = "extra",
-        alias = "err_type",
-        deserialize_with = "is_there"
-    )]
-    rare: bool,
-}
-
-fn is_there<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
-    serde::de::IgnoredAny::deserialize(from).map(|_| true)
-}
-
 #[derive(Deserialize)]
 struct Line<'a> {
     seq: u64,
@@ -274,7 +241,7 @@ impl Decoder {
         // Checked once as a whole: from bytes, serde_json would check every text on its own.
         let line = std::str::from_utf8(line)
             .map_err(|error| LineError::Content(format!("it is not UTF-8: {error}")))?;
-        if let Some(read) = self.decode_frequent(line) {
+        if let Some(read) = self.decode_frequent(&line[HEAD_LEN..]) {
             return Ok(read);
         }
         let line: Line<'_> =
@@ -282,29 +249,18 @@ impl Decoder {
         Ok((line.seq, self.event(line)?))
     }
 
-    /// The two frequent events in their usual shape; none for anything else.
-    fn decode_frequent(&mut self, line: &str) -> Option<(u64, Event)> {
-        let line: FrequentLine<'_> =
-            serde_json::from_str(line).ok().filter(|l: &FrequentLine<'_>| !l.rare)?;
-        let trial = line.trial?.0.parse().ok()?;
-        let kind = match &*line.event.0 {
-            "sampled" => EventKind::Sampled {
-                trial,
-                config: self.config(line.config).ok()?,
-                previous: None,
-                worker: self.worker(line.worker?),
-                claimed: line.attempt.is_some(),
-            },
-            "reported" => {
-                let mut report = Report::without_objective(line.state?);
-                report.objective_to_minimize = line.objective_to_minimize;
-                report.cost = line.cost.map(|x| x.0);
-                report.evaluation_duration = line.evaluation_duration.map(|x| x.0);
-                EventKind::Reported { trial, attempt: line.attempt?, report: Box::new(report) }
+    fn decode_frequent(&mut self, body: &str) -> Option<(u64, Event)> {
+        let Frequent { seq, time, trial, what } = frequent::read(body, &self.names)?;
+        let kind = match what {
+            What::Sampled { worker, claimed, config } => {
+                let worker = self.worker(Text(Cow::Borrowed(worker)));
+                EventKind::Sampled { trial, config, previous: None, worker, claimed }
             }
-            _ => return None,
+            What::Reported { attempt, report } => {
+                EventKind::Reported { trial, attempt, report: Box::new(report) }
+            }
         };
-        Some((line.seq, Event { time: line.time, kind }))
+        Some((seq, Event { time, kind }))
     }
 
     fn event(&mut self, line: Line<'_>) -> Result<Event, LineError> {
@@ -511,6 +467,49 @@ mod tests {
             let (read_seq, read) = decoder.decode(&line).unwrap();
             assert_eq!((read_seq, read), (seq as u64, event));
         }
+    }
+
+    /// The reader by hand must never say anything else than JSON does.
+    #[test]
+    fn the_frequent_lines_mean_by_hand_what_they_mean_as_json() {
+        let names: Names = ["lr".into(), "n".into(), "opt".into(), "flag".into()].into();
+        let mut decoder = Decoder::new(names.clone());
+        let floats = [0.1, -0.0, 5.0, 1e-300, 1e22, f64::MIN_POSITIVE, 123456.789e-7, f64::MAX];
+        let texts = ["adam", "", "ä€😀", "1e5", "}", "a\"b", "line\n"];
+        let mut by_hand = 0;
+        for at in 0..200_usize {
+            let lr = Value::Float(floats[at % floats.len()]);
+            let n = Value::Int(if at % 3 == 0 { i64::MIN } else { at as i64 - 100 });
+            let (opt, flag) = (Value::from(texts[at % texts.len()]), Value::Bool(at % 2 == 0));
+            let config = Config::new(names.clone(), vec![lr, n, opt, flag]);
+            let trial = [TrialId::Number(at as u64), TrialId::Rung(3, at as u32)][at % 2].clone();
+            let mut report = Report::objective(floats[at % 7]);
+            report.cost = (at % 3 == 0).then_some(floats[at % 5]);
+            report.evaluation_duration = (at % 5 > 0).then_some(0.25);
+            let sampled = EventKind::Sampled {
+                trial: trial.clone(),
+                config,
+                previous: None,
+                worker: "p1-w1".into(),
+                claimed: at % 4 > 0,
+            };
+            let reported =
+                EventKind::Reported { trial, attempt: 1 + at as u32, report: report.into() };
+            for kind in [sampled, reported] {
+                let event = Event { time: 1763752512.5 + at as f64, kind };
+                let mut line = Vec::new();
+                encode(at as u64, &event, &mut line);
+                let text = std::str::from_utf8(&line[..line.len() - 1]).unwrap();
+                let read = decoder.decode_frequent(&text[HEAD_LEN..]);
+                by_hand += usize::from(read.is_some());
+                let json: Line<'_> = serde_json::from_str(text).unwrap();
+                let json = (json.seq, decoder.event(json).unwrap());
+                assert_eq!(json, (at as u64, event));
+                assert!(read.is_none_or(|read| read == json), "{text}");
+            }
+        }
+        // All but those whose texts have escapes.
+        assert!(by_hand > 300, "{by_hand}");
     }
 
     /// Storage that flips bits must never give a record another meaning: 1 bit in 100 records

@@ -4,6 +4,7 @@
 //! events, and the state of a study is what applying them in order gives. The vocabulary is
 //! versioned by [`FORMAT`]; `line.rs` writes and reads its lines.
 
+mod frequent;
 mod line;
 
 use std::sync::Arc;
