@@ -7,7 +7,7 @@ use trialmill::event::check_caller;
 use trialmill::optimizer::of_study;
 use trialmill::runtime::StateCore;
 use trialmill::store::{Directory, Durability, Finding, check_neps, set_cache_aside};
-use trialmill::{Error, Study, Summary, Trial, TrialId};
+use trialmill::{Error, State, Study, Summary, Trial, TrialId};
 
 use super::check::Check;
 
@@ -39,6 +39,14 @@ fn look(directory: &Directory) -> Result<Vec<Finding>, Error> {
         );
         let remedy = "the next trialmill worker that comes gives them back, or --repair";
         found.push(Finding::harmless("dead_process", ".trialmill", problem, remedy).about(held));
+    }
+    let corrupted = study.trials().iter().filter(|trial| trial.state == State::Corrupted);
+    let corrupted: Vec<TrialId> = corrupted.map(|trial| trial.id.clone()).collect();
+    if !corrupted.is_empty() {
+        let problem = "their files contradict each other, or have no configuration";
+        let remedy = "look at them; nobody evaluates them again, and nothing here removes them";
+        let finding = Finding::damage("corrupted_trial", "results", problem, remedy);
+        found.push(finding.about(corrupted));
     }
     let held = held_by_neps(study);
     if !held.is_empty() {

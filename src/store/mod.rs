@@ -96,7 +96,11 @@ pub trait Store: Send {
 /// # Errors
 /// The directory cannot be read.
 pub fn check_neps(directory: &Directory) -> Result<Vec<Finding>, StoreError> {
-    if directory.layout.has_cache() { neps::check(directory) } else { Ok(Vec::new()) }
+    if directory.layout.has_cache() {
+        neps::check(directory)
+    } else {
+        Ok(neps::old::check(directory))
+    }
 }
 
 /// Moves a damaged cache of NePS to our own files, under its lock; whoever opens the directory next

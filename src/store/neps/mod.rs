@@ -12,7 +12,7 @@ mod json;
 mod lock;
 mod mend;
 mod mirror;
-mod old;
+pub(super) mod old;
 mod pickle;
 mod read;
 mod record;

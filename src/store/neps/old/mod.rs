@@ -6,6 +6,7 @@
 //! told in the journal as well (`put`). So every process has the same history, and nothing that 0.12
 //! has no word for is lost.
 
+mod check;
 mod files;
 mod found;
 mod known;
@@ -15,6 +16,7 @@ mod spending;
 mod store;
 mod text;
 
+pub(in crate::store) use check::check;
 pub(in crate::store) use read::read_study;
 pub(super) use spending::Spending;
 pub use store::OldStore;
