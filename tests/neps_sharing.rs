@@ -171,3 +171,21 @@ fn a_trial_that_an_unlocked_rewrite_dropped_before_we_saw_it_keeps_its_id() {
     assert_eq!(handed[0].trial.id.to_string(), "5");
     assert!(!home.dir().join(".trialmill/config_4.set-aside").exists());
 }
+
+/// NePS 0.17 stores its parameters by name; a study file has them in the order of its author.
+#[test]
+fn a_study_file_with_the_same_space_in_another_order_joins_a_run_of_neps() {
+    let home = Home::new();
+    let classic = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/neps/0.17.0/classic");
+    let mut copy = Command::new("cp");
+    copy.arg("-r").arg(classic).arg(home.0.path().join("classic"));
+    assert!(copy.status().unwrap().success());
+    let space = "space:\n  x: {lower: -1.0, upper: 1.0}\n  opt: [sgd, 'on', adam]\n  \
+                 n: {lower: 1, upper: 10}\n  lr: {lower: 1.0e-6, upper: 0.1, log: true}\n";
+    fs::write(home.0.path().join("classic.yaml"), space).unwrap();
+    let run = ["run", "classic.yaml", "--dir", "classic", "--evaluations", "10", "--quiet", "--"];
+    let mut child = home.start(&[&run[..], &["sh", "-c", "echo {x}"]].concat());
+    assert!(child.wait().unwrap().success());
+    let summary = Summary::read(&home.0.path().join("classic")).unwrap();
+    assert_eq!(summary.study().spent().evaluations, 10);
+}

@@ -186,6 +186,12 @@ impl SearchSpace {
         self.parameters.is_empty()
     }
 
+    /// Whether it has the same parameters, in whatever order.
+    pub(crate) fn has_same(&self, other: &SearchSpace) -> bool {
+        let same = |(name, parameter): (&str, &Parameter)| other.get(name) == Some(parameter);
+        self.parameters.len() == other.parameters.len() && self.iter().all(same)
+    }
+
     /// The names, in order, shared by every configuration of this space.
     pub fn names(&self) -> &Names {
         &self.names

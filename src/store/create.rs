@@ -142,8 +142,13 @@ impl Directory {
             Err(StoreError::Mismatch { path: self.path.clone(), what, there, wanted })
         };
         let own = &self.definition;
+        // NePS stores the parameters in the order of their names, or not at all.
+        let same = match self.layout {
+            Layout::Journal => own.space == wanted.space,
+            _ => own.space.has_same(&wanted.space),
+        };
         let unknown = own.space.is_unknown() || wanted.space.is_unknown();
-        if own.space != wanted.space && !unknown {
+        if !same && !unknown {
             let (there, wanted) = differing_parameters(&own.space, &wanted.space);
             return mismatch("search space", there, wanted);
         }
