@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 use trialmill::error::{StoreError, StudyError};
 use trialmill::evaluate::reap_orphans;
-use trialmill::event::{Event, EventKind, Reason, check_caller};
+use trialmill::event::{Event, EventKind, Process, Reason, check_caller};
 use trialmill::store::{
     Directory, Finding, JOURNAL, JournalCheck, JournalEnd, Layout, Repair, check_entries,
     check_journal, lock_name,
@@ -225,21 +225,7 @@ fn look(directory: &Directory) -> Result<Looked, Error> {
             None
         }
     };
-    for process in study.processes().filter(|process| !directory.is_alive(process)) {
-        let held = study.evaluating_by(process.process).map(|trial| trial.id.clone());
-        let held: Vec<_> = held.collect();
-        let problem = format!(
-            "process p{} (pid {} on {}) is dead, and {} trials are still evaluating",
-            process.process,
-            process.pid,
-            process.host,
-            held.len()
-        );
-        let remedy = "the next worker that comes gives them back, or --repair";
-        let finding =
-            Finding::harmless("dead_process", lock_name(process.process), problem, remedy);
-        found.push(finding.about(held));
-    }
+    found.extend(of_dead_processes(directory, &study));
     let lost: Vec<TrialId> = held_by_nobody(&study).into_iter().map(|(id, _)| id).collect();
     if !lost.is_empty() {
         let problem = "trials are evaluating by processes that take no part";
@@ -261,6 +247,26 @@ fn look(directory: &Directory) -> Result<Looked, Error> {
         &|process| !whole || study.is_member(process),
     )?);
     Ok(Looked { study, journal, found })
+}
+
+/// Processes that died, with what they hold.
+pub(super) fn of_dead_processes(directory: &Directory, study: &Study) -> Vec<Finding> {
+    let dead = study.processes().filter(|process| !directory.is_alive(process));
+    let finding = |process: &Process| {
+        let held = study.evaluating_by(process.process).map(|trial| trial.id.clone());
+        let held: Vec<TrialId> = held.collect();
+        let problem = format!(
+            "process p{} (pid {} on {}) is dead, and {} trials are still evaluating",
+            process.process,
+            process.pid,
+            process.host,
+            held.len()
+        );
+        let remedy = "the next worker of trialmill that comes gives them back, or --repair";
+        let file = lock_name(process.process);
+        Finding::harmless("dead_process", file, problem, remedy).about(held)
+    };
+    dead.map(finding).collect()
 }
 
 /// Trials of workers whose process takes no part: only where a record was lost.

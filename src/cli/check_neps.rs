@@ -9,7 +9,7 @@ use trialmill::runtime::StateCore;
 use trialmill::store::{Directory, Durability, Finding, check_neps, set_cache_aside};
 use trialmill::{Error, State, Study, Summary, Trial, TrialId};
 
-use super::check::Check;
+use super::check::{Check, of_dead_processes};
 
 impl Check {
     pub(super) fn run_neps(&self, directory: &Directory) -> Result<ExitCode, Error> {
@@ -27,19 +27,7 @@ fn look(directory: &Directory) -> Result<Vec<Finding>, Error> {
     let mut found = check_neps(directory)?;
     let summary = Summary::read(directory.path())?;
     let study = summary.study();
-    for process in study.processes().filter(|process| !directory.is_alive(process)) {
-        let held = study.evaluating_by(process.process).map(|trial| trial.id.clone());
-        let held: Vec<TrialId> = held.collect();
-        let problem = format!(
-            "process p{} (pid {} on {}) is dead, and {} trials are still evaluating",
-            process.process,
-            process.pid,
-            process.host,
-            held.len()
-        );
-        let remedy = "the next trialmill worker that comes gives them back, or --repair";
-        found.push(Finding::harmless("dead_process", ".trialmill", problem, remedy).about(held));
-    }
+    found.extend(of_dead_processes(directory, study));
     let corrupted = study.trials().iter().filter(|trial| trial.state == State::Corrupted);
     let corrupted: Vec<TrialId> = corrupted.map(|trial| trial.id.clone()).collect();
     if !corrupted.is_empty() {
