@@ -67,6 +67,8 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest pause between two tries for the journal's lock.
 pub const LOCK_PAUSE_MAX: Duration = Duration::from_millis(2);
 
+/// How long one of NePS's locks is waited for: NePS's own default.
+pub const NEPS_LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 /// Bytes of NePS's trial cache that are read: 300 to 600 for a trial.
 pub const MAX_CACHE_BYTES: u64 = 4 << 30;
 /// Records in NePS's cache before they are made one: NePS's own default.

@@ -189,3 +189,37 @@ fn a_study_file_with_the_same_space_in_another_order_joins_a_run_of_neps() {
     let summary = Summary::read(&home.0.path().join("classic")).unwrap();
     assert_eq!(summary.study().spent().evaluations, 10);
 }
+
+/// A report was dropped by an unlocked rewrite before another process had seen it: the trial stayed
+/// `evaluating` for that one, and giving it back would have removed the report's last copy.
+#[test]
+fn a_report_that_an_unlocked_rewrite_dropped_and_an_emptied_cache_are_put_back() {
+    let home = Home::new();
+    assert!(home.run("neps", 3, "echo {x}").wait().unwrap().success());
+    trialmill::Study::builder(home.dir()).max_evaluations(10).create().unwrap();
+    let cache = home.dir().join("configs/.trial_cache.pkl");
+    assert!(home.start(&["ask", "runs/study"]).wait().unwrap().success());
+    let before = fs::read(&cache).unwrap();
+    let directory = Directory::open(&home.dir()).unwrap();
+    let optimizer = trialmill::optimizer::of_study(directory.definition());
+    let mut core = StateCore::open(directory, trialmill::Durability::Buffered, optimizer).unwrap();
+    assert_eq!(core.study().count(State::Evaluating), 1);
+
+    assert!(
+        home.start(&["tell", "runs/study", "4", "--objective", "0.5"]).wait().unwrap().success()
+    );
+    // The same trials, made one dict by somebody who had read them before.
+    fs::remove_file(&cache).unwrap();
+    fs::write(&cache, before).unwrap();
+    core.turn(Vec::new()).unwrap();
+    assert_eq!((core.study().count(State::Evaluating), core.study().count(State::Success)), (0, 4));
+    assert_eq!(counts(&home.dir(), State::Success), 4, "nor is it in the cache");
+
+    // NePS empties the file before it writes it anew, and may die in between.
+    fs::write(&cache, b"").unwrap();
+    core.turn(Vec::new()).unwrap();
+    assert_eq!(core.study().count(State::Success), 4);
+    drop(core);
+    assert_eq!(counts(&home.dir(), State::Success), 4);
+    assert_eq!(home.check()["sound"], true);
+}

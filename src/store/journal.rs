@@ -190,6 +190,12 @@ impl JournalStore {
         Ok(())
     }
 
+    /// Gives a turn up, and frees its lock.
+    pub(super) fn abandon(&mut self) {
+        self.clear_stage();
+        let _ = self.lock.unlock();
+    }
+
     /// Runs a step; its first error poisons the store.
     fn guarded(
         &mut self,

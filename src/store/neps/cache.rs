@@ -122,7 +122,9 @@ impl Cache {
             self.sample.clear();
             bytes = read_from(file, 0).map_err(failed)?;
         }
-        let mut news = News { anew, ..News::default() };
+        // NePS empties the file before it writes it anew.
+        let torn_at = (bytes.is_empty() && self.offset == 0).then_some(0);
+        let mut news = News { anew, torn_at, ..News::default() };
         let known = self.sample.len();
         let result = self.take(&bytes[known..], shared, &mut news);
         let end = (self.offset - start) as usize;

@@ -46,7 +46,7 @@ impl TrialFiles {
     }
 
     pub(super) fn report_path(&self, id: &TrialId) -> PathBuf {
-        self.directory(id).join(format!("report.{}", self.format))
+        self.of(id, "report")
     }
 
     pub(super) fn metadata_path(&self, id: &TrialId) -> PathBuf {
@@ -54,7 +54,18 @@ impl TrialFiles {
     }
 
     fn config_path(&self, id: &TrialId) -> PathBuf {
-        self.directory(id).join(format!("config.{}", self.format))
+        self.of(id, "config")
+    }
+
+    /// A file in the format that it has, or else in that of this process.
+    fn of(&self, id: &TrialId, stem: &str) -> PathBuf {
+        let directory = self.directory(id);
+        let other = if self.format == "json" { "yaml" } else { "json" };
+        let (own, other) = (
+            directory.join(format!("{stem}.{}", self.format)),
+            directory.join(format!("{stem}.{other}")),
+        );
+        if !plain::is_file(&own) && plain::is_file(&other) { other } else { own }
     }
 
     /// The names of the trials that have a directory, and of those directories that no trial can
@@ -80,7 +91,8 @@ impl TrialFiles {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
         }
-        write(&beside.join(format!("config.{}", self.format)), &self.config(record, translation))?;
+        let config = beside.join(format!("config.{}", self.format));
+        write(&config, &self.config(record, translation, &config))?;
         write(&beside.join(METADATA), &metadata(record, &self.location(id)))?;
         if let Some(previous) = &record.trial.metadata.previous_trial_id {
             write(&beside.join(PREVIOUS), &previous.to_string())?;
@@ -91,18 +103,24 @@ impl TrialFiles {
     /// Writes what changes while a trial lives: its metadata, and its report once there is one.
     pub(super) fn update(&self, record: &Record) -> io::Result<()> {
         let id = &record.trial.id;
-        plain::own_dir(&self.directory(id))?;
+        // Somebody may have removed what is only a copy; the next opener writes the rest of it.
+        plain::create_dir(&self.directory(id), 1)?;
         let report_path = self.report_path(id);
         match &record.trial.report {
             // What NePS wrote says more than we could.
             Some(_) if record.report.is_some() && plain::is_file(&report_path) => {}
-            Some(report) => replace(&report_path, &self.text(&report_value(report)))?,
+            Some(report) => replace(&report_path, &text(&report_path, &report_value(report)))?,
             None => match std::fs::remove_file(&report_path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             },
         }
         replace(&self.metadata_path(id), &metadata(record, &self.location(id)))
+    }
+
+    /// Whether a trial's directory is too empty to be one: its writer died in it.
+    pub(super) fn is_incomplete(&self, id: &TrialId) -> bool {
+        lacks(&self.metadata_path(id)) || lacks(&self.config_path(id))
     }
 
     /// Whether a file of a trial is missing or empty.
@@ -115,7 +133,7 @@ impl TrialFiles {
 
     /// Why NePS cannot read a trial's report back, if it cannot.
     pub(super) fn report_problem(&self, id: &TrialId) -> Option<String> {
-        self.value(&self.report_path(id), self.format == "json").err()
+        self.value(&self.report_path(id)).err()
     }
 
     /// Writes whatever file of a trial is missing or empty. Tells whether there was one.
@@ -129,7 +147,8 @@ impl TrialFiles {
         }
         let mut mended = false;
         if lacks(&self.config_path(id)) {
-            replace(&self.config_path(id), &self.config(record, translation))?;
+            let path = self.config_path(id);
+            replace(&path, &self.config(record, translation, &path))?;
             mended = true;
         }
         let report = record.trial.report.is_some() && lacks(&self.report_path(id));
@@ -140,14 +159,10 @@ impl TrialFiles {
         Ok(mended)
     }
 
-    fn config(&self, record: &Record, translation: &Translation) -> String {
+    fn config(&self, record: &Record, translation: &Translation, path: &Path) -> String {
         let pairs = translation.to_neps(&record.trial.config);
         let pairs = pairs.into_iter().map(|(key, value)| (Value::Str(key), from_config(&value)));
-        self.text(&Value::Map(pairs.collect()))
-    }
-
-    fn text(&self, value: &Value) -> String {
-        if self.format == "json" { json::write(value) } else { yaml::write(value) }
+        text(path, &Value::Map(pairs.collect()))
     }
 
     /// Reads a trial from its directory.
@@ -155,11 +170,11 @@ impl TrialFiles {
     /// # Errors
     /// What is missing, or makes no sense.
     pub(super) fn read(&self, id: &TrialId, shared: &mut Shared) -> Result<Record, String> {
-        let meta = self.value(&self.metadata_path(id), true)?;
-        let config = self.value(&self.config_path(id), self.format == "json")?;
+        let meta = self.value(&self.metadata_path(id))?;
+        let config = self.value(&self.config_path(id))?;
         let report_path = self.report_path(id);
         let report = match plain::is_file(&report_path) {
-            true => Some(self.value(&report_path, self.format == "json")?),
+            true => Some(self.value(&report_path)?),
             false => None,
         };
         let text = |key: &str| meta.get(key).and_then(Value::as_str).map(str::to_string);
@@ -192,10 +207,10 @@ impl TrialFiles {
         Ok(Record { location, previous_location, ..Record::new(trial) })
     }
 
-    fn value(&self, path: &Path, is_json: bool) -> Result<Value, String> {
+    fn value(&self, path: &Path) -> Result<Value, String> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let bytes = plain::read(path, MAX_LINE_BYTES as u64).map_err(|e| format!("{name}: {e}"))?;
-        let value = match is_json {
+        let value = match is_json(path) {
             true => json::read(&bytes).map_err(|error| error.to_string()),
             false => yaml::read(&bytes).map_err(|error| error.to_string()),
         };
@@ -288,6 +303,14 @@ pub(super) fn objective(value: &Value) -> Option<Objective> {
 
 fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
     Value::Map(fields.into_iter().map(|(key, value)| (Value::Str(key.into()), value)).collect())
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "json")
+}
+
+fn text(path: &Path, value: &Value) -> String {
+    if is_json(path) { json::write(value) } else { yaml::write(value) }
 }
 
 fn lacks(path: &Path) -> bool {

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 
 use crate::error::StoreError;
-use crate::limits::{LOCK_PAUSE_MAX, LOCK_TIMEOUT};
+use crate::limits::{LOCK_PAUSE_MAX, NEPS_LOCK_TIMEOUT};
 use crate::store::lock::FileLock;
 
 /// One of NePS's lock files, kept open. Dropping it frees the lock.
@@ -35,7 +35,7 @@ impl SharedLock {
         };
         Ok(SharedLock {
             file: FileLock::open(path)?,
-            timeout: setting("TIMEOUT").unwrap_or(LOCK_TIMEOUT),
+            timeout: setting("TIMEOUT").unwrap_or(NEPS_LOCK_TIMEOUT),
             // NePS's own polls are for many slow workers; a lock is held for milliseconds.
             pause_max: setting("POLL").unwrap_or(LOCK_PAUSE_MAX),
         })

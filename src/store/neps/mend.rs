@@ -15,7 +15,7 @@ use super::store::NepsStore;
 use crate::error::StoreError;
 use crate::plain;
 use crate::store::Apply;
-use crate::trial::{State, TrialId};
+use crate::trial::{State, Trial, TrialId};
 
 impl NepsStore {
     /// Cuts a torn tail off the cache, and keeps its bytes with our own files.
@@ -71,7 +71,9 @@ impl NepsStore {
                 Ok(_) => {}
                 Err(problem) if known.is_none() => {
                     tracing::warn!("trial {id}: {problem}");
-                    self.set_aside(&id)?;
+                    if self.files.is_incomplete(&id) {
+                        self.set_aside(&id)?;
+                    }
                 }
                 Err(_) => {}
             }
@@ -111,7 +113,8 @@ impl NepsStore {
     pub(super) fn look_for_next(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
         loop {
             let id = self.mirror.next_id();
-            if self.files.directory(&id).symlink_metadata().is_err() {
+            let directory = self.files.directory(&id);
+            if directory.symlink_metadata().is_err() || self.mirror.get(&id).is_some() {
                 return Ok(());
             }
             match self.files.read(&id, &mut self.shared) {
@@ -121,7 +124,13 @@ impl NepsStore {
                     );
                     self.restage(record, apply)?;
                 }
-                _ => self.set_aside(&id)?,
+                _ if self.files.is_incomplete(&id) => self.set_aside(&id)?,
+                // Somebody's trial all the same: its name is taken.
+                _ => {
+                    let problem =
+                        format!("trial {id} cannot be read, and the cache does not know it");
+                    return Err(StoreError::Damaged { path: directory, offset: 0, problem });
+                }
             }
         }
     }
@@ -139,15 +148,42 @@ impl NepsStore {
         Ok(())
     }
 
-    /// Whether the cache says less of a trial than we know, and its directory still knows it.
-    pub(super) fn is_older(&mut self, record: &Record) -> bool {
-        let Some(known) = self.mirror.get(&record.trial.id) else { return false };
-        let known = progress(known.trial.state);
-        if known <= progress(record.trial.state) {
+    /// Whether the cache, which somebody has written anew, says something older of a trial than we
+    /// know: its directory, which is written last, then agrees with us and not with the cache.
+    pub(super) fn is_stale(&mut self, record: &Record) -> bool {
+        let agrees = |a: &Trial, b: &Trial| {
+            let (own, other) = (&a.metadata, &b.metadata);
+            a.state == b.state
+                && own.time_started == other.time_started
+                && own.evaluating_worker_id == other.evaluating_worker_id
+        };
+        let known = self.mirror.get(&record.trial.id).map(|known| &known.trial);
+        let Some(known) = known.filter(|known| !agrees(known, &record.trial)).cloned() else {
             return false;
-        }
+        };
         let there = self.files.read(&record.trial.id, &mut self.shared);
-        there.is_ok_and(|there| progress(there.trial.state) >= known)
+        there
+            .is_ok_and(|there| agrees(&there.trial, &known) && !agrees(&there.trial, &record.trial))
+    }
+
+    /// Reports that an unlocked write has dropped from the cache before we have seen them.
+    pub(super) fn look_for_reports(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
+        let is_open = |record: &&Record| progress(record.trial.state) < 2;
+        let open = self.mirror.iter().filter(is_open).map(|record| record.trial.id.clone());
+        for id in open.collect::<Vec<_>>() {
+            if !plain::is_file(&self.files.report_path(&id)) {
+                continue;
+            }
+            let Ok(mut there) = self.files.read(&id, &mut self.shared) else { continue };
+            let Some(known) = self.mirror.get(&id) else { continue };
+            if progress(there.trial.state) > progress(known.trial.state) {
+                tracing::warn!("the report of trial {id} was lost from the cache: put back");
+                there.trial.attempts = there.trial.attempts.max(known.trial.attempts);
+                there.trial.losses = known.trial.losses;
+                self.restage(there, apply)?;
+            }
+        }
+        Ok(())
     }
 
     /// Appends what we know of a trial once more.

@@ -204,7 +204,7 @@ impl NepsStore {
             if anew {
                 in_cache.push(id.clone());
             }
-            if anew && self.is_older(&record) {
+            if anew && self.is_stale(&record) {
                 self.put_back(&id, apply)?;
             } else if self.mirror.learn(record)
                 && let Some(record) = self.mirror.get(&id)
@@ -215,8 +215,9 @@ impl NepsStore {
         if first || lost {
             self.mend(lost, apply)?;
         }
-        if anew {
+        if anew && !lost {
             self.look_for_vanished(in_cache, apply)?;
+            self.look_for_reports(apply)?;
         }
         if self.samples {
             self.look_for_next(apply)?;
@@ -419,6 +420,7 @@ impl NepsStore {
         let result = step(self);
         if let Err(error) = &result {
             self.poison = Some(error.to_string());
+            self.journal.abandon();
             let _ = self.unlock();
         }
         result

@@ -51,7 +51,8 @@ impl Turns {
     /// Waits while somebody else has this lock file open, but no longer than NePS needs to notice
     /// that the lock is free.
     pub(super) fn yield_turn(&mut self, path: &Path) {
-        loop {
+        let begin = Instant::now();
+        while begin.elapsed() < self.turn {
             self.look();
             if self.open.get(path).is_none_or(Vec::is_empty) {
                 return;
