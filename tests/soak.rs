@@ -132,7 +132,9 @@ fn memory_descriptors_and_answers_stay_flat_for_an_hour() {
         outcome.study().trials().len(),
         begin.elapsed()
     );
-    assert_eq!(outcome.study().count(State::Crashed), 0);
+    let crashed = outcome.study().trials().iter().filter(|t| t.state == State::Crashed);
+    let crashed: Vec<_> = crashed.map(|trial| (&trial.id, trial.losses, &trial.report)).collect();
+    assert!(crashed.is_empty(), "{crashed:?}");
 
     let (early, late) = (seen[1], *seen.last().unwrap());
     let grown = late.memory_bytes.saturating_sub(early.memory_bytes);
