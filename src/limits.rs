@@ -71,6 +71,11 @@ pub const LOCK_PAUSE_MAX: Duration = Duration::from_millis(2);
 pub const NEPS_LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 /// Bytes of NePS's trial cache that are read: 300 to 600 for a trial.
 pub const MAX_CACHE_BYTES: u64 = 4 << 30;
+/// How often, and how far apart, a file is looked at again that NePS may just be rewriting in its
+/// place. A fuzzer's file is never rewritten.
+pub const NEPS_LOOKS: u32 = if cfg!(fuzzing) { 1 } else { 10 };
+/// See [`NEPS_LOOKS`].
+pub const NEPS_LOOK_AGAIN: Duration = Duration::from_millis(25);
 /// Records in NePS's cache before they are made one: NePS's own default.
 pub const NEPS_MAX_UPDATES: usize = 10;
 /// How long somebody else's open NePS lock file is taken for a wish: NePS polls 5 times a second.
@@ -89,11 +94,6 @@ pub const NEPS_START: Duration = Duration::from_secs(2);
 pub const NEPS_TRIAL_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 /// How far apart two changes of a directory are at least told by its time.
 pub const NEPS_TIME_GRAIN: Duration = Duration::from_millis(100);
-/// How often, and how far apart, a file of NePS 0.12 that is read without a lock is looked at before it
-/// is called damaged.
-pub const NEPS_LOOKS: u32 = 4;
-/// See [`NEPS_LOOKS`].
-pub const NEPS_LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// How often the watcher looks: dead processes, a journal that others made longer, Ctrl-C.
 pub const WATCH_POLL: Duration = Duration::from_millis(50);

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::disk::Disk;
 use super::liveness::{Place, Watcher};
 use super::lock::FileLock;
+use super::poison::Guarded;
 use super::tail::{Rest, Tail};
 use super::{Apply, Directory, Durability, Purpose, RealDisk, Store};
 use crate::error::{StoreError, StudyError};
@@ -189,27 +190,16 @@ impl JournalStore {
         }
         Ok(())
     }
+}
 
-    /// Gives a turn up, and frees its lock.
-    pub(super) fn abandon(&mut self) {
-        self.clear_stage();
-        let _ = self.lock.unlock();
+impl Guarded for JournalStore {
+    fn poison(&mut self) -> &mut Option<String> {
+        &mut self.poison
     }
 
-    /// Runs a step; its first error poisons the store.
-    fn guarded(
-        &mut self,
-        step: impl FnOnce(&mut Self) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        if let Some(why) = &self.poison {
-            return Err(StoreError::Poisoned(why.clone()));
-        }
-        let result = step(self);
-        if let Err(error) = &result {
-            self.poison = Some(error.to_string());
-            let _ = self.lock.unlock();
-        }
-        result
+    fn release(&mut self) {
+        self.clear_stage();
+        let _ = self.lock.unlock();
     }
 }
 

@@ -3,18 +3,14 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
-use crate::limits::MAX_STUDY_FILE_BYTES;
+use crate::limits::{MAX_STUDY_FILE_BYTES, NEPS_LOOK_AGAIN, NEPS_LOOKS};
 use crate::plain;
 use crate::trial::{State, TrialId};
 
 /// Where trialmill keeps what is its own in a directory that NePS shares: `study.json`, the signs
 /// of life, and a journal of what NePS has no place for.
 const OWN_ROOM: &str = ".trialmill";
-/// How often, and how far apart, a file is looked at that NePS is just rewriting.
-const LOOKS: u32 = 10;
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// How a directory stores a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -117,7 +113,7 @@ impl Layout {
 /// The version of NePS, by what it calls the limits in its optimizer's state. NePS rewrites that file
 /// in its place, so who finds it empty looks again.
 fn neps_version(path: &Path) -> Layout {
-    for _ in 0..LOOKS {
+    for _ in 0..NEPS_LOOKS {
         let state = plain::read(&path.join("optimizer_state.pkl"), MAX_STUDY_FILE_BYTES);
         let state = state.unwrap_or_default();
         let names = |name: &str| memchr::memmem::find(&state, name.as_bytes()).is_some();
@@ -128,7 +124,7 @@ fn neps_version(path: &Path) -> Layout {
         } else if names("OptimizationState") {
             break;
         }
-        std::thread::sleep(LOOK_AGAIN);
+        std::thread::sleep(NEPS_LOOK_AGAIN);
     }
     Layout::Neps
 }

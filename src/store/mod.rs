@@ -1,7 +1,8 @@
 //! Where a study's events are kept: lock → catch up → stage → commit.
 //!
 //! Only this module touches the study's files, and it knows nothing of messages. A [`Store`] is
-//! owned by the state actor alone. The layouts: [`JournalStore`] on disk, [`MemoryStore`] nowhere.
+//! owned by the state actor alone. [`JournalStore`] is trialmill's own layout, [`NepsStore`] and
+//! [`OldStore`] those of NePS, and [`MemoryStore`] keeps nothing.
 
 mod check;
 mod copy;
@@ -15,6 +16,7 @@ mod liveness;
 mod lock;
 mod memory;
 mod neps;
+mod poison;
 mod reader;
 mod sim_disk;
 mod tail;
@@ -51,8 +53,8 @@ pub enum Durability {
 /// Takes the events that others stored.
 pub type Apply<'a> = &'a mut dyn FnMut(Event) -> Result<(), StudyError>;
 
-/// What a turn is for. Where NePS works too it decides which of NePS's locks are needed, so that no
-/// report waits for an optimizer.
+/// What a turn is for. Where NePS works too it decides which of NePS's locks are needed: a turn that
+/// only reports does not wait for a model that NePS fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Trials may be sampled, or the rules changed.
@@ -120,6 +122,6 @@ pub fn open(directory: &Directory, durability: Durability) -> Result<Box<dyn Sto
     match directory.layout() {
         Layout::Journal => Ok(Box::new(JournalStore::open(directory, durability)?)),
         Layout::Neps012 => Ok(Box::new(OldStore::open(directory, durability)?)),
-        _ => Ok(Box::new(neps::NepsStore::open(directory, durability)?)),
+        _ => Ok(Box::new(NepsStore::open(directory, durability)?)),
     }
 }

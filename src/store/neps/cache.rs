@@ -8,21 +8,16 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::pickle::{self, Item, Pickle, PickleError, Ref};
 use super::record::{self, Record, Shared};
 use crate::error::StoreError;
-use crate::limits::{MAX_CACHE_BYTES, NEPS_MAX_UPDATES};
+use crate::limits::{MAX_CACHE_BYTES, NEPS_LOOK_AGAIN, NEPS_LOOKS, NEPS_MAX_UPDATES};
 use crate::plain;
 use crate::store::disk::sync_parent;
 
 /// How many bytes before the known end are compared, to see that the file is the same.
 const SAMPLE_BYTES: usize = 64;
-/// How often, and how far apart, a cache that ends in the middle is looked at again: NePS 0.17 also
-/// rewrites it without a lock.
-const LOOKS: u32 = 10;
-const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 /// The cache as far as it was read.
 #[derive(Debug)]
@@ -83,11 +78,11 @@ impl Cache {
     /// It cannot be read, or is damaged before its end.
     pub(super) fn look(&mut self, shared: &mut Shared) -> Result<News, StoreError> {
         let mut news = self.look_once(shared)?;
-        for _ in 1..LOOKS {
+        for _ in 1..NEPS_LOOKS {
             if news.torn_at.is_none() {
                 break;
             }
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(NEPS_LOOK_AGAIN);
             let more = self.look_once(shared)?;
             // In a file that was rewritten meanwhile stands all of it again.
             let mut records = if more.anew { Vec::new() } else { news.records };

@@ -2,7 +2,6 @@
 //! through untouched; we sample from streams of our own.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rand::Rng;
 
@@ -10,7 +9,7 @@ use super::pickle::{self, How, Item, Object, Pickle, Ref};
 use super::record::{number, string};
 use crate::budget::Budget;
 use crate::error::StoreError;
-use crate::limits::MAX_STUDY_FILE_BYTES;
+use crate::limits::{MAX_STUDY_FILE_BYTES, NEPS_LOOK_AGAIN, NEPS_LOOKS};
 use crate::plain;
 use crate::store::disk::replace;
 use crate::store::layout::Layout;
@@ -20,9 +19,6 @@ const OPTIMIZER: &str = "neps.state.optimizer";
 const EVALUATIONS: [&str; 2] = ["total_evaluations_to_spend", "max_evaluations"];
 const COST: [&str; 3] = ["total_cost_to_spend", "cost_to_spend", "max_cost_total"];
 const FIDELITY: [&str; 2] = ["total_fidelities_to_spend", "fidelities_to_spend"];
-/// NePS rewrites the file in its place: who reads it half written looks again.
-const LOOKS: u32 = 20;
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The file, and what we last saw of it.
 #[derive(Debug)]
@@ -58,15 +54,15 @@ impl StateFile {
     /// # Errors
     /// It is missing, empty, or makes no sense.
     pub(super) fn budget(&self) -> Result<Budget, String> {
-        let mut looks = 0;
-        loop {
-            match self.budget_once() {
-                Err(problem) if looks >= LOOKS => return Err(problem),
-                Err(_) => looks += 1,
-                budget => return budget,
+        let mut budget = self.budget_once();
+        for _ in 1..NEPS_LOOKS {
+            if budget.is_ok() {
+                break;
             }
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(NEPS_LOOK_AGAIN);
+            budget = self.budget_once();
         }
+        budget
     }
 
     fn budget_once(&self) -> Result<Budget, String> {

@@ -19,6 +19,7 @@ use crate::budget::Budget;
 use crate::error::{StoreError, StudyError};
 use crate::event::{Event, EventKind, Policy};
 use crate::limits::MAX_LINE_BYTES;
+use crate::store::poison::Guarded;
 use crate::store::{Apply, Directory, Durability, JournalStore, Layout, Purpose, Store, Watcher};
 use crate::trial::{MetaData, State, Trial, TrialId};
 
@@ -408,22 +409,16 @@ impl NepsStore {
         }
         Ok(())
     }
+}
 
-    /// Runs a step; its first error poisons the store.
-    fn guarded(
-        &mut self,
-        step: impl FnOnce(&mut Self) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        if let Some(why) = &self.poison {
-            return Err(StoreError::Poisoned(why.clone()));
-        }
-        let result = step(self);
-        if let Err(error) = &result {
-            self.poison = Some(error.to_string());
-            self.journal.abandon();
-            let _ = self.unlock();
-        }
-        result
+impl Guarded for NepsStore {
+    fn poison(&mut self) -> &mut Option<String> {
+        &mut self.poison
+    }
+
+    fn release(&mut self) {
+        self.journal.release();
+        let _ = self.unlock();
     }
 }
 

@@ -26,6 +26,7 @@ use crate::store::neps::lock::SharedLock;
 use crate::store::neps::record::Shared;
 use crate::store::neps::space::Translation;
 use crate::store::neps::turns::Turns;
+use crate::store::poison::Guarded;
 use crate::store::{Apply, Directory, Durability, JournalStore, Purpose, Store, Watcher};
 use crate::trial::{State, Trial, TrialId};
 
@@ -305,21 +306,16 @@ impl OldStore {
         }
         Ok(())
     }
+}
 
-    /// Runs a step; its first error poisons the store.
-    fn guarded(
-        &mut self,
-        step: impl FnOnce(&mut Self) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        if let Some(why) = &self.poison {
-            return Err(StoreError::Poisoned(why.clone()));
-        }
-        let result = step(self);
-        if let Err(error) = &result {
-            self.poison = Some(error.to_string());
-            let _ = self.lock.unlock();
-        }
-        result
+impl Guarded for OldStore {
+    fn poison(&mut self) -> &mut Option<String> {
+        &mut self.poison
+    }
+
+    fn release(&mut self) {
+        self.journal.release();
+        let _ = self.lock.unlock();
     }
 }
 
