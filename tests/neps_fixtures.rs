@@ -3,9 +3,14 @@
 //! What must come out is in the `.json` beside each: what NePS's own classes say about it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/copied.rs"]
+mod copied;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use copied::copy;
 
 use serde_json::{Map, Value as Json, json};
 use trialmill::Summary;
@@ -30,18 +35,6 @@ fn all(versions: &[&str]) -> Vec<(String, PathBuf, Json)> {
     }
     assert!(found.len() >= 5, "the fixtures are not where this test looks");
     found
-}
-
-/// A copy that may be changed.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
-        }
-    }
 }
 
 fn trialmill(arguments: &[&str]) -> Output {

@@ -1,11 +1,16 @@
 //! Directories that look like NePS's and want to hang us, to lead us out of them, or to run something.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/copied.rs"]
+mod copied;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
+
+use copied::copy;
 
 use tempfile::TempDir;
 
@@ -58,17 +63,6 @@ impl Victim {
         let pwned = self.home.path().join("PWNED");
         assert!(!pwned.exists(), "{what}: something was executed");
         outputs
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
-        }
     }
 }
 

@@ -2,9 +2,14 @@
 //! shared without a trial that runs twice.
 #![allow(clippy::unwrap_used, clippy::panic)] // These are tests.
 
+#[path = "support/copied.rs"]
+mod copied;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
+
+use copied::copy;
 
 use fs2::FileExt;
 use serde_json::{Value as Json, json};
@@ -21,17 +26,6 @@ use trialmill::{
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/neps").join(name)
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
-        }
-    }
 }
 
 /// Every file with what is in it, but for our own.

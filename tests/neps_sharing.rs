@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 use tempfile::TempDir;
+use trialmill::event::EventKind;
 use trialmill::runtime::StateCore;
-use trialmill::store::Directory;
+use trialmill::store::{Directory, Purpose};
 use trialmill::study::{Answer, Ask};
 use trialmill::{State, Summary};
 
@@ -222,4 +223,35 @@ fn a_report_that_an_unlocked_rewrite_dropped_and_an_emptied_cache_are_put_back()
     drop(core);
     assert_eq!(counts(&home.dir(), State::Success), 4);
     assert_eq!(home.check()["sound"], true);
+}
+
+/// Of two samples in one step the second was too large to store. The step was refused, but the first
+/// was written: a trial that nobody had decided, and that nobody would evaluate, stood in the cache.
+#[test]
+fn a_step_that_is_refused_leaves_nothing_of_itself() {
+    let home = Home::new();
+    assert!(home.run("neps", 2, "echo {x}").wait().unwrap().success());
+    let directory = Directory::open(&home.dir()).unwrap();
+    let mut store = trialmill::store::open(&directory, trialmill::Durability::Buffered).unwrap();
+    let sampled = |number, kind: String| {
+        let names = directory.definition().space.names().clone();
+        let kind = trialmill::Value::Text(kind.into());
+        let config = trialmill::Config::new(names, vec![trialmill::Value::Float(1.0), kind]);
+        let (trial, worker) = (trialmill::TrialId::Number(number), "me".into());
+        let kind = EventKind::Sampled { trial, config, previous: None, worker, claimed: false };
+        trialmill::event::Event { time: 1.0, kind }
+    };
+    store.begin(Purpose::Sampling, &mut |_| Ok(())).unwrap();
+    let too_large = "a".repeat(trialmill::limits::MAX_LINE_BYTES + 1);
+    let refused = store.stage(&[sampled(3, "a".into()), sampled(4, too_large)]).unwrap_err();
+    assert!(refused.to_string().contains("'4'"), "{refused}");
+    store.commit().unwrap();
+    let trials = || Summary::read(&home.dir()).unwrap().study().trials().len();
+    assert_eq!(trials(), 2);
+    store.begin(Purpose::Sampling, &mut |_| Ok(())).unwrap();
+    store.stage(&[sampled(3, "on".into())]).unwrap();
+    store.commit().unwrap();
+    drop(store);
+    assert_eq!(trials(), 3);
+    assert_eq!(home.check()["findings"].as_array().unwrap().len(), 0, "{:?}", home.check());
 }

@@ -179,13 +179,18 @@ impl Cache {
         knew
     }
 
-    /// Cuts off what stands behind the last whole record, and keeps it in `kept`.
-    pub(super) fn cut(&mut self, kept: &Path) -> Result<(), StoreError> {
+    /// Cuts off what stands behind the last whole record, and keeps it in `kept`. Tells whether
+    /// anything stood there.
+    pub(super) fn cut(&mut self, kept: &Path) -> Result<bool, StoreError> {
         let failed = |error| StoreError::io("cut the torn end of", &self.path)(error);
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(file) = &self.file else { return Ok(false) };
         let torn = read_from(file, self.offset).map_err(failed)?;
+        if torn.is_empty() {
+            return Ok(false);
+        }
         plain::write(kept, &torn).map_err(StoreError::io("write", kept))?;
-        file.set_len(self.offset).and_then(|()| file.sync_data()).map_err(failed)
+        file.set_len(self.offset).and_then(|()| file.sync_data()).map_err(failed)?;
+        Ok(true)
     }
 
     /// Appends records that are whole, with one write.

@@ -118,9 +118,13 @@ fn compare(
             found.push(Finding { harmless, ..finding.about(of) });
         }
     };
-    let (mut adoptable, mut aside) = (Vec::new(), Vec::new());
+    let (mut adoptable, mut aside, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
     for id in ids.iter().filter(|id| mirror.get(id).is_none()) {
-        let list = if files.read(id, shared).is_ok() { &mut adoptable } else { &mut aside };
+        let list = match files.read(id, shared) {
+            Ok(_) => &mut adoptable,
+            Err(_) if files.is_incomplete(id) => &mut aside,
+            Err(_) => &mut unreadable,
+        };
         list.push(id.clone());
     }
     let of = |is: &dyn Fn(&Record) -> bool| -> Vec<TrialId> {
@@ -143,6 +147,14 @@ fn compare(
         false,
         "directories of no trial, and too incomplete to be one: NePS dies of their names",
         "--repair moves them to .trialmill/, and so does the next trialmill worker",
+    );
+    add(
+        "unreadable_directory",
+        unreadable,
+        false,
+        "directories that the cache does not know, with files that make no sense: NePS dies of their \
+         names",
+        "look at their files: mend them, or move the directories away; nothing here removes them",
     );
     add(
         "lost_report",

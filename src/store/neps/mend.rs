@@ -21,12 +21,13 @@ impl NepsStore {
     /// Cuts a torn tail off the cache, and keeps its bytes with our own files.
     pub(super) fn cut(&mut self, offset: u64) -> Result<(), StoreError> {
         let kept = self.free_name(&format!("torn-cache-{offset}"));
-        self.cache.cut(&kept)?;
-        tracing::warn!(
-            "{}: a process died while it wrote; what stood behind byte {offset} is kept in {}",
-            self.cache.path().display(),
-            kept.display()
-        );
+        if self.cache.cut(&kept)? {
+            tracing::warn!(
+                "{}: a process died while it wrote; what stood behind byte {offset} is kept in {}",
+                self.cache.path().display(),
+                kept.display()
+            );
+        }
         Ok(())
     }
 
@@ -54,41 +55,27 @@ impl NepsStore {
         let (ids, _) = self.files.list().map_err(StoreError::io("read", &configs))?;
         let mut found: Vec<Record> = Vec::new();
         for id in ids {
-            let known = self.mirror.get(&id).map(|record| record.trial.state);
-            let is_open = |state: State| progress(state) < 2;
-            // A report that the cache has not seen, or a trial that it does not know.
-            let unseen = match known {
-                None => true,
-                Some(state) => is_open(state) && plain::is_file(&self.files.report_path(&id)),
-            };
-            if !unseen {
+            if self.mirror.get(&id).is_some() {
+                found.extend(self.unseen_report(&id));
                 continue;
             }
             match self.files.read(&id, &mut self.shared) {
-                Ok(record) if known.is_none_or(|s| progress(record.trial.state) > progress(s)) => {
-                    found.push(record);
-                }
-                Ok(_) => {}
-                Err(problem) if known.is_none() => {
+                Ok(record) => found.push(record),
+                Err(problem) => {
                     tracing::warn!("trial {id}: {problem}");
                     if self.files.is_incomplete(&id) {
                         self.set_aside(&id)?;
                     }
                 }
-                Err(_) => {}
             }
         }
         found.sort_by(|a, b| {
             a.trial.metadata.time_sampled.total_cmp(&b.trial.metadata.time_sampled)
         });
-        for mut record in found {
-            let id = record.trial.id.clone();
+        for record in found {
+            let id = &record.trial.id;
             if !lost {
                 tracing::warn!("trial {id}: its directory knows more than the cache: put back");
-            }
-            if let Some(old) = self.mirror.get(&id) {
-                record.trial.attempts = record.trial.attempts.max(old.trial.attempts);
-                record.trial.losses = old.trial.losses;
             }
             self.restage(record, apply)?;
         }
@@ -171,19 +158,25 @@ impl NepsStore {
         let is_open = |record: &&Record| progress(record.trial.state) < 2;
         let open = self.mirror.iter().filter(is_open).map(|record| record.trial.id.clone());
         for id in open.collect::<Vec<_>>() {
-            if !plain::is_file(&self.files.report_path(&id)) {
-                continue;
-            }
-            let Ok(mut there) = self.files.read(&id, &mut self.shared) else { continue };
-            let Some(known) = self.mirror.get(&id) else { continue };
-            if progress(there.trial.state) > progress(known.trial.state) {
+            if let Some(record) = self.unseen_report(&id) {
                 tracing::warn!("the report of trial {id} was lost from the cache: put back");
-                there.trial.attempts = there.trial.attempts.max(known.trial.attempts);
-                there.trial.losses = known.trial.losses;
-                self.restage(there, apply)?;
+                self.restage(record, apply)?;
             }
         }
         Ok(())
+    }
+
+    /// A trial whose directory has its report, and the cache has not.
+    fn unseen_report(&mut self, id: &TrialId) -> Option<Record> {
+        let open = |trial: &Trial| progress(trial.state) < 2;
+        let known = &self.mirror.get(id).filter(|known| open(&known.trial))?.trial;
+        if !plain::is_file(&self.files.report_path(id)) {
+            return None;
+        }
+        let mut there = self.files.read(id, &mut self.shared).ok()?;
+        there.trial.attempts = there.trial.attempts.max(known.attempts);
+        there.trial.losses = known.losses;
+        (!open(&there.trial)).then_some(there)
     }
 
     /// Appends what we know of a trial once more.

@@ -32,14 +32,27 @@ impl Mirror {
         TrialId::Number(self.last_number.saturating_add(1))
     }
 
-    /// Sets a trial.
-    pub(super) fn set(&mut self, record: Record) {
-        self.last_number = self.last_number.max(record.trial.id.number().unwrap_or(0));
+    /// Sets a trial, and gives what it was.
+    pub(super) fn set(&mut self, record: Record) -> Before {
+        let last_number = self.last_number;
+        self.last_number = last_number.max(record.trial.id.number().unwrap_or(0));
         match self.by_id.get(&record.trial.id) {
-            Some(at) => self.list[*at] = record,
+            Some(at) => Before::Was(Box::new(std::mem::replace(&mut self.list[*at], record))),
             None => {
                 self.by_id.insert(record.trial.id.clone(), self.list.len());
                 self.list.push(record);
+                Before::New { last_number }
+            }
+        }
+    }
+
+    /// Takes the last [`set`](Self::set) back that was not yet taken back.
+    pub(super) fn undo(&mut self, before: Before) {
+        match before {
+            Before::Was(record) => drop(self.set(*record)),
+            Before::New { last_number } => {
+                self.last_number = last_number;
+                self.list.pop().map(|record| self.by_id.remove(&record.trial.id));
             }
         }
     }
@@ -59,6 +72,13 @@ impl Mirror {
         self.set(record);
         true
     }
+}
+
+/// What a trial was before it was set.
+#[derive(Debug)]
+pub(super) enum Before {
+    Was(Box<Record>),
+    New { last_number: u64 },
 }
 
 /// How far a trial has come: what comes later was told later.

@@ -9,7 +9,7 @@ use super::cache::{Cache, News};
 use super::errors;
 use super::files::TrialFiles;
 use super::lock::SharedLock;
-use super::mirror::Mirror;
+use super::mirror::{Before, Mirror};
 use super::pickle::{self, Item};
 use super::record::{Record, Shared, Writer};
 use super::space::read_space;
@@ -61,6 +61,8 @@ pub(super) struct Staged {
     failed: Vec<TrialId>,
     policy: bool,
     joined: Vec<String>,
+    /// What the events of the last [`Store::stage`] changed of the mirror.
+    undo: Vec<Before>,
 }
 
 impl NepsStore {
@@ -268,16 +270,7 @@ impl NepsStore {
                 Some(old) => Record { trial: (**trial).clone(), report: None, ..old.clone() },
                 None => self.new_record((**trial).clone()),
             },
-            EventKind::Policy(policy) => {
-                self.policy = policy.clone();
-                self.staged.policy = true;
-                return Ok(());
-            }
-            EventKind::Joined(process) => {
-                self.staged.joined.push(format!("p{}", process.process));
-                return Ok(());
-            }
-            EventKind::Left { .. } => return Ok(()),
+            EventKind::Policy(_) | EventKind::Joined(_) | EventKind::Left { .. } => return Ok(()),
         };
         self.stage_record(record)
     }
@@ -314,7 +307,7 @@ impl NepsStore {
             None => &mut self.staged.created,
         };
         list.push(id);
-        self.mirror.set(record);
+        self.staged.undo.push(self.mirror.set(record));
         Ok(())
     }
 
@@ -438,8 +431,29 @@ impl Store for NepsStore {
             matches!(event.kind, Policy(_) | Joined(_) | Left { .. })
         };
         let ours: Vec<Event> = events.iter().filter(own).cloned().collect();
-        self.journal.stage(&ours)?;
-        events.iter().try_for_each(|event| self.stage_one(event))
+        let staged = &mut self.staged;
+        staged.undo.clear();
+        let (bytes, count, failed) = (staged.records.len(), staged.count, staged.failed.len());
+        let (created, updated) = (staged.created.len(), staged.updated.len());
+        let trials = events.iter().try_for_each(|event| self.stage_one(event));
+        if let Err(error) = trials.and_then(|()| self.journal.stage(&ours)) {
+            let staged = &mut self.staged;
+            staged.undo.drain(..).rev().for_each(|before| self.mirror.undo(before));
+            staged.records.truncate(bytes);
+            staged.created.truncate(created);
+            staged.updated.truncate(updated);
+            staged.failed.truncate(failed);
+            staged.count = count;
+            return Err(error);
+        }
+        for event in ours {
+            match event.kind {
+                EventKind::Policy(policy) => (self.policy, self.staged.policy) = (policy, true),
+                EventKind::Joined(it) => self.staged.joined.push(format!("p{}", it.process)),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
