@@ -156,7 +156,10 @@ fn interrupted_by(signal: Signal) {
     let study = Trialmill::new(4);
     let script = r#"[ "$TRIALMILL_TRIAL_ID" = 1 ] && echo 1 && exit
         echo $$ > "$HERE/pid.$TRIALMILL_TRIAL_ID"; sleep 30; echo 1"#;
-    let mut run = study.start_study(&["-w", "2"], script);
+    // Under nohup these tests, too, would be deaf to a hangup.
+    let hears = ["--default-signal=HUP"];
+    let mut run =
+        Running::with_pipes(study.through("env", &hears, &study.study(&["-w", "2"], script)));
     let begun = |id: &str| study.path(format!("pid.{id}")).exists();
     eventually("two are evaluated", || begun("2") && begun("3"));
     run.signal(signal);

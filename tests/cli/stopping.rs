@@ -150,7 +150,10 @@ fn the_late_report_of_a_process_that_was_buried_while_it_was_stopped_changes_not
     write_go();
     let_the_lease_pass(&study, &world);
     other.end().exits(0).says(&["is dead: its trials are free"]);
-    assert_eq!(study.lines("ended"), ["1.1", "2.1", "3.1", "1.2"].map(String::from));
+    let mut ended = study.lines("ended");
+    assert_eq!(ended.pop().as_deref(), Some("1.2"));
+    ended.sort();
+    assert_eq!(ended, ["1.1", "2.1", "3.1"]);
     let before = study.read("s/journal.jsonl");
     let ran =
         go_on(stopped).exits(0).says(&["trial 1 was given to somebody else meanwhile (attempt 2)"]);
