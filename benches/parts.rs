@@ -24,7 +24,7 @@ const WORKS: &str = "a bench's own study works";
 #[divan::bench]
 fn sample_one_configuration(bencher: Bencher<'_, '_>) {
     let space = space().expect(WORKS);
-    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    let mut rng = rand::rngs::Xoshiro256PlusPlus::seed_from_u64(1);
     bencher.bench_local(|| space.config(|(_, parameter)| parameter.sample(&mut rng)));
 }
 

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -26,7 +27,7 @@ pub enum Value {
     /// A floating-point number.
     Float(f64),
     /// A text.
-    Text(Arc<str>),
+    Text(ArcStr),
     /// Anything else that JSON can say; only directories written elsewhere have such values.
     Nested(Box<serde_json::Value>),
 }
@@ -165,11 +166,11 @@ impl<'de> Deserialize<'de> for Value {
 /// The names of a configuration's parameters, in order; one copy serves a whole study.
 pub type Names = Arc<[Box<str>]>;
 
-/// One value for each parameter: what a trial evaluates.
+/// One value for each parameter: what a trial evaluates. A copy shares the values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     names: Names,
-    values: Box<[Value]>,
+    values: Arc<[Value]>,
 }
 
 impl Config {
@@ -180,9 +181,12 @@ impl Config {
     pub fn new(names: Names, values: Vec<Value>) -> Self {
         let len = names.len().min(values.len());
         let names = if names.len() == len { names } else { names[..len].into() };
-        let mut values = values;
-        values.truncate(len);
-        Config { names, values: values.into() }
+        Self::of_equally_many(names, values.into_iter().take(len).collect())
+    }
+
+    /// As many values as names.
+    pub(crate) fn of_equally_many(names: Names, values: Arc<[Value]>) -> Self {
+        Config { names, values }
     }
 
     /// The names, shared.
@@ -205,7 +209,7 @@ impl Config {
     pub fn with(&self, name: &str, value: impl Into<Value>) -> Self {
         let mut copy = self.clone();
         if let Some(at) = copy.names.iter().position(|own| &**own == name) {
-            copy.values[at] = value.into();
+            Arc::make_mut(&mut copy.values)[at] = value.into();
         }
         copy
     }

@@ -60,6 +60,7 @@ pub mod store;
 pub mod study;
 pub mod study_file;
 pub mod summary;
+mod texts;
 pub mod trial;
 
 pub use budget::Budget;

@@ -76,6 +76,8 @@ pub const MAX_CACHE_BYTES: u64 = 4 << 30;
 pub const NEPS_LOOKS: u32 = if cfg!(fuzzing) { 1 } else { 10 };
 /// See [`NEPS_LOOKS`].
 pub const NEPS_LOOK_AGAIN: Duration = Duration::from_millis(25);
+/// Different texts (workers, choices) of which a reader keeps one copy.
+pub const SHARED_TEXTS: usize = 1 << 16;
 /// Records in NePS's cache before they are made one: NePS's own default.
 pub const NEPS_MAX_UPDATES: usize = 10;
 /// How long somebody else's open NePS lock file is taken for a wish: NePS polls 5 times a second.

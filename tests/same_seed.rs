@@ -7,8 +7,8 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde_json::Value as Json;
 use trialmill::store::{Fault, SimDisk};
 
@@ -41,7 +41,7 @@ fn timeless(journal: &str) -> String {
 fn simulate(home: &Path, seed: u64) -> String {
     let directory = small::directory(&home.join("study"));
     let disk = small::new_journal(&directory);
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut draw = |below: u64| random.next_u64() % below;
     let (mut trace, ledger) = (String::new(), Ledger::default());
     let start = |disk: &SimDisk| Process::open(&directory, disk.clone());

@@ -1,9 +1,109 @@
-//! The two lines that a journal mostly consists of, read by hand in the very shape that
-//! [`encode`](super::encode) gives them: opening a study is reading them, and this takes a third of
-//! the time. Anything else is `None`, and read as JSON.
+//! The two lines that a journal mostly consists of, written and read by hand: a study that runs is
+//! writing them, and one that is opened reading them, and this takes a third of the time. The bytes
+//! are those that serde_json gives; anything else is `None`, and left to it.
 
+use super::{Event, EventKind};
 use crate::config::{Config, Names, Value};
+use crate::texts::Texts;
 use crate::trial::{Objective, Report, State, TrialId};
+
+/// Writes the body of a line, behind its checksum and before its last brace. Without success some of
+/// it may stand in `out`.
+pub(super) fn write(seq: u64, event: &Event, out: &mut Vec<u8>) -> Option<()> {
+    let mut line = Pen(out);
+    line.put("\"seq\":");
+    line.int(seq);
+    match &event.kind {
+        EventKind::Sampled { trial, config, previous: None, worker, claimed } => {
+            line.put(",\"event\":\"sampled\",\"time\":");
+            line.float(event.time)?;
+            line.id(trial)?;
+            line.put(",\"worker\":");
+            line.text(worker)?;
+            line.put(if *claimed { ",\"attempt\":1" } else { "" });
+            line.put(",\"config\":{");
+            for (at, (name, value)) in config.iter().enumerate() {
+                line.put(if at == 0 { "" } else { "," });
+                line.text(name)?;
+                line.put(":");
+                match value {
+                    Value::Bool(x) => line.put(if *x { "true" } else { "false" }),
+                    Value::Int(x) => line.int(*x),
+                    Value::Float(x) => line.float(*x)?,
+                    Value::Text(x) => line.text(x)?,
+                    Value::Null | Value::Nested(_) => return None,
+                }
+            }
+            line.put("}");
+            Some(())
+        }
+        EventKind::Reported { trial, attempt, report } => {
+            let Report { objective_to_minimize: Some(Objective::One(objective)), .. } = **report
+            else {
+                return None;
+            };
+            let is_plain = report.reported_as == State::Success
+                && report.learning_curve.is_none()
+                && report.extra.is_none()
+                && report.failure.is_none();
+            line.put(",\"event\":\"reported\",\"time\":");
+            line.float(event.time)?;
+            line.id(trial)?;
+            line.put(",\"attempt\":");
+            line.int(*attempt);
+            line.put(",\"state\":\"success\",\"objective_to_minimize\":");
+            line.float(objective)?;
+            if let Some(cost) = report.cost {
+                line.put(",\"cost\":");
+                line.float(cost)?;
+            }
+            if let Some(duration) = report.evaluation_duration {
+                line.put(",\"evaluation_duration\":");
+                line.float(duration)?;
+            }
+            is_plain.then_some(())
+        }
+        _ => None,
+    }
+}
+
+struct Pen<'a>(&'a mut Vec<u8>);
+
+impl Pen<'_> {
+    #[inline]
+    fn put(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    /// A text without escapes.
+    fn text(&mut self, text: &str) -> Option<()> {
+        let wants_escape = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+        // Without a way out, so that many bytes are looked at in one step.
+        if text.bytes().fold(false, |any, byte| any | wants_escape(byte)) {
+            return None;
+        }
+        self.put("\"");
+        self.put(text);
+        self.put("\"");
+        Some(())
+    }
+
+    fn int(&mut self, number: impl itoa::Integer) {
+        self.put(itoa::Buffer::new().format(number));
+    }
+
+    fn float(&mut self, number: f64) -> Option<()> {
+        number.is_finite().then(|| serde_json::to_writer(&mut *self.0, &number).ok())?
+    }
+
+    fn id(&mut self, id: &TrialId) -> Option<()> {
+        let TrialId::Number(number) = id else { return None };
+        self.put(",\"trial\":\"");
+        self.int(*number);
+        self.put("\"");
+        Some(())
+    }
+}
 
 /// What is left of a line.
 pub(super) struct Cursor<'a>(&'a str);
@@ -22,7 +122,7 @@ pub(super) enum What<'a> {
 }
 
 /// Reads the body of a line, behind its checksum.
-pub(super) fn read<'a>(body: &'a str, names: &Names) -> Option<Frequent<'a>> {
+pub(super) fn read<'a>(body: &'a str, names: &Names, texts: &mut Texts) -> Option<Frequent<'a>> {
     let mut line = Cursor(body);
     line.eat("\"seq\":")?;
     let seq = line.number()?.parse().ok()?;
@@ -35,7 +135,7 @@ pub(super) fn read<'a>(body: &'a str, names: &Names) -> Option<Frequent<'a>> {
     let time = line.float()?;
     line.eat(",\"trial\":")?;
     let trial = line.text()?.parse().ok()?;
-    let what = if sampled { line.sampled(names)? } else { line.reported()? };
+    let what = if sampled { line.sampled(names, texts)? } else { line.reported()? };
     line.0.is_empty().then_some(Frequent { seq, time, trial, what })
 }
 
@@ -70,7 +170,7 @@ impl<'a> Cursor<'a> {
         self.number()?.parse().ok()
     }
 
-    fn sampled(&mut self, names: &Names) -> Option<What<'a>> {
+    fn sampled(&mut self, names: &Names, texts: &mut Texts) -> Option<What<'a>> {
         self.eat(",\"worker\":")?;
         let worker = self.text()?;
         let claimed = self.has(",\"attempt\":1");
@@ -82,15 +182,15 @@ impl<'a> Cursor<'a> {
                 return None;
             }
             self.eat(":")?;
-            values.push(self.value()?);
+            values.push(self.value(texts)?);
         }
         self.eat("}}")?;
         Some(What::Sampled { worker, claimed, config: Config::new(names.clone(), values) })
     }
 
-    fn value(&mut self) -> Option<Value> {
+    fn value(&mut self, texts: &mut Texts) -> Option<Value> {
         match self.0.as_bytes().first()? {
-            b'"' => self.text().map(Value::from),
+            b'"' => self.text().map(|text| Value::Text(texts.share(text))),
             b't' => self.eat("true").map(|()| Value::Bool(true)),
             b'f' => self.eat("false").map(|()| Value::Bool(false)),
             _ => {

@@ -12,7 +12,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
 use serde::de::{DeserializeSeed, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -21,6 +20,7 @@ use thiserror::Error;
 use super::frequent::{self, Frequent, What};
 use super::{Event, EventKind, Lease, Policy, Process, Reason};
 use crate::config::{Config, ConfigSeed, Names};
+use crate::texts::Texts;
 use crate::trial::{Failure, MetaData, Objective, Real, Report, State, Trial, TrialId, WorkerId};
 
 const HEAD: &[u8] = b"{\"crc\":\"";
@@ -42,6 +42,18 @@ pub(crate) fn encode(seq: u64, event: &Event, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(HEAD);
     out.extend_from_slice(b"00000000\",");
+    if frequent::write(seq, event, out).is_none() {
+        out.truncate(start + HEAD_LEN);
+        write(seq, event, out);
+    }
+    out.push(b'}');
+    let crc = crc32fast::hash(&out[start + HEAD_LEN..]);
+    out[start + HEAD.len()..start + HEAD.len() + 8].copy_from_slice(&hex(crc));
+    out.push(b'\n');
+}
+
+/// Writes the body of any line, behind its checksum and before its last brace.
+fn write(seq: u64, event: &Event, out: &mut Vec<u8>) {
     let mut line = Writer { out, first: true };
     line.field("seq", &seq);
     let name = match &event.kind {
@@ -92,10 +104,6 @@ pub(crate) fn encode(seq: u64, event: &Event, out: &mut Vec<u8>) {
         }
         EventKind::Put(trial) => line.put(trial),
     }
-    out.push(b'}');
-    let crc = crc32fast::hash(&out[start + HEAD_LEN..]);
-    out[start + HEAD.len()..start + HEAD.len() + 8].copy_from_slice(&hex(crc));
-    out.push(b'\n');
 }
 
 fn hex(crc: u32) -> [u8; 8] {
@@ -227,12 +235,13 @@ pub(crate) fn verified(line: &[u8]) -> Result<(), LineError> {
 /// Reads lines, sharing the names of parameters and workers between them.
 pub(crate) struct Decoder {
     names: Names,
-    workers: FxHashSet<WorkerId>,
+    /// The names of workers, and the choices of categorical parameters.
+    texts: Texts,
 }
 
 impl Decoder {
     pub(crate) fn new(names: Names) -> Self {
-        Decoder { names, workers: FxHashSet::default() }
+        Decoder { names, texts: Texts::default() }
     }
 
     /// Reads a line (without its line feed); gives its sequence number and its event.
@@ -250,10 +259,11 @@ impl Decoder {
     }
 
     fn decode_frequent(&mut self, body: &str) -> Option<(u64, Event)> {
-        let Frequent { seq, time, trial, what } = frequent::read(body, &self.names)?;
+        let Frequent { seq, time, trial, what } =
+            frequent::read(body, &self.names, &mut self.texts)?;
         let kind = match what {
             What::Sampled { worker, claimed, config } => {
-                let worker = self.worker(Text(Cow::Borrowed(worker)));
+                let worker = self.texts.share(worker);
                 EventKind::Sampled { trial, config, previous: None, worker, claimed }
             }
             What::Reported { attempt, report } => {
@@ -343,12 +353,7 @@ impl Decoder {
     }
 
     fn worker(&mut self, name: Text<'_>) -> WorkerId {
-        if let Some(known) = self.workers.get(&*name.0) {
-            return known.clone();
-        }
-        let new: WorkerId = name.0.into();
-        self.workers.insert(new.clone());
-        new
+        self.texts.share(&name.0)
     }
 }
 
@@ -499,6 +504,9 @@ mod tests {
                 let event = Event { time: 1763752512.5 + at as f64, kind };
                 let mut line = Vec::new();
                 encode(at as u64, &event, &mut line);
+                let mut plain = Vec::new();
+                write(at as u64, &event, &mut plain);
+                assert_eq!(&line[HEAD_LEN..line.len() - 2], plain);
                 let text = std::str::from_utf8(&line[..line.len() - 1]).unwrap();
                 let read = decoder.decode_frequent(&text[HEAD_LEN..]);
                 by_hand += usize::from(read.is_some());

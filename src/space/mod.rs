@@ -219,11 +219,17 @@ impl SearchSpace {
 
     /// A configuration from one value per parameter.
     pub fn config(&self, value_of: impl FnMut((&str, &Parameter)) -> Value) -> Config {
-        Config::new(Arc::clone(&self.names), self.iter().map(value_of).collect())
+        Config::of_equally_many(Arc::clone(&self.names), self.iter().map(value_of).collect())
     }
 
     /// Says what a configuration has wrong: a parameter missing, unknown, or out of its domain.
     pub fn check(&self, config: &Config) -> Result<(), SpaceError> {
+        let parameters = || self.parameters.iter().zip(config.iter());
+        if Arc::ptr_eq(&self.names, config.names())
+            && parameters().all(|(parameter, (_, value))| parameter.domain.contains(value))
+        {
+            return Ok(());
+        }
         for (name, parameter) in self.iter() {
             match config.get(name) {
                 None => return Err(SpaceError::at(name, "the configuration does not have it")),

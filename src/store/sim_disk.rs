@@ -8,8 +8,8 @@ use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 use super::Disk;
 
@@ -98,7 +98,7 @@ impl SimDisk {
         if count <= EXHAUSTIVE {
             return (0..2_u64 << count).map(|has| file.image(|n| has >> n & 1 == 1)).collect();
         }
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         // Every other one is in order up to a place: that is what most disks leave.
         let sample = |n: usize| {
             let end = random.next_u64() as usize % (count + 1);

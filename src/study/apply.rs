@@ -24,6 +24,7 @@ impl Study {
             }
             EventKind::Left { process } => {
                 self.processes.remove(&process);
+                self.index.forget(process);
             }
             EventKind::Sampled { trial: id, config, previous, worker, claimed } => {
                 let metadata = MetaData {

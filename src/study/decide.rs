@@ -232,7 +232,7 @@ impl Study {
 
     /// No trial is being evaluated or waits to be: no result can come.
     pub(crate) fn nothing_goes_on(&self) -> bool {
-        self.index.evaluating.is_empty() && self.index.pending.is_empty()
+        self.count(State::Evaluating) == 0 && self.index.pending.is_empty()
     }
 
     fn optimizer_error(&self, problem: String) -> StudyError {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashSet;
+
 use crate::budget::{Spent, counts};
 use crate::event::{Lease, ProcessId, process_of};
 use crate::trial::{State, Trial, Trials};
@@ -10,9 +12,9 @@ use crate::trial::{State, Trial, Trials};
 pub(super) struct Index {
     pub(super) counts: [u64; State::ALL.len()],
     pub(super) pending: BTreeSet<u32>,
-    pub(super) evaluating: BTreeSet<u32>,
-    /// What each process is evaluating.
-    pub(super) held: BTreeMap<ProcessId, BTreeSet<u32>>,
+    /// What each process is evaluating, and what callers outside are. Of those that hold nothing any
+    /// more the empty set may stay.
+    held: BTreeMap<Option<ProcessId>, FxHashSet<u32>>,
     pub(super) leases: BTreeMap<u32, Lease>,
     /// The trials that none is better than in every objective. With one objective: the best.
     pub(super) front: Vec<u32>,
@@ -31,15 +33,9 @@ impl Index {
                 self.pending.remove(&at);
             }
             State::Evaluating => {
-                self.evaluating.remove(&at);
                 self.leases.remove(&at);
-                if let Some(process) = holder(trial)
-                    && let Some(held) = self.held.get_mut(&process)
-                {
+                if let Some(held) = self.held.get_mut(&holder(trial)) {
                     held.remove(&at);
-                    if held.is_empty() {
-                        self.held.remove(&process);
-                    }
                 }
                 self.in_progress.take_evaluation(fidelity);
             }
@@ -57,10 +53,7 @@ impl Index {
                 self.pending.insert(at);
             }
             State::Evaluating => {
-                self.evaluating.insert(at);
-                if let Some(process) = holder(trial) {
-                    self.held.entry(process).or_default().insert(at);
-                }
+                self.held.entry(holder(trial)).or_default().insert(at);
                 self.in_progress.add_evaluation(fidelity);
             }
             State::Failed | State::Crashed => self.last_error = Some(at),
@@ -70,6 +63,26 @@ impl Index {
             self.done.add_evaluation(fidelity);
         }
         self.improve_front(at, trials);
+    }
+
+    /// What is being evaluated by those of whom `by` says so, the first sampled first.
+    pub(super) fn evaluating(&self, by: impl Fn(Option<ProcessId>) -> bool) -> Vec<u32> {
+        let held = self.held.iter().filter(|(holder, _)| by(**holder)).flat_map(|(_, held)| held);
+        let mut held: Vec<u32> = held.copied().collect();
+        held.sort_unstable();
+        held
+    }
+
+    /// Whether anything is evaluated by those of whom `by` says so.
+    pub(super) fn is_held(&self, by: impl Fn(Option<ProcessId>) -> bool) -> bool {
+        self.held.iter().any(|(holder, held)| by(*holder) && !held.is_empty())
+    }
+
+    /// Forgets a process that has left.
+    pub(super) fn forget(&mut self, process: ProcessId) {
+        if self.held.get(&Some(process)).is_some_and(FxHashSet::is_empty) {
+            self.held.remove(&Some(process));
+        }
     }
 
     /// Adds what a report says was spent. It stays spent when the trial is tried again.

@@ -5,13 +5,13 @@ mod id;
 mod report;
 mod state;
 
-use std::sync::Arc;
-
 pub use collection::Trials;
 pub use id::{InvalidTrialId, TrialId};
 pub(crate) use report::Real;
 pub use report::{Failure, Objective, Report};
 pub use state::State;
+
+use arcstr::ArcStr;
 
 use crate::config::Config;
 use crate::event::Reason;
@@ -23,7 +23,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// Who sampled or evaluates a trial: `p3-w1` is worker 1 of process 3 of the study.
-pub type WorkerId = Arc<str>;
+pub type WorkerId = ArcStr;
 
 /// One evaluation of one configuration, in NePS's words.
 ///

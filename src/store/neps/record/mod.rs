@@ -14,6 +14,7 @@ use super::space::Translation;
 use super::value::Value;
 use crate::config::{Config, Names, Value as ConfigValue};
 use crate::event::Lease;
+use crate::texts::Texts;
 use crate::trial::{Objective, Trial, WorkerId};
 
 pub(super) use read::{elements, number, plain, read, string};
@@ -63,21 +64,16 @@ pub(super) struct Shared {
     /// The names of the space, so that configurations share them.
     pub(super) names: Names,
     pub(super) translation: Translation,
-    workers: rustc_hash::FxHashSet<WorkerId>,
+    texts: Texts,
 }
 
 impl Shared {
     pub(super) fn new(names: Names, translation: Translation) -> Self {
-        Shared { names, translation, workers: rustc_hash::FxHashSet::default() }
+        Shared { names, translation, texts: Texts::default() }
     }
 
     pub(super) fn worker(&mut self, name: &str) -> WorkerId {
-        if let Some(known) = self.workers.get(name) {
-            return known.clone();
-        }
-        let worker: WorkerId = name.into();
-        self.workers.insert(worker.clone());
-        worker
+        self.texts.share(name)
     }
 
     /// A configuration of plain values; its names are the space's where they are the same.

@@ -46,8 +46,8 @@ mod tests {
     use std::process::Command;
     use std::{env, fs};
 
+    use rand::rngs::Xoshiro256PlusPlus;
     use rand::{Rng, RngExt, SeedableRng};
-    use rand_chacha::ChaCha8Rng;
     use serde_json::{Value as Json, json};
 
     use super::super::json;
@@ -339,7 +339,7 @@ mod tests {
         "\u{1b}",
     ];
 
-    fn random_text(random: &mut ChaCha8Rng) -> String {
+    fn random_text(random: &mut Xoshiro256PlusPlus) -> String {
         match random.random_range(0..10) {
             0 => String::new(),
             // One style is enough: folding is what is tried here.
@@ -366,7 +366,7 @@ mod tests {
         }
     }
 
-    fn random_scalar(random: &mut ChaCha8Rng) -> Value {
+    fn random_scalar(random: &mut Xoshiro256PlusPlus) -> Value {
         match random.random_range(0..12) {
             0 => Value::None,
             1 => Value::Bool(random.random()),
@@ -380,7 +380,7 @@ mod tests {
         }
     }
 
-    fn random_value(random: &mut ChaCha8Rng, depth: usize) -> Value {
+    fn random_value(random: &mut Xoshiro256PlusPlus, depth: usize) -> Value {
         if depth == 0 || random.random_bool(0.3) {
             return random_scalar(random);
         }
@@ -426,10 +426,10 @@ mod tests {
         env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
     }
 
-    fn seeded() -> ChaCha8Rng {
+    fn seeded() -> Xoshiro256PlusPlus {
         let seed = number_of("TRIALMILL_SEED", rand::rng().next_u64());
         println!("TRIALMILL_SEED={seed}");
-        ChaCha8Rng::seed_from_u64(seed)
+        Xoshiro256PlusPlus::seed_from_u64(seed)
     }
 
     #[test]
