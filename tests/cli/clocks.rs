@@ -112,6 +112,17 @@ fn a_wall_clock_that_jumps_all_the_time_ends_no_evaluation_and_no_run() {
     second.end().exits(0);
     study.assert_each_once(60);
     study.look_from(&world);
+    // Of one process no trial ends before it began, and none begins before those it began earlier.
+    let mut before = f64::MIN;
+    for trial in study.trials() {
+        let time = |key: &str| trial["metadata"][key].as_f64().unwrap();
+        if trial["metadata"]["evaluating_worker_id"].as_str().unwrap().starts_with("p1-") {
+            assert!(before <= time("time_started"), "{trial}");
+            assert!(time("time_started") <= time("time_end"), "{trial}");
+            before = time("time_started");
+        }
+    }
+    assert!(before > 0.0);
 }
 
 #[test]
