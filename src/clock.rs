@@ -25,7 +25,7 @@ impl Stamp {
 
 /// Seconds since the Unix epoch, as NePS stores times. In one process they never go back, whatever
 /// is done to the wall clock: what happened later has the later time, and no trial ends before it
-/// began.
+/// began. So a process that has seen a clock that was ahead stays ahead, until it ends.
 pub(crate) fn now_s() -> f64 {
     let mut told = TOLD.lock();
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -39,6 +39,7 @@
 //! | `evaluate` | the only code that runs users' code and commands |
 //! | `runtime` | the actors; the only code that knows actix |
 //! | `summary`, `study_file` | what people look at, and what they write |
+//! | `clock`, `texts` | times that do not go back; texts that are kept once |
 //! | `plain` | opens plain files only: no links, pipes or devices |
 //! | `cli` | the program's verbs; the only code that prints |
 //!

@@ -113,10 +113,11 @@ impl Summary {
     fn rate(&self) -> Option<f64> {
         let now = now_s();
         let ends = || self.study.trials().iter().filter_map(|trial| trial.metadata.time_end);
-        let recent = ends().filter(|end| now - end <= 60.0).count();
-        if recent > 0 {
-            let first = ends().filter(|end| now - end <= 60.0).fold(now, f64::min);
-            return Some(recent as f64 / (now - first).max(1.0));
+        // Another machine's clock may be ahead.
+        let recent = || ends().filter(|end| (0.0..=60.0).contains(&(now - end)));
+        if recent().next().is_some() {
+            let first = recent().fold(now, f64::min);
+            return Some(recent().count() as f64 / (now - first).max(1.0));
         }
         let (first, last) = ends().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
         let all = ends().count();
@@ -170,7 +171,8 @@ impl Summary {
                 .evaluating_by(process.process)
                 .take(8)
                 .map(|trial| {
-                    let since = trial.metadata.time_started.map_or(0.0, |t| now_s() - t);
+                    let began = trial.metadata.time_started;
+                    let since = began.map_or(0.0, |began| (now_s() - began).max(0.0));
                     format!("{} ({since:.0} s)", trial.id)
                 })
                 .collect();

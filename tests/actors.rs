@@ -207,7 +207,9 @@ fn callers_at_the_moment_of_closing_get_an_answer_that_holds_or_an_error() {
                 let (told, count) = (&told, &count);
                 scope.spawn(move || {
                     let name = format!("caller-{n}");
-                    while let Ok(Asked::Trials(list)) = handle.ask(&name, 1, AT_ONCE * 1800) {
+                    while let Ok(Asked::Trials(list)) =
+                        handle.ask(&name, 1, Duration::from_secs(3600))
+                    {
                         let Ok(_) = handle.report(&list[0].id, Some(1), Report::objective(0.5))
                         else {
                             break;

@@ -158,16 +158,23 @@ impl<'a> Cursor<'a> {
         Some(text)
     }
 
+    /// A number as JSON has it: other spellings, which `parse` would take, are left to JSON.
     fn number(&mut self) -> Option<&'a str> {
         let is_part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
         let end = self.0.as_bytes().iter().position(|byte| !is_part(byte))?;
         let (number, rest) = self.0.split_at(end);
         self.0 = rest;
-        Some(number)
+        let begins_well = match number.strip_prefix('-').unwrap_or(number).as_bytes() {
+            [b'0'] => number == "0",
+            [b'0', next, ..] => !next.is_ascii_digit(),
+            [first, ..] => first.is_ascii_digit(),
+            [] => false,
+        };
+        (begins_well && !number.ends_with('.')).then_some(number)
     }
 
     fn float(&mut self) -> Option<f64> {
-        self.number()?.parse().ok()
+        self.number()?.parse().ok().filter(|number: &f64| number.is_finite())
     }
 
     fn sampled(&mut self, names: &Names, texts: &mut Texts) -> Option<What<'a>> {
@@ -196,7 +203,10 @@ impl<'a> Cursor<'a> {
             _ => {
                 let number = self.number()?;
                 match number.bytes().any(|byte| b".eE".contains(&byte)) {
-                    true => number.parse().ok().map(Value::Float),
+                    true => {
+                        let number: f64 = number.parse().ok()?;
+                        number.is_finite().then_some(Value::Float(number))
+                    }
                     false => number.parse().ok().map(Value::Int),
                 }
             }

@@ -481,13 +481,16 @@ mod tests {
         let mut decoder = Decoder::new(names.clone());
         let floats = [0.1, -0.0, 5.0, 1e-300, 1e22, f64::MIN_POSITIVE, 123456.789e-7, f64::MAX];
         let texts = ["adam", "", "ä€😀", "1e5", "}", "a\"b", "line\n"];
-        let mut by_hand = 0;
+        let (mut by_hand, mut written) = (0, 0);
         for at in 0..200_usize {
             let lr = Value::Float(floats[at % floats.len()]);
             let n = Value::Int(if at % 3 == 0 { i64::MIN } else { at as i64 - 100 });
-            let (opt, flag) = (Value::from(texts[at % texts.len()]), Value::Bool(at % 2 == 0));
+            let (opt, flag) = (Value::from(texts[at % texts.len()]), Value::Bool(at % 3 == 0));
             let config = Config::new(names.clone(), vec![lr, n, opt, flag]);
-            let trial = [TrialId::Number(at as u64), TrialId::Rung(3, at as u32)][at % 2].clone();
+            let trial = match at % 5 {
+                0 => TrialId::Rung(3, at as u32),
+                _ => TrialId::Number(at as u64),
+            };
             let mut report = Report::objective(floats[at % 7]);
             report.cost = (at % 3 == 0).then_some(floats[at % 5]);
             report.evaluation_duration = (at % 5 > 0).then_some(0.25);
@@ -504,6 +507,7 @@ mod tests {
                 let event = Event { time: 1763752512.5 + at as f64, kind };
                 let mut line = Vec::new();
                 encode(at as u64, &event, &mut line);
+                written += usize::from(frequent::write(0, &event, &mut Vec::new()).is_some());
                 let mut plain = Vec::new();
                 write(at as u64, &event, &mut plain);
                 assert_eq!(&line[HEAD_LEN..line.len() - 2], plain);
@@ -518,6 +522,32 @@ mod tests {
         }
         // All but those whose texts have escapes.
         assert!(by_hand > 300, "{by_hand}");
+        // And those of trials that are not numbered.
+        assert!(written > 250, "{written}");
+    }
+
+    /// Journals that were written elsewhere, or edited, say what JSON says, or nothing.
+    #[test]
+    fn a_number_by_hand_is_one_that_json_has() {
+        let names: Names = ["x".into()].into();
+        for text in
+            ["0", "-0", "01", "+7", "1.5", "-0.0", ".5", "1.", "1e3", "1E+3", "1e999", "-", "-.5"]
+        {
+            let body = format!(
+                "\"seq\":1,\"event\":\"sampled\",\"time\":1.5,\"trial\":\"1\",\
+                 \"worker\":\"me\",\"config\":{{\"x\":{text}}}}}"
+            );
+            let json: Option<Value> = serde_json::from_str(text).ok();
+            let by_hand = frequent::read(&body, &names, &mut Texts::default());
+            let Some(What::Sampled { config, .. }) = by_hand.map(|read| read.what) else {
+                continue;
+            };
+            assert_eq!(
+                config.get("x").map(ToString::to_string),
+                json.map(|x| x.to_string()),
+                "{text}"
+            );
+        }
     }
 
     /// Storage that flips bits must never give a record another meaning: 1 bit in 100 records

@@ -280,3 +280,47 @@ impl Arguments<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::Rng;
+
+    use super::*;
+
+    /// What a study draws must stay the same for ever. The numbers are from another implementation
+    /// of SplitMix64 and xoshiro256++, in Python.
+    #[test]
+    fn the_stream_of_a_sample_is_the_same_for_ever() {
+        let space = SearchSpace::new([("x", crate::space::Parameter::float(0.0, 1.0))]).unwrap();
+        let (trials, budget, spent) = (Trials::default(), Budget::default(), Spent::default());
+        for (seed, sample, first) in [
+            (7, 0, 1021219803524665661),
+            (7, 1, 5739498898712562146),
+            (7, 1000, 18306482292178343659),
+            (0, 0, 5987356902031041503),
+            (u64::MAX, 3, 7350323208481806038),
+        ] {
+            let request = Request {
+                n: 1,
+                space: &space,
+                trials: &trials,
+                budget: &budget,
+                spent: &spent,
+                seed,
+                first_sample: sample,
+                next_number: 1,
+            };
+            assert_eq!(request.rng(0).next_u64(), first, "seed {seed}, sample {sample}");
+        }
+        let config = |seed| {
+            let mut study = crate::Study::new(
+                Definition::new(space.clone(), RandomSearch::new().info()).seeded(seed),
+            );
+            let ask = crate::study::Ask { worker: "me".into(), n: 1, lease: None };
+            let ask = crate::study::Command::Ask(ask);
+            study.execute(1.0, ask, &mut RandomSearch::new()).unwrap();
+            study.trials().iter().next().unwrap().config.to_string()
+        };
+        assert_eq!(config(7), "x=0.05536043647833311");
+    }
+}

@@ -113,7 +113,7 @@ impl Layout {
 /// The version of NePS, by what it calls the limits in its optimizer's state. NePS rewrites that file
 /// in its place, so who finds it empty looks again.
 fn neps_version(path: &Path) -> Layout {
-    for _ in 0..NEPS_LOOKS {
+    for looks in 1..=NEPS_LOOKS {
         let state = plain::read(&path.join("optimizer_state.pkl"), MAX_STUDY_FILE_BYTES);
         let state = state.unwrap_or_default();
         let names = |name: &str| memchr::memmem::find(&state, name.as_bytes()).is_some();
@@ -121,7 +121,7 @@ fn neps_version(path: &Path) -> Layout {
             return Layout::Neps013;
         } else if names("max_evaluations") {
             return Layout::Neps014;
-        } else if names("OptimizationState") {
+        } else if names("OptimizationState") || looks == NEPS_LOOKS {
             break;
         }
         std::thread::sleep(NEPS_LOOK_AGAIN);

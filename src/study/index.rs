@@ -65,17 +65,20 @@ impl Index {
         self.improve_front(at, trials);
     }
 
-    /// What is being evaluated by those of whom `by` says so, the first sampled first.
-    pub(super) fn evaluating(&self, by: impl Fn(Option<ProcessId>) -> bool) -> Vec<u32> {
-        let held = self.held.iter().filter(|(holder, _)| by(**holder)).flat_map(|(_, held)| held);
-        let mut held: Vec<u32> = held.copied().collect();
-        held.sort_unstable();
-        held
+    /// What is being evaluated, the first sampled first.
+    pub(super) fn evaluating(&self) -> Vec<u32> {
+        sorted(self.held.values().flatten())
     }
 
-    /// Whether anything is evaluated by those of whom `by` says so.
-    pub(super) fn is_held(&self, by: impl Fn(Option<ProcessId>) -> bool) -> bool {
-        self.held.iter().any(|(holder, held)| by(*holder) && !held.is_empty())
+    /// What a process is evaluating, the first sampled first.
+    pub(super) fn evaluating_by(&self, process: ProcessId) -> Vec<u32> {
+        sorted(self.held.get(&Some(process)).into_iter().flatten())
+    }
+
+    /// Whether other processes than this one are evaluating anything.
+    pub(super) fn is_held_by_others(&self, process: ProcessId) -> bool {
+        let is_other = |holder: &Option<ProcessId>| holder.is_some_and(|holder| holder != process);
+        self.held.iter().any(|(holder, held)| is_other(holder) && !held.is_empty())
     }
 
     /// Forgets a process that has left.
@@ -129,6 +132,12 @@ impl Index {
         }
         spent
     }
+}
+
+fn sorted<'a>(trials: impl Iterator<Item = &'a u32>) -> Vec<u32> {
+    let mut trials: Vec<u32> = trials.copied().collect();
+    trials.sort_unstable();
+    trials
 }
 
 /// The process that evaluates a trial, if a worker of a process does.

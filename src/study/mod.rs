@@ -91,13 +91,12 @@ impl Study {
 
     /// The trials that are being evaluated, the first sampled first.
     pub fn evaluating(&self) -> impl Iterator<Item = &Trial> {
-        self.index.evaluating(|_| true).into_iter().map(|at| self.trials.at(at))
+        self.index.evaluating().into_iter().map(|at| self.trials.at(at))
     }
 
     /// The trials that a process is evaluating.
     pub fn evaluating_by(&self, process: ProcessId) -> impl Iterator<Item = &Trial> {
-        let held = self.index.evaluating(|holder| holder == Some(process));
-        held.into_iter().map(|at| self.trials.at(at))
+        self.index.evaluating_by(process).into_iter().map(|at| self.trials.at(at))
     }
 
     /// The claims that end by themselves, with the trial they are for.
@@ -151,8 +150,7 @@ impl Study {
 
     /// Whether processes other than this one are evaluating trials.
     pub fn held_by_others(&self, process: ProcessId) -> bool {
-        let is_other = |holder: Option<ProcessId>| holder.is_some_and(|holder| holder != process);
-        self.index.is_held(is_other)
+        self.index.is_held_by_others(process)
     }
 
     /// How often an evaluation was started.

@@ -79,6 +79,7 @@ ssize_t write(int fd, const void *bytes, size_t n) {
     if (fd > 2 && path_of(fd, path, sizeof path)) {
         if (__sync_bool_compare_and_swap(&short_write_next, 1, 0)) return errno = ENOSPC, -1;
         if (fails("write")) {
+            if (failure == KILL_WITHIN && n < 2) die();
             if (failure > 0 || n < 2) return -1;
             ssize_t done = REAL(write)(fd, bytes, n / 2);
             if (failure == KILL_WITHIN) die();

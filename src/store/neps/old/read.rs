@@ -42,8 +42,21 @@ pub(in crate::store) fn read_study(
     let listed = files.list().map_err(StoreError::io("read", files.results()))?;
     let is_open = |id: &&TrialId| known.get(id).is_none_or(|known| !known.state.is_finished());
     let mut found: Vec<Trial> = Vec::new();
-    for id in listed.iter().filter(is_open) {
-        found.extend(look(&files, id, &known, &mut shared));
+    let mut left: Vec<&TrialId> = listed.iter().filter(is_open).collect();
+    for looks in 1..=NEPS_LOOKS {
+        // What makes no sense may be half written: all of it is looked at again.
+        left.retain(|id| {
+            let held = || is_flocked_here(&files.lock_path(id));
+            let news = news(&files, id, &files.stamps(id), known.get(id), &mut shared, held);
+            let is_odd = news.as_ref().is_some_and(|trial| trial.state == State::Corrupted);
+            let again = is_odd && looks < NEPS_LOOKS;
+            found.extend(news.filter(|_| !again));
+            again
+        });
+        if left.is_empty() {
+            break;
+        }
+        std::thread::sleep(NEPS_LOOK_AGAIN);
     }
     found.sort_by(|a, b| {
         let times = (a.metadata.time_sampled, b.metadata.time_sampled);
@@ -53,22 +66,6 @@ pub(in crate::store) fn read_study(
         tell(directory, EventKind::Put(Box::new(trial)), apply)?;
     }
     Ok(problem)
-}
-
-/// What makes no sense may be half written: it is looked at again.
-fn look(files: &TrialFiles, id: &TrialId, known: &Known, shared: &mut Shared) -> Option<Trial> {
-    let mut looks = 0;
-    loop {
-        let stamps = files.stamps(id);
-        let held = || is_flocked_here(&files.lock_path(id));
-        let found = news(files, id, &stamps, known.get(id), shared, held);
-        looks += 1;
-        let is_odd = found.as_ref().is_some_and(|trial| trial.state == State::Corrupted);
-        if !is_odd || looks >= NEPS_LOOKS {
-            return found;
-        }
-        std::thread::sleep(NEPS_LOOK_AGAIN);
-    }
 }
 
 fn tell(directory: &Directory, kind: EventKind, apply: Apply<'_>) -> Result<(), StoreError> {
