@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // This is a test.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
@@ -31,6 +33,15 @@ const POINTS: [(&str, &[i32]); 6] = [
 const SCRIPT: &str = r#"echo "begin $TRIALMILL_TRIAL_ID $TRIALMILL_ATTEMPT" >> ledger
 echo "end $TRIALMILL_TRIAL_ID $TRIALMILL_ATTEMPT" >> ledger
 echo "$TRIALMILL_TRIAL_ID""#;
+
+/// Creates the study, and leaves half a record at its end.
+fn tear(shim: &Shim) {
+    let (created, _) = shim.run(&["create", "study.yaml", "--dir", "s"], None);
+    assert!(created.status.success(), "{created:?}");
+    let journal = shim.home.path().join("s/journal.jsonl");
+    let mut journal = OpenOptions::new().append(true).open(journal).unwrap();
+    journal.write_all(b"{\"crc\":\"0123").unwrap();
+}
 
 /// The study as a checker in Python sees it, which shares no code with us.
 fn assert_sound(directory: &Path, what: &str) {
@@ -67,7 +78,7 @@ fn wherever_the_program_is_killed_its_next_start_completes_the_budget() {
                 shim.forget();
                 // Only a torn end is cut.
                 if call == "ftruncate" {
-                    shim.tear();
+                    tear(&shim);
                 }
                 let _ = std::fs::remove_file(&ledger);
                 let what = format!("{call} {k}, {way}");

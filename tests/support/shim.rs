@@ -1,7 +1,6 @@
 //! The real program, with a library in front of the system's calls (`fail_syscall.c`).
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -68,15 +67,6 @@ impl Shim {
             (trial["id"].as_str().unwrap_or_default().to_string(), objective.unwrap_or(f64::NAN))
         });
         (done.collect(), trials.len())
-    }
-
-    /// Creates the study, and leaves half a record at its end.
-    pub(crate) fn tear(&self) {
-        let (created, _) = self.run(&["create", "study.yaml", "--dir", "s"], None);
-        assert!(created.status.success(), "{created:?}");
-        let journal = self.home.path().join("s/journal.jsonl");
-        let mut journal = std::fs::OpenOptions::new().append(true).open(journal).unwrap();
-        journal.write_all(b"{\"crc\":\"0123").unwrap();
     }
 
     pub(crate) fn forget(&self) {
