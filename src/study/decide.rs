@@ -123,8 +123,7 @@ impl Study {
         }
         let left = self.policy.budget.evaluations_left(&spent);
         let n = ask.n.min(usize::try_from(left).unwrap_or(usize::MAX));
-        let mut handed = Vec::with_capacity(n);
-        let mut events: Vec<EventKind> = Vec::with_capacity(n);
+        let (mut handed, mut events) = (Vec::new(), Vec::new());
         for trial in self.pending().take(n) {
             handed.push(trial.id.clone());
             events.push(claim(trial.id.clone(), trial.attempts + 1, &ask));
@@ -133,10 +132,14 @@ impl Study {
         if missing > 0 {
             match self.sample(missing, &ask.worker, ask.lease.is_none(), optimizer) {
                 Ok(Ok(mut sampled)) => {
-                    events.append(&mut sampled.events);
                     if ask.lease.is_some() {
-                        events.extend(sampled.handed.iter().map(|id| claim(id.clone(), 1, &ask)));
+                        let claims = sampled.handed.iter().map(|id| claim(id.clone(), 1, &ask));
+                        sampled.events.extend(claims);
                     }
+                    if handed.is_empty() {
+                        return Ok(sampled);
+                    }
+                    events.append(&mut sampled.events);
                     handed.append(&mut sampled.handed);
                 }
                 // What was pending is handed out; the optimizer is asked again by the next wish.
