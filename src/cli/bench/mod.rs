@@ -101,7 +101,8 @@ impl Row {
 struct Measured {
     rows: Vec<Row>,
     parts: Vec<parts::Part>,
-    evaluation_share: Option<f64>,
+    /// On as many workers as cores, and on twice as many.
+    evaluation_shares: Option<[f64; 2]>,
 }
 
 impl Measured {
@@ -140,7 +141,7 @@ impl Bench {
         }
         if self.processes == 1 && !self.quick {
             measured.parts = self.parts(&base.0)?;
-            measured.evaluation_share = Some(self.evaluation_share(&base.0)?);
+            measured.evaluation_shares = Some(self.evaluation_shares(&base.0)?);
         }
         Ok(match self.json {
             true => print_json(&table::as_json(&measured)),

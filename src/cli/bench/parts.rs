@@ -117,13 +117,15 @@ impl Bench {
         Ok(begin.elapsed().as_secs_f64() * 1e6 / f64::from(turns))
     }
 
-    /// How much of the cores' time evaluations of 1 ms get, synced, on as many workers as there are
-    /// cores: 1 is what the same work does on bare threads, measured in turn with it.
-    pub(super) fn evaluation_share(&self, base: &Path) -> Result<f64, Error> {
+    /// How much of the cores' time evaluations of 1 ms get, kept in the first way, on as many workers
+    /// as there are cores, and on twice as many: 1 is what the same work does on bare threads,
+    /// measured in turn with it.
+    pub(super) fn evaluation_shares(&self, base: &Path) -> Result<[f64; 2], Error> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let rounds = rounds_of_a_millisecond();
-        let mut shares = Vec::new();
-        for number in 0..3 {
+        let mut shares = [Vec::new(), Vec::new()];
+        for number in 0..6 {
+            let twice = number % 2;
             let begin = Instant::now();
             std::thread::scope(|scope| {
                 for _ in 0..cores {
@@ -134,13 +136,13 @@ impl Bench {
             let dir = base.join(format!("evaluations-{number}"));
             let builder = self.builder(self.layout[0], &self.durability[0], &dir)?;
             let trials = (EVALUATIONS * cores) as u64;
-            let session = self.session_of(builder, cores, trials)?;
+            let session = self.session_of(builder, cores * (1 + twice), trials)?;
             let begin = Instant::now();
             session.run(|_: &RunningTrial| Ok::<f64, BoxError>(work(rounds)))?;
-            shares.push(ideal / begin.elapsed().as_secs_f64());
+            shares[twice].push(ideal / begin.elapsed().as_secs_f64());
             session.close()?;
         }
-        Ok(median(shares))
+        Ok(shares.map(median))
     }
 }
 

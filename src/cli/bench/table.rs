@@ -50,8 +50,11 @@ pub(super) fn as_text(measured: &Measured) -> String {
         }
         text += &format!("the limit: {limit}\n");
     }
-    if let Some(share) = measured.evaluation_share {
-        text += &format!("\nevaluations of 1 ms on all cores get {share:.3} of the cores' time\n");
+    if let Some([share, twice]) = measured.evaluation_shares {
+        text += &format!(
+            "\nevaluations of 1 ms on all cores get {share:.3} of the cores' time; with two workers for \
+             each core, {twice:.3}\n"
+        );
     }
     text
 }
@@ -83,6 +86,7 @@ pub(super) fn as_json(measured: &Measured) -> Json {
         "rows": rows,
         "microseconds_of_one_worker": parts.collect::<Json>(),
         "limit": measured.limit().map(|(part, _)| part),
-        "evaluation_share": measured.evaluation_share,
+        "evaluation_share": measured.evaluation_shares.map(|shares| shares[0]),
+        "evaluation_share_of_two_workers_a_core": measured.evaluation_shares.map(|shares| shares[1]),
     })
 }
