@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the same work on trialmill and on its peers, alternately, and prints trials per second and ratios.
 
-    benches/peers/run.py                  everything: installs what is missing, about 15 minutes
+    benches/peers/run.py                  everything, 5 minutes: installs what is missing
     benches/peers/run.py --only journal   only the rows of this group
     benches/peers/run.py --help
 
