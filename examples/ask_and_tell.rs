@@ -13,7 +13,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use trialmill::{Asked, Config, Parameter, Report, SearchSpace, Study};
+use trialmill::{Asked, Config, Parameter, Report, Reported, SearchSpace, Study};
 
 const JOBS: usize = 4;
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -31,7 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // A job that we give up: its trial goes to whoever asks next, and what it may still say is late.
     if let Asked::Trials(trials) = handle.ask("me", 1, DEADLINE)? {
         let trial = &trials[0];
-        handle.release(&trial.id, Some(trial.attempts))?;
+        let released = handle.release(&trial.id, Some(trial.attempts))?;
+        assert_eq!(released, Reported::Accepted);
         let late = handle.report(&trial.id, Some(trial.attempts), Report::objective(0.0))?;
         println!("trial {} attempt {} released, then: {late:?}", trial.id, trial.attempts);
     }

@@ -10,7 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use trialmill::{
-    Asked, BoxError, Parameter, Report, RunningTrial, SearchSpace, State, Study, StudyBuilder,
+    Asked, BoxError, Parameter, Report, Reported, RunningTrial, SearchSpace, State, Study,
+    StudyBuilder,
 };
 
 const KILL_EVERY: Duration = Duration::from_secs(60);
@@ -105,7 +106,8 @@ fn memory_descriptors_and_answers_stay_flat_for_an_hour() {
             answers.push(asked.elapsed());
             // It may be one that a killed process had begun.
             let (trial, attempt) = (&list[0].id, Some(list[0].attempts));
-            handle.report(trial, attempt, Report::objective(0.5)).unwrap();
+            let reported = handle.report(trial, attempt, Report::objective(0.5)).unwrap();
+            assert_eq!(reported, Reported::Accepted);
             if killed.elapsed() >= KILL_EVERY {
                 other = Other::start(&dir);
                 (killed, kills) = (Instant::now(), kills + 1);

@@ -15,7 +15,9 @@ use trialmill::store::{Directory, Disk, FileLock, RealDisk};
 use trialmill::{
     BoxError, Durability, Error, Optimizer, OptimizerInfo, Outcome, Parameter, Proposal,
 };
-use trialmill::{RandomSearch, Report, Request, RunningTrial, SearchSpace, Study, StudyBuilder};
+use trialmill::{
+    RandomSearch, Report, Reported, Request, RunningTrial, SearchSpace, Study, StudyBuilder,
+};
 
 /// An optimizer for which a function speaks.
 struct Asks<F>(bool, F);
@@ -210,7 +212,7 @@ fn the_hook_does_not_hear_of_a_superseded_report() {
     let handle = session.handle();
     let evaluate = |trial: &RunningTrial| -> Result<f64, BoxError> {
         if trial.attempt() == 1 {
-            handle.release(trial.id(), None)?;
+            assert_eq!(handle.release(trial.id(), None)?, Reported::Accepted);
         }
         Ok(1.0)
     };

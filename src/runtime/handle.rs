@@ -38,8 +38,10 @@ pub enum Asked {
     Stop(StopReason),
 }
 
-/// What became of a report.
+/// What became of a report. Look at it: a superseded one changes nothing, and whoever names the wrong
+/// attempt each time loses the trial to its deadlines.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
 pub enum Reported {
     /// It is stored.
     Accepted,
