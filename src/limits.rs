@@ -56,9 +56,9 @@ pub const MAX_BATCH: usize = 65_536;
 pub const STATE_MAILBOX: usize = 4_096;
 /// Messages that the state actor commits with one write.
 pub const MAX_TURN_MESSAGES: usize = 1_024;
-/// The part of the last turn's time that a turn waits for those who were answered together with the
-/// first to come back, and the longest such wait.
-pub const GATHER_PART: u32 = 8;
+/// The part of the last commit's time that a turn waits for those who were answered together with the
+/// first to come back, and the longest such wait. Without a sync it is next to nothing.
+pub const GATHER_PART: u32 = 4;
 /// See [`GATHER_PART`].
 pub const GATHER_MAX: Duration = Duration::from_micros(500);
 

@@ -2,7 +2,7 @@
 //!
 //! It collects until its mailbox is empty, then takes one turn for all that was waiting: one lock,
 //! one write, one sync, and only then the answers. Those who were answered together and come back at
-//! once are waited for, a fraction of what a turn takes: else the first of them would have a sync to
+//! once are waited for, a fraction of what a commit takes: else the first of them would have a sync to
 //! itself, and all others the next. A wish that cannot be met yet is kept, and tried
 //! again when the study changes; so a thousand waiting workers cost nothing.
 
@@ -101,7 +101,6 @@ impl StateActor {
     /// Takes one turn. A panic in here, a failed write or a failed sync ends the state for good:
     /// everybody is told, and nothing is acknowledged any more.
     fn flush(&mut self) {
-        let begin = Instant::now();
         let turns = std::mem::take(&mut self.turns);
         let looks = std::mem::take(&mut self.looks);
         let mut ready: Vec<(Reply, Vec<Result<Answer, StudyError>>)> = Vec::new();
@@ -121,7 +120,6 @@ impl StateActor {
             Ok(()) => {
                 self.publish();
                 self.gather.answered = ready.len();
-                self.gather.patience = (begin.elapsed() / GATHER_PART).min(GATHER_MAX);
                 for (reply, answers) in ready {
                     reply.send(Ok(answers));
                 }
@@ -186,7 +184,10 @@ impl StateActor {
                     ready.extend(parked.map(|p| (p.reply, vec![Err(error.clone())])));
                 }
             }
-            core.commit().map_err(Error::from)
+            let begin = Instant::now();
+            core.commit()?;
+            self.gather.patience = (begin.elapsed() / GATHER_PART).min(GATHER_MAX);
+            Ok(())
         });
         self.core = Some(core);
         result
