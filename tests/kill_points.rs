@@ -1,8 +1,8 @@
-//! The program is killed at every point where it touches a file: before, in the middle of and behind
-//! the k-th write, sync, truncate, open, rename and lock, for k = 1, 2, … until a run gets through.
-//! (Kills at random instants are in `many_processes.rs`.)
+//! The program is killed at named points: before, in the middle of and behind the k-th `write`, and
+//! before and behind the k-th sync, truncate, open for writing, rename and flock, for k = 1, 2, … until
+//! a run gets through. (Kills at random instants are in `many_processes.rs`.)
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // This is a test.
+#![allow(clippy::unwrap_used, clippy::panic)] // This is a test.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;

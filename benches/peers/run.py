@@ -26,8 +26,9 @@ ROOT = HERE.parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 SLOW_SYNC_US = 2000
 
-# Group: the row of trialmill that all are compared with, the same with several trials in a message, then
-# the peers: name, ways to run several workers, trials. Slow peers run fewer trials, which favours those whose cost per trial grows.
+# Group: the row of trialmill that all are compared with, the same with several trials in a message,
+# then the peers: name, ways to run several workers, trials. Slow peers run fewer trials, which favours
+# those whose cost per trial grows.
 GROUPS = {
     "journal": [
         ("trialmill-synced", ["threads"], 20_000),
