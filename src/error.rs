@@ -208,6 +208,24 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// Another machine works on the study too, and the locks of the two do not reach each other.
+    #[error("{} is used by {who} as well, and the locks of this mount do not reach it ({why}): mount \
+             it without that option on every machine, or let one machine work", path.display())]
+    LocalLocks {
+        /// The file or directory.
+        path: PathBuf,
+        /// The process of the other machine.
+        who: String,
+        /// The mount option, or the kind of file system.
+        why: String,
+    },
+    /// Another machine took this one for dead in the middle of a turn, and went on without it.
+    #[error("{} was replaced by another machine, which had heard nothing of this one for minutes. \
+             What was not acknowledged is not stored; start again.", path.display())]
+    LockLost {
+        /// The lock file.
+        path: PathBuf,
+    },
     /// The directory is in use, and may be neither overwritten nor repaired.
     #[error("{} is in use by {who}: stop it first", path.display())]
     InUse {
@@ -355,6 +373,8 @@ impl Error {
             Error::Store(StoreError::Newer { .. } | StoreError::InUse { .. }) => 3,
             Error::Store(StoreError::Damaged { .. } | StoreError::Study { .. }) => 5,
             Error::Store(StoreError::LockTimeout { .. } | StoreError::NoLocks { .. }) => 6,
+            Error::Store(StoreError::LocalLocks { .. }) => 6,
+            Error::Store(StoreError::LockLost { .. }) => 70,
             Error::Store(StoreError::Io { .. } | StoreError::Poisoned(_)) => 4,
             Error::Study(_) => 7,
             Error::Evaluation { .. } | Error::NothingSucceeds { .. } => 8,

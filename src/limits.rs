@@ -66,6 +66,16 @@ pub const GATHER_MAX: Duration = Duration::from_micros(500);
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest pause between two tries for the journal's lock.
 pub const LOCK_PAUSE_MAX: Duration = Duration::from_millis(2);
+/// How often whoever waits for a lock makes sure that its file is still the one at its path.
+pub const LOCK_PATH_CHECK: Duration = Duration::from_secs(1);
+/// The same on a network file system, where each try is a question to the server.
+pub const NETWORK_LOCK_PAUSE_MAX: Duration = Duration::from_millis(10);
+/// On a network file system, how long a lock is waited for before its holder counts as a machine that
+/// died, and an unfinished end of the journal before it is an error. More than the 90 s after which
+/// an NFS 4 server frees a dead machine's locks by itself.
+pub const NETWORK_PATIENCE: Duration = Duration::from_secs(150);
+/// On a network file system, how often the watcher asks the server for what others wrote.
+pub const NETWORK_POLL: Duration = Duration::from_secs(1);
 
 /// How long one of NePS's locks is waited for: NePS's own default.
 pub const NEPS_LOCK_TIMEOUT: Duration = Duration::from_secs(120);

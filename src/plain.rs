@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
+use nix::sys::statfs::{NFS_SUPER_MAGIC, fstatfs};
 
 /// Opens a file for reading.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
@@ -16,6 +17,15 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 
 /// Opens a file as these options say.
 pub(crate) fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    match open_once(options, path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && asks_server(path) => {
+            open_once(options, path)
+        }
+        result => result,
+    }
+}
+
+fn open_once(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     // A name is looked at before it is opened, because opening a device may already do something.
     match std::fs::symlink_metadata(path) {
         Ok(data) => check(&data)?,
@@ -71,6 +81,30 @@ pub(crate) fn read_limited(from: impl Read, limit: u64) -> io::Result<Vec<u8>> {
 /// Whether a plain file is there.
 pub(crate) fn is_file(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|data| data.is_file())
+}
+
+/// The same for anything but a link that leads nowhere, after the server was asked.
+pub(crate) fn is_there(path: &Path) -> bool {
+    path.exists() || (asks_server(path) && path.exists())
+}
+
+/// Makes a network file system forget which names it has looked for in vain, in a directory and in
+/// those above it: it remembers that for up to a minute, while others make files of these names.
+/// Opening a directory asks the server what has changed in it (nfs(5), "Data and metadata coherence").
+pub(crate) fn ask_for_entries(path: &Path) {
+    let mut above: Vec<&Path> = path.ancestors().collect();
+    above.reverse();
+    // The nearest ones that are there, and each that is found thereby.
+    let first = above.iter().rposition(|path| path.is_dir()).unwrap_or(0);
+    above[first..].iter().all(|path| File::open(path).is_ok());
+}
+
+/// Asks a network server for the entries of the directory that a path is in; false on other file
+/// systems, where what is not found is not there.
+fn asks_server(path: &Path) -> bool {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let Ok(parent) = File::open(parent.unwrap_or(Path::new("."))) else { return false };
+    fstatfs(&parent).is_ok_and(|data| data.filesystem_type() == NFS_SUPER_MAGIC)
 }
 
 /// Makes a directory unless it is there. Of its path the last `own` are the study's, and no links.

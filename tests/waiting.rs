@@ -96,7 +96,7 @@ fn an_optimizer_that_breaks_neither_holds_the_lock_nor_loses_a_report() {
     });
     started.wait();
     // The other worker goes on until the optimizer breaks; the lock must be free then.
-    let lock = FileLock::open(&dir.join("journal.lock")).unwrap();
+    let mut lock = FileLock::open(&dir.join("journal.lock")).unwrap();
     let (mut unchanged, mut known) = (0, 0);
     while unchanged < 20 {
         lock.lock(Duration::from_secs(5)).expect("the lock is free");

@@ -12,7 +12,7 @@ use crate::limits::{RECOVER_LOOKS, WATCH_POLL};
 use crate::optimizer::{Optimizer, OptimizerInfo};
 use crate::store::{
     Directory, Disk, Durability, JournalStore, MemoryStore, Place, Presence, Purpose, Sign, Store,
-    open as open_store,
+    Watcher, open as open_store,
 };
 use crate::study::{Answer, Command, Study};
 
@@ -148,6 +148,7 @@ impl StateCore {
     /// The store fails.
     pub fn recover(&mut self) -> Result<(), Error> {
         let Some(mut watcher) = self.watcher() else { return Ok(()) };
+        self.meet_other_machines(&mut watcher)?;
         for _ in 0..RECOVER_LOOKS {
             let study = &self.study;
             let others: Vec<_> =
@@ -165,6 +166,30 @@ impl StateCore {
                 break;
             }
             std::thread::sleep(WATCH_POLL);
+        }
+        Ok(())
+    }
+
+    /// Refuses to work beside processes of other machines where no lock reaches them. Those that give
+    /// no sign of life are dead.
+    fn meet_other_machines(&self, watcher: &mut Watcher) -> Result<(), StoreError> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        let file_system = directory.file_system();
+        let are_apart = file_system.local_locks().is_some();
+        if !are_apart && !file_system.is_unknown() {
+            return Ok(());
+        }
+        let others = self.study.processes().filter(|p| !directory.place().shares_kernel(p));
+        for process in others {
+            while are_apart && !watcher.has_beaten(process) {
+                if watcher.sign(process) == Sign::Silent {
+                    break;
+                }
+                std::thread::sleep(WATCH_POLL);
+            }
+            if watcher.sign(process) != Sign::Silent {
+                file_system.admit(process, directory.path())?;
+            }
         }
         Ok(())
     }
@@ -269,7 +294,7 @@ impl StateCore {
     }
 
     /// What others need to see what happens to the study outside this process.
-    pub(crate) fn watcher(&self) -> Option<crate::store::Watcher> {
+    pub(crate) fn watcher(&self) -> Option<Watcher> {
         self.store.watcher()
     }
 

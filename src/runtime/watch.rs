@@ -111,7 +111,9 @@ pub(super) fn buried(commands: &[Command]) -> Vec<ProcessId> {
 }
 
 /// What is to be taken back: everything of dead processes, once none of their commands goes on,
-/// and the claims of callers whose deadline has passed.
+/// and the claims of callers whose deadline has passed. For a process of another machine that is
+/// silent nothing is waited for: with its machine its commands are dead or cut off, and what they
+/// report of an attempt that is not current any more does not count.
 pub(super) fn take_back(
     watcher: &mut Watcher,
     directory: Option<&Directory>,
@@ -121,7 +123,8 @@ pub(super) fn take_back(
 ) -> Result<Vec<Command>, Error> {
     let mut commands = Vec::new();
     for process in others {
-        if watcher.sign(process) == Sign::Alive {
+        let sign = watcher.sign(process);
+        if sign == Sign::Alive {
             continue;
         }
         // What we know may be old: it has left in good order, and its lock file with it.
@@ -129,9 +132,13 @@ pub(super) fn take_back(
         let attempts: Vec<_> = directory.map_or_else(Vec::new, |directory| {
             held.iter().map(|(trial, attempt)| (directory.trial_path(trial), *attempt)).collect()
         });
-        if reap_orphans(&attempts) {
+        if reap_orphans(&attempts) || sign == Sign::Silent {
             let Process { process, host, pid, .. } = process;
-            tracing::warn!("process p{process} ({pid} on {host}) is dead: its trials are free");
+            let how = match sign {
+                Sign::Silent => "has given no sign of life for a minute",
+                _ => "is dead",
+            };
+            tracing::warn!("process p{process} ({pid} on {host}) {how}: its trials are free");
             commands.push(Command::Bury(*process));
         }
     }

@@ -307,7 +307,7 @@ impl<'a> Repair<'a> {
     /// Somebody does, or the lock cannot be taken.
     pub fn begin(directory: &'a Directory) -> Result<Self, StoreError> {
         let in_use = |who: String| StoreError::InUse { path: directory.path().into(), who };
-        let lock = FileLock::open(&directory.journal_lock_path())?;
+        let mut lock = FileLock::open(&directory.journal_lock_path())?;
         match lock.lock(A_LITTLE) {
             Err(StoreError::LockTimeout { holder, .. }) => {
                 return Err(in_use(format!("whoever holds its journal.lock{holder}")));
@@ -329,7 +329,10 @@ impl<'a> Repair<'a> {
         let copy = self.keep_copy()?;
         let path = self.directory.journal_path();
         let mut disk = RealDisk::open(&path).map_err(StoreError::io("open", &path))?;
-        let cut = disk.truncate(check.sound_bytes).and_then(|()| disk.sync());
+        let cut = disk
+            .lock(A_LITTLE)
+            .and_then(|()| disk.truncate(check.sound_bytes))
+            .and_then(|()| disk.sync());
         cut.map_err(StoreError::io("cut the torn end of", &path))?;
         Ok(copy)
     }

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use super::directory::{Directory, StudyJson, absolute, not_a_study, refuse_foreign};
+use super::directory::{Directory, StudyJson, absolute, found_layout, not_a_study, refuse_foreign};
 use super::disk::{replace, sync_parent};
 use super::layout::Layout;
 use super::liveness::Place;
@@ -40,7 +40,7 @@ impl Directory {
             Some(seed) => definition.seeded(seed),
             None => definition,
         };
-        let found = Layout::of(path);
+        let found = found_layout(path);
         if let (Some(found), Some(wanted)) = (found, layout)
             && !found.is(wanted)
         {
@@ -92,8 +92,9 @@ impl Directory {
         if self.layout != Layout::Journal {
             plain::create_dir(own, 1).map_err(StoreError::io("create", own))?;
         }
-        let lock = FileLock::open(&self.journal_lock_path())?;
+        let mut lock = FileLock::open(&self.journal_lock_path())?;
         lock.lock(LOCK_TIMEOUT)?;
+        plain::ask_for_entries(own);
         if own.join("study.json").exists() {
             return Ok(false);
         }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use super::file_system::FileSystem;
 use super::layout::Layout;
 use super::liveness::{Place, Presence, lock_path};
 use super::lock::is_held;
@@ -88,7 +89,7 @@ impl Directory {
 
     fn load(path: &Path) -> Result<(Self, u32), StoreError> {
         let path = &absolute(path);
-        let Some(layout) = Layout::of(path) else {
+        let Some(layout) = found_layout(path) else {
             refuse_foreign(path)?;
             let problem = match std::fs::read_dir(path).map(|mut entries| entries.next()) {
                 Ok(None) => "it is empty",
@@ -183,7 +184,13 @@ impl Directory {
     pub fn presence(&self, number: ProcessId) -> Result<Presence, StoreError> {
         let workers = self.workers_path();
         plain::create_dir(&workers, 1).map_err(StoreError::io("create", &workers))?;
-        Presence::take(lock_path(&workers, number))
+        Presence::take(lock_path(&workers, number), self.file_system().is_shared())
+    }
+
+    /// The file system that it is on.
+    pub fn file_system(&self) -> FileSystem {
+        let found = FileSystem::of(&self.path);
+        if self.layout == Layout::Journal { found } else { found.for_record_locks() }
     }
 
     /// How it stores its study.
@@ -237,6 +244,16 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
 
 pub(super) fn not_a_study(path: &Path, problem: &str) -> StoreError {
     StoreError::NotAStudy { path: path.into(), problem: problem.into() }
+}
+
+/// The layout of a directory. That another machine has just created it may not be known to this one,
+/// which remembers for up to a minute that it was not there: so the server is asked before that is
+/// believed.
+pub(super) fn found_layout(path: &Path) -> Option<Layout> {
+    Layout::of(path).or_else(|| {
+        plain::ask_for_entries(path);
+        Layout::of(path)
+    })
 }
 
 /// Refuses a directory that holds something else than what a creator of a study leaves there.

@@ -1,34 +1,42 @@
 //! The journal: one event per line, appended under a lock; the truth of a study.
 //!
-//! The sync comes after the unlock and before any answer. The journal is one file, so whoever syncs
-//! later syncs our bytes too, and several processes sync side by side.
+//! On a local file system the sync comes after the unlock and before any answer. The journal is one
+//! file, so whoever syncs later syncs our bytes too, and several processes sync side by side. On a
+//! network file system each machine has a cache of its own, which agrees with the others' only for
+//! a file that is locked while it is read and written, and stored before it is unlocked: so there
+//! the journal itself is locked too, inside the lock, and synced before both are freed.
 //!
 //! A process that dies in the middle of an append leaves a torn tail. Whoever has the lock next
-//! cuts it off before anything is appended, and keeps the bytes in `torn-<offset>`. Bytes that are
-//! damaged *before* sound records may have been acknowledged: then nothing is written any more.
+//! cuts it off before anything is appended, and keeps the bytes in `torn-<offset>`. Where the end
+//! may be somebody's who lives (`unfinished.rs`), it is waited for instead. Bytes that are damaged
+//! *before* sound records may have been acknowledged: then nothing is written any more.
 
-use std::collections::HashMap;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use super::disk::Disk;
-use super::liveness::{Place, Watcher};
+use super::liveness::{Place, Watched, Watcher};
 use super::lock::FileLock;
 use super::poison::Guarded;
 use super::tail::{Rest, Tail};
-use super::{Apply, Directory, Durability, Purpose, RealDisk, Store};
+use super::unfinished::{Signs, has_hole};
+use super::{Apply, Directory, Durability, FileSystem, Purpose, RealDisk, Store};
 use crate::error::{StoreError, StudyError};
-use crate::event::{Event, EventKind, encode};
-use crate::limits::{LOCK_TIMEOUT, MAX_LINE_BYTES, READ_CHUNK_BYTES, READ_UNDER_LOCK_BYTES};
+use crate::event::{Event, EventKind, Process, ProcessId, encode};
+use crate::limits::{
+    LOCK_TIMEOUT, MAX_LINE_BYTES, READ_CHUNK_BYTES, READ_UNDER_LOCK_BYTES, WATCH_POLL,
+};
 use crate::plain;
 
 /// A study's journal, opened for appending.
 pub struct JournalStore {
     path: PathBuf,
     lock: FileLock,
-    lock_path: PathBuf,
+    /// How long the lock, or the end of an unfinished append, is waited for.
+    patience: Duration,
     disk: Box<dyn Disk>,
     tail: Tail,
     staged: Vec<u8>,
@@ -39,6 +47,11 @@ pub struct JournalStore {
     known_len: Arc<AtomicU64>,
     workers: PathBuf,
     place: Place,
+    file_system: FileSystem,
+    /// Our number in the study, once we joined.
+    process: Option<ProcessId>,
+    /// Whether everything was read that was there when the store was opened.
+    is_current: bool,
 }
 
 impl JournalStore {
@@ -64,7 +77,7 @@ impl JournalStore {
         Ok(JournalStore {
             path: directory.journal_path(),
             lock: FileLock::open(&directory.journal_lock_path())?,
-            lock_path: directory.journal_lock_path(),
+            patience: if disk.is_shared() { disk.patience() } else { LOCK_TIMEOUT },
             disk,
             tail: Tail::new(directory.definition().space.names().clone()),
             staged: Vec::new(),
@@ -75,21 +88,48 @@ impl JournalStore {
             known_len: Arc::new(AtomicU64::new(0)),
             workers: directory.workers_path(),
             place: directory.place().clone(),
+            file_system: directory.file_system(),
+            process: None,
+            is_current: false,
         })
     }
 
     fn lock(&mut self) -> Result<(), StoreError> {
-        self.lock.lock(LOCK_TIMEOUT)?;
-        // Somebody removed the lock file: whoever comes now locks the one that is there instead.
-        // With its whole directory gone nobody comes, and the journal says so.
-        while self.lock.was_removed() {
-            match FileLock::open(&self.lock_path) {
-                Ok(lock) => self.lock = lock,
-                Err(_) => break,
+        let locked = match self.lock.lock(self.patience) {
+            Ok(()) => self.disk.lock(self.patience),
+            Err(StoreError::LockTimeout { .. }) if self.disk.is_shared() => {
+                self.lock.replace()?;
+                self.disk.lock(Duration::ZERO)
             }
-            self.lock.lock(LOCK_TIMEOUT)?;
+            Err(error) => return Err(error),
+        };
+        match locked {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => self.leave_behind(),
+            locked => locked.map_err(StoreError::io("lock", &self.path)),
         }
-        Ok(())
+    }
+
+    /// Goes on with a copy of a journal that a machine has locked which is not heard of any more: it
+    /// died or was cut off in the middle of a turn, and its server keeps the lock (NFS 3 for ever).
+    ///
+    /// Whatever that machine still appends, before its answer it looks whether the lock file is the
+    /// one that it locked. If it finds it, the lock file was replaced later, and the copy, which is
+    /// made after that, has its records. If not, it acknowledges nothing.
+    fn leave_behind(&mut self) -> Result<(), StoreError> {
+        tracing::warn!(
+            "{}: locked for {} s by a machine that is not heard of: this process goes on without it",
+            self.path.display(),
+            self.patience.as_secs()
+        );
+        self.lock.replace()?;
+        let lock = &self.lock;
+        let copied = self.disk.replace_with_copy(&|| !lock.was_replaced());
+        copied.map_err(StoreError::io("copy", &self.path))
+    }
+
+    fn unlock(&mut self) -> Result<(), StoreError> {
+        self.disk.unlock().map_err(StoreError::io("unlock", &self.path))?;
+        self.lock.unlock()
     }
 
     /// Reads what takes long without the lock, so that nobody waits for a process that joins a long
@@ -100,23 +140,74 @@ impl JournalStore {
         if len.saturating_sub(self.tail.offset) <= READ_UNDER_LOCK_BYTES {
             return Ok(false);
         }
-        self.lock.unlock()?;
-        // What stands behind the sound part is judged under the lock.
+        self.unlock()?;
+        // What follows the sound part is judged under the lock.
         self.tail.read_to(len, &*self.disk, &self.path, apply)?;
         Ok(true)
     }
 
+    /// Takes the lock, and reads what others appended.
     fn catch_up(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
-        match self.tail.catch_up(&*self.disk, &self.path, apply)? {
-            Rest::Nothing => {}
-            Rest::Torn => self.cut()?,
-            Rest::Damaged(problem) => {
-                let offset = self.tail.offset;
-                return Err(StoreError::Damaged { path: self.path.clone(), offset, problem });
+        let (is_current, place) = (self.is_current, self.place.clone());
+        let mut new_host: Option<Process> = None;
+        let apply = &mut |event: Event| {
+            if let (true, EventKind::Joined(process)) = (is_current, &event.kind)
+                && !place.shares_kernel(process)
+            {
+                new_host = Some(process.clone());
+            }
+            apply(event)
+        };
+        let begin = Instant::now();
+        let mut signs = Signs::default();
+        loop {
+            self.lock()?;
+            if self.read_ahead(apply)? {
+                self.lock()?;
+            }
+            match self.tail.catch_up(&*self.disk, &self.path, apply)? {
+                Rest::Nothing => break,
+                Rest::Torn if self.writer_is_dead(&mut signs)? => {
+                    self.cut()?;
+                    break;
+                }
+                Rest::Torn if begin.elapsed() >= self.patience => {
+                    let problem = "an append has no end, and nothing shows that its writer is \
+                                   dead; it is cut off at a start when no process of the study \
+                                   runs, or by `check --repair`";
+                    return Err(self.damaged(problem.into()));
+                }
+                // Its writer may live, and this machine see a part of it only.
+                Rest::Torn => {
+                    self.unlock()?;
+                    std::thread::sleep(WATCH_POLL);
+                }
+                Rest::Damaged(problem) => return Err(self.damaged(problem)),
             }
         }
         self.known_len.store(self.tail.offset, Ordering::Release);
-        Ok(())
+        self.is_current = true;
+        match new_host {
+            Some(process) => self.file_system.admit(&process, &self.path),
+            None => Ok(()),
+        }
+    }
+
+    fn damaged(&self, problem: String) -> StoreError {
+        StoreError::Damaged { path: self.path.clone(), offset: self.tail.offset, problem }
+    }
+
+    /// Whether the unfinished end of another file, which is written under the same lock, is that of a
+    /// process that died.
+    pub(super) fn an_end_is_of_a_dead_process(&self) -> bool {
+        let is_shared = self.disk.is_shared();
+        Signs::default().writer_is_dead(false, is_shared, &self.workers, self.process)
+    }
+
+    fn writer_is_dead(&self, signs: &mut Signs) -> Result<bool, StoreError> {
+        let has_hole = has_hole(&*self.disk, self.tail.offset);
+        let has_hole = has_hole.map_err(StoreError::io("read", &self.path))?;
+        Ok(signs.writer_is_dead(has_hole, self.disk.is_shared(), &self.workers, self.process))
     }
 
     /// Cuts a torn tail off, and keeps its bytes beside.
@@ -167,8 +258,11 @@ impl JournalStore {
             return Ok(());
         }
         if let Err(error) = self.disk.append(&self.staged) {
-            // What did get there must not stand before somebody else's records.
-            let _ = self.disk.truncate(self.tail.offset);
+            // What did get there must not stand before somebody else's records. On a network file
+            // system the lock may be lost, and their records stand there already.
+            if !self.disk.is_shared() {
+                let _ = self.disk.truncate(self.tail.offset);
+            }
             return Err(StoreError::io("append to", &self.path)(error));
         }
         self.tail.offset += self.staged.len() as u64;
@@ -182,6 +276,18 @@ impl JournalStore {
         self.staged.clear();
         self.staged.shrink_to(READ_CHUNK_BYTES);
         self.staged_records = 0;
+    }
+
+    /// Stores what was appended while nobody else may read it, and makes sure that the lock is still
+    /// ours: a machine that took this one for dead has put another lock file in its place.
+    fn sync_under_lock(&mut self) -> Result<(), StoreError> {
+        if self.unsynced {
+            self.sync()?;
+            if self.lock.was_replaced() {
+                return Err(StoreError::LockLost { path: self.lock.path().into() });
+            }
+        }
+        Ok(())
     }
 
     fn sync(&mut self) -> Result<(), StoreError> {
@@ -199,18 +305,14 @@ impl Guarded for JournalStore {
 
     fn release(&mut self) {
         self.clear_stage();
-        let _ = self.lock.unlock();
+        let _ = self.unlock();
     }
 }
 
 impl Store for JournalStore {
     fn begin(&mut self, _: Purpose, apply: Apply<'_>) -> Result<(), StoreError> {
         self.guarded(|store| {
-            store.lock()?;
             store.clear_stage();
-            if store.read_ahead(apply)? {
-                store.lock()?;
-            }
             store.catch_up(apply)
         })
     }
@@ -218,6 +320,9 @@ impl Store for JournalStore {
     fn stage(&mut self, events: &[Event]) -> Result<(), StudyError> {
         let (start, records) = (self.staged.len(), self.staged_records);
         for event in events {
+            if let EventKind::Joined(process) = &event.kind {
+                self.process = Some(process.process);
+            }
             let line = self.staged.len();
             encode(self.tail.next_seq + self.staged_records, event, &mut self.staged);
             let bytes = self.staged.len() - line - 1;
@@ -234,8 +339,11 @@ impl Store for JournalStore {
     fn commit(&mut self) -> Result<(), StoreError> {
         self.guarded(|store| {
             store.append()?;
-            store.lock.unlock()?;
             store.clear_stage();
+            if store.disk.is_shared() {
+                store.sync_under_lock()?;
+            }
+            store.unlock()?;
             match store.durability {
                 Durability::Synced => store.sync(),
                 Durability::Buffered => Ok(()),
@@ -244,14 +352,11 @@ impl Store for JournalStore {
     }
 
     fn watcher(&self) -> Option<Watcher> {
-        Some(Watcher {
-            journal: Some((std::fs::File::open(&self.path).ok()?, self.known_len.clone())),
-            cache: None,
-            workers: Some(self.workers.clone()),
-            place: self.place.clone(),
-            beats: HashMap::new(),
-            leases: HashMap::new(),
-        })
+        let watched =
+            Watched::new(self.path.clone(), self.known_len.clone(), self.disk.is_shared());
+        let locks_reach = self.file_system.local_locks().is_none();
+        let (workers, place) = (self.workers.clone(), self.place.clone());
+        Some(Watcher::of_journal(watched, workers, place, locks_reach))
     }
 }
 

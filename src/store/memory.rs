@@ -1,7 +1,5 @@
 //! A store that keeps nothing: for tests, and for those who want no directory.
 
-use std::collections::HashMap;
-
 use super::{Apply, Place, Purpose, Store, Watcher};
 use crate::error::{StoreError, StudyError};
 use crate::event::Event;
@@ -25,13 +23,6 @@ impl Store for MemoryStore {
 
     /// Nobody else can come, but callers' deadlines pass.
     fn watcher(&self) -> Option<Watcher> {
-        Some(Watcher {
-            journal: None,
-            cache: None,
-            workers: None,
-            place: Place::here(),
-            beats: HashMap::new(),
-            leases: HashMap::new(),
-        })
+        Some(Watcher::alone(Place::here()))
     }
 }

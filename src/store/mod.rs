@@ -10,6 +10,7 @@ mod create;
 mod decoders;
 mod directory;
 mod disk;
+mod file_system;
 mod journal;
 mod layout;
 mod liveness;
@@ -19,7 +20,9 @@ mod neps;
 mod poison;
 mod reader;
 mod sim_disk;
+mod sim_network;
 mod tail;
+mod unfinished;
 
 use crate::error::{StoreError, StudyError};
 use crate::event::Event;
@@ -31,6 +34,7 @@ pub use check::{
 pub use copy::copy_trial_files;
 pub use directory::Directory;
 pub use disk::{Disk, RealDisk};
+pub use file_system::FileSystem;
 pub use journal::JournalStore;
 pub use layout::Layout;
 pub use liveness::{Place, Presence, Sign, Watcher};
@@ -39,6 +43,7 @@ pub use memory::MemoryStore;
 pub use neps::{NepsStore, OldStore};
 pub use reader::read_study;
 pub use sim_disk::{CrashImage, Fault, SimDisk};
+pub use sim_network::{SimClient, SimServer};
 
 /// What an acknowledgement means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -57,7 +57,7 @@ fn a_lock_holder_that_is_killed_in_its_append_keeps_nobody_waiting_and_loses_not
         if holder.has_ended() {
             break;
         }
-        let lock = FileLock::open(&study.path("s/journal.lock")).unwrap();
+        let mut lock = FileLock::open(&study.path("s/journal.lock")).unwrap();
         assert!(!lock.try_lock().unwrap(), "it does not hold the lock");
         waits.push(std::thread::scope(|scope| {
             let next = scope.spawn(|| {

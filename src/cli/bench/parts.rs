@@ -156,7 +156,7 @@ fn random_search() -> Box<RandomSearch> {
 
 /// What each turn does with the lock file.
 fn lock_us(path: &Path) -> Result<f64, Error> {
-    let lock = FileLock::open(path)?;
+    let mut lock = FileLock::open(path)?;
     let (begin, mut times) = (Instant::now(), 0u32);
     while begin.elapsed() < PART_TIME / 10 {
         lock.lock(Duration::from_secs(1))?;

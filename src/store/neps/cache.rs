@@ -32,6 +32,8 @@ pub(super) struct Cache {
     updates: usize,
     max_updates: Option<usize>,
     writable: bool,
+    /// Whether other machines write to it through caches of their own.
+    is_shared: bool,
 }
 
 /// What a look at the cache gave.
@@ -59,6 +61,40 @@ impl Cache {
             updates: 0,
             max_updates: max_updates.ok().and_then(|text| text.trim().parse().ok()),
             writable,
+            is_shared: false,
+        }
+    }
+
+    /// With what a network file system needs.
+    pub(super) fn on_network(self, is_shared: bool) -> Self {
+        Cache { is_shared, ..self }
+    }
+
+    /// Begins a turn, with NePS's lock held. On a network file system this machine forgets what it
+    /// has of the file: an open asks the server, and a lock drops the pages. NePS itself opens the
+    /// file in each turn and closes it before it frees its lock, which comes to the same.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        if !self.is_shared || self.file.is_none() {
+            return Ok(());
+        }
+        match self.open() {
+            Ok(file) if file.metadata()?.ino() == self.inode => self.file = Some(file),
+            // Another file, or none, is found by the next look.
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Ends a turn, before NePS's lock is freed: what was written is at the server.
+    pub(super) fn end(&self) -> io::Result<()> {
+        match &self.file {
+            Some(file) if self.is_shared => {
+                file.sync_data()?;
+                fs2::FileExt::unlock(file)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -83,6 +119,7 @@ impl Cache {
                 break;
             }
             std::thread::sleep(NEPS_LOOK_AGAIN);
+            self.begin().map_err(StoreError::io("open", &self.path))?;
             let more = self.look_once(shared)?;
             // In a file that was rewritten meanwhile stands all of it again.
             let mut records = if more.anew { Vec::new() } else { news.records };
@@ -128,10 +165,16 @@ impl Cache {
     }
 
     fn open(&self) -> io::Result<File> {
-        match self.writable {
+        let file = match self.writable {
             true => plain::open_to_write(OpenOptions::new().read(true).append(true), &self.path),
             false => plain::open(&self.path),
+        }?;
+        if self.is_shared {
+            // NePS's lock keeps everybody out: only a dead machine can have this one, and then the
+            // open alone must do.
+            let _ = fs2::FileExt::try_lock_exclusive(&file);
         }
+        Ok(file)
     }
 
     /// Reads records until the bytes end.

@@ -1,17 +1,13 @@
-//! A lock that excludes both of NePS's kinds.
+//! A lock that excludes both of NePS's kinds, waited for as NePS does.
 //!
 //! NePS 0.13 and later lock with POSIX records by default; its tools, its older versions and
 //! `NEPS_LINUX_FILELOCK_FUNCTION=flock` lock with flock. On a local Linux file system these two do
-//! not see each other at all. So both are taken here, always in this order: flock, then an OFD lock,
+//! not see each other at all. [`FileLock`] takes both, always in this order: flock, then an OFD lock,
 //! which excludes POSIX locks both ways and is not lost when another descriptor of the file is
 //! closed. Both are on one descriptor that stays open: the state actor alone owns it.
 
-use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
-
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
+use std::time::Duration;
 
 use crate::error::StoreError;
 use crate::limits::{LOCK_PAUSE_MAX, NEPS_LOCK_TIMEOUT};
@@ -22,7 +18,6 @@ use crate::store::lock::FileLock;
 pub(super) struct SharedLock {
     file: FileLock,
     timeout: Duration,
-    pause_max: Duration,
 }
 
 impl SharedLock {
@@ -33,22 +28,17 @@ impl SharedLock {
             let text = std::env::var(format!("NEPS_{settings}_{what}")).ok()?;
             Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
         };
+        // NePS's own polls are for many slow workers; a lock is held for milliseconds.
+        let pause_max = setting("POLL").unwrap_or(LOCK_PAUSE_MAX);
         Ok(SharedLock {
-            file: FileLock::open(path)?,
+            file: FileLock::open(path)?.shared_with_others(pause_max),
             timeout: setting("TIMEOUT").unwrap_or(NEPS_LOCK_TIMEOUT),
-            // NePS's own polls are for many slow workers; a lock is held for milliseconds.
-            pause_max: setting("POLL").unwrap_or(LOCK_PAUSE_MAX),
         })
     }
 
-    /// Waits for the lock. Somebody may remove a lock file: then the one that others find is taken.
+    /// Waits for the lock.
     pub(super) fn lock(&mut self) -> Result<(), StoreError> {
-        self.wait()?;
-        while self.file.was_removed() {
-            self.file = FileLock::open(self.file.path())?;
-            self.wait()?;
-        }
-        Ok(())
+        self.file.lock(self.timeout)
     }
 
     /// Where it is.
@@ -56,68 +46,16 @@ impl SharedLock {
         self.file.path()
     }
 
-    fn wait(&self) -> Result<(), StoreError> {
-        let begin = Instant::now();
-        let mut pause = Duration::from_micros(20);
-        while !self.try_lock()? {
-            if begin.elapsed() >= self.timeout {
-                return Err(self.file.timed_out(self.timeout));
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(self.pause_max);
-        }
-        Ok(())
-    }
-
-    /// Tries once.
-    pub(super) fn try_lock(&self) -> Result<bool, StoreError> {
-        if !self.file.try_lock()? {
-            return Ok(false);
-        }
-        match self.record(libc_lock(nix::libc::F_WRLCK)) {
-            Ok(()) => Ok(true),
-            Err(Errno::EAGAIN | Errno::EACCES) => {
-                self.file.unlock()?;
-                Ok(false)
-            }
-            Err(error) => {
-                let _ = self.file.unlock();
-                let path = self.file.path().to_path_buf();
-                Err(StoreError::NoLocks { path, source: io::Error::from(error) })
-            }
-        }
-    }
-
-    /// Frees both.
+    /// Frees it.
     pub(super) fn unlock(&self) -> Result<(), StoreError> {
-        let freed = self.record(libc_lock(nix::libc::F_UNLCK)).map_err(io::Error::from);
-        self.file.unlock()?;
-        freed.map_err(StoreError::io("unlock", self.file.path()))
-    }
-
-    fn record(&self, lock: nix::libc::flock) -> Result<(), Errno> {
-        loop {
-            match fcntl(self.file.file(), FcntlArg::F_OFD_SETLK(&lock)) {
-                Err(Errno::EINTR) => {}
-                result => return result.map(drop),
-            }
-        }
-    }
-}
-
-/// The whole file, whatever its length.
-fn libc_lock(kind: i32) -> nix::libc::flock {
-    nix::libc::flock {
-        l_type: kind as i16,
-        l_whence: nix::libc::SEEK_SET as i16,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
+        self.file.unlock()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     /// What a try of Python's gives while we hold the lock, and after.
@@ -159,10 +97,10 @@ mod tests {
                 .unwrap();
             let mut said = [0; 5];
             io::Read::read_exact(python.stdout.as_mut().unwrap(), &mut said).unwrap();
-            assert!(!lock.try_lock().unwrap(), "{function}: Python holds it");
+            assert!(!lock.file.try_lock().unwrap(), "{function}: Python holds it");
             drop(python.stdin.take());
             python.wait().unwrap();
-            assert!(lock.try_lock().unwrap(), "{function}: Python has freed it");
+            assert!(lock.file.try_lock().unwrap(), "{function}: Python has freed it");
             lock.unlock().unwrap();
         }
     }

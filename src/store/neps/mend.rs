@@ -198,7 +198,7 @@ impl NepsStore {
         };
         let gone: Vec<Record> = self.mirror.iter().filter(is_gone).cloned().collect();
         for mut record in gone {
-            if self.files.metadata_path(&record.trial.id).exists() {
+            if plain::is_there(&self.files.metadata_path(&record.trial.id)) {
                 self.put_back(&record.trial.id, apply)?;
                 continue;
             }

@@ -38,7 +38,8 @@ impl StateFile {
 
     /// Whether somebody wrote it since we last asked.
     pub(super) fn has_changed(&mut self) -> bool {
-        let data = self.path.metadata().ok();
+        // Opened, because on a network file system only that asks the server.
+        let data = plain::open(&self.path).and_then(|file| file.metadata()).ok();
         let stamp = data.and_then(|data| Some((data.len(), data.modified().ok()?)));
         let changed = stamp.is_none() || stamp != self.stamp;
         self.stamp = stamp;

@@ -78,12 +78,13 @@ impl NepsStore {
         let optimizer_lock = lock(".optimizer.lock", "STATE_FILELOCK")?;
         let configs_lock = lock(".configs.lock", "TRIAL_FILELOCK")?;
         let errors_lock = lock(".errors.lock", "GLOBAL_ERR_FILELOCK")?;
+        let is_shared = directory.file_system().is_shared();
         let turns = Turns::watch(&[optimizer_lock.path(), configs_lock.path()]);
         Ok(NepsStore {
             layout: directory.layout(),
             own: directory.own_path(),
             files: TrialFiles::new(&root),
-            cache: Cache::new(&root.join("configs"), true),
+            cache: Cache::new(&root.join("configs"), true).on_network(is_shared),
             state: StateFile::new(&root),
             optimizer_lock,
             configs_lock,
@@ -196,8 +197,14 @@ impl NepsStore {
 
     fn catch_up(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
         let first = !std::mem::replace(&mut self.has_looked, true);
+        self.cache.begin().map_err(StoreError::io("open", self.cache.path()))?;
         let News { records, anew, missing, torn_at } = self.cache.look(&mut self.shared)?;
         if let Some(offset) = torn_at {
+            if !self.journal.an_end_is_of_a_dead_process() {
+                let problem = "a record has no end, and nothing shows that its writer is dead";
+                let (path, problem) = (self.cache.path().into(), problem.into());
+                return Err(StoreError::Damaged { path, offset, problem });
+            }
             self.cut(offset)?;
         }
         let lost = missing || torn_at == Some(0);
@@ -460,6 +467,7 @@ impl Store for NepsStore {
         self.guarded(|store| {
             store.write()?;
             store.stamp.store(Cache::stamp(store.cache.path()), Ordering::Release);
+            store.cache.end().map_err(StoreError::io("sync", store.cache.path()))?;
             store.unlock()?;
             store.journal.commit()?;
             match store.durability {
@@ -471,8 +479,7 @@ impl Store for NepsStore {
 
     fn watcher(&self) -> Option<Watcher> {
         let watcher = self.journal.watcher()?;
-        let cache = Some((self.cache.path().to_path_buf(), self.stamp.clone()));
-        Some(Watcher { cache, ..watcher })
+        Some(watcher.with_cache(self.cache.path().to_path_buf(), self.stamp.clone()))
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use super::text::{self, End, Spent};
 use crate::limits::{MAX_NEPS_TEXT_BYTES, NEPS_TIME_GRAIN};
 use crate::plain;
+use crate::store::FileSystem;
 use crate::store::neps::files::{free_name, replace};
 use crate::store::neps::json;
 use crate::store::neps::record::{Shared, to_config};
@@ -34,6 +35,8 @@ const LOCK: &str = ".config_lock";
 pub(super) struct TrialFiles {
     results: PathBuf,
     own: PathBuf,
+    /// Whether other machines may write to it, of whose new files ours does not know at once.
+    is_shared: bool,
 }
 
 /// What shows that a file was written; nothing where it is empty or not there, which are one to NePS.
@@ -52,7 +55,8 @@ pub(super) type ListStamp = Option<(SystemTime, u64)>;
 
 impl TrialFiles {
     pub(super) fn new(root: &Path, own: &Path) -> Self {
-        TrialFiles { results: root.join("results"), own: own.into() }
+        let is_shared = FileSystem::of(root).is_shared();
+        TrialFiles { results: root.join("results"), own: own.into(), is_shared }
     }
 
     pub(super) fn results(&self) -> &Path {
@@ -86,7 +90,8 @@ impl TrialFiles {
     /// Changes with the list; none while a change could go unseen. Most file systems count the
     /// directories in a directory; where not, only its time tells, and not those of one moment apart.
     pub(super) fn list_stamp(&self) -> ListStamp {
-        let data = self.results.metadata().ok()?;
+        // Opened, because on a network file system only that asks the server.
+        let data = File::open(&self.results).and_then(|results| results.metadata()).ok()?;
         let time = data.modified().ok()?;
         let is_old = || time.elapsed().is_ok_and(|age| age > NEPS_TIME_GRAIN);
         (data.nlink() > 2 || is_old()).then_some((time, data.nlink()))
@@ -94,6 +99,9 @@ impl TrialFiles {
 
     pub(super) fn stamps(&self, id: &TrialId) -> Stamps {
         let directory = self.directory(id);
+        if self.is_shared {
+            plain::ask_for_entries(&directory);
+        }
         let stamp = |name: &str| {
             let data: Metadata = directory.join(name).metadata().ok()?;
             let written = (data.len() > 0).then_some(data)?;

@@ -298,7 +298,7 @@ impl OldStore {
         if !is_ours {
             self.held.remove(id);
         } else if !self.held.contains_key(id) {
-            let lock = FileLock::open(&self.files.lock_path(id))?;
+            let mut lock = FileLock::open(&self.files.lock_path(id))?;
             match lock.lock(NEPS_TRIAL_LOCK_TIMEOUT) {
                 Ok(()) => drop(self.held.insert(id.clone(), lock)),
                 Err(error) => tracing::warn!("NePS cannot see that trial {id} runs here: {error}"),
@@ -384,6 +384,6 @@ impl Store for OldStore {
 
     fn watcher(&self) -> Option<Watcher> {
         let watcher = self.journal.watcher()?;
-        Some(Watcher { cache: Some((self.watched(), self.stamp.clone())), ..watcher })
+        Some(watcher.with_cache(self.watched(), self.stamp.clone()))
     }
 }
