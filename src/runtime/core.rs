@@ -11,10 +11,11 @@ use crate::event::{Event, Policy, ProcessId};
 use crate::limits::{RECOVER_LOOKS, WATCH_POLL};
 use crate::optimizer::{Optimizer, OptimizerInfo};
 use crate::store::{
-    Directory, Disk, Durability, JournalStore, MemoryStore, Place, Presence, Purpose, Sign, Store,
-    open as open_store,
+    Directory, Disk, Durability, JournalStore, MemoryStore, Place, Presence, Purpose, Replica,
+    Sign, Store, open as open_store,
 };
 use crate::study::{Answer, Command, Study};
+use crate::trial::Trials;
 
 /// A function that is told of every event, once it is stored.
 pub type EventHook = Box<dyn FnMut(&Event) + Send>;
@@ -51,6 +52,23 @@ impl Listeners {
         if let Some(feed) = &mut self.feed {
             feed.push(event.clone());
         }
+    }
+}
+
+/// What the store reads of the others' events, on its way to the study.
+struct Follower<'a> {
+    study: &'a mut Study,
+    listeners: &'a mut Listeners,
+}
+
+impl Replica for Follower<'_> {
+    fn trials(&self) -> &Trials {
+        self.study.trials()
+    }
+
+    fn apply(&mut self, event: Event) -> Result<(), StudyError> {
+        self.listeners.note(&event);
+        self.study.apply(event)
     }
 }
 
@@ -202,11 +220,8 @@ impl StateCore {
 
     /// Begins a turn: the lock, and what others did.
     pub(crate) fn begin(&mut self, purpose: Purpose) -> Result<(), StoreError> {
-        let (study, listeners) = (&mut self.study, &mut self.listeners);
-        self.store.begin(purpose, &mut |event| {
-            listeners.note(&event);
-            study.apply(event)
-        })
+        let mut follower = Follower { study: &mut self.study, listeners: &mut self.listeners };
+        self.store.begin(purpose, &mut follower)
     }
 
     /// Decides a command, stages what comes of it and applies it.
@@ -216,7 +231,7 @@ impl StateCore {
         let time = now_s();
         let kinds = std::mem::take(&mut decision.events);
         let events: Vec<Event> = kinds.into_iter().map(|kind| Event { time, kind }).collect();
-        self.store.stage(&events)?;
+        self.store.stage(&events, self.study.trials())?;
         for event in events {
             self.listeners.note(&event);
             self.study.apply(event).inspect_err(|error| self.broken = Some(error.clone()))?;
@@ -229,7 +244,7 @@ impl StateCore {
         if let Some(error) = &self.broken {
             return Err(StoreError::Poisoned(error.to_string()));
         }
-        self.store.commit()?;
+        self.store.commit(self.study.trials())?;
         if let Some(hook) = &mut self.listeners.hook {
             self.listeners.untold.drain(..).for_each(|event| hook(&event));
         }

@@ -18,11 +18,12 @@ use super::liveness::{Place, Watcher};
 use super::lock::FileLock;
 use super::poison::Guarded;
 use super::tail::{Rest, Tail};
-use super::{Apply, Directory, Durability, Purpose, RealDisk, Store};
+use super::{Apply, Directory, Durability, Purpose, RealDisk, Replica, Store};
 use crate::error::{StoreError, StudyError};
 use crate::event::{Event, EventKind, encode};
 use crate::limits::{LOCK_TIMEOUT, MAX_LINE_BYTES, READ_CHUNK_BYTES, READ_UNDER_LOCK_BYTES};
 use crate::plain;
+use crate::trial::Trials;
 
 /// A study's journal, opened for appending.
 pub struct JournalStore {
@@ -203,8 +204,10 @@ impl Guarded for JournalStore {
     }
 }
 
-impl Store for JournalStore {
-    fn begin(&mut self, _: Purpose, apply: Apply<'_>) -> Result<(), StoreError> {
+impl JournalStore {
+    /// [`Store::begin`] for a store that has a journal beside other files, and takes some of its
+    /// events for itself.
+    pub(super) fn begin_with(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
         self.guarded(|store| {
             store.lock()?;
             store.clear_stage();
@@ -215,7 +218,8 @@ impl Store for JournalStore {
         })
     }
 
-    fn stage(&mut self, events: &[Event]) -> Result<(), StudyError> {
+    /// [`Store::stage`], for which a journal needs no trials.
+    pub(super) fn stage_events(&mut self, events: &[Event]) -> Result<(), StudyError> {
         let (start, records) = (self.staged.len(), self.staged_records);
         for event in events {
             let line = self.staged.len();
@@ -231,7 +235,8 @@ impl Store for JournalStore {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), StoreError> {
+    /// [`Store::commit`], for which a journal needs no trials.
+    pub(super) fn commit_events(&mut self) -> Result<(), StoreError> {
         self.guarded(|store| {
             store.append()?;
             store.lock.unlock()?;
@@ -241,6 +246,20 @@ impl Store for JournalStore {
                 Durability::Buffered => Ok(()),
             }
         })
+    }
+}
+
+impl Store for JournalStore {
+    fn begin(&mut self, _: Purpose, replica: &mut dyn Replica) -> Result<(), StoreError> {
+        self.begin_with(&mut |event| replica.apply(event))
+    }
+
+    fn stage(&mut self, events: &[Event], _: &Trials) -> Result<(), StudyError> {
+        self.stage_events(events)
+    }
+
+    fn commit(&mut self, _: &Trials) -> Result<(), StoreError> {
+        self.commit_events()
     }
 
     fn watcher(&self) -> Option<Watcher> {

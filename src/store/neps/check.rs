@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use super::cache::{Cache, News};
+use super::extras::Found;
 use super::files::TrialFiles;
 use super::lock::SharedLock;
-use super::mirror::{Mirror, progress};
-use super::record::{Record, Shared};
+use super::record::{Shared, progress};
 use super::space::read_space;
 use super::state::StateFile;
 use crate::error::StoreError;
 use crate::plain;
 use crate::store::layout::Layout;
 use crate::store::{Directory, Finding};
-use crate::trial::TrialId;
+use crate::trial::{Trial, TrialId};
 
 const CACHE: &str = "configs/.trial_cache.pkl";
 const STATE: &str = "optimizer_state.pkl";
@@ -32,12 +32,12 @@ pub(in crate::store) fn check(directory: &Directory) -> Result<Vec<Finding>, Sto
     let translation = read_space(root).map(|(_, translation)| translation).unwrap_or_default();
     let mut shared = Shared::new(directory.definition.space.names().clone(), translation);
     let mut found = Vec::new();
-    let (mirror, whole) = look_at_cache(&configs, &mut shared, &mut found);
+    let (known, whole) = look_at_cache(&configs, &mut shared, &mut found);
     let (ids, strange) = files.list().map_err(StoreError::io("read", &configs))?;
     if whole {
-        found.extend(compare(&mirror, &files, &ids, &mut shared));
+        found.extend(compare(&known, &files, &ids, &mut shared));
     }
-    if mirror.len() == 0 && !ids.is_empty() && whole {
+    if known.trials.is_empty() && !ids.is_empty() && whole {
         let problem = "it is missing, and trials stand in their directories: the first NePS worker \
                        that comes makes it anew, but is told of no trials";
         found.push(Finding::damage("cache_missing", CACHE, problem, BY_REPAIR));
@@ -77,20 +77,18 @@ pub(in crate::store) fn set_cache_aside(directory: &Directory) -> Result<PathBuf
 }
 
 /// The trials of the cache, and whether it could be read to its end.
-fn look_at_cache(configs: &Path, shared: &mut Shared, found: &mut Vec<Finding>) -> (Mirror, bool) {
+fn look_at_cache(configs: &Path, shared: &mut Shared, found: &mut Vec<Finding>) -> (Found, bool) {
     let mut cache = Cache::new(configs, false);
-    let mut mirror = Mirror::default();
+    let mut known = Found::default();
     match cache.look(shared) {
         Ok(News { records, torn_at, .. }) => {
-            for record in records {
-                mirror.learn(record);
-            }
+            known.learn(records);
             if let Some(offset) = torn_at {
                 let problem = "its last record is cut off: every NePS worker dies of it";
                 let finding = Finding::damage("torn_cache", CACHE, problem, BY_REPAIR);
                 found.push(Finding { byte: Some(offset), ..finding });
             }
-            (mirror, true)
+            (known, true)
         }
         Err(error) => {
             let byte = match &error {
@@ -100,13 +98,13 @@ fn look_at_cache(configs: &Path, shared: &mut Shared, found: &mut Vec<Finding>) 
             let remedy = "--repair keeps it aside and makes it anew from the trials' directories";
             let finding = Finding::damage("cache_damaged", CACHE, error.to_string(), remedy);
             found.push(Finding { byte, ..finding });
-            (mirror, false)
+            (known, false)
         }
     }
 }
 
 fn compare(
-    mirror: &Mirror,
+    known: &Found,
     files: &TrialFiles,
     ids: &[TrialId],
     shared: &mut Shared,
@@ -119,7 +117,7 @@ fn compare(
         }
     };
     let (mut adoptable, mut aside, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
-    for id in ids.iter().filter(|id| mirror.get(id).is_none()) {
+    for id in ids.iter().filter(|id| known.trials.get(id).is_none()) {
         let list = match files.read(id, shared) {
             Ok(_) => &mut adoptable,
             Err(_) if files.is_incomplete(id) => &mut aside,
@@ -127,16 +125,15 @@ fn compare(
         };
         list.push(id.clone());
     }
-    let of = |is: &dyn Fn(&Record) -> bool| -> Vec<TrialId> {
-        let records = mirror.iter().filter(|record| is(record));
-        records.map(|record| record.trial.id.clone()).collect()
+    let of = |is: &dyn Fn(&Trial) -> bool| -> Vec<TrialId> {
+        known.trials.iter().filter(|trial| is(trial)).map(|trial| trial.id.clone()).collect()
     };
-    let is_open = |record: &Record| progress(record.trial.state) < 2;
     let unseen =
-        |record: &Record| is_open(record) && plain::is_file(&files.report_path(&record.trial.id));
+        |trial: &Trial| progress(trial.state) < 2 && plain::is_file(&files.report_path(&trial.id));
+    let extras = |trial: &Trial| known.extras.get(&trial.id);
     add(
         "vanished_from_cache",
-        if mirror.len() == 0 { Vec::new() } else { adoptable },
+        if known.trials.is_empty() { Vec::new() } else { adoptable },
         false,
         "trials stand in their directories and not in the cache: NePS dies of their ids",
         BY_REPAIR,
@@ -165,21 +162,21 @@ fn compare(
     );
     add(
         "missing_files",
-        of(&|record| files.lacks_any(record)),
+        of(&|trial| files.lacks_any(trial)),
         false,
         "files of these trials are missing or empty: after a loss of the cache NePS cannot read them",
         BY_REPAIR,
     );
     add(
         "unreadable_report",
-        of(&|record| record.report.is_some() && files.report_problem(&record.trial.id).is_some()),
+        of(&|trial| extras(trial).report.is_some() && files.report_problem(&trial.id).is_some()),
         true,
         "their reports hold Python objects: NePS itself cannot read the files back, only the cache",
         "keep a copy of the cache; return plain numbers and texts from the evaluation",
     );
     add(
         "foreign_exception",
-        of(&|record| record.foreign_exception.is_some()),
+        of(&|trial| extras(trial).foreign_exception.is_some()),
         true,
         "their exceptions are of classes that not every Python has: a script without them cannot \
          read the cache",

@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::record::{Record, Shared, from_config, of_objective, to_config};
+use super::record::{Extras, Record, Shared, View, from_config, of_objective, to_config};
 use super::space::Translation;
 use super::value::Value;
 use super::{json, yaml};
@@ -84,7 +84,7 @@ impl TrialFiles {
     }
 
     /// Makes the directory of a new trial, with all its files at once.
-    pub(super) fn create(&self, record: &Record, translation: &Translation) -> io::Result<()> {
+    pub(super) fn create(&self, record: &View<'_>, translation: &Translation) -> io::Result<()> {
         let id = &record.trial.id;
         let beside = self.configs.join(format!(".new_{PREFIX}{id}.{}", std::process::id()));
         match std::fs::create_dir(&beside) {
@@ -101,14 +101,14 @@ impl TrialFiles {
     }
 
     /// Writes what changes while a trial lives: its metadata, and its report once there is one.
-    pub(super) fn update(&self, record: &Record) -> io::Result<()> {
+    pub(super) fn update(&self, record: &View<'_>) -> io::Result<()> {
         let id = &record.trial.id;
         // Somebody may have removed what is only a copy; the next opener writes the rest of it.
         plain::create_dir(&self.directory(id), 1)?;
         let report_path = self.report_path(id);
         match &record.trial.report {
             // What NePS wrote says more than we could.
-            Some(_) if record.report.is_some() && plain::is_file(&report_path) => {}
+            Some(_) if record.extras.report.is_some() && plain::is_file(&report_path) => {}
             Some(report) => replace(&report_path, &text(&report_path, &report_value(report)))?,
             None => match std::fs::remove_file(&report_path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -124,11 +124,11 @@ impl TrialFiles {
     }
 
     /// Whether a file of a trial is missing or empty.
-    pub(super) fn lacks_any(&self, record: &Record) -> bool {
-        let id = &record.trial.id;
+    pub(super) fn lacks_any(&self, trial: &Trial) -> bool {
+        let id = &trial.id;
         lacks(&self.config_path(id))
             || lacks(&self.metadata_path(id))
-            || (record.trial.report.is_some() && lacks(&self.report_path(id)))
+            || (trial.report.is_some() && lacks(&self.report_path(id)))
     }
 
     /// Why NePS cannot read a trial's report back, if it cannot.
@@ -137,7 +137,7 @@ impl TrialFiles {
     }
 
     /// Writes whatever file of a trial is missing or empty. Tells whether there was one.
-    pub(super) fn mend(&self, record: &Record, translation: &Translation) -> io::Result<bool> {
+    pub(super) fn mend(&self, record: &View<'_>, translation: &Translation) -> io::Result<bool> {
         let id = &record.trial.id;
         plain::own_dir(&self.directory(id))?;
         if !self.directory(id).is_dir() {
@@ -159,7 +159,7 @@ impl TrialFiles {
         Ok(mended)
     }
 
-    fn config(&self, record: &Record, translation: &Translation, path: &Path) -> String {
+    fn config(&self, record: &View<'_>, translation: &Translation, path: &Path) -> String {
         let pairs = translation.to_neps(&record.trial.config);
         let pairs = pairs.into_iter().map(|(key, value)| (Value::Str(key), from_config(&value)));
         text(path, &Value::Map(pairs.collect()))
@@ -204,7 +204,8 @@ impl TrialFiles {
         trial.report = report.map(|value| read_report(&value).map(Box::new)).transpose()?;
         let location = text("location").map(Into::into);
         let previous_location = text("previous_trial_location").map(Into::into);
-        Ok(Record { location, previous_location, ..Record::new(trial) })
+        let extras = Extras { location, previous_location, ..Extras::default() };
+        Ok(Record { trial, extras })
     }
 
     fn value(&self, path: &Path) -> Result<Value, String> {
@@ -218,7 +219,7 @@ impl TrialFiles {
     }
 }
 
-fn metadata(record: &Record, location: &str) -> String {
+fn metadata(record: &View<'_>, location: &str) -> String {
     let (meta, id) = (&record.trial.metadata, &record.trial.id);
     let text = |text: Option<&str>| text.map_or(Value::None, |text| Value::Str(text.into()));
     let time = |time: Option<f64>| time.map_or(Value::None, Value::Float);
@@ -226,10 +227,10 @@ fn metadata(record: &Record, location: &str) -> String {
     let sampled_by = meta.sampling_worker_id.as_deref().unwrap_or("trialmill");
     let fields = [
         ("id", text(Some(&id.to_string()))),
-        ("location", text(Some(record.location.as_deref().unwrap_or(location)))),
+        ("location", text(Some(record.extras.location.as_deref().unwrap_or(location)))),
         ("state", text(Some(record.trial.state.name()))),
         ("previous_trial_id", text(previous.as_deref())),
-        ("previous_trial_location", text(record.previous_location.as_deref())),
+        ("previous_trial_location", text(record.extras.previous_location.as_deref())),
         ("sampling_worker_id", text(Some(sampled_by))),
         ("time_sampled", Value::Float(meta.time_sampled)),
         ("evaluating_worker_id", text(meta.evaluating_worker_id.as_deref())),

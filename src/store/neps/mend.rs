@@ -9,13 +9,12 @@ use std::path::PathBuf;
 use rustc_hash::FxHashSet;
 
 use super::files::free_name;
-use super::mirror::progress;
-use super::record::Record;
+use super::record::{Record, progress};
 use super::store::NepsStore;
 use crate::error::StoreError;
 use crate::plain;
-use crate::store::Apply;
-use crate::trial::{State, Trial, TrialId};
+use crate::store::Replica;
+use crate::trial::{State, Trial, TrialId, Trials};
 
 impl NepsStore {
     /// Cuts a torn tail off the cache, and keeps its bytes with our own files.
@@ -50,13 +49,13 @@ impl NepsStore {
     }
 
     /// Compares the cache with the directories, once when it is opened, and when it was lost.
-    pub(super) fn mend(&mut self, lost: bool, apply: Apply<'_>) -> Result<(), StoreError> {
+    pub(super) fn mend(&mut self, lost: bool, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let configs = self.layout.trials_path(&self.root);
         let (ids, _) = self.files.list().map_err(StoreError::io("read", &configs))?;
         let mut found: Vec<Record> = Vec::new();
         for id in ids {
-            if self.mirror.get(&id).is_some() {
-                found.extend(self.unseen_report(&id));
+            if let Some(known) = replica.trials().get(&id) {
+                found.extend(self.unseen_report(known));
                 continue;
             }
             match self.files.read(&id, &mut self.shared) {
@@ -77,16 +76,17 @@ impl NepsStore {
             if !lost {
                 tracing::warn!("trial {id}: its directory knows more than the cache: put back");
             }
-            self.restage(record, apply)?;
+            self.restage(record, replica)?;
         }
-        if lost && self.mirror.len() > 0 {
+        let trials = replica.trials();
+        if lost && !trials.is_empty() {
             tracing::warn!("{}: made anew from all trials", self.cache.path().display());
             self.staged = Default::default();
-            self.consolidate()?;
+            self.consolidate(trials)?;
         }
-        for record in self.mirror.iter() {
-            let directory = self.files.directory(&record.trial.id);
-            let mended = self.files.mend(record, &self.shared.translation);
+        for trial in trials {
+            let directory = self.files.directory(&trial.id);
+            let mended = self.files.mend(&self.view(trial), &self.shared.translation);
             if mended.map_err(StoreError::io("write", &directory))? {
                 tracing::warn!("{}: missing files were written again", directory.display());
             }
@@ -97,11 +97,12 @@ impl NepsStore {
     /// A NePS worker that starts rewrites the cache without a lock, and may drop a trial that another
     /// has just sampled, before we have seen it. Its directory stands where our next trial's would: so
     /// it is known again, and the next number is taken.
-    pub(super) fn look_for_next(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
+    pub(super) fn look_for_next(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
         loop {
-            let id = self.mirror.next_id();
+            let trials = replica.trials();
+            let id = TrialId::Number(trials.next_number());
             let directory = self.files.directory(&id);
-            if directory.symlink_metadata().is_err() || self.mirror.get(&id).is_some() {
+            if directory.symlink_metadata().is_err() || trials.get(&id).is_some() {
                 return Ok(());
             }
             match self.files.read(&id, &mut self.shared) {
@@ -109,7 +110,7 @@ impl NepsStore {
                     tracing::warn!(
                         "trial {id} was lost from the cache by an unlocked write: put back"
                     );
-                    self.restage(record, apply)?;
+                    self.restage(record, replica)?;
                 }
                 _ if self.files.is_incomplete(&id) => self.set_aside(&id)?,
                 // Somebody's trial all the same: its name is taken.
@@ -122,90 +123,79 @@ impl NepsStore {
         }
     }
 
-    /// Stages a record that others must see again, and tells of it.
-    fn restage(&mut self, record: Record, apply: Apply<'_>) -> Result<(), StoreError> {
-        self.tell(&record, apply)?;
-        let path = self.cache.path().to_path_buf();
-        let is_new = self.mirror.get(&record.trial.id).is_none();
-        self.stage_record(record).map_err(|source| StoreError::Study { path, source })?;
-        if is_new {
-            // Its directory is there.
-            self.forget_created();
-        }
-        Ok(())
+    /// Takes over what a trial's directory says, and writes it into the cache for the others.
+    fn restage(&mut self, record: Record, replica: &mut dyn Replica) -> Result<(), StoreError> {
+        let id = record.trial.id.clone();
+        let was_known = replica.trials().get(&id).is_some();
+        self.emit(record, replica)?;
+        let trial = replica.trials().get(&id);
+        trial.map_or(Ok(()), |trial| self.write_again(trial, was_known))
     }
 
     /// Whether the cache, which somebody has written anew, says something older of a trial than we
     /// know: its directory, which is written last, then agrees with us and not with the cache.
-    pub(super) fn is_stale(&mut self, record: &Record) -> bool {
+    pub(super) fn is_stale(&mut self, record: &Record, known: Option<&Trial>) -> bool {
         let agrees = |a: &Trial, b: &Trial| {
             let (own, other) = (&a.metadata, &b.metadata);
             a.state == b.state
                 && own.time_started == other.time_started
                 && own.evaluating_worker_id == other.evaluating_worker_id
         };
-        let known = self.mirror.get(&record.trial.id).map(|known| &known.trial);
-        let Some(known) = known.filter(|known| !agrees(known, &record.trial)).cloned() else {
+        let Some(known) = known.filter(|known| !agrees(known, &record.trial)) else {
             return false;
         };
         let there = self.files.read(&record.trial.id, &mut self.shared);
-        there
-            .is_ok_and(|there| agrees(&there.trial, &known) && !agrees(&there.trial, &record.trial))
+        there.is_ok_and(|there| agrees(&there.trial, known) && !agrees(&there.trial, &record.trial))
     }
 
     /// Reports that an unlocked write has dropped from the cache before we have seen them.
-    pub(super) fn look_for_reports(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
-        let is_open = |record: &&Record| progress(record.trial.state) < 2;
-        let open = self.mirror.iter().filter(is_open).map(|record| record.trial.id.clone());
-        for id in open.collect::<Vec<_>>() {
-            if let Some(record) = self.unseen_report(&id) {
-                tracing::warn!("the report of trial {id} was lost from the cache: put back");
-                self.restage(record, apply)?;
-            }
+    pub(super) fn look_for_reports(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
+        let unseen = replica.trials().iter().filter_map(|known| self.unseen_report(known));
+        for record in unseen.collect::<Vec<_>>() {
+            let id = &record.trial.id;
+            tracing::warn!("the report of trial {id} was lost from the cache: put back");
+            self.restage(record, replica)?;
         }
         Ok(())
     }
 
     /// A trial whose directory has its report, and the cache has not.
-    fn unseen_report(&mut self, id: &TrialId) -> Option<Record> {
+    fn unseen_report(&mut self, known: &Trial) -> Option<Record> {
         let open = |trial: &Trial| progress(trial.state) < 2;
-        let known = &self.mirror.get(id).filter(|known| open(&known.trial))?.trial;
-        if !plain::is_file(&self.files.report_path(id)) {
+        if !open(known) || !plain::is_file(&self.files.report_path(&known.id)) {
             return None;
         }
-        let mut there = self.files.read(id, &mut self.shared).ok()?;
+        let mut there = self.files.read(&known.id, &mut self.shared).ok()?;
         there.trial.attempts = there.trial.attempts.max(known.attempts);
         there.trial.losses = known.losses;
         (!open(&there.trial)).then_some(there)
     }
 
     /// Appends what we know of a trial once more.
-    pub(super) fn put_back(&mut self, id: &TrialId, apply: Apply<'_>) -> Result<(), StoreError> {
-        let Some(record) = self.mirror.get(id).cloned() else { return Ok(()) };
+    pub(super) fn put_back(&mut self, id: &TrialId, trials: &Trials) -> Result<(), StoreError> {
         tracing::warn!("trial {id} was lost from the cache by an unlocked write: put back");
-        self.restage(record, apply)
+        trials.get(id).map_or(Ok(()), |trial| self.write_again(trial, true))
     }
 
     /// Trials that the cache knew, and that are not in the one that stands there now.
     pub(super) fn look_for_vanished(
         &mut self,
         in_cache: Vec<TrialId>,
-        apply: Apply<'_>,
+        replica: &mut dyn Replica,
     ) -> Result<(), StoreError> {
         let in_cache: FxHashSet<TrialId> = in_cache.into_iter().collect();
-        let is_gone = |record: &&Record| {
-            !in_cache.contains(&record.trial.id) && record.trial.state != State::Unknown
-        };
-        let gone: Vec<Record> = self.mirror.iter().filter(is_gone).cloned().collect();
-        for mut record in gone {
-            if self.files.metadata_path(&record.trial.id).exists() {
-                self.put_back(&record.trial.id, apply)?;
+        let is_gone =
+            |trial: &&Trial| !in_cache.contains(&trial.id) && trial.state != State::Unknown;
+        let gone: Vec<Trial> = replica.trials().iter().filter(is_gone).cloned().collect();
+        for trial in gone {
+            if self.files.metadata_path(&trial.id).exists() {
+                self.put_back(&trial.id, replica.trials())?;
                 continue;
             }
-            tracing::warn!("trial {} was removed", record.trial.id);
-            (record.trial.state, record.trial.report) = (State::Unknown, None);
-            self.tell(&record, apply)?;
-            self.mirror.set(record);
+            tracing::warn!("trial {} was removed", trial.id);
+            let extras = self.extras.get(&trial.id).clone();
+            let trial = Trial { state: State::Unknown, report: None, ..trial };
+            self.emit(Record { trial, extras }, replica)?;
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! Reading a directory of NePS without any lock, and without writing anything into it.
 
 use super::cache::{Cache, News};
+use super::extras::Found;
 use super::files::TrialFiles;
-use super::mirror::{Mirror, progress};
-use super::record::{Record, Shared};
+use super::record::{Record, Shared, progress};
 use super::space::read_space;
 use super::state::StateFile;
 use crate::budget::Budget;
@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::event::{Event, EventKind, Policy};
 use crate::store::layout::Layout;
 use crate::store::{Apply, Directory};
-use crate::trial::Trial;
+use crate::trial::{Trial, Trials};
 
 /// Reads the trials as they are now, and NePS's limits. Gives what is wrong, where something is;
 /// then the trials come from their directories as far as those can be read.
@@ -23,35 +23,30 @@ pub(in crate::store) fn read_trials(
     directory: &Directory,
     apply: Apply<'_>,
 ) -> Result<Option<StoreError>, StoreError> {
-    let (records, problem) = records(directory)?;
+    let (trials, problem) = trials(directory)?;
     let study = |source| StoreError::Study { path: directory.path.clone(), source };
     let budget = StateFile::new(&directory.path).budget().unwrap_or_default();
     if budget != Budget::default() {
         let kind = EventKind::Policy(Policy { budget, ..Policy::default() });
         apply(Event { time: now_s(), kind }).map_err(study)?;
     }
-    for Record { trial, .. } in records {
+    for trial in trials.into_list() {
         let put = EventKind::Put(Box::new(trial));
         apply(Event { time: now_s(), kind: put }).map_err(study)?;
     }
     Ok(problem)
 }
 
-/// All records of a directory.
-pub(super) fn records(
-    directory: &Directory,
-) -> Result<(Vec<Record>, Option<StoreError>), StoreError> {
+fn trials(directory: &Directory) -> Result<(Trials, Option<StoreError>), StoreError> {
     let root = &directory.path;
     let translation = read_space(root).map(|(_, translation)| translation).unwrap_or_default();
     let mut shared = Shared::new(directory.definition.space.names().clone(), translation);
     let files = TrialFiles::new(root);
     let mut cache = Cache::new(&Layout::Neps.trials_path(root), false);
-    let mut mirror = Mirror::default();
+    let mut known = Found::default();
     let (missing, problem) = match cache.look(&mut shared) {
         Ok(News { records, missing, torn_at, .. }) => {
-            for record in records {
-                mirror.learn(record);
-            }
+            known.learn(records);
             let torn = torn_at.map(|offset| StoreError::Damaged {
                 path: cache.path().into(),
                 offset,
@@ -70,11 +65,11 @@ pub(super) fn records(
         let sampled = |trial: &Trial| trial.metadata.time_sampled;
         found.sort_by(|a, b| sampled(&a.trial).total_cmp(&sampled(&b.trial)));
         for record in found {
-            let known = mirror.get(&record.trial.id).map(|known| progress(known.trial.state));
-            if known.is_none_or(|known| progress(record.trial.state) > known) {
-                mirror.set(record);
+            let there = known.trials.get(&record.trial.id).map(|trial| progress(trial.state));
+            if there.is_none_or(|there| progress(record.trial.state) > there) {
+                known.set(record);
             }
         }
     }
-    Ok((mirror.iter().cloned().collect(), problem))
+    Ok((known.trials, problem))
 }

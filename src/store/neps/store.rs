@@ -1,17 +1,20 @@
 //! The store over NePS's files (0.13 to 0.17): its locks in its order, its cache as the truth, and a
 //! copy of each trial in its directory.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustc_hash::FxHashMap;
+
 use super::cache::{Cache, News};
 use super::errors;
+use super::extras::{AllExtras, is_news};
 use super::files::TrialFiles;
 use super::lock::SharedLock;
-use super::mirror::{Before, Mirror};
 use super::pickle::{self, Item};
-use super::record::{Record, Shared, Writer};
+use super::record::{Extras, Record, Shared, View, Writer};
 use super::space::read_space;
 use super::state::StateFile;
 use super::turns::Turns;
@@ -20,8 +23,8 @@ use crate::error::{StoreError, StudyError};
 use crate::event::{Event, EventKind, Policy};
 use crate::limits::MAX_LINE_BYTES;
 use crate::store::poison::Guarded;
-use crate::store::{Apply, Directory, Durability, JournalStore, Layout, Purpose, Store, Watcher};
-use crate::trial::{MetaData, State, Trial, TrialId};
+use crate::store::{Directory, Durability, JournalStore, Layout, Purpose, Replica, Store, Watcher};
+use crate::trial::{MetaData, State, Trial, TrialId, Trials};
 
 /// The store of a directory that NePS 0.13 to 0.17 shares.
 pub struct NepsStore {
@@ -36,7 +39,7 @@ pub struct NepsStore {
     errors_lock: SharedLock,
     turns: Turns,
     pub(super) shared: Shared,
-    pub(super) mirror: Mirror,
+    pub(super) extras: AllExtras,
     /// What NePS has no place for: rules, processes.
     journal: JournalStore,
     policy: Policy,
@@ -61,8 +64,18 @@ pub(super) struct Staged {
     failed: Vec<TrialId>,
     policy: bool,
     joined: Vec<String>,
-    /// What the events of the last [`Store::stage`] changed of the mirror.
-    undo: Vec<Before>,
+}
+
+/// What one call of [`Store::stage`] adds to the turn: all of it, or nothing.
+#[derive(Default)]
+pub(super) struct Step {
+    records: Vec<u8>,
+    count: usize,
+    created: Vec<TrialId>,
+    updated: Vec<TrialId>,
+    failed: Vec<TrialId>,
+    /// The trials as its events so far leave them. The study applies these events only afterwards.
+    latest: FxHashMap<TrialId, Record>,
 }
 
 impl NepsStore {
@@ -90,7 +103,7 @@ impl NepsStore {
             errors_lock,
             turns,
             shared: Shared::new(names, translation),
-            mirror: Mirror::default(),
+            extras: AllExtras::default(),
             journal: JournalStore::open(directory, durability)?,
             policy: Policy::default(),
             budget: Budget::default(),
@@ -126,14 +139,14 @@ impl NepsStore {
     }
 
     /// The rules are in our journal; of the budget NePS's own file has the last word.
-    fn learn_rules(&mut self, purpose: Purpose, apply: Apply<'_>) -> Result<(), StoreError> {
+    fn learn_rules(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let (policy, mut changed) = (&mut self.policy, false);
-        self.journal.begin(purpose, &mut |event| match event.kind {
+        self.journal.begin_with(&mut |event| match event.kind {
             EventKind::Policy(new) => {
                 (*policy, changed) = (new, true);
                 Ok(())
             }
-            _ => apply(event),
+            _ => replica.apply(event),
         })?;
         if self.samples && self.state.has_changed() {
             match self.state.budget() {
@@ -151,14 +164,19 @@ impl NepsStore {
                 fidelity: fidelity.or(own.fidelity),
                 ..own
             };
-            self.apply(EventKind::Policy(self.policy.clone()), apply)?;
+            self.apply(EventKind::Policy(self.policy.clone()), crate::clock::now_s(), replica)?;
         }
         Ok(())
     }
 
-    fn apply(&self, kind: EventKind, apply: Apply<'_>) -> Result<(), StoreError> {
-        let time = crate::clock::now_s();
-        apply(Event { time, kind })
+    fn apply(
+        &self,
+        kind: EventKind,
+        time: f64,
+        replica: &mut dyn Replica,
+    ) -> Result<(), StoreError> {
+        replica
+            .apply(Event { time, kind })
             .map_err(|source| StoreError::Study { path: self.cache.path().into(), source })
     }
 
@@ -167,18 +185,36 @@ impl NepsStore {
         &self.policy
     }
 
-    /// The directory of the record that was staged last is there already.
-    pub(super) fn forget_created(&mut self) {
-        self.staged.created.pop();
+    /// A trial of the study as its record is written.
+    pub(super) fn view<'a>(&'a self, trial: &'a Trial) -> View<'a> {
+        View { trial: self.in_neps_s_words(trial), extras: self.extras.get(&trial.id) }
     }
 
-    /// Tells of a trial as it is now.
-    pub(super) fn tell(&self, record: &Record, apply: Apply<'_>) -> Result<(), StoreError> {
-        let trial = &record.trial;
-        let Some(lease) = record.lease.clone().filter(|_| trial.state == State::Evaluating) else {
-            return self.apply(EventKind::Put(Box::new(trial.clone())), apply);
+    /// The trial as this version of NePS can say it. What the cache says is compared with that: else
+    /// our own record of a state that NePS has no word for would be news to us.
+    pub(super) fn in_neps_s_words<'a>(&self, trial: &'a Trial) -> Cow<'a, Trial> {
+        let state = self.layout.state(trial.state);
+        match state == trial.state {
+            true => Cow::Borrowed(trial),
+            false => Cow::Owned(Trial { state, ..trial.clone() }),
+        }
+    }
+
+    /// Brings the study up to date with what NePS, or another process, has recorded of a trial.
+    pub(super) fn emit(
+        &mut self,
+        record: Record,
+        replica: &mut dyn Replica,
+    ) -> Result<(), StoreError> {
+        let Record { trial, extras } = record;
+        let lease = extras.lease.clone().filter(|_| trial.state == State::Evaluating);
+        self.extras.set(trial.id.clone(), extras);
+        let Some(lease) = lease else {
+            return self.apply(EventKind::Put(Box::new(trial)), crate::clock::now_s(), replica);
         };
-        // A claim that ends by itself: as it was before, and then the claim.
+        // `put` has no place for a claim that ends by itself. So the trial is put as it was before,
+        // and then claimed, at the time that the record has for it.
+        let started = trial.metadata.time_started.unwrap_or_else(crate::clock::now_s);
         let mut before = trial.clone();
         let metadata =
             MetaData { evaluating_worker_id: None, time_started: None, ..before.metadata };
@@ -190,11 +226,11 @@ impl NepsStore {
             worker: trial.metadata.evaluating_worker_id.clone().unwrap_or_else(|| "".into()),
             lease: Some(*lease),
         };
-        self.apply(EventKind::Put(Box::new(before)), apply)?;
-        self.apply(claim, apply)
+        self.apply(EventKind::Put(Box::new(before)), started, replica)?;
+        self.apply(claim, started, replica)
     }
 
-    fn catch_up(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
+    fn catch_up(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let first = !std::mem::replace(&mut self.has_looked, true);
         let News { records, anew, missing, torn_at } = self.cache.look(&mut self.shared)?;
         if let Some(offset) = torn_at {
@@ -202,118 +238,140 @@ impl NepsStore {
         }
         let lost = missing || torn_at == Some(0);
         let mut in_cache: Vec<TrialId> = Vec::new();
-        for record in records {
-            let id = record.trial.id.clone();
+        for mut record in records {
+            let id = &record.trial.id;
             if anew {
                 in_cache.push(id.clone());
             }
-            if anew && self.is_stale(&record) {
-                self.put_back(&id, apply)?;
-            } else if self.mirror.learn(record)
-                && let Some(record) = self.mirror.get(&id)
-            {
-                self.tell(record, apply)?;
+            let known = replica.trials().get(id).map(|known| self.in_neps_s_words(known));
+            if anew && self.is_stale(&record, known.as_deref()) {
+                self.put_back(&id.clone(), replica.trials())?;
+            } else if is_news(&mut record, known.as_deref()) {
+                drop(known);
+                self.emit(record, replica)?;
             }
         }
         if first || lost {
-            self.mend(lost, apply)?;
+            self.mend(lost, replica)?;
         }
         if anew && !lost {
-            self.look_for_vanished(in_cache, apply)?;
-            self.look_for_reports(apply)?;
+            self.look_for_vanished(in_cache, replica)?;
+            self.look_for_reports(replica)?;
         }
         if self.samples {
-            self.look_for_next(apply)?;
+            self.look_for_next(replica)?;
         }
         Ok(())
     }
 
-    /// Decides an event's effect on its trial, and what is to be written for it.
-    fn stage_one(&mut self, event: &Event) -> Result<(), StudyError> {
-        let unknown = |id: &TrialId| StudyError::UnknownTrial(id.clone());
-        let record = match &event.kind {
-            EventKind::Sampled { trial, config, previous, worker, claimed } => {
-                let metadata = MetaData {
-                    previous_trial_id: previous.clone(),
-                    sampling_worker_id: Some(worker.clone()),
-                    time_sampled: event.time,
-                    ..MetaData::default()
-                };
-                let mut new = Trial::pending(trial.clone(), config.clone(), metadata);
-                if *claimed {
-                    new.start(worker.clone(), event.time);
-                }
-                self.new_record(new)
-            }
-            EventKind::Claimed { trial, worker, lease, .. } => {
-                let mut record = self.mirror.get(trial).ok_or_else(|| unknown(trial))?.clone();
-                record.trial.start(worker.clone(), event.time);
-                record.lease = lease.clone().map(Box::new);
-                record
-            }
-            EventKind::Reported { trial, report, .. } => {
-                let mut record = self.mirror.get(trial).ok_or_else(|| unknown(trial))?.clone();
-                record.trial.finish(report.clone(), event.time);
-                (record.lease, record.report, record.foreign_exception) = (None, None, None);
-                if report.failure.is_some() {
-                    self.staged.failed.push(trial.clone());
-                }
-                record
-            }
-            EventKind::Requeued { trial, reason, .. } => {
-                let mut record = self.mirror.get(trial).ok_or_else(|| unknown(trial))?.clone();
-                record.trial.give_back(*reason);
-                (record.lease, record.report) = (None, None);
-                record
-            }
-            EventKind::Put(trial) => match self.mirror.get(&trial.id) {
-                Some(old) => Record { trial: (**trial).clone(), report: None, ..old.clone() },
-                None => self.new_record((**trial).clone()),
-            },
-            EventKind::Policy(_) | EventKind::Joined(_) | EventKind::Left { .. } => return Ok(()),
+    /// Adds to a step what is to be written for an event.
+    fn stage_one(
+        &mut self,
+        event: &Event,
+        trials: &Trials,
+        step: &mut Step,
+    ) -> Result<(), StudyError> {
+        let Some(id) = event.kind.trial_id() else { return Ok(()) };
+        let before = match step.latest.get(id) {
+            Some(record) => Some(record.clone()),
+            None => trials.get(id).map(|trial| {
+                let (trial, extras) = (trial.clone(), self.extras.get(id).clone());
+                Record { trial, extras }
+            }),
         };
-        self.stage_record(record)
+        let is_new = before.is_none();
+        let record = match (&event.kind, before) {
+            (EventKind::Sampled { trial, config, previous, worker, claimed }, _) => {
+                let (id, config, previous) = (trial.clone(), config.clone(), previous.clone());
+                let new =
+                    Trial::sampled(id, config, previous, worker.clone(), *claimed, event.time);
+                self.new_record(new, trials, step)
+            }
+            (EventKind::Put(trial), None) => self.new_record((**trial).clone(), trials, step),
+            (_, None) => return Err(StudyError::UnknownTrial(id.clone())),
+            (kind, Some(Record { mut trial, mut extras })) => {
+                trial.apply(kind.clone(), event.time);
+                match kind {
+                    EventKind::Claimed { lease, .. } => extras.lease = lease.clone().map(Box::new),
+                    EventKind::Requeued { .. } => (extras.lease, extras.report) = (None, None),
+                    EventKind::Reported { report, .. } => {
+                        (extras.lease, extras.report) = (None, None);
+                        extras.foreign_exception = None;
+                        if report.failure.is_some() {
+                            step.failed.push(trial.id.clone());
+                        }
+                    }
+                    _ => extras.report = None,
+                }
+                Record { trial, extras }
+            }
+        };
+        self.add_record(step, record, is_new)
     }
 
-    fn new_record(&self, trial: Trial) -> Record {
-        let before = trial.metadata.previous_trial_id.as_ref().and_then(|id| self.mirror.get(id));
-        let previous_location = before.map(|record| match &record.location {
-            Some(place) => place.clone(),
-            None => self.files.location(&record.trial.id).into(),
+    fn new_record(&self, trial: Trial, trials: &Trials, step: &Step) -> Record {
+        let previous = trial.metadata.previous_trial_id.as_ref();
+        let previous_location = previous.and_then(|id| {
+            let extras = match step.latest.get(id) {
+                Some(record) => &record.extras,
+                None => trials.get(id).map(|_| self.extras.get(id))?,
+            };
+            Some(extras.location.clone().unwrap_or_else(|| self.files.location(id).into()))
         });
         let source = (self.layout == Layout::Neps).then(|| "run".into());
-        Record { previous_location, source, ..Record::new(trial) }
+        Record { trial, extras: Extras { previous_location, source, ..Extras::default() } }
     }
 
-    /// Adds a trial's record to the turn, and remembers it.
-    pub(super) fn stage_record(&mut self, mut record: Record) -> Result<(), StudyError> {
-        record.trial.state = self.layout.state(record.trial.state);
+    /// Adds a trial's record to a step.
+    fn add_record(&self, step: &mut Step, record: Record, is_new: bool) -> Result<(), StudyError> {
         let id = record.trial.id.clone();
-        let start = self.staged.records.len();
+        let start = step.records.len();
         let mut writer = Writer::new(&self.shared.translation);
-        let root = writer.trial(&record, &self.files.location(&id));
+        let view = View { trial: self.in_neps_s_words(&record.trial), extras: &record.extras };
+        let root = writer.trial(&view, &self.files.location(&id));
         writer.pickle.set_root(root);
-        pickle::write(&writer.pickle, &mut self.staged.records)
+        pickle::write(&writer.pickle, &mut step.records)
             .map_err(|error| StudyError::Contradiction(format!("trial '{id}': {error}")))?;
-        let bytes = self.staged.records.len() - start;
+        let bytes = step.records.len() - start;
         if bytes > MAX_LINE_BYTES {
-            self.staged.records.truncate(start);
             let attempt = record.trial.attempts;
             return Err(StudyError::TooLarge { id, attempt, bytes, limit: MAX_LINE_BYTES });
         }
-        self.staged.count += 1;
-        let list = match self.mirror.get(&id) {
-            Some(_) => &mut self.staged.updated,
-            None => &mut self.staged.created,
-        };
-        list.push(id);
-        self.staged.undo.push(self.mirror.set(record));
+        step.count += 1;
+        let list = if is_new { &mut step.created } else { &mut step.updated };
+        list.push(id.clone());
+        step.latest.insert(id, record);
+        Ok(())
+    }
+
+    /// Adds a step to the turn.
+    fn accept(&mut self, step: Step) {
+        let staged = &mut self.staged;
+        staged.records.extend_from_slice(&step.records);
+        staged.count += step.count;
+        staged.created.extend(step.created);
+        staged.updated.extend(step.updated);
+        staged.failed.extend(step.failed);
+        for (id, record) in step.latest {
+            self.extras.set(id, record.extras);
+        }
+    }
+
+    /// Writes the record of a trial that the study knows into the cache, for the others. `was_known`
+    /// says that the trial's directory must follow; else all of this was just read from there.
+    pub(super) fn write_again(&mut self, trial: &Trial, was_known: bool) -> Result<(), StoreError> {
+        let (trial, extras) = (trial.clone(), self.extras.get(&trial.id).clone());
+        let mut step = Step::default();
+        self.add_record(&mut step, Record { trial, extras }, !was_known)
+            .map_err(|source| StoreError::Study { path: self.cache.path().into(), source })?;
+        step.created.clear();
+        self.accept(step);
         Ok(())
     }
 
     /// The cache first, because it is the truth; then the copies, of which a crash leaves some to
     /// whoever opens the directory next.
-    fn write(&mut self) -> Result<(), StoreError> {
+    fn write(&mut self, trials: &Trials) -> Result<(), StoreError> {
         let staged = std::mem::take(&mut self.staged);
         if staged.policy {
             self.write_budget()?;
@@ -329,27 +387,28 @@ impl NepsStore {
         self.cache.append(&staged.records, staged.count).map_err(failed)?;
         self.unsynced = true;
         for id in &staged.created {
-            let Some(record) = self.mirror.get(id) else { continue };
+            let Some(trial) = trials.get(id) else { continue };
             let directory = self.files.directory(id);
             if directory.symlink_metadata().is_ok() {
                 self.set_aside(id)?;
             }
-            let made = self.files.create(record, &self.shared.translation);
+            let record = self.view(trial);
+            let made = self.files.create(&record, &self.shared.translation);
             made.map_err(StoreError::io("write", &directory))?;
             if record.trial.report.is_some() {
-                self.files.update(record).map_err(StoreError::io("write", &directory))?;
+                self.files.update(&record).map_err(StoreError::io("write", &directory))?;
             }
         }
         for id in &staged.updated {
-            let Some(record) = self.mirror.get(id) else { continue };
-            let written = self.files.update(record);
+            let Some(trial) = trials.get(id) else { continue };
+            let written = self.files.update(&self.view(trial));
             written.map_err(StoreError::io("write", &self.files.directory(id)))?;
         }
         if !staged.failed.is_empty() {
-            self.write_errors(&staged.failed)?;
+            self.write_errors(&staged.failed, trials)?;
         }
-        if self.cache.wants_consolidation(self.mirror.len(), self.turns.others_are_present()) {
-            self.consolidate()?;
+        if self.cache.wants_consolidation(trials.len(), self.turns.others_are_present()) {
+            self.consolidate(trials)?;
         }
         Ok(())
     }
@@ -365,22 +424,22 @@ impl NepsStore {
         Ok(())
     }
 
-    fn write_errors(&mut self, ids: &[TrialId]) -> Result<(), StoreError> {
+    fn write_errors(&mut self, ids: &[TrialId], trials: &Trials) -> Result<(), StoreError> {
         let path = self.root.join("shared_errors.jsonl");
         self.errors_lock.lock()?;
-        let mut trials = ids.iter().filter_map(|id| self.mirror.get(id));
-        let written = trials.try_for_each(|record| errors::append(&path, &record.trial));
+        let mut failed = ids.iter().filter_map(|id| trials.get(id));
+        let written = failed.try_for_each(|trial| errors::append(&path, trial));
         self.errors_lock.unlock()?;
         written.map_err(StoreError::io("write", &path))
     }
 
     /// Makes one dict of all trials.
-    pub(super) fn consolidate(&mut self) -> Result<(), StoreError> {
+    pub(super) fn consolidate(&mut self, trials: &Trials) -> Result<(), StoreError> {
         let mut writer = Writer::new(&self.shared.translation);
-        let mut pairs = Vec::with_capacity(self.mirror.len());
-        for record in self.mirror.iter() {
-            let id = &record.trial.id;
-            let trial = writer.trial(record, &self.files.location(id));
+        let mut pairs = Vec::with_capacity(trials.len());
+        for trial in trials {
+            let id = &trial.id;
+            let trial = writer.trial(&self.view(trial), &self.files.location(id));
             pairs.push((writer.pickle.str(id.to_string()), trial));
         }
         let root = writer.pickle.add(Item::Dict(pairs));
@@ -416,36 +475,24 @@ impl Guarded for NepsStore {
 }
 
 impl Store for NepsStore {
-    fn begin(&mut self, purpose: Purpose, apply: Apply<'_>) -> Result<(), StoreError> {
+    fn begin(&mut self, purpose: Purpose, replica: &mut dyn Replica) -> Result<(), StoreError> {
         self.guarded(|store| {
             store.lock(purpose)?;
             store.staged = Staged::default();
-            store.learn_rules(purpose, apply)?;
-            store.catch_up(apply)
+            store.learn_rules(replica)?;
+            store.catch_up(replica)
         })
     }
 
-    fn stage(&mut self, events: &[Event]) -> Result<(), StudyError> {
-        let own = |event: &&Event| {
-            use EventKind::*;
-            matches!(event.kind, Policy(_) | Joined(_) | Left { .. })
-        };
+    fn stage(&mut self, events: &[Event], trials: &Trials) -> Result<(), StudyError> {
+        let own = |event: &&Event| event.kind.trial_id().is_none();
         let ours: Vec<Event> = events.iter().filter(own).cloned().collect();
-        let staged = &mut self.staged;
-        staged.undo.clear();
-        let (bytes, count, failed) = (staged.records.len(), staged.count, staged.failed.len());
-        let (created, updated) = (staged.created.len(), staged.updated.len());
-        let trials = events.iter().try_for_each(|event| self.stage_one(event));
-        if let Err(error) = trials.and_then(|()| self.journal.stage(&ours)) {
-            let staged = &mut self.staged;
-            staged.undo.drain(..).rev().for_each(|before| self.mirror.undo(before));
-            staged.records.truncate(bytes);
-            staged.created.truncate(created);
-            staged.updated.truncate(updated);
-            staged.failed.truncate(failed);
-            staged.count = count;
-            return Err(error);
+        let mut step = Step::default();
+        for event in events {
+            self.stage_one(event, trials, &mut step)?;
         }
+        self.journal.stage_events(&ours)?;
+        self.accept(step);
         for event in ours {
             match event.kind {
                 EventKind::Policy(policy) => (self.policy, self.staged.policy) = (policy, true),
@@ -456,12 +503,12 @@ impl Store for NepsStore {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), StoreError> {
+    fn commit(&mut self, trials: &Trials) -> Result<(), StoreError> {
         self.guarded(|store| {
-            store.write()?;
+            store.write(trials)?;
             store.stamp.store(Cache::stamp(store.cache.path()), Ordering::Release);
             store.unlock()?;
-            store.journal.commit()?;
+            store.journal.commit_events()?;
             match store.durability {
                 Durability::Synced => store.sync(),
                 Durability::Buffered => Ok(()),

@@ -2,7 +2,7 @@
 //! computes a state.
 
 use super::files::{Stamps, TrialFiles};
-use super::known::is_claimed;
+use super::open::is_claimed;
 use crate::config::Config;
 use crate::event::Reason;
 use crate::store::neps::record::Shared;

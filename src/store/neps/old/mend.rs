@@ -1,20 +1,21 @@
 //! Putting right, once when a directory is opened, what crashes left behind: a power cut that took
 //! files of ours, and what a NePS worker that was killed while it wrote leaves to stop all others.
 
+use super::open::total_cost;
 use super::store::OldStore;
 use crate::error::StoreError;
 use crate::store::neps::files::free_name;
-use crate::trial::State;
+use crate::trial::{State, Trials};
 
 impl OldStore {
-    pub(super) fn mend(&self) -> Result<(), StoreError> {
-        for trial in self.known.iter().filter(|trial| trial.state != State::Corrupted) {
+    pub(super) fn mend(&self, trials: &Trials) -> Result<(), StoreError> {
+        for trial in trials.iter().filter(|trial| trial.state != State::Corrupted) {
             if self.mend_one(trial)? {
                 let directory = self.files.directory(&trial.id);
                 tracing::warn!("{}: missing files were written again", directory.display());
             }
         }
-        self.mend_spending(self.known.cost())?;
+        self.mend_spending(total_cost(trials))?;
         self.mend_seeds()
     }
 

@@ -9,8 +9,8 @@
 mod check;
 mod files;
 mod found;
-mod known;
 mod mend;
+mod open;
 mod read;
 mod spending;
 mod store;

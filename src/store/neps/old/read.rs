@@ -2,7 +2,6 @@
 
 use super::files::TrialFiles;
 use super::found::news;
-use super::known::Known;
 use crate::clock::now_s;
 use crate::error::StoreError;
 use crate::event::{Event, EventKind, Policy};
@@ -13,7 +12,7 @@ use crate::store::neps::record::Shared;
 use crate::store::neps::space::Translation;
 use crate::store::reader::read_journal;
 use crate::store::{Apply, Directory};
-use crate::trial::{State, Trial, TrialId};
+use crate::trial::{State, Trial, TrialId, Trials};
 
 /// Reads the events of our journal, and then what the trials' files say beyond them. Gives what is wrong
 /// with the journal, where something is.
@@ -24,10 +23,10 @@ pub(in crate::store) fn read_study(
     directory: &Directory,
     apply: Apply<'_>,
 ) -> Result<Option<StoreError>, StoreError> {
-    let mut known = Known::default();
+    let mut known = Trials::default();
     let problem = match directory.layout.has_own(&directory.path) {
         true => read_journal(directory, &mut |event| {
-            known.note(&event);
+            follow(&mut known, &event);
             apply(event)
         })?,
         false => {
@@ -66,6 +65,23 @@ pub(in crate::store) fn read_study(
         tell(directory, EventKind::Put(Box::new(trial)), apply)?;
     }
     Ok(problem)
+}
+
+/// Lets an event happen to trials that no study keeps. One that makes no sense is refused by the
+/// reader's own study, and is none of ours.
+fn follow(trials: &mut Trials, event: &Event) {
+    let Event { time, kind } = event.clone();
+    match kind {
+        EventKind::Sampled { trial: id, config, previous, worker, claimed } => {
+            trials.set(Trial::sampled(id, config, previous, worker, claimed, time));
+        }
+        EventKind::Put(trial) => trials.set(*trial),
+        kind => {
+            if let Some(at) = kind.trial_id().and_then(|id| trials.position(id)) {
+                trials.at_mut(at).apply(kind, time);
+            }
+        }
+    }
 }
 
 fn tell(directory: &Directory, kind: EventKind, apply: Apply<'_>) -> Result<(), StoreError> {

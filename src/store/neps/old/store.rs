@@ -15,7 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::files::{ListStamp, Stamps, TrialFiles};
 use super::found::news;
-use super::known::{Known, is_claimed, is_held_by};
+use super::open::{OpenTrials, is_claimed, is_held_by, total_cost};
 use super::spending::Spending;
 use super::text::Spent;
 use crate::error::{StoreError, StudyError};
@@ -27,15 +27,15 @@ use crate::store::neps::record::Shared;
 use crate::store::neps::space::Translation;
 use crate::store::neps::turns::Turns;
 use crate::store::poison::Guarded;
-use crate::store::{Apply, Directory, Durability, JournalStore, Purpose, Store, Watcher};
-use crate::trial::{State, Trial, TrialId};
+use crate::store::{Directory, Durability, JournalStore, Purpose, Replica, Store, Watcher};
+use crate::trial::{State, Trial, TrialId, Trials};
 
 /// The store of a directory that NePS 0.12 shares.
 pub struct OldStore {
     pub(super) root: PathBuf,
     pub(super) own: PathBuf,
     pub(super) files: TrialFiles,
-    pub(super) known: Known,
+    open: OpenTrials,
     pub(super) spending: Spending,
     shared: Shared,
     lock: SharedLock,
@@ -81,7 +81,7 @@ impl OldStore {
         let lock = SharedLock::open(&root.join(".decision_lock"), "STATE")?;
         Ok(OldStore {
             files: TrialFiles::new(&root, &own),
-            known: Known::default(),
+            open: OpenTrials::default(),
             spending: Spending::new(&root),
             shared: Shared::new(names, Translation::default()),
             turns: Turns::watch(&[lock.path()]).lasting(NEPS_OLD_TURN),
@@ -107,57 +107,58 @@ impl OldStore {
     }
 
     /// Learns what other processes of trialmill told.
-    fn catch_up(&mut self, purpose: Purpose, apply: Apply<'_>) -> Result<(), StoreError> {
-        let (known, max_cost) = (&mut self.known, &mut self.max_cost);
-        self.journal.begin(purpose, &mut |event| {
+    fn catch_up(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
+        let (open, max_cost) = (&mut self.open, &mut self.max_cost);
+        self.journal.begin_with(&mut |event| {
             if let EventKind::Policy(policy) = &event.kind {
                 *max_cost = policy.budget.cost;
             }
-            known.note(&event);
-            apply(event)
+            open.note(&event.kind);
+            replica.apply(event)
         })?;
         // Somebody took us for dead, or told the end of a trial of ours.
-        let process = self.process;
-        self.held.retain(|id, _| known.get(id).is_some_and(|trial| is_held_by(trial, process)));
+        let (process, trials) = (self.process, replica.trials());
+        self.held.retain(|id, _| trials.get(id).is_some_and(|trial| is_held_by(trial, process)));
         Ok(())
     }
 
     /// Finds what NePS did, and tells it.
-    fn look(&mut self, ahead: &mut Ahead, apply: Apply<'_>) -> Result<(), StoreError> {
+    fn look(&mut self, ahead: &mut Ahead, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let first = !std::mem::replace(&mut self.has_looked, true);
-        let results = self.files.results().to_path_buf();
+        let (results, trials) = (self.files.results().to_path_buf(), replica.trials());
         let mut new = Vec::new();
         if first || self.list_stamp.is_none() || self.files.list_stamp() != self.list_stamp {
             let listed = self.files.list().map_err(StoreError::io("read", &results))?;
-            new = self.compare(listed)?;
+            new = self.compare(listed, trials)?;
         }
         let process = self.process;
-        let open = self.known.open().filter(|trial| !is_held_by(trial, process));
+        let open = self.open.iter(trials).filter(|trial| !is_held_by(trial, process));
         let ids: Vec<TrialId> = open.map(|trial| trial.id.clone()).chain(new).collect();
         let mut found: Vec<Trial> = Vec::new();
         for id in ids {
-            found.extend(ahead.remove(&id).or_else(|| self.inspect(&id, first)));
+            let known = trials.get(&id);
+            found.extend(ahead.remove(&id).or_else(|| self.inspect(&id, known, first)));
         }
         found.sort_by(|a, b| {
             let times = (a.metadata.time_sampled, b.metadata.time_sampled);
             times.0.total_cmp(&times.1).then_with(|| a.id.cmp(&b.id))
         });
         for trial in found {
-            self.tell(trial, apply)?;
+            self.tell(trial, replica)?;
         }
-        if first { self.mend() } else { Ok(()) }
+        if first { self.mend(replica.trials()) } else { Ok(()) }
     }
 
     /// Gives the trials that are new; writes those again whose directory is gone.
-    fn compare(&self, listed: Vec<TrialId>) -> Result<Vec<TrialId>, StoreError> {
+    fn compare(&self, listed: Vec<TrialId>, trials: &Trials) -> Result<Vec<TrialId>, StoreError> {
         let there: FxHashSet<&TrialId> = listed.iter().collect();
-        for trial in self.known.iter().filter(|trial| !there.contains(&trial.id)) {
+        for trial in trials.iter().filter(|trial| !there.contains(&trial.id)) {
             let lost = matches!(trial.state, State::Corrupted | State::Unknown);
             if !lost && self.mend_one(trial)? {
                 tracing::warn!("the directory of trial {} was removed; it is back", trial.id);
             }
         }
-        Ok(listed.iter().filter(|id| self.known.get(id).is_none()).cloned().collect())
+        Ok(listed.iter().filter(|id| trials.get(id).is_none()).cloned().collect())
     }
 
     /// Writes whatever file of a trial is missing.
@@ -167,8 +168,8 @@ impl OldStore {
     }
 
     /// Gives a trial as its files say it, if that is news.
-    fn inspect(&mut self, id: &TrialId, first: bool) -> Option<Trial> {
-        let (stamps, known) = (self.files.stamps(id), self.known.get(id));
+    fn inspect(&mut self, id: &TrialId, known: Option<&Trial>, first: bool) -> Option<Trial> {
+        let stamps = self.files.stamps(id);
         let seen = self.seen.get(id);
         let has_ended = stamps.result.is_some() || stamps.error.is_some();
         if known.is_some_and(is_claimed) && !has_ended {
@@ -194,17 +195,17 @@ impl OldStore {
         let lock = self.files.lock_path(id);
         let held = begins || (!has_ended && is_held(&lock).unwrap_or(true));
         let state = if held { State::Evaluating } else { State::Pending };
-        if is_same && self.known.get(id).is_some_and(|known| known.state == state) {
+        if is_same && known.is_some_and(|known| known.state == state) {
             return None;
         }
-        news(&self.files, id, &stamps, self.known.get(id), &mut self.shared, || held)
+        news(&self.files, id, &stamps, known, &mut self.shared, || held)
     }
 
     /// Tells what NePS did to a trial.
-    fn tell(&mut self, mut trial: Trial, apply: Apply<'_>) -> Result<(), StoreError> {
+    fn tell(&mut self, mut trial: Trial, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let time = crate::clock::now_s();
         let event = |trial: &Trial| Event { time, kind: EventKind::Put(Box::new(trial.clone())) };
-        if self.journal.stage(&[event(&trial)]).is_err() {
+        if self.journal.stage_events(&[event(&trial)]).is_err() {
             tracing::warn!(
                 "trial {}: what it says is too large, and is left in its files",
                 trial.id
@@ -212,14 +213,14 @@ impl OldStore {
             if let Some(report) = &mut trial.report {
                 (report.extra, report.learning_curve, report.failure) = (None, None, None);
             }
-            self.journal.stage(&[event(&trial)]).map_err(self.contradiction())?;
+            self.journal.stage_events(&[event(&trial)]).map_err(self.contradiction())?;
         }
         if trial.state.is_finished() {
             self.seen.remove(&trial.id);
         }
         let event = event(&trial);
-        self.known.note(&event);
-        apply(event).map_err(self.contradiction())
+        self.open.note(&event.kind);
+        replica.apply(event).map_err(self.contradiction())
     }
 
     fn contradiction(&self) -> impl FnOnce(StudyError) -> StoreError {
@@ -229,14 +230,14 @@ impl OldStore {
 
     /// Reads the trials that ended before we came: NePS workers die when the lock is held for five
     /// seconds, and so long can it take to read many.
-    fn read_ahead(&mut self, purpose: Purpose, apply: Apply<'_>) -> Result<Ahead, StoreError> {
-        self.catch_up(purpose, apply)?;
-        self.journal.commit()?;
+    fn read_ahead(&mut self, replica: &mut dyn Replica) -> Result<Ahead, StoreError> {
+        self.catch_up(replica)?;
+        self.journal.commit_events()?;
         let mut ahead = Ahead::default();
         let results = self.files.results().to_path_buf();
         for id in self.files.list().map_err(StoreError::io("read", &results))? {
             let stamps = self.files.stamps(&id);
-            if self.known.get(&id).is_none()
+            if replica.trials().get(&id).is_none()
                 && (stamps.result.is_some() || stamps.error.is_some())
                 && let Some(trial) =
                     news(&self.files, &id, &stamps, None, &mut self.shared, || false)
@@ -250,26 +251,26 @@ impl OldStore {
     }
 
     /// Writes NePS's files of all trials that the turn changed, and holds the locks of ours.
-    fn write(&mut self) -> Result<(), StoreError> {
+    fn write(&mut self, trials: &Trials) -> Result<(), StoreError> {
         let touched = std::mem::take(&mut self.touched);
-        let cost = |(id, touched): (&TrialId, &Touched)| new_cost(self.known.get(id)?, touched);
+        let cost = |(id, touched): (&TrialId, &Touched)| new_cost(trials.get(id)?, touched);
         let costs: Vec<f64> = touched.iter().filter_map(cost).collect();
         if !costs.is_empty() {
-            self.mend_spending(self.known.cost() - costs.iter().sum::<f64>())?;
+            self.mend_spending(total_cost(trials) - costs.iter().sum::<f64>())?;
         }
         for (id, touched) in touched {
+            let Some(trial) = trials.get(&id) else { continue };
             let directory = self.files.directory(&id);
-            self.write_one(&id, &touched).map_err(StoreError::io("write", &directory))?;
-            self.hold(&id)?;
+            self.write_one(trial, &touched).map_err(StoreError::io("write", &directory))?;
+            self.hold(trial)?;
         }
         self.list_stamp = self.files.list_stamp();
         Ok(())
     }
 
-    fn write_one(&self, id: &TrialId, touched: &Touched) -> io::Result<()> {
-        let Some(trial) = self.known.get(id) else { return Ok(()) };
+    fn write_one(&self, trial: &Trial, touched: &Touched) -> io::Result<()> {
         if touched.is_new {
-            let directory = self.files.directory(id);
+            let directory = self.files.directory(&trial.id);
             if directory.symlink_metadata().is_ok() {
                 let (kept, there) = (self.files.set_aside(&directory)?, directory.display());
                 tracing::warn!("{there} belongs to no trial: it is kept as {}", kept.display());
@@ -293,9 +294,9 @@ impl OldStore {
     }
 
     /// Holds a trial's lock while a worker of ours evaluates it, and not longer.
-    fn hold(&mut self, id: &TrialId) -> Result<(), StoreError> {
-        let is_ours = self.known.get(id).is_some_and(|trial| is_held_by(trial, self.process));
-        if !is_ours {
+    fn hold(&mut self, trial: &Trial) -> Result<(), StoreError> {
+        let id = &trial.id;
+        if !is_held_by(trial, self.process) {
             self.held.remove(id);
         } else if !self.held.contains_key(id) {
             let lock = FileLock::open(&self.files.lock_path(id))?;
@@ -329,11 +330,11 @@ fn new_cost(trial: &Trial, touched: &Touched) -> Option<f64> {
 type Ahead = FxHashMap<TrialId, Trial>;
 
 impl Store for OldStore {
-    fn begin(&mut self, purpose: Purpose, apply: Apply<'_>) -> Result<(), StoreError> {
+    fn begin(&mut self, purpose: Purpose, replica: &mut dyn Replica) -> Result<(), StoreError> {
         self.guarded(|store| {
             let mut ahead = match store.has_looked {
                 true => Ahead::default(),
-                false => store.read_ahead(purpose, apply)?,
+                false => store.read_ahead(replica)?,
             };
             if purpose == Purpose::Sampling {
                 store.turns.keep_pace();
@@ -341,15 +342,15 @@ impl Store for OldStore {
             store.turns.yield_turn(store.lock.path());
             store.lock.lock()?;
             store.touched.clear();
-            store.catch_up(purpose, apply)?;
+            store.catch_up(replica)?;
             let stamp = crate::store::neps::stamp(&store.watched());
             store.stamp.store(stamp, Ordering::Release);
-            store.look(&mut ahead, apply)
+            store.look(&mut ahead, replica)
         })
     }
 
-    fn stage(&mut self, events: &[Event]) -> Result<(), StudyError> {
-        self.journal.stage(events)?;
+    fn stage(&mut self, events: &[Event], trials: &Trials) -> Result<(), StudyError> {
+        self.journal.stage_events(events)?;
         for event in events {
             match &event.kind {
                 EventKind::Joined(process) => self.process = Some(process.process),
@@ -361,24 +362,25 @@ impl Store for OldStore {
                     self.touched.entry(trial.clone()).or_default().is_reported = true;
                     self.seen.remove(trial);
                 }
-                EventKind::Put(trial) if self.known.get(&trial.id).is_none() => {
+                EventKind::Put(trial) if trials.get(&trial.id).is_none() => {
                     let is_reported = trial.report.is_some();
                     self.touched.insert(trial.id.clone(), Touched { is_new: true, is_reported });
                 }
                 _ => {}
             }
-            if let Some(id) = self.known.note(event) {
-                self.touched.entry(id).or_default();
+            if let Some(id) = event.kind.trial_id() {
+                self.touched.entry(id.clone()).or_default();
             }
+            self.open.note(&event.kind);
         }
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), StoreError> {
+    fn commit(&mut self, trials: &Trials) -> Result<(), StoreError> {
         self.guarded(|store| {
-            store.write()?;
+            store.write(trials)?;
             store.lock.unlock()?;
-            store.journal.commit()
+            store.journal.commit_events()
         })
     }
 

@@ -7,6 +7,7 @@
 mod read;
 mod write;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::pickle::Pickle;
@@ -15,7 +16,7 @@ use super::value::Value;
 use crate::config::{Config, Names, Value as ConfigValue};
 use crate::event::Lease;
 use crate::texts::Texts;
-use crate::trial::{Objective, Trial, WorkerId};
+use crate::trial::{Objective, State, Trial, WorkerId};
 
 pub(super) use read::{elements, number, plain, read, string};
 pub(super) use write::Writer;
@@ -27,10 +28,16 @@ const STATE: (&str, &str) = ("neps.state.trial", "State");
 /// The attribute of a trial that holds what only trialmill knows of it.
 const OURS: &str = "trialmill";
 
-/// A trial of a directory that NePS shares.
+/// A trial of a directory that NePS shares, as it was read.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
     pub(super) trial: Trial,
+    pub(super) extras: Extras,
+}
+
+/// What NePS's record says of a trial that our words have no place for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Extras {
     /// Its directory, if NePS stored another one than ours would be.
     pub(super) location: Option<Box<str>>,
     pub(super) previous_location: Option<Box<str>>,
@@ -44,18 +51,20 @@ pub(super) struct Record {
     pub(super) report: Option<Arc<Pickle<'static>>>,
 }
 
-impl Record {
-    pub(super) fn new(trial: Trial) -> Self {
-        Record {
-            trial,
-            location: None,
-            previous_location: None,
-            source: None,
-            lease: None,
-            foreign_exception: None,
-            config: None,
-            report: None,
-        }
+/// A record to be written: a trial of the study, and what is known of it beside.
+#[derive(Debug, Clone)]
+pub(super) struct View<'a> {
+    /// The study's own, but for a state that this version of NePS does not know.
+    pub(super) trial: Cow<'a, Trial>,
+    pub(super) extras: &'a Extras,
+}
+
+/// How far a trial has come. The record that has come further is the newer one.
+pub(super) fn progress(state: State) -> u8 {
+    match state {
+        State::Pending | State::Submitted => 0,
+        State::Evaluating => 1,
+        _ => 2,
     }
 }
 

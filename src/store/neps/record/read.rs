@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::{METADATA, OURS, REPORT, Record, STATE, Shared, TRIAL, to_config};
+use super::{Extras, METADATA, OURS, REPORT, Record, STATE, Shared, TRIAL, to_config};
 use crate::config::Value as ConfigValue;
 use crate::store::neps::json;
 use crate::store::neps::pickle::{Item, Pickle, Ref};
@@ -71,8 +71,7 @@ pub(in crate::store::neps) fn read(
     let err = from.field(report_at, "err").and_then(|err| from.class(err));
     let foreign = err.filter(|(module, _)| *module != "builtins");
     let keep = |whole: bool, at: Ref| (!whole).then(|| Arc::new(own(from, at)));
-    Ok(Record {
-        trial,
+    let extras = Extras {
         location: text("location").map(Into::into),
         previous_location: text("previous_trial_location").map(Into::into),
         source: from.field(at, "source").and_then(|at| string(from, at)).map(Into::into),
@@ -80,7 +79,8 @@ pub(in crate::store::neps) fn read(
         foreign_exception: foreign.map(|(module, name)| format!("{module}.{name}").into()),
         config: keep(whole_config, config_at),
         report: keep(whole_report, report_at),
-    })
+    };
+    Ok(Record { trial, extras })
 }
 
 fn report(from: &Pickle<'_>, at: Ref) -> Result<Option<(Report, bool)>, String> {

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::{METADATA, OURS, REPORT, Record, STATE, TRIAL, from_config, of_objective};
+use super::{METADATA, OURS, REPORT, STATE, TRIAL, View, from_config, of_objective};
 use crate::store::neps::pickle::{How, Item, Object, Pickle, Ref};
 use crate::store::neps::space::Translation;
 use crate::store::neps::value::Value;
@@ -23,16 +23,16 @@ impl<'a> Writer<'a> {
     }
 
     /// Adds a trial. `location` is where its directory is.
-    pub(in crate::store::neps) fn trial(&mut self, record: &Record, location: &str) -> Ref {
-        let Trial { metadata: meta, report, .. } = &record.trial;
-        let config = match &record.config {
+    pub(in crate::store::neps) fn trial(&mut self, record: &View<'_>, location: &str) -> Ref {
+        let Trial { metadata: meta, report, .. } = &*record.trial;
+        let config = match &record.extras.config {
             Some(kept) => self.pickle.copy_from(kept, kept.root()),
             None => {
                 let pairs = self.translation.to_neps(&record.trial.config);
                 self.map(pairs.iter().map(|(name, value)| (name.as_str(), from_config(value))))
             }
         };
-        let location = record.location.as_deref().unwrap_or(location);
+        let location = record.extras.location.as_deref().unwrap_or(location);
         let previous = meta.previous_trial_id.as_ref().map(ToString::to_string);
         let sampled_by = meta.sampling_worker_id.as_deref().unwrap_or("trialmill");
         let fields = [
@@ -40,7 +40,7 @@ impl<'a> Writer<'a> {
             ("location", self.text(Some(location))),
             ("state", self.state(record.trial.state)),
             ("previous_trial_id", self.text(previous.as_deref())),
-            ("previous_trial_location", self.text(record.previous_location.as_deref())),
+            ("previous_trial_location", self.text(record.extras.previous_location.as_deref())),
             ("sampling_worker_id", self.text(Some(sampled_by))),
             ("time_sampled", self.number(Some(meta.time_sampled))),
             ("evaluating_worker_id", self.text(meta.evaluating_worker_id.as_deref())),
@@ -50,13 +50,13 @@ impl<'a> Writer<'a> {
             ("time_end", self.number(meta.time_end)),
         ];
         let metadata = self.object(METADATA, &fields);
-        let report = match (&record.report, report) {
+        let report = match (&record.extras.report, report) {
             (_, None) => self.pickle.none(),
             (Some(kept), Some(_)) => self.pickle.copy_from(kept, kept.root()),
             (None, Some(report)) => self.report(report),
         };
         let mut fields = vec![("config", config), ("metadata", metadata), ("report", report)];
-        if let Some(source) = &record.source {
+        if let Some(source) = &record.extras.source {
             fields.push(("source", self.text(Some(source))));
         }
         fields.push((OURS, self.ours(record)));
@@ -157,18 +157,18 @@ impl<'a> Writer<'a> {
         self.reduce(("builtins", known.copied().unwrap_or("Exception")), &failure.err)
     }
 
-    fn ours(&mut self, record: &Record) -> Ref {
-        let Trial { attempts, losses, report, .. } = &record.trial;
+    fn ours(&mut self, record: &View<'_>) -> Ref {
+        let Trial { attempts, losses, report, .. } = &*record.trial;
         let mut pairs = vec![("attempts", Value::Int((*attempts).into()))];
         if *losses > 0 {
             pairs.push(("losses", Value::Int((*losses).into())));
         }
         if let (Some(failure), None) =
-            (report.as_ref().and_then(|report| report.failure.as_ref()), &record.report)
+            (report.as_ref().and_then(|report| report.failure.as_ref()), &record.extras.report)
         {
             pairs.push(("err_type", Value::Str(failure.err_type.clone())));
         }
-        if let Some(lease) = &record.lease {
+        if let Some(lease) = &record.extras.lease {
             let json = serde_json::to_value(lease).unwrap_or(Json::Null);
             pairs.push(("lease", Value::from_json(&json)));
         }
