@@ -30,6 +30,8 @@ pub struct StateCore {
     presence: Option<Arc<Presence>>,
     process: ProcessId,
     listeners: Listeners,
+    /// Whether a report is answered with its trial.
+    shows_reported: bool,
     /// Why a staged event could not be applied: a mistake of this program, so nothing is stored.
     broken: Option<StudyError>,
 }
@@ -131,6 +133,7 @@ impl StateCore {
             presence: None,
             process: 0,
             listeners: Listeners { feed: slow.then(Vec::new), ..Listeners::default() },
+            shows_reported: false,
             broken: None,
         };
         core.begin(Purpose::Reporting)?;
@@ -226,6 +229,10 @@ impl StateCore {
 
     /// Decides a command, stages what comes of it and applies it.
     pub(crate) fn execute(&mut self, command: Command) -> Result<Answer, StudyError> {
+        let reported = match &command {
+            Command::Report { trial, .. } if self.shows_reported => Some(trial.clone()),
+            _ => None,
+        };
         let optimizer = if self.slow { None } else { Some(&mut *self.optimizer) };
         let mut decision = self.study.decide(command, optimizer)?;
         let time = now_s();
@@ -236,7 +243,11 @@ impl StateCore {
             self.listeners.note(&event);
             self.study.apply(event).inspect_err(|error| self.broken = Some(error.clone()))?;
         }
-        Ok(self.study.answer(decision))
+        let answer = self.study.answer(decision);
+        Ok(match reported.and_then(|id| self.study.trial(&id)) {
+            Some(trial) if answer == Answer::Done => Answer::Reported(Box::new(trial.clone())),
+            _ => answer,
+        })
     }
 
     /// Ends a turn: everything staged is stored and durable.
@@ -249,6 +260,11 @@ impl StateCore {
             self.listeners.untold.drain(..).for_each(|event| hook(&event));
         }
         Ok(())
+    }
+
+    /// Answers reports with the trials as they are stored, from now on: for hooks that hear of trials.
+    pub(crate) fn show_reported(&mut self) {
+        self.shows_reported = true;
     }
 
     /// Tells `hook` of every event from now on.
