@@ -207,7 +207,7 @@ impl Guarded for JournalStore {
 impl JournalStore {
     /// [`Store::begin`] for a store that has a journal beside other files, and takes some of its
     /// events for itself.
-    pub(super) fn begin_with(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
+    pub(crate) fn begin_with(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
         self.guarded(|store| {
             store.lock()?;
             store.clear_stage();
@@ -219,7 +219,7 @@ impl JournalStore {
     }
 
     /// [`Store::stage`], for which a journal needs no trials.
-    pub(super) fn stage_events(&mut self, events: &[Event]) -> Result<(), StudyError> {
+    pub(crate) fn stage_events(&mut self, events: &[Event]) -> Result<(), StudyError> {
         let (start, records) = (self.staged.len(), self.staged_records);
         for event in events {
             let line = self.staged.len();
@@ -236,7 +236,7 @@ impl JournalStore {
     }
 
     /// [`Store::commit`], for which a journal needs no trials.
-    pub(super) fn commit_events(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn commit_events(&mut self) -> Result<(), StoreError> {
         self.guarded(|store| {
             store.append()?;
             store.lock.unlock()?;

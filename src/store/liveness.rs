@@ -132,8 +132,8 @@ impl Watcher {
     /// Whether others appended to the journal since our last turn.
     pub fn has_grown(&self) -> bool {
         let cache = self.cache.as_ref();
-        let rewritten = cache
-            .is_some_and(|(path, stamp)| super::neps::stamp(path) != stamp.load(Ordering::Acquire));
+        let rewritten =
+            cache.is_some_and(|(path, stamp)| super::stamp(path) != stamp.load(Ordering::Acquire));
         rewritten
             || self.journal.as_ref().is_some_and(|(journal, known_len)| {
                 let known = known_len.load(Ordering::Acquire);

@@ -1,8 +1,8 @@
 //! Where a study's events are kept: lock → catch up → stage → commit.
 //!
 //! Only this module touches the study's files, and it knows nothing of messages. A [`Store`] is
-//! owned by the state actor alone. [`JournalStore`] is trialmill's own layout, [`NepsStore`] and
-//! [`OldStore`] those of NePS, and [`MemoryStore`] keeps nothing.
+//! owned by the state actor alone. [`JournalStore`] is trialmill's own; [`MemoryStore`] keeps nothing.
+//! Other [`Layout`]s bring their own stores.
 
 mod check;
 mod copy;
@@ -15,10 +15,10 @@ mod layout;
 mod liveness;
 mod lock;
 mod memory;
-mod neps;
 mod poison;
 mod reader;
 mod sim_disk;
+mod stamp;
 mod tail;
 
 use crate::error::{StoreError, StudyError};
@@ -32,14 +32,19 @@ pub use check::{
 pub use copy::copy_trial_files;
 pub use directory::Directory;
 pub use disk::{Disk, RealDisk};
+pub(crate) use disk::{replace, sync_parent};
 pub use journal::JournalStore;
-pub use layout::Layout;
+pub(crate) use layout::has_own_files;
+pub use layout::{JournalLayout, Layout, Layouts};
 pub use liveness::{Place, Presence, Sign, Watcher};
 pub use lock::FileLock;
+pub(crate) use lock::{is_flocked_here, is_held};
 pub use memory::MemoryStore;
-pub use neps::{NepsStore, OldStore};
+pub(crate) use poison::Guarded;
+pub(crate) use reader::read_journal;
 pub use reader::read_study;
 pub use sim_disk::{CrashImage, Fault, SimDisk};
+pub(crate) use stamp::stamp;
 
 /// What an acknowledgement means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -108,36 +113,10 @@ pub trait Store: Send {
     }
 }
 
-/// What is wrong with the files of a directory that NePS shares, and whom it stops; of the journal
-/// layout [`check_journal`] and [`check_entries`] say it.
-///
-/// # Errors
-/// The directory cannot be read.
-pub fn check_neps(directory: &Directory) -> Result<Vec<Finding>, StoreError> {
-    if directory.layout.has_cache() {
-        neps::check(directory)
-    } else {
-        Ok(neps::old::check(directory))
-    }
-}
-
-/// Moves a damaged cache of NePS to our own files, under its lock; whoever opens the directory next
-/// makes it anew. Gives where it is kept.
-///
-/// # Errors
-/// The lock cannot be had, or the file cannot be moved.
-pub fn set_cache_aside(directory: &Directory) -> Result<std::path::PathBuf, StoreError> {
-    neps::set_cache_aside(directory)
-}
-
 /// Opens the store of a directory, whatever its layout.
 ///
 /// # Errors
 /// One of its files cannot be opened.
 pub fn open(directory: &Directory, durability: Durability) -> Result<Box<dyn Store>, StoreError> {
-    match directory.layout() {
-        Layout::Journal => Ok(Box::new(JournalStore::open(directory, durability)?)),
-        Layout::Neps012 => Ok(Box::new(OldStore::open(directory, durability)?)),
-        _ => Ok(Box::new(NepsStore::open(directory, durability)?)),
-    }
+    directory.layout().open(directory, durability)
 }

@@ -14,7 +14,7 @@ use super::record::{self, Record, Shared};
 use crate::error::StoreError;
 use crate::limits::{MAX_CACHE_BYTES, NEPS_LOOK_AGAIN, NEPS_LOOKS, NEPS_MAX_UPDATES};
 use crate::plain;
-use crate::store::disk::sync_parent;
+use crate::store::sync_parent;
 
 /// How many bytes before the known end are compared, to see that the file is the same.
 const SAMPLE_BYTES: usize = 64;
@@ -64,12 +64,6 @@ impl Cache {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Something that changes when somebody else changes the file.
-    pub(super) fn stamp(path: &Path) -> u64 {
-        let mix = |data: std::fs::Metadata| data.ino().rotate_left(40) ^ data.len();
-        path.symlink_metadata().map_or(0, mix)
     }
 
     /// Reads what was written since the last look.

@@ -7,12 +7,12 @@ use rand::Rng;
 
 use super::pickle::{self, How, Item, Object, Pickle, Ref};
 use super::record::{number, string};
+use super::version::Version;
 use crate::budget::Budget;
 use crate::error::StoreError;
 use crate::limits::{MAX_STUDY_FILE_BYTES, NEPS_LOOK_AGAIN, NEPS_LOOKS};
 use crate::plain;
-use crate::store::disk::replace;
-use crate::store::layout::Layout;
+use crate::store::replace;
 
 const OPTIMIZER: &str = "neps.state.optimizer";
 /// NePS's names of the limits of a whole study, the newest first.
@@ -129,9 +129,9 @@ impl StateFile {
     }
 
     /// Makes the file anew: with these limits, and a random state of its own.
-    pub(super) fn create(&self, layout: Layout, budget: &Budget) -> Result<(), StoreError> {
+    pub(super) fn create(&self, version: Version, budget: &Budget) -> Result<(), StoreError> {
         let mut text = Vec::new();
-        pickle::write(&fresh(layout, budget), &mut text).map_err(|error| StoreError::Damaged {
+        pickle::write(&fresh(version, budget), &mut text).map_err(|error| StoreError::Damaged {
             path: self.path.clone(),
             offset: 0,
             problem: error.to_string(),
@@ -154,21 +154,21 @@ fn sound(bytes: &[u8]) -> Result<Pickle<'_>, String> {
 
 /// The random state is as Python and numpy have it, in plain numbers: a file that names numpy's own
 /// classes can be read by one half of all numpy versions only.
-fn fresh(layout: Layout, budget: &Budget) -> Pickle<'static> {
+fn fresh(version: Version, budget: &Budget) -> Pickle<'static> {
     let mut p = Pickle::new();
     let none = p.none();
     let evaluations = budget.evaluations.map_or(none, |n| p.int(n as i64));
     let cost = budget.cost.map_or(none, |x| p.float(x));
     let fidelity = budget.fidelity.map_or(none, |x| p.float(x));
     let (zero, zero_cost) = (p.int(0), p.float(0.0));
-    let info: Vec<(&'static str, Ref)> = match layout {
-        Layout::Neps013 => vec![
+    let info: Vec<(&'static str, Ref)> = match version {
+        Version::V0_13 => vec![
             ("max_cost_total", cost),
             ("used_cost_budget", zero_cost),
             ("max_evaluations", evaluations),
             ("used_evaluations", zero),
         ],
-        Layout::Neps014 => vec![
+        Version::V0_14 => vec![
             ("cost_to_spend", cost),
             ("used_cost_budget", zero_cost),
             ("max_evaluations", evaluations),
@@ -198,13 +198,13 @@ fn fresh(layout: Layout, budget: &Budget) -> Pickle<'static> {
     let (kind, position) = (p.str("MT19937"), p.int(624));
     let keys = words(&mut p, false);
     let np_rng = p.add(Item::Tuple(vec![kind, keys, position, zero, zero_cost]));
-    let (version, words) = (p.int(3), words(&mut p, true));
-    let py_rng = p.add(Item::Tuple(vec![version, words, none]));
+    let (format, words) = (p.int(3), words(&mut p, true));
+    let py_rng = p.add(Item::Tuple(vec![format, words, none]));
     let seeds =
         vec![("np_rng", np_rng), ("py_rng", py_rng), ("torch_rng", none), ("torch_cuda_rng", none)];
     let seeds = object(&mut p, "neps.state.seed_snapshot", "SeedSnapshot", seeds);
     let mut state = vec![("budget", info), ("seed_snapshot", seeds), ("shared_state", none)];
-    if layout != Layout::Neps013 {
+    if version != Version::V0_13 {
         state.push(("worker_ids", none));
     }
     let root = object(&mut p, OPTIMIZER, "OptimizationState", state);

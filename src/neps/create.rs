@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
-use super::old::Spending;
 use super::space::read_space;
 use super::state::StateFile;
+use super::v0_12::Spending;
 use super::value::Value;
+use super::version::Version;
 use super::yaml;
 use crate::budget::Budget;
 use crate::definition::Definition;
@@ -17,24 +18,23 @@ use crate::limits::MAX_STUDY_FILE_BYTES;
 use crate::optimizer::OptimizerInfo;
 use crate::plain;
 use crate::space::SearchSpace;
-use crate::store::Directory;
-use crate::store::disk::{replace, sync_parent};
-use crate::store::layout::Layout;
+use crate::store::Layout;
+use crate::store::{replace, sync_parent};
 
 /// What a study is, as far as NePS's files say it.
 ///
 /// # Errors
 /// They cannot be read.
-pub(in crate::store) fn definition(path: &Path, layout: Layout) -> Result<Definition, StoreError> {
+pub(crate) fn definition(path: &Path, version: Version) -> Result<Definition, StoreError> {
     let space = read_space(path).map_or_else(SearchSpace::unknown, |(space, _)| space);
-    let file = path.join(info_name(layout));
+    let file = path.join(info_name(version));
     let optimizer = match plain::read(&file, MAX_STUDY_FILE_BYTES) {
         Ok(bytes) => {
             let value = yaml::read(&bytes).map_err(|error| error.to_string());
-            let info = value.and_then(|value| optimizer_info(&value, layout));
+            let info = value.and_then(|value| optimizer_info(&value, version));
             info.map_err(|problem| StoreError::NotAStudy {
                 path: path.into(),
-                problem: format!("it looks like NePS's, but its {}: {problem}", info_name(layout)),
+                problem: format!("it looks like NePS's, but its {}: {problem}", info_name(version)),
             })?
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -45,13 +45,13 @@ pub(in crate::store) fn definition(path: &Path, layout: Layout) -> Result<Defini
     Ok(Definition::new(space, optimizer))
 }
 
-fn info_name(layout: Layout) -> &'static str {
-    if layout == Layout::Neps012 { ".optimizer_info.yaml" } else { "optimizer_info.yaml" }
+fn info_name(version: Version) -> &'static str {
+    if version == Version::V0_12 { ".optimizer_info.yaml" } else { "optimizer_info.yaml" }
 }
 
-fn optimizer_info(value: &Value, layout: Layout) -> Result<OptimizerInfo, String> {
-    let (name, arguments) = match layout {
-        Layout::Neps012 => ("searcher_alg", "searcher_args"),
+fn optimizer_info(value: &Value, version: Version) -> Result<OptimizerInfo, String> {
+    let (name, arguments) = match version {
+        Version::V0_12 => ("searcher_alg", "searcher_args"),
         _ => ("name", "info"),
     };
     let name = value.get(name).and_then(Value::as_str).ok_or("it does not name the optimizer")?;
@@ -63,10 +63,10 @@ fn optimizer_info(value: &Value, layout: Layout) -> Result<OptimizerInfo, String
 }
 
 /// What all workers together may spend, as NePS says it.
-pub(in crate::store) fn budget(directory: &Directory) -> Budget {
-    match directory.layout {
-        Layout::Neps012 => Spending::new(&directory.path).budget(),
-        _ => StateFile::new(&directory.path).budget().unwrap_or_default(),
+pub(crate) fn budget(path: &Path, version: Version) -> Budget {
+    match version {
+        Version::V0_12 => Spending::new(path).budget(),
+        _ => StateFile::new(path).budget().unwrap_or_default(),
     }
 }
 
@@ -76,9 +76,9 @@ pub(in crate::store) fn budget(directory: &Directory) -> Budget {
 ///
 /// # Errors
 /// It cannot be written.
-pub(in crate::store) fn create(
+pub(crate) fn create(
     path: &Path,
-    layout: Layout,
+    version: Version,
     definition: &Definition,
     policy: &Policy,
 ) -> Result<bool, StoreError> {
@@ -87,11 +87,11 @@ pub(in crate::store) fn create(
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(StoreError::io("create", parent))?;
     }
-    let made = write_all(&beside, layout, definition, policy).and_then(|()| {
+    let made = write_all(&beside, version, definition, policy).and_then(|()| {
         // An empty directory is replaced, one that holds something is not.
         match std::fs::rename(&beside, path) {
             Ok(()) => Ok(true),
-            Err(_) if Layout::of(path).is_some() => Ok(false),
+            Err(_) if Version::of(path).is_some() => Ok(false),
             Err(error) => Err(StoreError::io("create", path)(error)),
         }
     });
@@ -104,42 +104,42 @@ pub(in crate::store) fn create(
 
 fn write_all(
     beside: &Path,
-    layout: Layout,
+    version: Version,
     definition: &Definition,
     policy: &Policy,
 ) -> Result<(), StoreError> {
-    let trials = layout.trials_path(beside);
+    let trials = version.trials_path(beside);
     std::fs::create_dir_all(&trials).map_err(StoreError::io("create", &trials))?;
-    let file = beside.join(info_name(layout));
-    let info = info(layout, &definition.optimizer);
-    let text = match layout {
-        Layout::Neps012 => yaml::write_pure_unsorted(&info),
+    let file = beside.join(info_name(version));
+    let info = info(version, &definition.optimizer);
+    let text = match version {
+        Version::V0_12 => yaml::write_pure_unsorted(&info),
         _ => yaml::write(&info),
     };
     replace(&file, text.as_bytes()).map_err(StoreError::io("write", &file))?;
     // NePS 0.12 makes its own, and 0.12.0 reads none without its random state.
-    if layout != Layout::Neps012 {
-        StateFile::new(beside).create(layout, &policy.budget)?;
+    if version != Version::V0_12 {
+        StateFile::new(beside).create(version, &policy.budget)?;
     }
     Ok(())
 }
 
 /// As that version of NePS writes it, and compares it when a worker joins.
-fn info(layout: Layout, optimizer: &OptimizerInfo) -> Value {
+fn info(version: Version, optimizer: &OptimizerInfo) -> Value {
     let flag = |key: &str| optimizer.arguments.get(key).and_then(Json::as_bool).unwrap_or(false);
     let text = |text: &str| Value::Str(text.into());
     let (name, use_priors) = (optimizer.name.as_str(), Value::Bool(flag("use_priors")));
     let map = |pairs: Vec<(&str, Value)>| {
         Value::Map(pairs.into_iter().map(|(key, value)| (text(key), value)).collect())
     };
-    let old = matches!(layout, Layout::Neps012 | Layout::Neps013);
+    let old = matches!(version, Version::V0_12 | Version::V0_13);
     let ignore_fidelity = Value::Bool(flag("ignore_fidelity") || old);
-    let arguments = match (name, layout) {
+    let arguments = match (name, version) {
         ("random_search", _) => {
             vec![("use_priors", use_priors), ("ignore_fidelity", ignore_fidelity)]
         }
-        ("grid_search", Layout::Neps014) => vec![("ignore_fidelity", ignore_fidelity)],
-        ("grid_search", Layout::Neps) => {
+        ("grid_search", Version::V0_14) => vec![("ignore_fidelity", ignore_fidelity)],
+        ("grid_search", Version::V0_15) => {
             let points = optimizer.arguments.get("points").and_then(Json::as_i64).unwrap_or(5);
             vec![
                 ("ignore_fidelity", ignore_fidelity),
@@ -148,8 +148,8 @@ fn info(layout: Layout, optimizer: &OptimizerInfo) -> Value {
         }
         _ => Vec::new(),
     };
-    match layout {
-        Layout::Neps012 => map(vec![
+    match version {
+        Version::V0_12 => map(vec![
             ("searcher_name", text(name)),
             ("searcher_alg", text(name)),
             ("searcher_selection", text("neps-default")),

@@ -6,16 +6,16 @@ use serde_json::Value as Json;
 
 use super::{Extras, METADATA, OURS, REPORT, Record, STATE, Shared, TRIAL, to_config};
 use crate::config::Value as ConfigValue;
-use crate::store::neps::json;
-use crate::store::neps::pickle::{Item, Pickle, Ref};
-use crate::store::neps::value::Value;
+use crate::neps::json;
+use crate::neps::pickle::{Item, Pickle, Ref};
+use crate::neps::value::Value;
 use crate::trial::{Failure, InvalidTrialId, MetaData, Objective, Report, State, Trial};
 
 /// How deep values may be nested.
 const MAX_DEPTH: usize = 64;
 
 /// Reads a trial of a pickle.
-pub(in crate::store::neps) fn read(
+pub(in crate::neps) fn read(
     from: &Pickle<'_>,
     at: Ref,
     shared: &mut Shared,
@@ -154,7 +154,7 @@ fn state(from: &Pickle<'_>, at: Ref) -> Result<State, String> {
     text.ok_or("its state is not a text")?.parse()
 }
 
-pub(in crate::store::neps) fn string(from: &Pickle<'_>, at: Ref) -> Option<String> {
+pub(in crate::neps) fn string(from: &Pickle<'_>, at: Ref) -> Option<String> {
     match from.get(at) {
         Item::Str(text) => Some(text.to_string()),
         _ => None,
@@ -162,7 +162,7 @@ pub(in crate::store::neps) fn string(from: &Pickle<'_>, at: Ref) -> Option<Strin
 }
 
 /// A number, also one of numpy's.
-pub(in crate::store::neps) fn number(from: &Pickle<'_>, at: Ref) -> Option<f64> {
+pub(in crate::neps) fn number(from: &Pickle<'_>, at: Ref) -> Option<f64> {
     match from.get(at) {
         Item::Int(x) => Some(*x as f64),
         Item::Float(x) => Some(*x),
@@ -185,7 +185,7 @@ fn numbers(from: &Pickle<'_>, at: Ref) -> Option<Objective> {
     list.map(Objective::from)
 }
 
-pub(in crate::store::neps) fn elements(from: &Pickle<'_>, at: Ref) -> Option<Vec<Ref>> {
+pub(in crate::neps) fn elements(from: &Pickle<'_>, at: Ref) -> Option<Vec<Ref>> {
     match from.get(at) {
         Item::List(list) | Item::Tuple(list) => Some(list.clone()),
         _ => None,
@@ -214,7 +214,7 @@ fn numpy_scalar(from: &Pickle<'_>, at: Ref) -> Option<Value> {
 }
 
 /// A value that is plain through and through.
-pub(in crate::store::neps) fn plain(from: &Pickle<'_>, at: Ref, depth: usize) -> Option<Value> {
+pub(in crate::neps) fn plain(from: &Pickle<'_>, at: Ref, depth: usize) -> Option<Value> {
     if depth > MAX_DEPTH {
         return None;
     }

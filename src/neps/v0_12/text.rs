@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::store::neps::files::objective;
-use crate::store::neps::record::{from_config, of_objective};
-use crate::store::neps::value::Value;
+use crate::neps::files::objective;
+use crate::neps::record::{from_config, of_objective};
+use crate::neps::value::Value;
 use crate::trial::{Failure, Objective, Report, State, Trial};
 
 /// What a cost adds to a trial's metadata.

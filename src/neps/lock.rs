@@ -15,7 +15,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 
 use crate::error::StoreError;
 use crate::limits::{LOCK_PAUSE_MAX, NEPS_LOCK_TIMEOUT};
-use crate::store::lock::FileLock;
+use crate::store::FileLock;
 
 /// One of NePS's lock files, kept open. Dropping it frees the lock.
 #[derive(Debug)]

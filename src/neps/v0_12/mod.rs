@@ -16,7 +16,7 @@ mod spending;
 mod store;
 mod text;
 
-pub(in crate::store) use check::check;
-pub(in crate::store) use read::read_study;
+pub(crate) use check::check;
+pub(crate) use read::read_study;
 pub(super) use spending::Spending;
-pub use store::OldStore;
+pub(super) use store::Neps012Store;

@@ -18,18 +18,19 @@ use super::record::{Extras, Record, Shared, View, Writer};
 use super::space::read_space;
 use super::state::StateFile;
 use super::turns::Turns;
+use super::version::Version;
 use crate::budget::Budget;
 use crate::error::{StoreError, StudyError};
 use crate::event::{Event, EventKind, Policy};
 use crate::limits::MAX_LINE_BYTES;
-use crate::store::poison::Guarded;
-use crate::store::{Directory, Durability, JournalStore, Layout, Purpose, Replica, Store, Watcher};
+use crate::store::Guarded;
+use crate::store::{Directory, Durability, JournalStore, Purpose, Replica, Store, Watcher, stamp};
 use crate::trial::{MetaData, State, Trial, TrialId, Trials};
 
 /// The store of a directory that NePS 0.13 to 0.17 shares.
-pub struct NepsStore {
+pub(super) struct NepsStore {
     pub(super) root: PathBuf,
-    pub(super) layout: Layout,
+    pub(super) version: Version,
     pub(super) own: PathBuf,
     pub(super) files: TrialFiles,
     pub(super) cache: Cache,
@@ -83,7 +84,11 @@ impl NepsStore {
     ///
     /// # Errors
     /// A lock file or our own journal cannot be opened.
-    pub fn open(directory: &Directory, durability: Durability) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        directory: &Directory,
+        version: Version,
+        durability: Durability,
+    ) -> Result<Self, StoreError> {
         let root = directory.path().to_path_buf();
         let translation = read_space(&root).map(|(_, translation)| translation).unwrap_or_default();
         let names = directory.definition().space.names().clone();
@@ -93,7 +98,7 @@ impl NepsStore {
         let errors_lock = lock(".errors.lock", "GLOBAL_ERR_FILELOCK")?;
         let turns = Turns::watch(&[optimizer_lock.path(), configs_lock.path()]);
         Ok(NepsStore {
-            layout: directory.layout(),
+            version,
             own: directory.own_path(),
             files: TrialFiles::new(&root),
             cache: Cache::new(&root.join("configs"), true),
@@ -193,7 +198,7 @@ impl NepsStore {
     /// The trial as this version of NePS can say it. What the cache says is compared with that: else
     /// our own record of a state that NePS has no word for would be news to us.
     pub(super) fn in_neps_s_words<'a>(&self, trial: &'a Trial) -> Cow<'a, Trial> {
-        let state = self.layout.state(trial.state);
+        let state = self.version.state(trial.state);
         match state == trial.state {
             true => Cow::Borrowed(trial),
             false => Cow::Owned(Trial { state, ..trial.clone() }),
@@ -318,7 +323,7 @@ impl NepsStore {
             };
             Some(extras.location.clone().unwrap_or_else(|| self.files.location(id).into()))
         });
-        let source = (self.layout == Layout::Neps).then(|| "run".into());
+        let source = (self.version == Version::V0_15).then(|| "run".into());
         Record { trial, extras: Extras { previous_location, source, ..Extras::default() } }
     }
 
@@ -506,7 +511,7 @@ impl Store for NepsStore {
     fn commit(&mut self, trials: &Trials) -> Result<(), StoreError> {
         self.guarded(|store| {
             store.write(trials)?;
-            store.stamp.store(Cache::stamp(store.cache.path()), Ordering::Release);
+            store.stamp.store(stamp(store.cache.path()), Ordering::Release);
             store.unlock()?;
             store.journal.commit_events()?;
             match store.durability {
@@ -518,8 +523,7 @@ impl Store for NepsStore {
 
     fn watcher(&self) -> Option<Watcher> {
         let watcher = self.journal.watcher()?;
-        let cache = Some((self.cache.path().to_path_buf(), self.stamp.clone()));
-        Some(Watcher { cache, ..watcher })
+        Some(watcher.watching(self.cache.path().to_path_buf(), self.stamp.clone()))
     }
 }
 

@@ -21,17 +21,17 @@ use super::text::Spent;
 use crate::error::{StoreError, StudyError};
 use crate::event::{Event, EventKind, ProcessId};
 use crate::limits::{NEPS_OLD_TURN, NEPS_START, NEPS_TRIAL_LOCK_TIMEOUT};
-use crate::store::lock::{FileLock, is_held};
-use crate::store::neps::lock::SharedLock;
-use crate::store::neps::record::Shared;
-use crate::store::neps::space::Translation;
-use crate::store::neps::turns::Turns;
-use crate::store::poison::Guarded;
-use crate::store::{Directory, Durability, JournalStore, Purpose, Replica, Store, Watcher};
+use crate::neps::lock::SharedLock;
+use crate::neps::record::Shared;
+use crate::neps::space::Translation;
+use crate::neps::turns::Turns;
+use crate::store::Guarded;
+use crate::store::{Directory, Durability, JournalStore, Purpose, Replica, Store, Watcher, stamp};
+use crate::store::{FileLock, is_held};
 use crate::trial::{State, Trial, TrialId, Trials};
 
 /// The store of a directory that NePS 0.12 shares.
-pub struct OldStore {
+pub(in crate::neps) struct Neps012Store {
     pub(super) root: PathBuf,
     pub(super) own: PathBuf,
     pub(super) files: TrialFiles,
@@ -70,16 +70,19 @@ struct Touched {
     is_reported: bool,
 }
 
-impl OldStore {
+impl Neps012Store {
     /// Opens the files of a directory. Nothing is read before the first turn.
     ///
     /// # Errors
     /// The lock file or our own journal cannot be opened.
-    pub fn open(directory: &Directory, durability: Durability) -> Result<Self, StoreError> {
+    pub(in crate::neps) fn open(
+        directory: &Directory,
+        durability: Durability,
+    ) -> Result<Self, StoreError> {
         let (root, own) = (directory.path().to_path_buf(), directory.own_path());
         let names = directory.definition().space.names().clone();
         let lock = SharedLock::open(&root.join(".decision_lock"), "STATE")?;
-        Ok(OldStore {
+        Ok(Neps012Store {
             files: TrialFiles::new(&root, &own),
             open: OpenTrials::default(),
             spending: Spending::new(&root),
@@ -309,7 +312,7 @@ impl OldStore {
     }
 }
 
-impl Guarded for OldStore {
+impl Guarded for Neps012Store {
     fn poison(&mut self) -> &mut Option<String> {
         &mut self.poison
     }
@@ -329,7 +332,7 @@ fn new_cost(trial: &Trial, touched: &Touched) -> Option<f64> {
 /// Trials that were read before the lock was taken.
 type Ahead = FxHashMap<TrialId, Trial>;
 
-impl Store for OldStore {
+impl Store for Neps012Store {
     fn begin(&mut self, purpose: Purpose, replica: &mut dyn Replica) -> Result<(), StoreError> {
         self.guarded(|store| {
             let mut ahead = match store.has_looked {
@@ -343,8 +346,7 @@ impl Store for OldStore {
             store.lock.lock()?;
             store.touched.clear();
             store.catch_up(replica)?;
-            let stamp = crate::store::neps::stamp(&store.watched());
-            store.stamp.store(stamp, Ordering::Release);
+            store.stamp.store(stamp(&store.watched()), Ordering::Release);
             store.look(&mut ahead, replica)
         })
     }
@@ -386,6 +388,6 @@ impl Store for OldStore {
 
     fn watcher(&self) -> Option<Watcher> {
         let watcher = self.journal.watcher()?;
-        Some(Watcher { cache: Some((self.watched(), self.stamp.clone())), ..watcher })
+        Some(watcher.watching(self.watched(), self.stamp.clone()))
     }
 }

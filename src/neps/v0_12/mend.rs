@@ -2,12 +2,12 @@
 //! files of ours, and what a NePS worker that was killed while it wrote leaves to stop all others.
 
 use super::open::total_cost;
-use super::store::OldStore;
+use super::store::Neps012Store;
 use crate::error::StoreError;
-use crate::store::neps::files::free_name;
+use crate::neps::files::free_name;
 use crate::trial::{State, Trials};
 
-impl OldStore {
+impl Neps012Store {
     pub(super) fn mend(&self, trials: &Trials) -> Result<(), StoreError> {
         for trial in trials.iter().filter(|trial| trial.state != State::Corrupted) {
             if self.mend_one(trial)? {

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use crate::budget::Budget;
 use crate::limits::MAX_NEPS_TEXT_BYTES;
+use crate::neps::files::replace;
+use crate::neps::value::Value;
+use crate::neps::yaml;
 use crate::plain;
-use crate::store::neps::files::replace;
-use crate::store::neps::value::Value;
-use crate::store::neps::yaml;
 
 const USED: &str = "used_budget";
 const REMAINING: &str = "remaining_budget";
@@ -17,12 +17,12 @@ const REMAINING: &str = "remaining_budget";
 /// The file. It is not there before there was a cost, or NePS sampled: 0.12.0 reads none that lacks its random
 /// state.
 #[derive(Debug)]
-pub(in crate::store::neps) struct Spending {
+pub(in crate::neps) struct Spending {
     path: PathBuf,
 }
 
 impl Spending {
-    pub(in crate::store::neps) fn new(root: &Path) -> Self {
+    pub(in crate::neps) fn new(root: &Path) -> Self {
         Spending { path: root.join(".optimizer_state.yaml") }
     }
 
@@ -47,7 +47,7 @@ impl Spending {
     }
 
     /// The limit of the cost with which NePS runs: its parts have lost the last digits.
-    pub(in crate::store::neps) fn budget(&self) -> Budget {
+    pub(in crate::neps) fn budget(&self) -> Budget {
         let value = self.read().ok().flatten();
         let number = |key: &str| value.as_ref()?.get(key)?.as_f64();
         let cost = number(USED).zip(number(REMAINING)).map(|(used, left)| used + left);

@@ -12,12 +12,12 @@ use std::time::SystemTime;
 
 use super::text::{self, End, Spent};
 use crate::limits::{MAX_NEPS_TEXT_BYTES, NEPS_TIME_GRAIN};
+use crate::neps::files::{free_name, replace};
+use crate::neps::json;
+use crate::neps::record::{Shared, to_config};
+use crate::neps::value::Value;
+use crate::neps::yaml;
 use crate::plain;
-use crate::store::neps::files::{free_name, replace};
-use crate::store::neps::json;
-use crate::store::neps::record::{Shared, to_config};
-use crate::store::neps::value::Value;
-use crate::store::neps::yaml;
 use crate::trial::{MetaData, Report, Trial, TrialId};
 
 /// What the names of trials' directories begin with.

@@ -8,7 +8,7 @@ use super::*;
 
 /// Whether it ran; without Python it says so.
 fn python(action: &str, dir: &Path) -> bool {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/neps/pickle/tests/check.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/neps/pickle/tests/check.py");
     let Ok(done) = Command::new("python3").arg(script).arg(action).arg(dir).output() else {
         println!("skipped: there is no python3");
         return false;

@@ -5,7 +5,7 @@ use super::files::{Stamps, TrialFiles};
 use super::open::is_claimed;
 use crate::config::Config;
 use crate::event::Reason;
-use crate::store::neps::record::Shared;
+use crate::neps::record::Shared;
 use crate::trial::{MetaData, Report, State, Trial, TrialId};
 
 /// The state that the files say, with the report of one that ended.

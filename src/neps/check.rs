@@ -11,7 +11,6 @@ use super::space::read_space;
 use super::state::StateFile;
 use crate::error::StoreError;
 use crate::plain;
-use crate::store::layout::Layout;
 use crate::store::{Directory, Finding};
 use crate::trial::{Trial, TrialId};
 
@@ -25,12 +24,12 @@ const BY_REPAIR: &str = "--repair mends it, and so does the next trialmill worke
 ///
 /// # Errors
 /// The directory cannot be read.
-pub(in crate::store) fn check(directory: &Directory) -> Result<Vec<Finding>, StoreError> {
-    let root = &directory.path;
-    let configs = Layout::Neps.trials_path(root);
+pub(crate) fn check(directory: &Directory) -> Result<Vec<Finding>, StoreError> {
+    let root = directory.path();
+    let configs = root.join("configs");
     let files = TrialFiles::new(root);
     let translation = read_space(root).map(|(_, translation)| translation).unwrap_or_default();
-    let mut shared = Shared::new(directory.definition.space.names().clone(), translation);
+    let mut shared = Shared::new(directory.definition().space.names().clone(), translation);
     let mut found = Vec::new();
     let (known, whole) = look_at_cache(&configs, &mut shared, &mut found);
     let (ids, strange) = files.list().map_err(StoreError::io("read", &configs))?;
@@ -65,13 +64,13 @@ pub(in crate::store) fn check(directory: &Directory) -> Result<Vec<Finding>, Sto
 }
 
 /// See [`crate::store::set_cache_aside`].
-pub(in crate::store) fn set_cache_aside(directory: &Directory) -> Result<PathBuf, StoreError> {
-    let mut lock = SharedLock::open(&directory.path.join(".configs.lock"), "TRIAL_FILELOCK")?;
+pub(crate) fn set_cache_aside(directory: &Directory) -> Result<PathBuf, StoreError> {
+    let mut lock = SharedLock::open(&directory.path().join(".configs.lock"), "TRIAL_FILELOCK")?;
     lock.lock()?;
     let kept = (0..)
         .map(|n| directory.own_path().join(format!("trial_cache.pkl.before-repair-{n}")))
         .find(|path| path.symlink_metadata().is_err());
-    let (cache, kept) = (directory.path.join(CACHE), kept.unwrap_or_default());
+    let (cache, kept) = (directory.path().join(CACHE), kept.unwrap_or_default());
     std::fs::rename(&cache, &kept).map_err(StoreError::io("set aside", &cache))?;
     Ok(kept)
 }

@@ -43,14 +43,14 @@ impl NepsStore {
         }
         tracing::warn!("{}: {problem}; it is made anew", path.display());
         let budget = self.rules().budget;
-        self.state.create(self.layout, &budget)?;
+        self.state.create(self.version, &budget)?;
         self.state.has_changed();
         Ok(())
     }
 
     /// Compares the cache with the directories, once when it is opened, and when it was lost.
     pub(super) fn mend(&mut self, lost: bool, replica: &mut dyn Replica) -> Result<(), StoreError> {
-        let configs = self.layout.trials_path(&self.root);
+        let configs = self.root.join("configs");
         let (ids, _) = self.files.list().map_err(StoreError::io("read", &configs))?;
         let mut found: Vec<Record> = Vec::new();
         for id in ids {

@@ -18,7 +18,7 @@ pub(super) fn files() -> Vec<(PathBuf, Vec<u8>)> {
         }
     }
     let mut found = Vec::new();
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/neps/pickle/samples");
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/neps/pickle/samples");
     collect(&own, &mut found);
     assert!(found.len() >= 14, "the samples are not where this test looks");
     if let Some(more) = std::env::var_os("TRIALMILL_PICKLES") {

@@ -3,14 +3,14 @@
 use serde_json::Value as Json;
 
 use super::{METADATA, OURS, REPORT, STATE, TRIAL, View, from_config, of_objective};
-use crate::store::neps::pickle::{How, Item, Object, Pickle, Ref};
-use crate::store::neps::space::Translation;
-use crate::store::neps::value::Value;
+use crate::neps::pickle::{How, Item, Object, Pickle, Ref};
+use crate::neps::space::Translation;
+use crate::neps::value::Value;
 use crate::trial::{Failure, Report, State, Trial};
 
 /// Adds trials to a pickle.
-pub(in crate::store::neps) struct Writer<'a> {
-    pub(in crate::store::neps) pickle: Pickle<'static>,
+pub(in crate::neps) struct Writer<'a> {
+    pub(in crate::neps) pickle: Pickle<'static>,
     translation: &'a Translation,
     states: rustc_hash::FxHashMap<State, Ref>,
 }
@@ -18,12 +18,12 @@ pub(in crate::store::neps) struct Writer<'a> {
 type Class = (&'static str, &'static str);
 
 impl<'a> Writer<'a> {
-    pub(in crate::store::neps) fn new(translation: &'a Translation) -> Self {
+    pub(in crate::neps) fn new(translation: &'a Translation) -> Self {
         Writer { pickle: Pickle::new(), translation, states: Default::default() }
     }
 
     /// Adds a trial. `location` is where its directory is.
-    pub(in crate::store::neps) fn trial(&mut self, record: &View<'_>, location: &str) -> Ref {
+    pub(in crate::neps) fn trial(&mut self, record: &View<'_>, location: &str) -> Ref {
         let Trial { metadata: meta, report, .. } = &*record.trial;
         let config = match &record.extras.config {
             Some(kept) => self.pickle.copy_from(kept, kept.root()),
@@ -107,7 +107,7 @@ impl<'a> Writer<'a> {
         self.pickle.add(Item::Dict(pairs))
     }
 
-    pub(in crate::store::neps) fn value(&mut self, value: &Value) -> Ref {
+    pub(in crate::neps) fn value(&mut self, value: &Value) -> Ref {
         let item = match value {
             Value::None => return self.pickle.none(),
             Value::Bool(x) => return self.pickle.bool(*x),

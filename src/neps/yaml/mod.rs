@@ -217,7 +217,7 @@ mod tests {
     /// Samples that genuine NePS wrote; `TRIALMILL_NEPS_FILES` names a larger collection.
     #[test]
     fn files_that_neps_wrote_are_written_again_with_the_same_bytes() {
-        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/neps/yaml/samples");
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/neps/yaml/samples");
         let mut paths = Vec::new();
         files(&env::var_os("TRIALMILL_NEPS_FILES").map_or(samples, PathBuf::from), &mut paths);
         let (mut same, mut tagged) = (0, 0);

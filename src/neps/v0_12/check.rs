@@ -7,8 +7,8 @@ use crate::store::{Directory, Finding};
 const BY_REPAIR: &str = "--repair keeps it aside, and so does the next trialmill worker that comes";
 
 /// Looks at the files that all trials share; what is wrong with a trial shows in its state.
-pub(in crate::store) fn check(directory: &Directory) -> Vec<Finding> {
-    let (root, mut found) = (&directory.path, Vec::new());
+pub(crate) fn check(directory: &Directory) -> Vec<Finding> {
+    let (root, mut found) = (directory.path(), Vec::new());
     if let Err(problem) = Spending::new(root).read() {
         let problem = format!("{problem}: no NePS worker can start");
         found.push(Finding::damage("optimizer_state", ".optimizer_state.yaml", problem, BY_REPAIR));

@@ -6,12 +6,10 @@ use crate::clock::now_s;
 use crate::error::StoreError;
 use crate::event::{Event, EventKind, Policy};
 use crate::limits::{NEPS_LOOK_AGAIN, NEPS_LOOKS};
-use crate::store::lock::is_flocked_here;
-use crate::store::neps::budget;
-use crate::store::neps::record::Shared;
-use crate::store::neps::space::Translation;
-use crate::store::reader::read_journal;
-use crate::store::{Apply, Directory};
+use crate::neps::record::Shared;
+use crate::neps::space::Translation;
+use crate::store::is_flocked_here;
+use crate::store::{Apply, Directory, has_own_files, read_journal};
 use crate::trial::{State, Trial, TrialId, Trials};
 
 /// Reads the events of our journal, and then what the trials' files say beyond them. Gives what is wrong
@@ -19,24 +17,27 @@ use crate::trial::{State, Trial, TrialId, Trials};
 ///
 /// # Errors
 /// The directory cannot be read at all.
-pub(in crate::store) fn read_study(
+pub(crate) fn read_study(
     directory: &Directory,
     apply: Apply<'_>,
 ) -> Result<Option<StoreError>, StoreError> {
     let mut known = Trials::default();
-    let problem = match directory.layout.has_own(&directory.path) {
+    let problem = match has_own_files(directory.layout(), directory.path()) {
         true => read_journal(directory, &mut |event| {
             follow(&mut known, &event);
             apply(event)
         })?,
         false => {
-            let kind = EventKind::Policy(Policy { budget: budget(directory), ..Policy::default() });
+            let kind = EventKind::Policy(Policy {
+                budget: directory.layout().budget(directory.path()),
+                ..Policy::default()
+            });
             tell(directory, kind, apply)?;
             None
         }
     };
-    let files = TrialFiles::new(&directory.path, &directory.own_path());
-    let names = directory.definition.space.names().clone();
+    let files = TrialFiles::new(directory.path(), &directory.own_path());
+    let names = directory.definition().space.names().clone();
     let mut shared = Shared::new(names, Translation::default());
     let listed = files.list().map_err(StoreError::io("read", files.results()))?;
     let is_open = |id: &&TrialId| known.get(id).is_none_or(|known| !known.state.is_finished());
@@ -85,6 +86,6 @@ fn follow(trials: &mut Trials, event: &Event) {
 }
 
 fn tell(directory: &Directory, kind: EventKind, apply: Apply<'_>) -> Result<(), StoreError> {
-    let study = |source| StoreError::Study { path: directory.path.clone(), source };
+    let study = |source| StoreError::Study { path: directory.path().into(), source };
     apply(Event { time: now_s(), kind }).map_err(study)
 }

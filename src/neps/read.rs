@@ -10,7 +10,6 @@ use crate::budget::Budget;
 use crate::clock::now_s;
 use crate::error::StoreError;
 use crate::event::{Event, EventKind, Policy};
-use crate::store::layout::Layout;
 use crate::store::{Apply, Directory};
 use crate::trial::{Trial, Trials};
 
@@ -19,13 +18,13 @@ use crate::trial::{Trial, Trials};
 ///
 /// # Errors
 /// The directory cannot be read at all.
-pub(in crate::store) fn read_trials(
+pub(crate) fn read_trials(
     directory: &Directory,
     apply: Apply<'_>,
 ) -> Result<Option<StoreError>, StoreError> {
     let (trials, problem) = trials(directory)?;
-    let study = |source| StoreError::Study { path: directory.path.clone(), source };
-    let budget = StateFile::new(&directory.path).budget().unwrap_or_default();
+    let study = |source| StoreError::Study { path: directory.path().into(), source };
+    let budget = StateFile::new(directory.path()).budget().unwrap_or_default();
     if budget != Budget::default() {
         let kind = EventKind::Policy(Policy { budget, ..Policy::default() });
         apply(Event { time: now_s(), kind }).map_err(study)?;
@@ -38,11 +37,11 @@ pub(in crate::store) fn read_trials(
 }
 
 fn trials(directory: &Directory) -> Result<(Trials, Option<StoreError>), StoreError> {
-    let root = &directory.path;
+    let root = directory.path();
     let translation = read_space(root).map(|(_, translation)| translation).unwrap_or_default();
-    let mut shared = Shared::new(directory.definition.space.names().clone(), translation);
+    let mut shared = Shared::new(directory.definition().space.names().clone(), translation);
     let files = TrialFiles::new(root);
-    let mut cache = Cache::new(&Layout::Neps.trials_path(root), false);
+    let mut cache = Cache::new(&root.join("configs"), false);
     let mut known = Found::default();
     let (missing, problem) = match cache.look(&mut shared) {
         Ok(News { records, missing, torn_at, .. }) => {
@@ -58,7 +57,7 @@ fn trials(directory: &Directory) -> Result<(Trials, Option<StoreError>), StoreEr
         Err(error) => return Err(error),
     };
     if missing || problem.is_some() {
-        let configs = Layout::Neps.trials_path(root);
+        let configs = root.join("configs");
         let (ids, _) = files.list().map_err(StoreError::io("read", &configs))?;
         let mut found: Vec<Record> =
             ids.iter().filter_map(|id| files.read(id, &mut shared).ok()).collect();

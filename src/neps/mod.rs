@@ -10,9 +10,9 @@ mod errors;
 mod extras;
 mod files;
 mod json;
+mod layouts;
 mod lock;
 mod mend;
-pub(super) mod old;
 mod pickle;
 mod read;
 mod record;
@@ -20,17 +20,9 @@ mod space;
 mod state;
 mod store;
 mod turns;
+mod v0_12;
 mod value;
+mod version;
 mod yaml;
 
-pub(super) use check::{check, set_cache_aside};
-pub(super) use create::{budget, create, definition};
-pub use old::OldStore;
-pub(super) use old::read_study as read_old_study;
-pub(super) use read::read_trials;
-pub use store::NepsStore;
-
-/// Something that changes when somebody else changes the cache.
-pub(super) fn stamp(path: &std::path::Path) -> u64 {
-    cache::Cache::stamp(path)
-}
+pub(crate) use layouts::LAYOUTS;
