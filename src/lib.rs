@@ -35,7 +35,8 @@
 //! | `space`, `config`, `trial`, `budget`, `event`, `definition` | the words: pure data |
 //! | `optimizer` | who proposes |
 //! | `study` | what a study knows and decides: pure, no file, clock, thread or actor |
-//! | `store` | the only code that touches the study's files |
+//! | `store` | the study's files: the journal's layout, and the seam for others |
+//! | `neps`, `layouts` | NePS's layouts, and the table of all layouts |
 //! | `evaluate` | the only code that runs users' code and commands |
 //! | `runtime` | the actors; the only code that knows actix |
 //! | `summary`, `study_file` | what people look at, and what they write |
@@ -52,7 +53,9 @@ pub mod definition;
 pub mod error;
 pub mod evaluate;
 pub mod event;
+pub mod layouts;
 pub mod limits;
+mod neps;
 pub mod optimizer;
 mod plain;
 pub mod runtime;

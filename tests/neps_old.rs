@@ -17,7 +17,7 @@ use trialmill::budget::Budget;
 use trialmill::definition::Definition;
 use trialmill::event::{Policy, Reason};
 use trialmill::runtime::StateCore;
-use trialmill::store::{Directory, Layout};
+use trialmill::store::Directory;
 use trialmill::study::{Answer, Ask, Command, StopReason};
 use trialmill::{
     Durability, Optimizer, Parameter, RandomSearch, Report, SearchSpace, State, Summary, Trial,
@@ -54,7 +54,7 @@ fn open_with(dir: &Path, budget: Budget) -> StateCore {
     let space = SearchSpace::new([("x", Parameter::float(-1.0, 1.0))]).unwrap();
     let definition = Definition::new(space, RandomSearch::new().info());
     let policy = Policy { budget, ..Policy::default() };
-    let layout = Some(Layout::Neps012);
+    let layout = Some(trialmill::layouts::by_name("neps-0.12").unwrap());
     let (directory, _) = Directory::create_or_open(dir, definition, None, &policy, layout).unwrap();
     StateCore::open(directory, Durability::Synced, Box::new(RandomSearch::new())).unwrap()
 }

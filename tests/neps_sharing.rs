@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 use trialmill::event::EventKind;
 use trialmill::runtime::StateCore;
-use trialmill::store::{Directory, Purpose};
+use trialmill::store::{Directory, Purpose, Replica};
 use trialmill::study::{Answer, Ask};
 use trialmill::{State, Summary};
 
@@ -225,6 +225,22 @@ fn a_report_that_an_unlocked_rewrite_dropped_and_an_emptied_cache_are_put_back()
     assert_eq!(home.check()["sound"], true);
 }
 
+/// A study that nobody else looks at.
+struct Alone(trialmill::Study);
+
+impl Replica for Alone {
+    fn trials(&self) -> &trialmill::Trials {
+        self.0.trials()
+    }
+
+    fn apply(
+        &mut self,
+        event: trialmill::event::Event,
+    ) -> Result<(), trialmill::error::StudyError> {
+        self.0.apply(event)
+    }
+}
+
 /// Of two samples in one step the second was too large to store. The step was refused, but the first
 /// was written: a trial that nobody had decided, and that nobody would evaluate, stood in the cache.
 #[test]
@@ -241,16 +257,20 @@ fn a_step_that_is_refused_leaves_nothing_of_itself() {
         let kind = EventKind::Sampled { trial, config, previous: None, worker, claimed: false };
         trialmill::event::Event { time: 1.0, kind }
     };
-    store.begin(Purpose::Sampling, &mut |_| Ok(())).unwrap();
+    let mut study = Alone(trialmill::Study::new(directory.definition().clone()));
+    store.begin(Purpose::Sampling, &mut study).unwrap();
     let too_large = "a".repeat(trialmill::limits::MAX_LINE_BYTES + 1);
-    let refused = store.stage(&[sampled(3, "a".into()), sampled(4, too_large)]).unwrap_err();
+    let events = [sampled(3, "a".into()), sampled(4, too_large)];
+    let refused = store.stage(&events, study.trials()).unwrap_err();
     assert!(refused.to_string().contains("'4'"), "{refused}");
-    store.commit().unwrap();
+    store.commit(study.trials()).unwrap();
     let trials = || Summary::read(&home.dir()).unwrap().study().trials().len();
     assert_eq!(trials(), 2);
-    store.begin(Purpose::Sampling, &mut |_| Ok(())).unwrap();
-    store.stage(&[sampled(3, "on".into())]).unwrap();
-    store.commit().unwrap();
+    store.begin(Purpose::Sampling, &mut study).unwrap();
+    let event = sampled(3, "on".into());
+    store.stage(std::slice::from_ref(&event), study.trials()).unwrap();
+    study.apply(event).unwrap();
+    store.commit(study.trials()).unwrap();
     drop(store);
     assert_eq!(trials(), 3);
     assert_eq!(home.check()["findings"].as_array().unwrap().len(), 0, "{:?}", home.check());

@@ -474,6 +474,30 @@ fn the_hook_hears_only_of_reports_that_count() {
     assert!(error.contains("hook") && error.contains("no space left"), "{error}");
 }
 
+/// The worker made a finished trial of its own for the hook, with its own clock: the times that a hook
+/// wrote down were not those of the study.
+#[test]
+fn the_hook_sees_the_trial_as_it_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let heard: Arc<Mutex<Vec<Trial>>> = Arc::default();
+    let hears = heard.clone();
+    let outcome = study(&dir)
+        .workers(2)
+        .batch(2)
+        .max_evaluations(10)
+        .after_evaluation(move |trial, report| {
+            assert_eq!(trial.report.as_deref(), Some(report));
+            hears.lock().unwrap().push(trial.clone());
+        })
+        .run(objective)
+        .unwrap();
+    let heard = heard.lock().unwrap();
+    assert_eq!(heard.len(), 10);
+    for trial in heard.iter() {
+        assert_eq!(Some(trial), outcome.study().trial(&trial.id));
+    }
+}
+
 #[test]
 fn a_caller_s_deadline_passes_also_in_memory() {
     let session = Study::in_memory().space(space()).workers(1).max_evaluations(1).open().unwrap();

@@ -129,7 +129,7 @@ fn neps(files: &[&str], bytes: &[u8]) {
     let Some((which, bytes)) = bytes.split_first() else { return };
     let file = files[usize::from(*which) % files.len()];
     with_home(|home| {
-        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/store/neps");
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/neps");
         let root = home.temp.path().join("neps");
         let trial = root.join("configs/config_1");
         if !root.is_dir() {

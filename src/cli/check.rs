@@ -9,8 +9,8 @@ use trialmill::error::{StoreError, StudyError};
 use trialmill::evaluate::reap_orphans;
 use trialmill::event::{Event, EventKind, Process, Reason, check_caller};
 use trialmill::store::{
-    Directory, Finding, JOURNAL, JournalCheck, JournalEnd, Layout, Repair, check_entries,
-    check_journal, lock_name,
+    Directory, Finding, JOURNAL, JournalCheck, JournalEnd, Repair, check_entries, check_journal,
+    lock_name,
 };
 use trialmill::study::Command;
 use trialmill::trial::printable;
@@ -51,7 +51,7 @@ impl Check {
         let dir = &self.dir.dir;
         let mut done = Vec::new();
         match Directory::open_read_only(dir) {
-            Ok(directory) if directory.layout() != Layout::Journal => {
+            Ok(directory) if directory.layout().is_shared() => {
                 return self.run_neps(&directory);
             }
             _ => {}

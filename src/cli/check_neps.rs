@@ -6,7 +6,7 @@ use trialmill::error::StoreError;
 use trialmill::event::check_caller;
 use trialmill::optimizer::of_study;
 use trialmill::runtime::StateCore;
-use trialmill::store::{Directory, Durability, Finding, check_neps, set_cache_aside};
+use trialmill::store::{Directory, Durability, Finding};
 use trialmill::{Error, State, Study, Summary, Trial, TrialId};
 
 use super::check::{Check, of_dead_processes};
@@ -24,7 +24,7 @@ impl Check {
 }
 
 fn look(directory: &Directory) -> Result<Vec<Finding>, Error> {
-    let mut found = check_neps(directory)?;
+    let mut found = directory.check()?;
     let summary = Summary::read(directory.path())?;
     let study = summary.study();
     found.extend(of_dead_processes(directory, study));
@@ -66,7 +66,7 @@ fn repair(directory: &Directory, found: &[Finding]) -> Result<Vec<String>, Error
     }
     let directory = Directory::open(directory.path())?;
     if found.iter().any(|finding| finding.kind == "cache_damaged") {
-        let kept = set_cache_aside(&directory)?;
+        let kept = directory.layout().set_damage_aside(&directory)?;
         done.push(format!("moved the damaged cache to {}", kept.display()));
     }
     let optimizer = of_study(directory.definition());

@@ -30,8 +30,8 @@ pub(super) struct Convert {
     #[arg(value_name = "DST")]
     target: PathBuf,
     /// How it stores the study: journal, neps (0.15 to 0.17), neps-0.14, neps-0.13, neps-0.12
-    #[arg(long, value_name = "LAYOUT")]
-    layout: Layout,
+    #[arg(long, value_name = "LAYOUT", value_parser = trialmill::layouts::by_name)]
+    layout: &'static dyn Layout,
     /// Take along what evaluations left in the trials' directories
     #[arg(long)]
     files: bool,

@@ -30,8 +30,8 @@ pub(super) struct Described {
     pub(super) dir: PathBuf,
     /// How a new directory stores the study: journal, neps (0.15 to 0.17), neps-0.14, neps-0.13,
     /// neps-0.12. With the latter, NePS's Python workers can join [default: journal]
-    #[arg(long, value_name = "LAYOUT")]
-    layout: Option<Layout>,
+    #[arg(long, value_name = "LAYOUT", value_parser = trialmill::layouts::by_name)]
+    layout: Option<&'static dyn Layout>,
     /// The optimizer, over the file's: random_search, grid_search
     #[arg(long, value_name = "NAME")]
     optimizer: Option<String>,

@@ -6,6 +6,7 @@
 
 mod frequent;
 mod line;
+mod transition;
 
 use std::sync::Arc;
 

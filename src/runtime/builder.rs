@@ -46,7 +46,7 @@ impl Study {
 #[must_use = "a builder does nothing until it runs"]
 pub struct StudyBuilder {
     directory: Option<PathBuf>,
-    layout: Option<Layout>,
+    layout: Option<&'static dyn Layout>,
     space: Option<SearchSpace>,
     optimizer: Option<Box<dyn Optimizer>>,
     seed: Option<u64>,
@@ -146,9 +146,9 @@ impl StudyBuilder {
         timeout: Duration => timeout = Some(timeout);
         /// How long a command may take to end after SIGTERM, before SIGKILL.
         kill_grace: Duration => grace = kill_grace;
-        /// How a new directory stores the study: [`Layout::Journal`] unless set. An existing one
-        /// must have this layout.
-        layout: Layout => layout = Some(layout);
+        /// How a new directory stores the study: in a journal unless set. An existing one must have
+        /// this layout. They are in [`layouts`](crate::layouts).
+        layout: &'static dyn Layout => layout = Some(layout);
         /// What an acknowledgement means.
         durability: Durability => durability = durability;
         /// Removes the study that is in the directory first. Refused while a process holds it.
@@ -375,7 +375,7 @@ impl StudyBuilder {
         let is_given = self.optimizer.is_some();
         let optimizer = match (self.optimizer.take(), &existing) {
             (Some(optimizer), _) => optimizer,
-            (None, Some(directory)) if directory.layout() == Layout::Journal => {
+            (None, Some(directory)) if !directory.layout().is_shared() => {
                 named_optimizer(&directory.definition().optimizer)?
             }
             (None, Some(directory)) => {
@@ -395,7 +395,7 @@ impl StudyBuilder {
         optimizer.check(&space).map_err(|error| Error::Setting(error.to_string()))?;
         // NePS describes its optimizers in its own words.
         let info = match &existing {
-            Some(directory) if !is_given && directory.layout() != Layout::Journal => {
+            Some(directory) if !is_given && directory.layout().is_shared() => {
                 directory.definition().optimizer.clone()
             }
             _ => optimizer.info(),

@@ -11,10 +11,11 @@ use crate::event::{Event, Policy, ProcessId};
 use crate::limits::{RECOVER_LOOKS, WATCH_POLL};
 use crate::optimizer::{Optimizer, OptimizerInfo};
 use crate::store::{
-    Directory, Disk, Durability, JournalStore, MemoryStore, Place, Presence, Purpose, Sign, Store,
-    Watcher, open as open_store,
+    Directory, Disk, Durability, JournalStore, MemoryStore, Place, Presence, Purpose, Replica,
+    Sign, Store, Watcher, open as open_store,
 };
 use crate::study::{Answer, Command, Study};
+use crate::trial::Trials;
 
 /// A function that is told of every event, once it is stored.
 pub type EventHook = Box<dyn FnMut(&Event) + Send>;
@@ -29,6 +30,8 @@ pub struct StateCore {
     presence: Option<Arc<Presence>>,
     process: ProcessId,
     listeners: Listeners,
+    /// Whether a report is answered with its trial.
+    shows_reported: bool,
     /// Why a staged event could not be applied: a mistake of this program, so nothing is stored.
     broken: Option<StudyError>,
 }
@@ -51,6 +54,23 @@ impl Listeners {
         if let Some(feed) = &mut self.feed {
             feed.push(event.clone());
         }
+    }
+}
+
+/// What the store reads of the others' events, on its way to the study.
+struct Follower<'a> {
+    study: &'a mut Study,
+    listeners: &'a mut Listeners,
+}
+
+impl Replica for Follower<'_> {
+    fn trials(&self) -> &Trials {
+        self.study.trials()
+    }
+
+    fn apply(&mut self, event: Event) -> Result<(), StudyError> {
+        self.listeners.note(&event);
+        self.study.apply(event)
     }
 }
 
@@ -113,6 +133,7 @@ impl StateCore {
             presence: None,
             process: 0,
             listeners: Listeners { feed: slow.then(Vec::new), ..Listeners::default() },
+            shows_reported: false,
             broken: None,
         };
         core.begin(Purpose::Reporting)?;
@@ -227,26 +248,31 @@ impl StateCore {
 
     /// Begins a turn: the lock, and what others did.
     pub(crate) fn begin(&mut self, purpose: Purpose) -> Result<(), StoreError> {
-        let (study, listeners) = (&mut self.study, &mut self.listeners);
-        self.store.begin(purpose, &mut |event| {
-            listeners.note(&event);
-            study.apply(event)
-        })
+        let mut follower = Follower { study: &mut self.study, listeners: &mut self.listeners };
+        self.store.begin(purpose, &mut follower)
     }
 
     /// Decides a command, stages what comes of it and applies it.
     pub(crate) fn execute(&mut self, command: Command) -> Result<Answer, StudyError> {
+        let reported = match &command {
+            Command::Report { trial, .. } if self.shows_reported => Some(trial.clone()),
+            _ => None,
+        };
         let optimizer = if self.slow { None } else { Some(&mut *self.optimizer) };
         let mut decision = self.study.decide(command, optimizer)?;
         let time = now_s();
         let kinds = std::mem::take(&mut decision.events);
         let events: Vec<Event> = kinds.into_iter().map(|kind| Event { time, kind }).collect();
-        self.store.stage(&events)?;
+        self.store.stage(&events, self.study.trials())?;
         for event in events {
             self.listeners.note(&event);
             self.study.apply(event).inspect_err(|error| self.broken = Some(error.clone()))?;
         }
-        Ok(self.study.answer(decision))
+        let answer = self.study.answer(decision);
+        Ok(match reported.and_then(|id| self.study.trial(&id)) {
+            Some(trial) if answer == Answer::Done => Answer::Reported(Box::new(trial.clone())),
+            _ => answer,
+        })
     }
 
     /// Ends a turn: everything staged is stored and durable.
@@ -254,11 +280,16 @@ impl StateCore {
         if let Some(error) = &self.broken {
             return Err(StoreError::Poisoned(error.to_string()));
         }
-        self.store.commit()?;
+        self.store.commit(self.study.trials())?;
         if let Some(hook) = &mut self.listeners.hook {
             self.listeners.untold.drain(..).for_each(|event| hook(&event));
         }
         Ok(())
+    }
+
+    /// Answers reports with the trials as they are stored, from now on: for hooks that hear of trials.
+    pub(crate) fn show_reported(&mut self) {
+        self.shows_reported = true;
     }
 
     /// Tells `hook` of every event from now on.

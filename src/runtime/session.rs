@@ -61,6 +61,9 @@ struct SystemThread {
 impl Session {
     /// Joins the study and starts its threads.
     pub(super) fn start(mut core: StateCore, settings: SessionSettings) -> Result<Self, Error> {
+        if settings.worker.after_evaluation.is_some() {
+            core.show_reported();
+        }
         let process = core.join()?;
         // Before anything is asked for: else the budget looks used, and who does not wait would
         // leave while the commands of a dead process are still being ended.

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use super::handle::StudyHandle;
 use super::rules::OnError;
 use crate::budget::{Budget, Spent};
-use crate::clock::now_s;
 use crate::error::{BoxError, Error, StudyError};
 use crate::evaluate::{
     Defaults, Ended, Places, RunningTrial, StopSignal, evaluate_fenced, panic_message,
@@ -48,8 +47,6 @@ pub(crate) struct Worker {
     spent: Spent,
     /// What ended since the last message.
     ended: Vec<Command>,
-    /// The trials of those reports as they then are, for the hook, once they are durable.
-    reported: Vec<Trial>,
     asked: bool,
     stopped: Option<StopReason>,
 }
@@ -68,7 +65,6 @@ impl Worker {
             began: Instant::now(),
             spent: Spent::default(),
             ended: Vec::new(),
-            reported: Vec::new(),
             asked: false,
             stopped: None,
         }
@@ -103,7 +99,7 @@ impl Worker {
         mut answers: Vec<Result<Answer, StudyError>>,
     ) -> Result<Vec<RunningTrial>, Error> {
         let wish = if self.asked { answers.pop() } else { None };
-        let mut refused: Vec<TrialId> = Vec::new();
+        let mut reported: Vec<Trial> = Vec::new();
         for answer in answers {
             match answer {
                 Ok(Answer::Superseded { trial, attempts, .. }) => {
@@ -112,20 +108,19 @@ impl Worker {
                          {}'s result is not used",
                         self.id
                     );
-                    refused.push(trial);
                 }
+                Ok(Answer::Reported(trial)) => reported.push(*trial),
                 Ok(_) => {}
                 // The trial must end all the same, saying why.
                 Err(ref error @ StudyError::TooLarge { ref id, attempt, .. }) => {
                     let report = Box::new(Report::crashed("result", error.to_string()));
                     let (trial, attempt) = (id.clone(), Some(attempt));
-                    refused.push(trial.clone());
                     self.ended.push(Command::Report { trial, attempt, report });
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        self.tell_hook(&refused)?;
+        self.tell_hook(&reported)?;
         match wish.transpose()? {
             Some(Answer::Evaluate(list)) => Ok(list.into_iter().map(|h| self.begin(h)).collect()),
             Some(Answer::Stop(reason)) => {
@@ -136,11 +131,11 @@ impl Worker {
         }
     }
 
-    fn tell_hook(&mut self, refused: &[TrialId]) -> Result<(), Error> {
+    fn tell_hook(&self, reported: &[Trial]) -> Result<(), Error> {
         let Some(hook) = &self.settings.after_evaluation else { return Ok(()) };
-        for trial in self.reported.drain(..).filter(|trial| !refused.contains(&trial.id)) {
+        for trial in reported {
             let Some(report) = trial.report.as_deref() else { continue };
-            catch_unwind(AssertUnwindSafe(|| hook(&trial, report)))
+            catch_unwind(AssertUnwindSafe(|| hook(trial, report)))
                 .map_err(|panic| Error::Hook(panic_message(&*panic)))?;
         }
         Ok(())
@@ -174,9 +169,6 @@ impl Worker {
         }
         if !report.is_success() && self.settings.on_error.stops_worker() {
             self.stopped = Some(StopReason::Error);
-        }
-        if self.settings.after_evaluation.is_some() {
-            self.reported.push(running.trial().clone().finished(report.clone(), now_s()));
         }
         self.ended.push(Command::Report { trial, attempt, report });
     }

@@ -4,12 +4,11 @@
 use std::io;
 use std::path::Path;
 
-use super::directory::{Directory, StudyJson, absolute, found_layout, not_a_study, refuse_foreign};
-use super::disk::{replace, sync_parent};
-use super::layout::Layout;
+use super::directory::{Directory, StudyJson, absolute, not_a_study, refuse_foreign};
+use super::disk::replace;
+use super::layout::{Layout, Layouts, has_own_files, recognise};
 use super::liveness::Place;
 use super::lock::FileLock;
-use super::neps;
 use crate::definition::Definition;
 use crate::error::StoreError;
 use crate::event::{Event, EventKind, FORMAT, Policy, encode};
@@ -28,47 +27,43 @@ impl Directory {
     /// # Errors
     /// The directory holds something else, or a study with another space, optimizer, seed or layout,
     /// or cannot be written.
-    pub fn create_or_open(
+    pub fn create_or_open_as(
         path: &Path,
         definition: Definition,
         seed: Option<u64>,
         policy: &Policy,
-        layout: Option<Layout>,
+        (layout, layouts): (Option<&'static dyn Layout>, Layouts),
     ) -> Result<(Self, bool), StoreError> {
         let path = &absolute(path);
         let definition = match seed {
             Some(seed) => definition.seeded(seed),
             None => definition,
         };
-        let found = found_layout(path);
+        let found = recognise(path, layouts);
         if let (Some(found), Some(wanted)) = (found, layout)
-            && !found.is(wanted)
+            && found.family() != wanted.family()
         {
             let (there, wanted) = (found.to_string(), wanted.to_string());
             return Err(StoreError::Mismatch { path: path.into(), what: "layout", there, wanted });
         }
-        let layout = found.or(layout).unwrap_or_default();
+        let layout = found.or(layout).unwrap_or(layouts[0]);
         if found.is_none() {
             refuse_foreign(path)?;
         }
         let mut created = false;
-        if layout == Layout::Journal {
-            std::fs::create_dir_all(path).map_err(StoreError::io("create", path))?;
-            // Not every file system lets a directory be synced; then it has its own ways.
-            path.ancestors().take(3).for_each(|dir| drop(sync_parent(dir)));
-        } else if found.is_none() {
-            created = neps::create(path, layout, &definition, policy)?;
+        if found.is_none() || !layout.is_shared() {
+            created = layout.create(path, &definition, policy)?;
         }
         let place = Place::here();
         let directory = Directory { path: path.into(), layout, definition, place };
-        if layout != Layout::Journal && found.is_some() && !layout.has_own(path) {
-            let definition = neps::definition(path, layout)?;
+        if layout.is_shared() && found.is_some() && !has_own_files(layout, path) {
+            let definition = layout.definition(path)?;
             Directory { definition, ..directory.clone() }.compare(&directory.definition, None)?;
         }
         if directory.settle_with(policy)? {
-            return Ok((directory, created || layout == Layout::Journal));
+            return Ok((directory, created || !layout.is_shared()));
         }
-        let there = Self::open(path)?;
+        let there = Self::open_as(path, layouts)?;
         there.compare(&directory.definition, seed)?;
         if there.definition.space.is_unknown() && !directory.definition.space.is_unknown() {
             // Somebody tells us what NePS did not.
@@ -82,14 +77,14 @@ impl Directory {
 
     /// Makes our own files in a directory where only NePS has worked so far.
     pub(super) fn settle(&self) -> Result<(), StoreError> {
-        let policy = Policy { budget: neps::budget(self), ..Policy::default() };
+        let policy = Policy { budget: self.layout.budget(&self.path), ..Policy::default() };
         self.settle_with(&policy).map(drop)
     }
 
     /// Makes our own files, unless they are there. Tells whether we made them.
     fn settle_with(&self, policy: &Policy) -> Result<bool, StoreError> {
         let own = &self.own_path();
-        if self.layout != Layout::Journal {
+        if self.layout.is_shared() {
             plain::create_dir(own, 1).map_err(StoreError::io("create", own))?;
         }
         let mut lock = FileLock::open(&self.journal_lock_path())?;
@@ -144,9 +139,9 @@ impl Directory {
         };
         let own = &self.definition;
         // NePS stores the parameters in the order of their names, or not at all.
-        let same = match self.layout {
-            Layout::Journal => own.space == wanted.space,
-            _ => own.space.has_same(&wanted.space),
+        let same = match self.layout.is_shared() {
+            false => own.space == wanted.space,
+            true => own.space.has_same(&wanted.space),
         };
         let unknown = own.space.is_unknown() || wanted.space.is_unknown();
         if !same && !unknown {
@@ -154,9 +149,9 @@ impl Directory {
             return mismatch("search space", there, wanted);
         }
         // NePS's versions have different arguments for the same optimizer.
-        let same = match self.layout {
-            Layout::Journal => own.optimizer == wanted.optimizer,
-            _ => own.optimizer.name == wanted.optimizer.name,
+        let same = match self.layout.is_shared() {
+            false => own.optimizer == wanted.optimizer,
+            true => own.optimizer.name == wanted.optimizer.name,
         };
         if !same {
             let (there, wanted) = (own.optimizer.to_string(), wanted.optimizer.to_string());

@@ -18,11 +18,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use super::Finding;
 use super::file_system::FileSystem;
-use super::layout::Layout;
+use super::layout::{Layout, Layouts, has_own_files, recognise};
 use super::liveness::{Place, Presence, lock_path};
 use super::lock::is_held;
-use super::neps;
 use crate::definition::Definition;
 use crate::error::StoreError;
 use crate::event::{FORMAT, Process, ProcessId};
@@ -51,29 +51,29 @@ pub(super) struct StudyJson {
 #[derive(Debug, Clone)]
 pub struct Directory {
     pub(super) path: PathBuf,
-    pub(super) layout: Layout,
+    pub(super) layout: &'static dyn Layout,
     pub(super) definition: Definition,
     pub(super) place: Place,
 }
 
 impl Directory {
-    /// Opens a study for writing.
+    /// Opens a study for writing, in one of these layouts.
     ///
     /// # Errors
     /// There is none, it is damaged, or a newer version wrote it.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let (directory, format) = Self::load(path)?;
+    pub fn open_as(path: &Path, layouts: Layouts) -> Result<Self, StoreError> {
+        let (directory, format) = Self::load(path, layouts)?;
         if format > FORMAT {
             return Err(StoreError::Newer { path: path.into(), found: format, known: FORMAT });
         }
         let mut own = vec![directory.workers_path(), directory.layout.trials_path(&directory.path)];
-        if directory.layout != Layout::Journal {
+        if directory.layout.is_shared() {
             own.push(directory.own_path());
         }
         for own in own {
             plain::own_dir(&own).map_err(StoreError::io("use", &own))?;
         }
-        if directory.layout != Layout::Journal && !directory.layout.has_own(&directory.path) {
+        if directory.layout.is_shared() && !has_own_files(directory.layout, &directory.path) {
             directory.settle()?;
         }
         Ok(directory)
@@ -83,13 +83,13 @@ impl Directory {
     ///
     /// # Errors
     /// There is none, or it is damaged.
-    pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self::load(path)?.0)
+    pub fn open_read_only_as(path: &Path, layouts: Layouts) -> Result<Self, StoreError> {
+        Ok(Self::load(path, layouts)?.0)
     }
 
-    fn load(path: &Path) -> Result<(Self, u32), StoreError> {
+    fn load(path: &Path, layouts: Layouts) -> Result<(Self, u32), StoreError> {
         let path = &absolute(path);
-        let Some(layout) = found_layout(path) else {
+        let Some(layout) = recognise(path, layouts) else {
             refuse_foreign(path)?;
             let problem = match std::fs::read_dir(path).map(|mut entries| entries.next()) {
                 Ok(None) => "it is empty",
@@ -98,11 +98,10 @@ impl Directory {
             };
             return Err(not_a_study(path, problem));
         };
-        let (definition, format) = match layout {
-            Layout::Journal => read_study_json(path, layout)?,
-            _ if layout.has_own(path) => read_study_json(path, layout)?,
-            // Only NePS has worked here so far.
-            _ => (neps::definition(path, layout)?, FORMAT),
+        let (definition, format) = match layout.is_shared() && !has_own_files(layout, path) {
+            false => read_study_json(path, layout)?,
+            // Only the other program has worked here so far.
+            true => (layout.definition(path)?, FORMAT),
         };
         Ok((Directory { path: path.into(), layout, definition, place: Place::here() }, format))
     }
@@ -112,18 +111,18 @@ impl Directory {
     /// # Errors
     /// A process holds it, it is not a study, or it holds files that are not the study's: then
     /// nothing is removed.
-    pub fn remove(path: &Path) -> Result<(), StoreError> {
+    pub fn remove_as(path: &Path, layouts: Layouts) -> Result<(), StoreError> {
         let study_json = path.join("study.json");
-        match Layout::of(path) {
+        match recognise(path, layouts) {
             None => return refuse_foreign(path),
-            Some(Layout::Journal) => {}
+            Some(layout) if !layout.is_shared() => {}
             Some(_) => {
                 let problem = "NePS workers may be in it, and they leave no sign of life: only a \
                                person can know that nobody needs it, and remove it";
                 return Err(not_a_study(path, problem));
             }
         }
-        let directory = Self::open_read_only(path)?;
+        let directory = Self::open_read_only_as(path, layouts)?;
         if let Some(process) = directory.live_process()? {
             let who = format!("process p{process} of the study");
             return Err(StoreError::InUse { path: path.into(), who });
@@ -190,12 +189,20 @@ impl Directory {
     /// The file system that it is on.
     pub fn file_system(&self) -> FileSystem {
         let found = FileSystem::of(&self.path);
-        if self.layout == Layout::Journal { found } else { found.for_record_locks() }
+        if self.layout.is_shared() { found.for_record_locks() } else { found }
     }
 
     /// How it stores its study.
-    pub fn layout(&self) -> Layout {
+    pub fn layout(&self) -> &'static dyn Layout {
         self.layout
+    }
+
+    /// What is wrong with the files of the other program that works in it, and whom it stops.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn check(&self) -> Result<Vec<Finding>, StoreError> {
+        self.layout.check(self)
     }
 
     /// The directory.
@@ -219,7 +226,7 @@ impl Directory {
     }
 
     /// Where our own files are.
-    pub(super) fn own_path(&self) -> PathBuf {
+    pub(crate) fn own_path(&self) -> PathBuf {
         self.layout.own_path(&self.path)
     }
 
@@ -244,16 +251,6 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
 
 pub(super) fn not_a_study(path: &Path, problem: &str) -> StoreError {
     StoreError::NotAStudy { path: path.into(), problem: problem.into() }
-}
-
-/// The layout of a directory. That another machine has just created it may not be known to this one,
-/// which remembers for up to a minute that it was not there: so the server is asked before that is
-/// believed.
-pub(super) fn found_layout(path: &Path) -> Option<Layout> {
-    Layout::of(path).or_else(|| {
-        plain::ask_for_entries(path);
-        Layout::of(path)
-    })
 }
 
 /// Refuses a directory that holds something else than what a creator of a study leaves there.
@@ -283,7 +280,7 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Reads `study.json`; gives its format too.
-fn read_study_json(path: &Path, layout: Layout) -> Result<(Definition, u32), StoreError> {
+fn read_study_json(path: &Path, layout: &dyn Layout) -> Result<(Definition, u32), StoreError> {
     let study_json = layout.own_path(path).join("study.json");
     let wrong = |problem: String| not_a_study(path, &format!("its study.json: {problem}"));
     if study_json.symlink_metadata().is_ok_and(|data| data.len() > MAX_STUDY_FILE_BYTES) {
@@ -292,7 +289,7 @@ fn read_study_json(path: &Path, layout: Layout) -> Result<(Definition, u32), Sto
     let text = plain::read(&study_json, MAX_STUDY_FILE_BYTES)
         .map_err(StoreError::io("read", &study_json))?;
     let json: StudyJson = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
-    if json.layout.parse() != Ok(layout) && !json.layout.starts_with("neps") {
+    if json.layout != layout.name() && !json.layout.starts_with("neps") {
         let problem = format!("its layout '{}' is not known to this version", json.layout);
         return Err(not_a_study(path, &problem));
     }

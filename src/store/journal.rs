@@ -18,18 +18,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::disk::Disk;
-use super::liveness::{Place, Watched, Watcher};
+use super::liveness::{Place, Watcher};
 use super::lock::FileLock;
 use super::poison::Guarded;
 use super::tail::{Rest, Tail};
 use super::unfinished::{Signs, has_hole};
-use super::{Apply, Directory, Durability, FileSystem, Purpose, RealDisk, Store};
+use super::watched::Watched;
+use super::{Apply, Directory, Durability, FileSystem, Purpose, RealDisk, Replica, Store};
 use crate::error::{StoreError, StudyError};
 use crate::event::{Event, EventKind, Process, ProcessId, encode};
 use crate::limits::{
     LOCK_TIMEOUT, MAX_LINE_BYTES, READ_CHUNK_BYTES, READ_UNDER_LOCK_BYTES, WATCH_POLL,
 };
 use crate::plain;
+use crate::trial::Trials;
 
 /// A study's journal, opened for appending.
 pub struct JournalStore {
@@ -199,7 +201,7 @@ impl JournalStore {
 
     /// Whether the unfinished end of another file, which is written under the same lock, is that of a
     /// process that died.
-    pub(super) fn an_end_is_of_a_dead_process(&self) -> bool {
+    pub(crate) fn an_end_is_of_a_dead_process(&self) -> bool {
         let is_shared = self.disk.is_shared();
         Signs::default().writer_is_dead(false, is_shared, &self.workers, self.process)
     }
@@ -309,15 +311,18 @@ impl Guarded for JournalStore {
     }
 }
 
-impl Store for JournalStore {
-    fn begin(&mut self, _: Purpose, apply: Apply<'_>) -> Result<(), StoreError> {
+impl JournalStore {
+    /// [`Store::begin`] for a store that has a journal beside other files, and takes some of its
+    /// events for itself.
+    pub(crate) fn begin_with(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
         self.guarded(|store| {
             store.clear_stage();
             store.catch_up(apply)
         })
     }
 
-    fn stage(&mut self, events: &[Event]) -> Result<(), StudyError> {
+    /// [`Store::stage`], for which a journal needs no trials.
+    pub(crate) fn stage_events(&mut self, events: &[Event]) -> Result<(), StudyError> {
         let (start, records) = (self.staged.len(), self.staged_records);
         for event in events {
             if let EventKind::Joined(process) = &event.kind {
@@ -336,7 +341,8 @@ impl Store for JournalStore {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), StoreError> {
+    /// [`Store::commit`], for which a journal needs no trials.
+    pub(crate) fn commit_events(&mut self) -> Result<(), StoreError> {
         self.guarded(|store| {
             store.append()?;
             store.clear_stage();
@@ -349,6 +355,20 @@ impl Store for JournalStore {
                 Durability::Buffered => Ok(()),
             }
         })
+    }
+}
+
+impl Store for JournalStore {
+    fn begin(&mut self, _: Purpose, replica: &mut dyn Replica) -> Result<(), StoreError> {
+        self.begin_with(&mut |event| replica.apply(event))
+    }
+
+    fn stage(&mut self, events: &[Event], _: &Trials) -> Result<(), StudyError> {
+        self.stage_events(events)
+    }
+
+    fn commit(&mut self, _: &Trials) -> Result<(), StoreError> {
+        self.commit_events()
     }
 
     fn watcher(&self) -> Option<Watcher> {

@@ -1,147 +1,196 @@
 //! The layouts: how a directory stores a study. A directory has one, fixed when it is created and
-//! found by looking when it is opened.
+//! recognised by what is in it when it is opened.
+//!
+//! The journal's layout is here. Others come from rooms above, and whoever assembles the program
+//! hands over the table of all of them.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use crate::limits::{MAX_STUDY_FILE_BYTES, NEPS_LOOK_AGAIN, NEPS_LOOKS};
+use super::directory::not_a_study;
+use super::disk::sync_parent;
+use super::reader::read_journal;
+use super::{Apply, Directory, Durability, Finding, JournalStore, Store};
+use crate::budget::Budget;
+use crate::definition::Definition;
+use crate::error::StoreError;
+use crate::event::Policy;
 use crate::plain;
-use crate::trial::{State, TrialId};
+use crate::trial::TrialId;
 
-/// Where trialmill keeps what is its own in a directory that NePS shares: `study.json`, the signs
-/// of life, and a journal of what NePS has no place for.
-const OWN_ROOM: &str = ".trialmill";
+/// The layouts that a program knows. The first is that of new directories.
+pub type Layouts = &'static [&'static dyn Layout];
 
 /// How a directory stores a study.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Layout {
-    /// trialmill's own: one journal.
-    #[default]
-    Journal,
-    /// That of NePS 0.15 to 0.17, whose Python workers may work in it too.
-    Neps,
-    /// That of NePS 0.14.
-    Neps014,
-    /// That of NePS 0.13.
-    Neps013,
-    /// That of NePS 0.12.
-    Neps012,
-}
-
-impl Layout {
-    /// All of them.
-    pub const ALL: [Layout; 5] =
-        [Layout::Journal, Layout::Neps, Layout::Neps014, Layout::Neps013, Layout::Neps012];
-
+pub trait Layout: fmt::Debug + Send + Sync {
     /// As the command line and `study.json` spell it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Layout::Journal => "journal",
-            Layout::Neps => "neps",
-            Layout::Neps014 => "neps-0.14",
-            Layout::Neps013 => "neps-0.13",
-            Layout::Neps012 => "neps-0.12",
-        }
+    fn name(&self) -> &'static str;
+
+    /// Whoever asks for a layout takes any of the same family in a directory that exists: which of
+    /// them it is, is found out.
+    fn family(&self) -> &'static str {
+        self.name()
     }
 
-    /// The layout of a directory, by what is in it; none if no study is there.
-    pub fn of(path: &Path) -> Option<Self> {
-        let has = |name: &str| path.join(name).symlink_metadata().is_ok();
-        if has("study.json") {
-            Some(Layout::Journal)
-        } else if has("optimizer_info.yaml") || has("optimizer_state.pkl") || has("configs") {
-            Some(neps_version(path))
-        } else if has(".optimizer_info.yaml") || has(".decision_lock") || has("results") {
-            Some(Layout::Neps012)
-        } else {
-            None
-        }
-    }
+    /// Whether another program works in such a directory. Then the study is described in that
+    /// program's words, and our own files are in a room apart.
+    fn is_shared(&self) -> bool;
 
-    /// Whether a directory of this layout is what `wanted` asks for: which of NePS's versions made a
-    /// directory with a cache is found by looking.
-    pub(super) fn is(self, wanted: Layout) -> bool {
-        self == wanted || (self.has_cache() && wanted.has_cache())
-    }
+    /// Whether a directory holds a study of this layout.
+    fn recognises(&self, path: &Path) -> bool;
 
-    /// Whether it is one of those of NePS with a trial cache.
-    pub(super) fn has_cache(self) -> bool {
-        matches!(self, Layout::Neps | Layout::Neps014 | Layout::Neps013)
-    }
-
-    /// The state that this version of NePS knows, and that comes nearest: one that it does not know
-    /// would make its cache unreadable for it.
-    pub(super) fn state(self, state: State) -> State {
-        match (self, state) {
-            (Layout::Neps, State::Submitted) => State::Pending,
-            (Layout::Neps014 | Layout::Neps013, State::External) => State::Success,
-            (_, state) => state,
-        }
-    }
-
-    /// Where our own files are.
-    pub(super) fn own_path(self, path: &Path) -> PathBuf {
-        match self {
-            Layout::Journal => path.into(),
-            _ => path.join(OWN_ROOM),
-        }
-    }
-
-    /// The working directory of a trial.
-    pub(super) fn trial_path(self, path: &Path, id: &TrialId) -> PathBuf {
-        match self {
-            Layout::Journal => path.join("trials").join(id.to_string()),
-            _ => self.trials_path(path).join(format!("config_{id}")),
-        }
-    }
+    /// Where `study.json`, the journal, and the signs of life are.
+    fn own_path(&self, path: &Path) -> PathBuf;
 
     /// Where the trials' directories are.
-    pub(super) fn trials_path(self, path: &Path) -> PathBuf {
-        path.join(match self {
-            Layout::Journal => "trials",
-            Layout::Neps | Layout::Neps014 | Layout::Neps013 => "configs",
-            Layout::Neps012 => "results",
-        })
-    }
+    fn trials_path(&self, path: &Path) -> PathBuf;
 
-    /// Whether trialmill has worked in a directory of this layout.
-    pub(super) fn has_own(self, path: &Path) -> bool {
-        plain::is_file(&self.own_path(path).join("study.json"))
-    }
+    /// The working directory of a trial.
+    fn trial_path(&self, path: &Path, id: &TrialId) -> PathBuf;
+
+    /// Creates what a new directory has besides our own files. Tells whether we did, and nobody else.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn create(
+        &self,
+        path: &Path,
+        definition: &Definition,
+        policy: &Policy,
+    ) -> Result<bool, StoreError>;
+
+    /// What the study is, by the other program's files; asked where ours are not there.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn definition(&self, path: &Path) -> Result<Definition, StoreError>;
+
+    /// What all workers together may spend, by the other program's files.
+    fn budget(&self, path: &Path) -> Budget;
+
+    /// Opens the store of a directory.
+    ///
+    /// # Errors
+    /// One of its files cannot be opened.
+    fn open(
+        &self,
+        directory: &Directory,
+        durability: Durability,
+    ) -> Result<Box<dyn Store>, StoreError>;
+
+    /// Reads the events of a study as they are now, without any lock; see [`super::read_study`].
+    ///
+    /// # Errors
+    /// They cannot be read at all.
+    fn read(
+        &self,
+        directory: &Directory,
+        apply: Apply<'_>,
+    ) -> Result<Option<StoreError>, StoreError>;
+
+    /// What is wrong with the other program's files, and whom it stops.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    fn check(&self, directory: &Directory) -> Result<Vec<Finding>, StoreError>;
+
+    /// Moves what is damaged so that nobody can open the directory to our own files; whoever opens
+    /// the directory next makes it anew. Gives where it is kept.
+    ///
+    /// # Errors
+    /// It cannot be locked or moved.
+    fn set_damage_aside(&self, directory: &Directory) -> Result<PathBuf, StoreError>;
 }
 
-/// The version of NePS, by what it calls the limits in its optimizer's state. NePS rewrites that file
-/// in its place, so who finds it empty looks again.
-fn neps_version(path: &Path) -> Layout {
-    for looks in 1..=NEPS_LOOKS {
-        let state = plain::read(&path.join("optimizer_state.pkl"), MAX_STUDY_FILE_BYTES);
-        let state = state.unwrap_or_default();
-        let names = |name: &str| memchr::memmem::find(&state, name.as_bytes()).is_some();
-        if names("max_cost_total") {
-            return Layout::Neps013;
-        } else if names("max_evaluations") {
-            return Layout::Neps014;
-        } else if names("OptimizationState") || looks == NEPS_LOOKS {
-            break;
-        }
-        std::thread::sleep(NEPS_LOOK_AGAIN);
-    }
-    Layout::Neps
-}
-
-impl FromStr for Layout {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|layout| layout.name() == text).ok_or_else(|| {
-            let names = Self::ALL.map(Layout::name).join(", ");
-            format!("'{text}' is not a layout; there are {names}")
-        })
-    }
-}
-
-impl std::fmt::Display for Layout {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for dyn Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// The layout of a directory, by what is in it; none if no study is there.
+///
+/// That another machine has just created it may not be known to this one, which remembers for up to
+/// a minute that it was not there: so the server is asked before that is believed.
+pub(super) fn recognise(path: &Path, layouts: Layouts) -> Option<&'static dyn Layout> {
+    let find = || layouts.iter().copied().find(|layout| layout.recognises(path));
+    find().or_else(|| {
+        plain::ask_for_entries(path);
+        find()
+    })
+}
+
+/// Whether trialmill has worked in a directory of this layout.
+pub(crate) fn has_own_files(layout: &dyn Layout, path: &Path) -> bool {
+    plain::is_file(&layout.own_path(path).join("study.json"))
+}
+
+/// trialmill's own layout: one journal, and nobody else's files.
+#[derive(Debug)]
+pub struct JournalLayout;
+
+impl Layout for JournalLayout {
+    fn name(&self) -> &'static str {
+        "journal"
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn recognises(&self, path: &Path) -> bool {
+        path.join("study.json").symlink_metadata().is_ok()
+    }
+
+    fn own_path(&self, path: &Path) -> PathBuf {
+        path.into()
+    }
+
+    fn trials_path(&self, path: &Path) -> PathBuf {
+        path.join("trials")
+    }
+
+    fn trial_path(&self, path: &Path, id: &TrialId) -> PathBuf {
+        self.trials_path(path).join(id.to_string())
+    }
+
+    fn create(&self, path: &Path, _: &Definition, _: &Policy) -> Result<bool, StoreError> {
+        std::fs::create_dir_all(path).map_err(StoreError::io("create", path))?;
+        // Not every file system lets a directory be synced; then it has its own ways.
+        path.ancestors().take(3).for_each(|dir| drop(sync_parent(dir)));
+        Ok(false)
+    }
+
+    fn definition(&self, path: &Path) -> Result<Definition, StoreError> {
+        Err(not_a_study(path, "it has no study.json"))
+    }
+
+    fn budget(&self, _: &Path) -> Budget {
+        Budget::default()
+    }
+
+    fn open(
+        &self,
+        directory: &Directory,
+        durability: Durability,
+    ) -> Result<Box<dyn Store>, StoreError> {
+        Ok(Box::new(JournalStore::open(directory, durability)?))
+    }
+
+    fn read(
+        &self,
+        directory: &Directory,
+        apply: Apply<'_>,
+    ) -> Result<Option<StoreError>, StoreError> {
+        read_journal(directory, apply)
+    }
+
+    /// Of the journal, `check_journal` and `check_entries` say it.
+    fn check(&self, _: &Directory) -> Result<Vec<Finding>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn set_damage_aside(&self, directory: &Directory) -> Result<PathBuf, StoreError> {
+        Ok(directory.path().into())
     }
 }

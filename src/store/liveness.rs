@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::lock::{FileLock, is_held};
+use super::watched::{Watched, stamp};
 use crate::clock::uptime_s;
 use crate::error::StoreError;
 use crate::event::{Lease, Process, ProcessId};
@@ -177,21 +178,21 @@ impl Watcher {
         Watcher { journal, workers, locks_reach, ..Self::alone(place) }
     }
 
-    /// With a second file that others write to; `stamp` is that of [`stamp`](super::neps::stamp).
-    pub(super) fn with_cache(self, path: PathBuf, stamp: Arc<AtomicU64>) -> Self {
+    /// Watches another program's file as well; `known` is its stamp when we last had the lock.
+    pub(crate) fn watching(self, file: PathBuf, known: Arc<AtomicU64>) -> Self {
         let is_shared = self.is_shared();
-        Watcher { cache: Some(Watched::new(path, stamp, is_shared)), ..self }
+        Watcher { cache: Some(Watched::new(file, known, is_shared)), ..self }
     }
 
     fn is_shared(&self) -> bool {
-        self.journal.as_ref().is_some_and(|journal| journal.is_shared)
+        self.journal.as_ref().is_some_and(Watched::is_shared)
     }
 
     /// Whether others wrote to the study since our last turn.
     pub fn has_grown(&mut self) -> bool {
-        let stamp = |path: &Path| Some(super::neps::stamp(path));
+        let changed = |path: &Path| Some(stamp(path));
         let len = |path: &Path| std::fs::metadata(path).ok().map(|data| data.len());
-        self.cache.as_mut().is_some_and(|cache| cache.has_changed(stamp))
+        self.cache.as_mut().is_some_and(|cache| cache.has_changed(changed))
             || self.journal.as_mut().is_some_and(|journal| journal.has_changed(len))
     }
 
@@ -254,31 +255,6 @@ impl Watcher {
         }
         let first_seen = *self.leases.entry((trial.into(), attempt)).or_insert_with(Instant::now);
         first_seen.elapsed().as_secs_f64() >= lease.seconds
-    }
-}
-
-/// A file that others write to, and what it was like when we last read or wrote it.
-#[derive(Debug)]
-pub(super) struct Watched {
-    path: PathBuf,
-    known: Arc<AtomicU64>,
-    is_shared: bool,
-    /// When the server was last asked.
-    asked: Instant,
-}
-
-impl Watched {
-    pub(super) fn new(path: PathBuf, known: Arc<AtomicU64>, is_shared: bool) -> Self {
-        Watched { path, known, is_shared, asked: Instant::now() }
-    }
-
-    fn has_changed(&mut self, look: impl Fn(&Path) -> Option<u64>) -> bool {
-        if self.is_shared && self.asked.elapsed() >= NETWORK_POLL {
-            // An open asks the server; a lookup may be answered from a cache that is a minute old.
-            drop(plain::open(&self.path));
-            self.asked = Instant::now();
-        }
-        look(&self.path).is_some_and(|found| found != self.known.load(Ordering::Acquire))
     }
 }
 

@@ -1,23 +1,24 @@
 //! A store that keeps nothing: for tests, and for those who want no directory.
 
-use super::{Apply, Place, Purpose, Store, Watcher};
+use super::{Place, Purpose, Replica, Store, Watcher};
 use crate::error::{StoreError, StudyError};
 use crate::event::Event;
+use crate::trial::Trials;
 
 /// The study lives in the process's memory alone, and ends with it.
 #[derive(Debug, Default)]
 pub struct MemoryStore;
 
 impl Store for MemoryStore {
-    fn begin(&mut self, _: Purpose, _: Apply<'_>) -> Result<(), StoreError> {
+    fn begin(&mut self, _: Purpose, _: &mut dyn Replica) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn stage(&mut self, _events: &[Event]) -> Result<(), StudyError> {
+    fn stage(&mut self, _: &[Event], _: &Trials) -> Result<(), StudyError> {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), StoreError> {
+    fn commit(&mut self, _: &Trials) -> Result<(), StoreError> {
         Ok(())
     }
 

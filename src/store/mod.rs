@@ -1,8 +1,8 @@
 //! Where a study's events are kept: lock → catch up → stage → commit.
 //!
 //! Only this module touches the study's files, and it knows nothing of messages. A [`Store`] is
-//! owned by the state actor alone. [`JournalStore`] is trialmill's own layout, [`NepsStore`] and
-//! [`OldStore`] those of NePS, and [`MemoryStore`] keeps nothing.
+//! owned by the state actor alone. [`JournalStore`] is trialmill's own; [`MemoryStore`] keeps nothing.
+//! Other [`Layout`]s bring their own stores.
 
 mod check;
 mod copy;
@@ -16,16 +16,17 @@ mod layout;
 mod liveness;
 mod lock;
 mod memory;
-mod neps;
 mod poison;
 mod reader;
 mod sim_disk;
 mod sim_network;
 mod tail;
 mod unfinished;
+mod watched;
 
 use crate::error::{StoreError, StudyError};
 use crate::event::Event;
+use crate::trial::Trials;
 
 pub use check::{
     Finding, JOURNAL, JournalCheck, JournalEnd, Repair, Rescued, check_entries, check_journal,
@@ -34,16 +35,21 @@ pub use check::{
 pub use copy::copy_trial_files;
 pub use directory::Directory;
 pub use disk::{Disk, RealDisk};
+pub(crate) use disk::{replace, sync_parent};
 pub use file_system::FileSystem;
 pub use journal::JournalStore;
-pub use layout::Layout;
+pub(crate) use layout::has_own_files;
+pub use layout::{JournalLayout, Layout, Layouts};
 pub use liveness::{Place, Presence, Sign, Watcher};
 pub use lock::FileLock;
+pub(crate) use lock::{is_flocked_here, is_held};
 pub use memory::MemoryStore;
-pub use neps::{NepsStore, OldStore};
+pub(crate) use poison::Guarded;
+pub(crate) use reader::read_journal;
 pub use reader::read_study;
 pub use sim_disk::{CrashImage, Fault, SimDisk};
 pub use sim_network::{SimClient, SimServer};
+pub(crate) use watched::stamp;
 
 /// What an acknowledgement means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,6 +64,19 @@ pub enum Durability {
 /// Takes the events that others stored.
 pub type Apply<'a> = &'a mut dyn FnMut(Event) -> Result<(), StudyError>;
 
+/// The study as a store sees it: its trials, and a way to let events happen to them. A store whose
+/// files are NePS's compares them with these trials, so it keeps no copy of its own.
+pub trait Replica {
+    /// All trials as they are now.
+    fn trials(&self) -> &Trials;
+
+    /// Lets an event happen that others stored.
+    ///
+    /// # Errors
+    /// It contradicts those before it; then nothing is changed.
+    fn apply(&mut self, event: Event) -> Result<(), StudyError>;
+}
+
 /// What a turn is for. Where NePS works too it decides which of NePS's locks are needed: a turn that
 /// only reports does not wait for a model that NePS fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +87,8 @@ pub enum Purpose {
     Reporting,
 }
 
-/// A place where events are kept. One turn is `begin`, any number of `stage`, `commit`.
+/// A place where events are kept. One turn is `begin`, any number of `stage`, `commit`. Whoever has
+/// staged events applies them to the study before the next call.
 ///
 /// After an error the store is poisoned: it takes no more turns, no sync is tried again, and the
 /// next start recovers.
@@ -77,19 +97,20 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// A lock cannot be had, or what is stored is damaged or contradicts itself.
-    fn begin(&mut self, purpose: Purpose, apply: Apply<'_>) -> Result<(), StoreError>;
+    fn begin(&mut self, purpose: Purpose, replica: &mut dyn Replica) -> Result<(), StoreError>;
 
-    /// Adds events to the turn, all or none.
+    /// Adds events to the turn, all or none. `trials` are as they were before these events.
     ///
     /// # Errors
     /// One of them is larger than a record may be; the turn is as before.
-    fn stage(&mut self, events: &[Event]) -> Result<(), StudyError>;
+    fn stage(&mut self, events: &[Event], trials: &Trials) -> Result<(), StudyError>;
 
-    /// Stores the staged events with one write, frees the lock, and makes them durable.
+    /// Stores the staged events with one write, frees the lock, and makes them durable. `trials` are
+    /// as the staged events have left them.
     ///
     /// # Errors
     /// Nothing of this turn may be acknowledged.
-    fn commit(&mut self) -> Result<(), StoreError>;
+    fn commit(&mut self, trials: &Trials) -> Result<(), StoreError>;
 
     /// What another thread needs to see that others stored something, or died.
     fn watcher(&self) -> Option<Watcher> {
@@ -97,36 +118,10 @@ pub trait Store: Send {
     }
 }
 
-/// What is wrong with the files of a directory that NePS shares, and whom it stops; of the journal
-/// layout [`check_journal`] and [`check_entries`] say it.
-///
-/// # Errors
-/// The directory cannot be read.
-pub fn check_neps(directory: &Directory) -> Result<Vec<Finding>, StoreError> {
-    if directory.layout.has_cache() {
-        neps::check(directory)
-    } else {
-        Ok(neps::old::check(directory))
-    }
-}
-
-/// Moves a damaged cache of NePS to our own files, under its lock; whoever opens the directory next
-/// makes it anew. Gives where it is kept.
-///
-/// # Errors
-/// The lock cannot be had, or the file cannot be moved.
-pub fn set_cache_aside(directory: &Directory) -> Result<std::path::PathBuf, StoreError> {
-    neps::set_cache_aside(directory)
-}
-
 /// Opens the store of a directory, whatever its layout.
 ///
 /// # Errors
 /// One of its files cannot be opened.
 pub fn open(directory: &Directory, durability: Durability) -> Result<Box<dyn Store>, StoreError> {
-    match directory.layout() {
-        Layout::Journal => Ok(Box::new(JournalStore::open(directory, durability)?)),
-        Layout::Neps012 => Ok(Box::new(OldStore::open(directory, durability)?)),
-        _ => Ok(Box::new(NepsStore::open(directory, durability)?)),
-    }
+    directory.layout().open(directory, durability)
 }

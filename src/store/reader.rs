@@ -1,8 +1,7 @@
 //! Reading a study without any lock: for status, listings and exports, while workers go on.
 
-use super::layout::Layout;
 use super::tail::{Rest, Tail};
-use super::{Apply, Directory, RealDisk, neps};
+use super::{Apply, Directory, RealDisk};
 use crate::error::StoreError;
 
 /// Reads the events of a study as they are now, changing nothing and making nobody wait. A record
@@ -15,21 +14,11 @@ pub fn read_study(
     directory: &Directory,
     apply: Apply<'_>,
 ) -> Result<Option<StoreError>, StoreError> {
-    match directory.layout {
-        Layout::Journal => read_journal(directory, apply),
-        Layout::Neps012 => neps::read_old_study(directory, apply),
-        _ => {
-            let own = match directory.layout.has_own(&directory.path) {
-                true => read_journal(directory, apply)?,
-                false => None,
-            };
-            Ok(neps::read_trials(directory, apply)?.or(own))
-        }
-    }
+    directory.layout().read(directory, apply)
 }
 
 /// Reads the events of our journal.
-pub(super) fn read_journal(
+pub(crate) fn read_journal(
     directory: &Directory,
     apply: Apply<'_>,
 ) -> Result<Option<StoreError>, StoreError> {

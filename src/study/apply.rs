@@ -3,7 +3,7 @@
 use super::Study;
 use crate::error::StudyError;
 use crate::event::{Event, EventKind, Lease};
-use crate::trial::{MetaData, State, Trial, TrialId};
+use crate::trial::{State, Trial, TrialId};
 
 impl Study {
     /// Lets an event happen.
@@ -27,41 +27,32 @@ impl Study {
                 self.index.forget(process);
             }
             EventKind::Sampled { trial: id, config, previous, worker, claimed } => {
-                let metadata = MetaData {
-                    previous_trial_id: previous,
-                    sampling_worker_id: Some(worker.clone()),
-                    time_sampled: time,
-                    ..MetaData::default()
-                };
-                let mut trial = Trial::pending(id, config, metadata);
-                if claimed {
-                    trial.start(worker, time);
-                    self.claims += 1;
-                }
-                self.insert(trial)?;
+                self.insert(Trial::sampled(id, config, previous, worker, claimed, time))?;
+                self.claims += u64::from(claimed);
             }
-            EventKind::Claimed { trial: id, attempt, worker, lease } => {
-                let at = self.expect(&id, State::Evaluating)?;
+            EventKind::Claimed { trial: ref id, attempt, ref lease, .. } => {
+                let at = self.expect(id, State::Evaluating)?;
                 if attempt != self.trials.at(at).attempts + 1 {
-                    return Err(self.wrong_attempt(&id, attempt));
+                    return Err(self.wrong_attempt(id, attempt));
                 }
-                self.change(at, lease, |trial| trial.start(worker, time));
+                let lease = lease.clone();
+                self.change(at, lease, |trial| trial.apply(event.kind, time));
                 self.claims += 1;
             }
-            EventKind::Reported { trial: id, attempt, report } => {
-                let at = self.expect(&id, report.reported_as)?;
+            EventKind::Reported { trial: ref id, attempt, ref report } => {
+                let at = self.expect(id, report.reported_as)?;
                 if attempt != self.trials.at(at).attempts {
-                    return Err(self.wrong_attempt(&id, attempt));
+                    return Err(self.wrong_attempt(id, attempt));
                 }
-                self.change(at, None, |trial| trial.finish(report, time));
+                self.change(at, None, |trial| trial.apply(event.kind, time));
                 self.index.spend(self.trials.at(at));
             }
-            EventKind::Requeued { trial: id, attempt, reason } => {
-                let at = self.expect(&id, State::Pending)?;
+            EventKind::Requeued { trial: ref id, attempt, .. } => {
+                let at = self.expect(id, State::Pending)?;
                 if attempt != self.trials.at(at).attempts {
-                    return Err(self.wrong_attempt(&id, attempt));
+                    return Err(self.wrong_attempt(id, attempt));
                 }
-                self.change(at, None, |trial| trial.give_back(reason));
+                self.change(at, None, |trial| trial.apply(event.kind, time));
                 self.requeues += 1;
             }
             EventKind::Put(trial) => self.put(*trial)?,
@@ -72,9 +63,6 @@ impl Study {
     fn insert(&mut self, trial: Trial) -> Result<u32, StudyError> {
         if self.trials.position(&trial.id).is_some() {
             return Err(StudyError::DuplicateTrial(trial.id));
-        }
-        if let Some(number) = trial.id.number() {
-            self.next_number = self.next_number.max(number.saturating_add(1));
         }
         let fidelity = self.definition.space.fidelity_of(&trial.config);
         let at = self.trials.push(trial);

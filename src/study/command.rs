@@ -39,7 +39,8 @@ pub enum Command {
         /// The proposals.
         suggestions: Vec<Suggestion>,
     },
-    /// An evaluation has ended. Answer: [`Answer::Done`] or [`Answer::Superseded`].
+    /// An evaluation has ended. Answer: [`Answer::Done`], [`Answer::Reported`] or
+    /// [`Answer::Superseded`].
     Report {
         /// Which trial.
         trial: TrialId,
@@ -102,6 +103,9 @@ pub struct Handed {
 pub enum Answer {
     /// It is done.
     Done,
+    /// The report is stored, and this is the trial as it is stored. Only who asks for that
+    /// beforehand is answered so (`StateCore::show_reported`), because the copy costs.
+    Reported(Box<Trial>),
     /// The process has this number.
     Joined(ProcessId),
     /// Evaluate these, or they now wait as pending, as was asked.

@@ -187,7 +187,7 @@ impl Study {
             spent,
             seed: self.definition.seed,
             first_sample: self.samples,
-            next_number: self.next_number,
+            next_number: self.trials.next_number(),
         }
     }
 
@@ -202,7 +202,7 @@ impl Study {
         }
         let mut handed: Vec<TrialId> = Vec::with_capacity(suggestions.len());
         let mut events = Vec::with_capacity(suggestions.len());
-        let mut next_number = self.next_number;
+        let mut next_number = self.trials.next_number();
         for Suggestion { config, id, previous } in suggestions {
             let named = id.is_some();
             let id = id.unwrap_or(TrialId::Number(next_number));

@@ -32,7 +32,6 @@ pub struct Study {
     processes: BTreeMap<ProcessId, Process>,
     last_process: ProcessId,
     samples: u64,
-    next_number: u64,
     claims: u64,
     requeues: u64,
 }
@@ -48,7 +47,6 @@ impl Study {
             processes: BTreeMap::new(),
             last_process: 0,
             samples: 0,
-            next_number: 1,
             claims: 0,
             requeues: 0,
         }

@@ -11,6 +11,8 @@ pub struct Trials {
     /// Where those are that do not stand at their number: in most studies the 17th is trial 17, and
     /// a map of all would take a tenth of the memory.
     elsewhere: FxHashMap<TrialId, u32>,
+    /// The greatest number that a trial has; 0 where none has one.
+    last_number: u64,
 }
 
 /// Where a trial of this id stands when all before it have their numbers.
@@ -37,9 +39,19 @@ impl Trials {
         self.list.iter()
     }
 
+    /// All of them, in the same order.
+    pub(crate) fn into_list(self) -> Vec<Trial> {
+        self.list
+    }
+
     /// By id.
     pub fn get(&self, id: &TrialId) -> Option<&Trial> {
         self.position(id).map(|at| self.at(at))
+    }
+
+    /// The number for the next trial: one more than the greatest so far.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.last_number.saturating_add(1)
     }
 
     pub(crate) fn position(&self, id: &TrialId) -> Option<u32> {
@@ -59,9 +71,18 @@ impl Trials {
         &mut self.list[at as usize]
     }
 
+    /// Sets a trial as a whole, whether its id is new or not.
+    pub(crate) fn set(&mut self, trial: Trial) {
+        match self.position(&trial.id) {
+            Some(at) => *self.at_mut(at) = trial,
+            None => drop(self.push(trial)),
+        }
+    }
+
     /// Adds a trial whose id is new.
     pub(crate) fn push(&mut self, trial: Trial) -> u32 {
         let at = self.list.len();
+        self.last_number = self.last_number.max(trial.id.number().unwrap_or(0));
         if usual_position(&trial.id) != Some(at) {
             self.elsewhere.insert(trial.id.clone(), at as u32);
         }

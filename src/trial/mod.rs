@@ -75,12 +75,6 @@ impl Trial {
         Trial { id, config, state, attempts, losses, metadata, report: None }
     }
 
-    /// The trial once its attempt has ended with this report.
-    pub(crate) fn finished(mut self, report: Box<Report>, time: f64) -> Self {
-        self.finish(report, time);
-        self
-    }
-
     /// Begins an attempt.
     pub(crate) fn start(&mut self, worker: WorkerId, time: f64) {
         self.state = State::Evaluating;

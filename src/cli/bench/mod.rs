@@ -34,8 +34,8 @@ pub(super) struct Bench {
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 8, 64])]
     workers: Vec<usize>,
     /// Layouts of the directory: journal, neps, …
-    #[arg(long, value_name = "LAYOUT,…", value_delimiter = ',', default_value = "journal")]
-    layout: Vec<Layout>,
+    #[arg(long, value_name = "LAYOUT,…", value_delimiter = ',', default_value = "journal", value_parser = trialmill::layouts::by_name)]
+    layout: Vec<&'static dyn Layout>,
     /// Ways of keeping the study
     #[arg(long, value_name = "WAY,…", value_delimiter = ',', default_values_t = WAYS.map(String::from), value_parser = WAYS)]
     durability: Vec<String>,
@@ -79,7 +79,12 @@ struct Row {
 }
 
 impl Row {
-    fn new(layout: Layout, kept: &str, workers: usize, trials_per_second: f64) -> Self {
+    fn new(
+        layout: &'static dyn Layout,
+        kept: &str,
+        workers: usize,
+        trials_per_second: f64,
+    ) -> Self {
         Row {
             layout: layout.name(),
             kept: kept.into(),
@@ -149,7 +154,12 @@ impl Bench {
         })
     }
 
-    fn builder(&self, layout: Layout, kept: &str, dir: &Path) -> Result<StudyBuilder, Error> {
+    fn builder(
+        &self,
+        layout: &'static dyn Layout,
+        kept: &str,
+        dir: &Path,
+    ) -> Result<StudyBuilder, Error> {
         let on_disk = Study::builder(dir).layout(layout);
         match kept {
             "buffered" => Ok(on_disk.durability(Durability::Buffered)),
@@ -178,7 +188,7 @@ impl Bench {
     /// `fresh`: nothing was measured in this process before, so its memory is the study's.
     fn one_process(
         &self,
-        layout: Layout,
+        layout: &'static dyn Layout,
         kept: &str,
         workers: usize,
         dir: &Path,
@@ -213,7 +223,7 @@ impl Bench {
             let optimizer = Box::new(RandomSearch::new());
             StateCore::open(directory, Durability::Buffered, optimizer)?;
             row.open_s = Some(begin.elapsed().as_secs_f64());
-            let size = path.metadata().ok().filter(|_| layout == Layout::Journal);
+            let size = path.metadata().ok().filter(|_| !layout.is_shared());
             row.bytes_per_trial = size.map(|data| data.len() / self.trials);
         }
         let dir = dir.with_extension("latency");
@@ -225,7 +235,7 @@ impl Bench {
     /// Asks and reports in messages of their own, from as many threads as there are workers.
     fn latencies(
         &self,
-        layout: Layout,
+        layout: &'static dyn Layout,
         kept: &str,
         workers: usize,
         dir: &Path,

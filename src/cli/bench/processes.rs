@@ -13,7 +13,7 @@ impl Bench {
     /// `processes` processes against one with as many workers as each of them has, in turn.
     pub(super) fn several_processes(
         &self,
-        layout: Layout,
+        layout: &'static dyn Layout,
         kept: &str,
         workers: usize,
         dir: &Path,
@@ -42,7 +42,7 @@ impl Bench {
     /// which got least.
     fn together(
         &self,
-        layout: Layout,
+        layout: &'static dyn Layout,
         kept: &str,
         processes: u32,
         workers: usize,
