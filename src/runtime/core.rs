@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::watch::{buried, held_by, take_back};
+use super::reclaim::{buried, held_by, take_back};
 use crate::clock::now_s;
 use crate::error::{Error, StoreError, StudyError};
 use crate::event::{Event, Policy, ProcessId};

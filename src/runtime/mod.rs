@@ -18,6 +18,7 @@ mod message;
 mod optimizer;
 mod outcome;
 mod published;
+mod reclaim;
 mod rules;
 mod session;
 mod signals;

@@ -72,7 +72,7 @@ impl Session {
             settings.give_up_after,
         );
         let published = Arc::new(Published::default());
-        published.set(&core, 0);
+        published.set(core.study(), process, 0);
         let (watcher, presence) = (core.watcher(), core.presence());
         let (directory, stop) = (core.directory().cloned(), settings.worker.stop.clone());
         let place = directory

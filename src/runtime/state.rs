@@ -321,7 +321,7 @@ impl StateActor {
 
     fn publish(&mut self) {
         if let Some(core) = &self.core {
-            self.published.set(core, self.parked.len());
+            self.published.set(core.study(), core.process(), self.parked.len());
         }
     }
 }
