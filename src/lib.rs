@@ -71,7 +71,10 @@ pub use evaluate::{Defaults, RunningTrial, current_trial};
 pub use optimizer::{
     GridSearch, Optimizer, OptimizerInfo, Proposal, RandomSearch, Request, Suggestion,
 };
-pub use runtime::{Asked, OnError, Outcome, Reported, Session, StudyBuilder, StudyHandle};
+pub use runtime::{
+    AskOutcome, Client, DirectClient, OnError, Outcome, ReportOutcome, Session, StudyBuilder,
+    StudyHandle,
+};
 pub use space::{Confidence, Parameter, SearchSpace};
 pub use store::Durability;
 pub use study::{StopReason, Study};

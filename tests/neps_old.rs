@@ -65,7 +65,7 @@ fn open(dir: &Path) -> StateCore {
 
 fn ask(core: &mut StateCore) -> Trial {
     match try_ask(core) {
-        Answer::Evaluate(mut handed) => handed.remove(0).trial,
+        Answer::Evaluate(mut handed) => handed.remove(0),
         answer => panic!("{answer:?}"),
     }
 }

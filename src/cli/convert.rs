@@ -8,8 +8,7 @@ use trialmill::error::StoreError;
 use trialmill::optimizer::of_study;
 use trialmill::runtime::StateCore;
 use trialmill::store::{Directory, Durability, Layout, copy_trial_files};
-use trialmill::study::Command;
-use trialmill::{Error, State, Summary, Trial};
+use trialmill::{DirectClient, Error, State, Summary, Trial};
 
 use super::{print, say};
 
@@ -56,18 +55,16 @@ impl Convert {
             return Err(StoreError::NotAStudy { path: self.target, problem }.into());
         }
         let optimizer = of_study(target.definition());
-        let mut core = StateCore::open(target.clone(), Durability::Synced, optimizer)?;
+        let core = StateCore::open(target.clone(), Durability::Synced, optimizer)?;
+        let client = DirectClient::over(core);
         let trials: Vec<&Trial> = study.trials().iter().collect();
         for batch in trials.chunks(BATCH) {
-            let put = |trial: &&Trial| Command::Put(Box::new(resting(trial)));
-            for answer in core.turn(batch.iter().map(put).collect())? {
-                answer?;
-            }
+            client.put_all(batch.iter().map(|trial| resting(trial)))?;
             for trial in batch.iter().filter(|_| self.files) {
                 copy_trial_files(&source, &target, &trial.id)?;
             }
         }
-        drop(core);
+        drop(client);
         let evaluating = study.count(State::Evaluating);
         if evaluating > 0 {
             say(format_args!("{evaluating} trials were being evaluated: in the copy they wait"));

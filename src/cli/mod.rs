@@ -6,6 +6,7 @@ mod check;
 mod check_neps;
 mod convert;
 mod create;
+mod hints;
 mod look;
 mod progress;
 mod run;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+pub(crate) use hints::Hinted;
 use trialmill::Error;
 
 const EXIT_CODES: &str = "\

@@ -11,8 +11,10 @@
 //! ```
 
 mod builder;
+mod client;
 mod command_worker;
 mod core;
+mod direct;
 mod handle;
 mod message;
 mod optimizer;
@@ -27,8 +29,10 @@ mod watch;
 mod worker;
 
 pub use builder::{SamplingHook, StudyBuilder};
+pub use client::{AskOutcome, Client, Exchange, ReportOutcome};
 pub use core::{EventHook, StateCore};
-pub use handle::{Asked, Reported, StudyHandle};
+pub use direct::{Direct, DirectClient};
+pub use handle::{StudyHandle, ToSession};
 pub use outcome::Outcome;
 pub use published::Snapshot;
 pub use rules::OnError;

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::command_worker::CommandWorker;
 use super::core::StateCore;
-use super::handle::StudyHandle;
+use super::handle::{StudyHandle, ToSession};
 use super::message::Shutdown;
 use super::optimizer::OptimizerActor;
 use super::outcome::Outcome;
@@ -75,11 +75,9 @@ impl Session {
         published.set(core.study(), process, 0);
         let (watcher, presence) = (core.watcher(), core.presence());
         let (directory, stop) = (core.directory().cloned(), settings.worker.stop.clone());
-        let place = directory
-            .as_ref()
-            .map_or_else(crate::store::Place::here, |directory| directory.place().clone());
         let (system, state) = start_system(core, rules.clone(), published.clone())?;
-        let handle = StudyHandle { state, published, place, directory: directory.clone() };
+        let exchange = ToSession { state, published, directory: directory.clone() };
+        let handle = StudyHandle { exchange };
         let signals = Arc::new(SignalSlot::default());
         let mut watch = Watch {
             handle: handle.clone(),
@@ -206,7 +204,7 @@ impl Session {
 
     /// Makes one ending of all workers' endings.
     fn finish(&self, ended: Vec<Result<StopReason, Error>>) -> Result<StopReason, Error> {
-        if let Some(cause) = self.handle.published.take_error() {
+        if let Some(cause) = self.handle.published().take_error() {
             return Err(cause);
         }
         let reasons = ended.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -228,7 +226,7 @@ impl Session {
     /// The last commit failed, or the state was gone before.
     pub fn close(mut self) -> Result<Outcome, Error> {
         let study = self.shut_down();
-        if let Some(cause) = self.handle.published.take_error() {
+        if let Some(cause) = self.handle.published().take_error() {
             return Err(cause);
         }
         let study = study.ok_or_else(|| Error::StateLost("the state actor has ended".into()))?;
@@ -242,7 +240,7 @@ impl Session {
         drop(self.watch.take());
         let SystemThread { thread, system, commands } = self.system.take()?;
         let (done, ended) = crossbeam_channel::bounded(1);
-        self.handle.state.do_send(Shutdown(done));
+        self.handle.exchange.state.do_send(Shutdown(done));
         let study = ended.recv().ok();
         commands.stop();
         system.stop();

@@ -62,7 +62,7 @@ impl Watch {
     /// back before anything new is sampled.
     pub(crate) fn look(&mut self) -> Result<(), Error> {
         // Nobody may have asked for the turn that lost it; what is evaluated now can not be stored.
-        if self.handle.published.has_failed() {
+        if self.handle.published().has_failed() {
             self.stop.stop();
         }
         let presses = self.signals.lock().as_ref().map_or(0, SignalGuard::presses);
@@ -75,7 +75,7 @@ impl Watch {
         }
         let (others, leases) = self
             .handle
-            .published
+            .published()
             .with(|snapshot| (snapshot.others.clone(), snapshot.leases.clone()));
         let Some(watcher) = &mut self.watcher else { return Ok(()) };
         let handle = &self.handle;

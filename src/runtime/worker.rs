@@ -18,7 +18,7 @@ use crate::evaluate::{
 use crate::event::Reason;
 use crate::space::SearchSpace;
 use crate::store::Directory;
-use crate::study::{Answer, Ask, Command, Handed, StopReason};
+use crate::study::{Answer, Ask, Command, StopReason};
 use crate::trial::{Report, Trial, TrialId, WorkerId};
 
 /// A function that is told of a trial and its report, once that is durable.
@@ -127,7 +127,7 @@ impl Worker {
         }
         self.tell_hook(&refused)?;
         match wish.transpose()? {
-            Some(Answer::Evaluate(list)) => Ok(list.into_iter().map(|h| self.begin(h)).collect()),
+            Some(Answer::Evaluate(list)) => Ok(list.into_iter().map(|t| self.begin(t)).collect()),
             Some(Answer::Stop(reason)) => {
                 self.stopped = Some(reason);
                 Ok(Vec::new())
@@ -146,7 +146,7 @@ impl Worker {
         Ok(())
     }
 
-    fn begin(&self, Handed { trial }: Handed) -> RunningTrial {
+    fn begin(&self, trial: Trial) -> RunningTrial {
         RunningTrial::begin(
             trial,
             self.places.clone(),

@@ -242,7 +242,7 @@ impl Bench {
                 let answer = handle.exchange(vec![ask])?.swap_remove(0)?;
                 asks.push(begin.elapsed().as_secs_f64() * 1e6);
                 let Answer::Evaluate(mut handed) = answer else { break };
-                let trial = handed.swap_remove(0).trial.id;
+                let trial = handed.swap_remove(0).id;
                 let report = Box::new(Report::objective(0.5));
                 let report = Command::Report { trial, attempt: Some(1), report };
                 let begin = Instant::now();

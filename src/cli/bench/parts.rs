@@ -97,7 +97,7 @@ impl Bench {
             let worker = worker.clone();
             commands.push(Command::Ask(Ask { worker, n: self.batch, lease: None }));
             if let Some(Ok(Answer::Evaluate(handed))) = core.turn(commands)?.pop() {
-                held.extend(handed.into_iter().map(|handed| handed.trial.id));
+                held.extend(handed.into_iter().map(|trial| trial.id));
             }
             turns += 1;
         }
