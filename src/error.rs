@@ -339,6 +339,9 @@ pub enum Error {
     /// The `after_evaluation` hook panicked.
     #[error("the after_evaluation hook panicked: {0}. What was reported is safe.")]
     Hook(String),
+    /// The system gives no more threads.
+    #[error("a thread cannot be started ({0}): use fewer workers")]
+    Thread(io::Error),
     /// The study is closed in this process.
     #[error("this study is closed in this process; open it again to go on")]
     Closed,
@@ -363,7 +366,7 @@ impl Error {
             Error::Store(StoreError::Io { .. } | StoreError::Poisoned(_)) => 4,
             Error::Study(_) => 7,
             Error::Evaluation { .. } | Error::NothingSucceeds { .. } => 8,
-            Error::Hook(_) | Error::Closed | Error::StateLost(_) => 70,
+            Error::Hook(_) | Error::Thread(_) | Error::Closed | Error::StateLost(_) => 70,
         }
     }
 }

@@ -72,8 +72,8 @@ pub use optimizer::{
     GridSearch, Optimizer, OptimizerInfo, Proposal, RandomSearch, Request, Suggestion,
 };
 pub use runtime::{
-    AskOutcome, Client, DirectClient, OnError, Outcome, ReportOutcome, Session, StudyBuilder,
-    StudyHandle,
+    AskOutcome, Client, DirectClient, Hooks, OnError, Outcome, ReportOutcome, RunOptions, Session,
+    StudyBuilder, StudyHandle, StudySpec,
 };
 pub use space::{Confidence, Parameter, SearchSpace};
 pub use store::Durability;

@@ -15,7 +15,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("evaluate", &["space"]),
     ("runtime", &["study", "store", "evaluate", "optimizer", "space"]),
     ("summary", &["study", "store", "optimizer", "space"]),
-    ("study_file", &["optimizer", "space"]),
+    ("study_file", &["runtime", "optimizer", "space"]),
 ];
 
 /// The vocabulary, used by all. Within it: words may use words, and nothing above them.
