@@ -187,8 +187,8 @@ pub enum StoreError {
         known: u32,
     },
     /// The journal is damaged at a place that was acknowledged, so nothing more is written to it.
-    #[error("{} cannot be gone on with from byte {offset}: {problem}. Nothing was changed. \
-             `trialmill trials --json` still exports what stands before that byte.", path.display())]
+    #[error("{} cannot be gone on with from byte {offset}: {problem}. Nothing was changed.",
+            path.display())]
     Damaged {
         /// The journal.
         path: PathBuf,

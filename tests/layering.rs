@@ -14,7 +14,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("store", &["optimizer", "space"]),
     ("evaluate", &["space"]),
     ("runtime", &["study", "store", "evaluate", "optimizer", "space"]),
-    ("summary", &["study", "store", "optimizer", "space"]),
+    ("view", &["study", "store", "optimizer", "space"]),
     ("study_file", &["runtime", "optimizer", "space"]),
 ];
 

@@ -10,7 +10,7 @@ use trialmill::runtime::StateCore;
 use trialmill::store::{Directory, Durability, Layout, copy_trial_files};
 use trialmill::{DirectClient, Error, State, Summary, Trial};
 
-use super::{print, say};
+use super::{Hinted, print, say, text};
 
 /// How many trials are stored at a time.
 const BATCH: usize = 1_000;
@@ -41,8 +41,10 @@ impl Convert {
         let source = Directory::open_read_only(&self.source)?;
         let summary = Summary::read(&self.source)?;
         if let Some(problem) = summary.problem() {
-            let problem = format!("{problem}\nA damaged study is not converted: `trialmill check`");
-            return Err(Error::Setting(problem));
+            let problem = Hinted(problem);
+            say(format_args!("trialmill: {problem}"));
+            say("A damaged study is not converted: `trialmill check`");
+            return Ok(ExitCode::from(5));
         }
         let study = summary.study();
         let (definition, policy) = (study.definition().clone(), study.policy());
@@ -69,7 +71,7 @@ impl Convert {
         if evaluating > 0 {
             say(format_args!("{evaluating} trials were being evaluated: in the copy they wait"));
         }
-        Ok(print(&Summary::read(&self.target)?.status_text()))
+        Ok(print(&text::status(&Summary::read(&self.target)?.status())))
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use trialmill::store::Layout;
 use trialmill::{Budget, Error, Study, StudyFile, Summary};
 
-use super::print;
+use super::{print, text};
 
 /// Creates a study and evaluates nothing: for workers that come later, and for `ask` and `tell`.
 ///
@@ -59,7 +59,7 @@ impl Create {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let StudyFile { spec, options, .. } = self.described.read()?;
         Study::builder(&self.described.dir).spec(spec).options(options).create()?;
-        Ok(print(&Summary::read(&self.described.dir)?.status_text()))
+        Ok(print(&text::status(&Summary::read(&self.described.dir)?.status())))
     }
 }
 

@@ -44,6 +44,9 @@ fn of_store(error: &StoreError) -> &'static str {
             "\nUse another directory, or open the study as it is (`trialmill worker`)."
         }
         StoreError::Newer { .. } => " (`trialmill status` and `trialmill trials` read it.)",
+        StoreError::Damaged { .. } => {
+            " `trialmill trials --json` still exports what stands before that byte."
+        }
         _ => "",
     }
 }

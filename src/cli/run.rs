@@ -160,7 +160,7 @@ impl Working {
 
     fn end(&self, outcome: &Outcome, dir: &Path) -> ExitCode {
         let printed = match (self.json, Summary::read(dir)) {
-            (true, Ok(summary)) => print_json(&summary.status_json()),
+            (true, Ok(summary)) => print_json(&super::look::status(&summary)),
             _ => print(&format!("{outcome}\n")),
         };
         if outcome.was_interrupted() {

@@ -76,7 +76,7 @@ impl Bench {
             return StateCore::open(directory, durability, random_search());
         }
         let first = std::fs::read(directory.journal_path())
-            .map_err(|error| Error::Setting(format!("cannot read what was written: {error}")))?;
+            .map_err(super::io("read", &directory.journal_path()))?;
         let disk = Box::new(Nowhere { len: first.len() as u64, first });
         StateCore::open_on(disk, directory, durability, random_search())
     }
