@@ -102,13 +102,13 @@ impl WorkerVerb {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let dir = self.dir.dir;
         let mut evaluation = Evaluation::of(Directory::open(&dir)?.definition());
-        let mut spec = StudySpec::default();
-        if let Some(file) = &self.space {
-            spec.space = StudyFile::read(file)?.spec.space;
-        }
-        let mut options = RunOptions::default();
-        options.wait_for_others = self.wait;
-        options.timeout_seconds = evaluation.timeout_seconds;
+        let file = self.space.as_deref().map(StudyFile::read).transpose()?;
+        let spec = StudySpec { space: file.and_then(|file| file.spec.space), ..Default::default() };
+        let mut options = RunOptions {
+            wait_for_others: self.wait,
+            timeout_seconds: evaluation.timeout_seconds,
+            ..RunOptions::default()
+        };
         self.working.go_over(&mut options);
         let command = self.working.command(&mut evaluation.command);
         self.working.work(&dir, spec, options, &command)

@@ -19,7 +19,6 @@ pub type EventHook = Box<dyn FnMut(&Event) + Send>;
 
 /// The hooks of a run; none unless set.
 #[derive(Default)]
-#[non_exhaustive]
 pub struct Hooks {
     /// Called before every sampling.
     pub before_sampling: Option<SamplingHook>,

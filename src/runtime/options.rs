@@ -15,7 +15,6 @@ use crate::store::Durability;
 /// deserialised.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct RunOptions {
     /// How many workers this process has; as many as it has cores unless set.
     pub workers: usize,

@@ -15,7 +15,6 @@ use crate::store::Layout;
 /// the default.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct StudySpec {
     /// What is searched. A new study needs it.
     #[serde(alias = "pipeline_space", deserialize_with = "space")]
