@@ -13,7 +13,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use trialmill::{Asked, Config, Parameter, Report, Reported, SearchSpace, Study};
+use trialmill::{AskOutcome, Config, Parameter, Report, ReportOutcome, SearchSpace, Study};
 
 const JOBS: usize = 4;
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -29,10 +29,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let handle = session.handle();
 
     // A job that we give up: its trial goes to whoever asks next, and what it may still say is late.
-    if let Asked::Trials(trials) = handle.ask("me", 1, DEADLINE)? {
+    if let AskOutcome::Trials(trials) = handle.ask("me", 1, DEADLINE)? {
         let trial = &trials[0];
         let released = handle.release(&trial.id, Some(trial.attempts))?;
-        assert_eq!(released, Reported::Accepted);
+        assert_eq!(released, ReportOutcome::Accepted);
         let late = handle.report(&trial.id, Some(trial.attempts), Report::objective(0.0))?;
         println!("trial {} attempt {} released, then: {late:?}", trial.id, trial.attempts);
     }
@@ -42,9 +42,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut running = 0;
         loop {
             let trials = match handle.ask("me", JOBS - running, DEADLINE)? {
-                Asked::Trials(trials) => trials,
+                AskOutcome::Trials(trials) => trials,
                 // Nothing now, or nothing any more: what is running must end first.
-                Asked::Wait | Asked::Stop(_) => Vec::new(),
+                AskOutcome::Wait | AskOutcome::Stop(_) => Vec::new(),
             };
             for trial in trials {
                 let done = done.clone();

@@ -86,7 +86,7 @@ pub enum StudyFileError {
 #[non_exhaustive]
 pub enum StudyError {
     /// There is no such trial.
-    #[error("there is no trial '{0}' in this study; `trialmill trials` lists them")]
+    #[error("there is no trial '{0}' in this study")]
     UnknownTrial(TrialId),
     /// The id is taken.
     #[error("trial '{0}' exists already")]
@@ -110,6 +110,15 @@ pub enum StudyError {
         optimizer: String,
         /// What it did.
         problem: String,
+    },
+    /// The search space is not known, so nothing can be sampled from it.
+    #[error(
+        "optimizer '{optimizer}': the study's search space is not known: NePS up to 0.14 does not \
+         store it"
+    )]
+    UnknownSpace {
+        /// The study's optimizer.
+        optimizer: String,
     },
     /// A record is larger than a journal line may be.
     #[error(
@@ -154,8 +163,8 @@ pub enum StoreError {
         problem: String,
     },
     /// The directory holds another study than the one described.
-    #[error("{} holds a study with another {what}.\n  there:  {there}\n  wanted: {wanted}\n\
-             Use another directory, or open the study as it is (`trialmill worker`).", path.display())]
+    #[error("{} holds a study with another {what}.\n  there:  {there}\n  wanted: {wanted}",
+            path.display())]
     Mismatch {
         /// The directory.
         path: PathBuf,
@@ -167,8 +176,8 @@ pub enum StoreError {
         wanted: String,
     },
     /// The directory was written by a later version.
-    #[error("{} has format {found}; this trialmill writes format {known}. It can be read \
-             (status, trials), but only a newer trialmill may write to it.", path.display())]
+    #[error("{} has format {found}; this trialmill writes format {known}. It can be read, \
+             but only a newer trialmill may write to it.", path.display())]
     Newer {
         /// The directory.
         path: PathBuf,
@@ -178,8 +187,8 @@ pub enum StoreError {
         known: u32,
     },
     /// The journal is damaged at a place that was acknowledged, so nothing more is written to it.
-    #[error("{} cannot be gone on with from byte {offset}: {problem}. Nothing was changed. \
-             `trialmill trials --json` still exports what stands before that byte.", path.display())]
+    #[error("{} cannot be gone on with from byte {offset}: {problem}. Nothing was changed.",
+            path.display())]
     Damaged {
         /// The journal.
         path: PathBuf,
@@ -274,10 +283,7 @@ fn hint(source: &io::Error) -> &'static str {
 #[non_exhaustive]
 pub enum EvaluateError {
     /// The command line is empty.
-    #[error(
-        "no command to evaluate a trial with: give one after `--`, or as `command:` in the \
-             study file"
-    )]
+    #[error("no command to evaluate a trial with")]
     NoCommand,
     /// The program does not exist.
     #[error("the command's program '{program}' was not found or cannot be run: {problem}")]
@@ -338,8 +344,7 @@ pub enum Error {
     /// Nothing succeeded at all.
     #[error(
         "all of the first {errors} evaluations failed, so the run stopped; the last, trial \
-             '{id}': {message}\nMend the cause, then run the same command again \
-             (`trialmill retry` gives the failed trials back)."
+             '{id}': {message}"
     )]
     NothingSucceeds {
         /// How many.
@@ -352,6 +357,9 @@ pub enum Error {
     /// The `after_evaluation` hook panicked.
     #[error("the after_evaluation hook panicked: {0}. What was reported is safe.")]
     Hook(String),
+    /// The system gives no more threads.
+    #[error("a thread cannot be started ({0}): use fewer workers")]
+    Thread(io::Error),
     /// The study is closed in this process.
     #[error("this study is closed in this process; open it again to go on")]
     Closed,
@@ -378,7 +386,7 @@ impl Error {
             Error::Store(StoreError::Io { .. } | StoreError::Poisoned(_)) => 4,
             Error::Study(_) => 7,
             Error::Evaluation { .. } | Error::NothingSucceeds { .. } => 8,
-            Error::Hook(_) | Error::Closed | Error::StateLost(_) => 70,
+            Error::Hook(_) | Error::Thread(_) | Error::Closed | Error::StateLost(_) => 70,
         }
     }
 }

@@ -39,7 +39,8 @@
 //! | `neps`, `layouts` | NePS's layouts, and the table of all layouts |
 //! | `evaluate` | the only code that runs users' code and commands |
 //! | `runtime` | the actors; the only code that knows actix |
-//! | `summary`, `study_file` | what people look at, and what they write |
+//! | `view` | what one sees of a study: typed numbers, for printing, exports and dashboards |
+//! | `study_file` | what people write |
 //! | `clock`, `texts` | times that do not go back; texts that are kept once |
 //! | `plain` | opens plain files only: no links, pipes or devices |
 //! | `cli` | the program's verbs; the only code that prints |
@@ -63,9 +64,9 @@ pub mod space;
 pub mod store;
 pub mod study;
 pub mod study_file;
-pub mod summary;
 mod texts;
 pub mod trial;
+pub mod view;
 
 pub use budget::Budget;
 pub use config::{Config, Value};
@@ -74,10 +75,13 @@ pub use evaluate::{Defaults, RunningTrial, current_trial};
 pub use optimizer::{
     GridSearch, Optimizer, OptimizerInfo, Proposal, RandomSearch, Request, Suggestion,
 };
-pub use runtime::{Asked, OnError, Outcome, Reported, Session, StudyBuilder, StudyHandle};
+pub use runtime::{
+    AskOutcome, Client, DirectClient, Hooks, OnError, Outcome, ReportOutcome, RunOptions, Session,
+    StudyBuilder, StudyHandle, StudySpec,
+};
 pub use space::{Confidence, Parameter, SearchSpace};
 pub use store::Durability;
 pub use study::{StopReason, Study};
 pub use study_file::StudyFile;
-pub use summary::Summary;
 pub use trial::{Objective, Report, State, Trial, TrialId, Trials};
+pub use view::Summary;

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match cli::run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            cli::say(format_args!("trialmill: {error}"));
+            cli::say(format_args!("trialmill: {}", cli::Hinted(&error)));
             ExitCode::from(error.exit_code())
         }
     }

@@ -14,80 +14,58 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::{Map, Value as Json};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json, json};
 
 use crate::budget::Budget;
 use crate::error::{Error, StudyFileError};
 use crate::limits::MAX_STUDY_FILE_BYTES;
 use crate::optimizer::OptimizerInfo;
-use crate::space::SearchSpace;
+use crate::runtime::{Evaluation, RunOptions, StudySpec};
 
-/// What a study file says; what it leaves out is `None` or empty.
-#[derive(Debug, Clone, PartialEq)]
+/// What a study file says: what the study is, and how the run of the process that reads it goes.
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct StudyFile {
-    /// What is searched.
-    pub space: SearchSpace,
-    /// Who proposes.
-    pub optimizer: Option<OptimizerInfo>,
-    /// Where all random numbers come from.
-    pub seed: Option<u64>,
-    /// What all workers together may spend.
-    pub budget: Budget,
-    /// What each worker may spend.
-    pub per_worker: Budget,
-    /// How long each worker may go on asking.
-    pub seconds: Option<f64>,
-    /// Workers of the process that runs the file.
-    pub workers: Option<usize>,
-    /// The command that evaluates a trial.
-    pub command: Vec<String>,
-    /// How long one evaluation may take.
-    pub timeout_seconds: Option<f64>,
-    /// How often a trial may be started.
-    pub max_attempts: Option<u32>,
-    /// What errors mean: `ignore`, `stop-worker`, `stop-all`, `raise-worker`, `raise-any`.
-    pub on_error: Option<String>,
+    /// What the study is.
+    pub spec: StudySpec,
+    /// How the run goes.
+    pub options: RunOptions,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw {
-    #[serde(alias = "pipeline_space")]
-    space: Json,
-    #[serde(default)]
-    optimizer: Option<Json>,
-    #[serde(default)]
-    seed: Option<u64>,
-    #[serde(default)]
-    budget: RawBudget,
-    #[serde(default)]
-    workers: Option<usize>,
-    #[serde(default, deserialize_with = "words")]
-    command: Vec<String>,
-    #[serde(default)]
-    timeout_seconds: Option<f64>,
-    #[serde(default)]
-    max_attempts: Option<u32>,
-    #[serde(default)]
-    on_error: Option<String>,
-}
+/// The keys of a study file.
+const KEYS: [&str; 10] = [
+    "space",
+    "pipeline_space",
+    "optimizer",
+    "seed",
+    "budget",
+    "workers",
+    "command",
+    "timeout_seconds",
+    "max_attempts",
+    "on_error",
+];
 
+/// Those of them that are fields of [`RunOptions`]; they stand beside those of [`StudySpec`].
+const OPTION_KEYS: [&str; 3] = ["workers", "timeout_seconds", "on_error"];
+
+/// A budget as a study file writes it, with what each worker may spend inside it.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[serde(
     expecting = "a mapping of evaluations, cost, fidelity, evaluation_seconds, seconds, per_worker"
 )]
-struct RawBudget {
+struct FileBudget {
     evaluations: Option<u64>,
     cost: Option<f64>,
     fidelity: Option<f64>,
     evaluation_seconds: Option<f64>,
     seconds: Option<f64>,
-    per_worker: Option<Box<RawBudget>>,
+    per_worker: Option<Box<FileBudget>>,
 }
 
-impl RawBudget {
+impl FileBudget {
     fn budget(&self) -> Budget {
         Budget {
             evaluations: self.evaluations,
@@ -124,61 +102,82 @@ impl StudyFile {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn from_json(json: Json) -> Result<Self, Error> {
-        if !json.is_object() {
+        let Json::Object(mut map) = json else {
             let problem = "it must be a mapping with the key `space` and, as needed, `optimizer`, \
                            `seed`, `budget`, `workers`, `command`, `timeout_seconds`, \
                            `max_attempts`, `on_error`";
             return Err(Error::Setting(problem.into()));
-        }
-        let raw: Raw =
-            serde_json::from_value(json.clone()).map_err(|error| setting(&json, &error))?;
-        let (optimizer, own_seed) = match raw.optimizer {
-            Some(json) => optimizer(json)?,
-            None => (None, None),
         };
-        let per_worker = raw.budget.per_worker.as_deref();
-        let seconds = per_worker.and_then(|budget| budget.seconds).or(raw.budget.seconds);
-        Ok(StudyFile {
-            space: SearchSpace::from_json(&raw.space)?,
-            optimizer,
-            seed: raw.seed.or(own_seed),
-            budget: raw.budget.budget(),
-            per_worker: per_worker.map(RawBudget::budget).unwrap_or_default(),
-            seconds,
-            workers: raw.workers,
-            command: raw.command,
-            timeout_seconds: raw.timeout_seconds,
-            max_attempts: raw.max_attempts,
-            on_error: raw.on_error,
-        })
+        check_keys(&map)?;
+        let budget = map.shift_remove("budget").map(|json| value("budget", json));
+        let budget: FileBudget = budget.transpose()?.unwrap_or_default();
+        let command = map.shift_remove("command").map(words);
+        let (optimizer, own_seed) = match map.shift_remove("optimizer") {
+            None | Some(Json::Null) => (None, None),
+            Some(json) => optimizer(json)?,
+        };
+        let (options, spec): (Map<_, _>, Map<_, _>) =
+            map.into_iter().partition(|(key, _)| OPTION_KEYS.contains(&key.as_str()));
+        // An option that is null is left out.
+        let options = options.into_iter().filter(|(_, json)| !json.is_null()).collect();
+        let mut file = StudyFile { spec: section(spec)?, options: section(options)? };
+
+        file.spec.optimizer = optimizer;
+        file.spec.seed = file.spec.seed.or(own_seed);
+        file.spec.budget = Some(budget.budget()).filter(|budget| !budget.is_unlimited());
+        file.spec.evaluation = Some(Evaluation {
+            command: command.transpose()?.unwrap_or_default(),
+            timeout_seconds: file.options.timeout_seconds,
+        });
+        let per_worker = budget.per_worker.as_deref();
+        file.options.per_worker = per_worker.map(FileBudget::budget).unwrap_or_default();
+        file.options.seconds_per_worker =
+            per_worker.and_then(|budget| budget.seconds).or(budget.seconds);
+        Ok(file)
     }
 }
 
-/// Says which key is wrong, which serde does not.
-fn setting(json: &Json, error: &serde_json::Error) -> Error {
-    let keys = json.as_object().into_iter().flatten();
-    let alone = |(key, value): (&String, &Json)| -> Option<String> {
-        let mut alone = Map::from_iter([("space".into(), Json::Null)]);
-        alone.insert(key.clone(), value.clone());
-        let error = serde_json::from_value::<Raw>(alone.into()).err()?;
-        Some(format!("{key}: {error}"))
-    };
-    Error::Setting(keys.filter_map(alone).next().unwrap_or_else(|| error.to_string()))
+fn check_keys(map: &Map<String, Json>) -> Result<(), Error> {
+    if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        let known = KEYS.map(|key| format!("`{key}`")).join(", ");
+        let problem = format!("{key}: unknown field `{key}`, expected one of {known}");
+        return Err(Error::Setting(problem));
+    }
+    match map.contains_key("space") || map.contains_key("pipeline_space") {
+        true => Ok(()),
+        false => Err(Error::Setting("missing field `space`".into())),
+    }
+}
+
+/// The value of a key.
+fn value<T: DeserializeOwned>(key: &str, json: Json) -> Result<T, Error> {
+    serde_json::from_value(json).map_err(|error| Error::Setting(format!("{key}: {error}")))
+}
+
+/// The struct that these keys are fields of.
+fn section<T: DeserializeOwned>(map: Map<String, Json>) -> Result<T, Error> {
+    serde_json::from_value(map.clone().into()).map_err(|error| {
+        // serde does not say which key is wrong: the one that is wrong also when it is alone.
+        let alone = |(key, json): (String, Json)| {
+            let error = serde_json::from_value::<T>(json!({ &key: json })).err()?;
+            Some(format!("{key}: {error}"))
+        };
+        Error::Setting(map.into_iter().find_map(alone).unwrap_or_else(|| error.to_string()))
+    })
 }
 
 /// A command's words; YAML reads some of them as numbers.
-fn words<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+fn words(json: Json) -> Result<Vec<String>, Error> {
     let word = |json: &Json| match json {
         Json::String(text) => Some(text.clone()),
         Json::Number(_) | Json::Bool(_) => Some(json.to_string()),
         _ => None,
     };
-    let json = Json::deserialize(from)?;
     let words = json.as_array().and_then(|list| list.iter().map(word).collect());
     words.ok_or_else(|| {
-        let problem = "a list of words is needed, such as [python3, train.py, --lr, \"{lr}\"]; \
-                       for a line of shell: [sh, -c, \"…\"]";
-        serde::de::Error::custom(problem)
+        let problem = "command: a list of words is needed, such as [python3, train.py, --lr, \
+                       \"{lr}\"]; for a line of shell: [sh, -c, \"…\"]";
+        Error::Setting(problem.into())
     })
 }
 
@@ -241,7 +240,7 @@ command: [python3, train.py, --lr, '{lr}']
             "command": ["python3", "train.py", "--lr", "{lr}"]}"#;
         let (yaml, json) = (read("s.yaml", yaml).unwrap(), read("s.json", json).unwrap());
         assert_eq!(yaml, json);
-        assert_eq!((yaml.seed, yaml.seconds), (Some(7), Some(5.0)));
+        assert_eq!((yaml.spec.seed, yaml.options.seconds_per_worker), (Some(7), Some(5.0)));
     }
 
     #[test]

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use trialmill::event::EventKind;
 use trialmill::store::{Directory, read_study};
 use trialmill::{
-    Asked, BoxError, Optimizer, OptimizerInfo, Parameter, Proposal, RandomSearch, Report, Request,
-    RunningTrial, SearchSpace, State, Study, StudyBuilder, Trial,
+    AskOutcome, BoxError, Optimizer, OptimizerInfo, Parameter, Proposal, RandomSearch, Report,
+    Request, RunningTrial, SearchSpace, State, Study, StudyBuilder, Trial,
 };
 
 /// How soon a run ends whose state is lost: far below the evaluations that it leaves, far above what
@@ -207,7 +207,7 @@ fn callers_at_the_moment_of_closing_get_an_answer_that_holds_or_an_error() {
                 let (told, count) = (&told, &count);
                 scope.spawn(move || {
                     let name = format!("caller-{n}");
-                    while let Ok(Asked::Trials(list)) =
+                    while let Ok(AskOutcome::Trials(list)) =
                         handle.ask(&name, 1, Duration::from_secs(3600))
                     {
                         let Ok(_) = handle.report(&list[0].id, Some(1), Report::objective(0.5))

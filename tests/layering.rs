@@ -16,8 +16,8 @@ const ROOMS: [(&str, &[&str]); 10] = [
     ("layouts", &["neps", "store"]),
     ("evaluate", &["space"]),
     ("runtime", &["study", "store", "evaluate", "optimizer", "space"]),
-    ("summary", &["study", "store", "optimizer", "space"]),
-    ("study_file", &["optimizer", "space"]),
+    ("view", &["study", "store", "optimizer", "space"]),
+    ("study_file", &["runtime", "optimizer", "space"]),
 ];
 
 /// The vocabulary, used by all. Within it: words may use words, and nothing above them.

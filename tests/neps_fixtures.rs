@@ -46,7 +46,12 @@ fn trialmill(arguments: &[&str]) -> Output {
 fn trials(directory: &Path) -> Vec<Json> {
     let summary = Summary::read(directory).unwrap();
     assert!(summary.problem().is_none(), "{}: {:?}", directory.display(), summary.problem());
-    summary.study().trials().iter().map(|trial| summary.trial_json(trial)).collect()
+    summary
+        .study()
+        .trials()
+        .iter()
+        .map(|trial| serde_json::to_value(summary.row(trial)).unwrap())
+        .collect()
 }
 
 /// The sidecar's and our ways to write numbers that are not finite, made one.

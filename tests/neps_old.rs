@@ -65,7 +65,7 @@ fn open(dir: &Path) -> StateCore {
 
 fn ask(core: &mut StateCore) -> Trial {
     match try_ask(core) {
-        Answer::Evaluate(mut handed) => handed.remove(0).trial,
+        Answer::Evaluate(mut handed) => handed.remove(0),
         answer => panic!("{answer:?}"),
     }
 }
@@ -128,7 +128,7 @@ fn compare(ours: &Summary, sidecar: &Json, what: &str) {
         };
         assert_eq!(trial.state, state, "{what}");
         assert_eq!(trial.attempts, u32::from(state != State::Pending), "{what}");
-        let json = ours.trial_json(trial);
+        let json = serde_json::to_value(ours.row(trial)).unwrap();
         assert_eq!(plain(&json["config"]), plain(&theirs["config"]), "{what}");
         assert_eq!(json["metadata"]["previous_trial_id"], theirs["previous"], "{what}");
         for time in ["time_sampled", "time_end"] {

@@ -169,7 +169,7 @@ fn a_trial_that_an_unlocked_rewrite_dropped_before_we_saw_it_keeps_its_id() {
     let summary = Summary::read(&home.dir()).unwrap();
     let study = summary.study();
     assert_eq!(study.trials().len(), 5, "trial 4 is lost");
-    assert_eq!(handed[0].trial.id.to_string(), "5");
+    assert_eq!(handed[0].id.to_string(), "5");
     assert!(!home.dir().join(".trialmill/config_4.set-aside").exists());
 }
 

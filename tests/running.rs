@@ -8,9 +8,9 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use trialmill::{
-    Asked, BoxError, Budget, Defaults, Error, GridSearch, Objective, OnError, Optimizer,
-    OptimizerInfo, Parameter, Proposal, Report, Reported, Request, RunningTrial, SearchSpace,
-    State, StopReason, Study, StudyBuilder, Summary, Trial, current_trial,
+    AskOutcome, BoxError, Budget, Defaults, DirectClient, Error, GridSearch, Objective, OnError,
+    Optimizer, OptimizerInfo, Parameter, Proposal, Report, ReportOutcome, Request, RunningTrial,
+    SearchSpace, State, StopReason, Study, StudyBuilder, Summary, Trial, current_trial,
 };
 
 fn space() -> SearchSpace {
@@ -236,21 +236,21 @@ fn the_handle_does_what_neps_state_does() {
     let dir = tempfile::tempdir().unwrap();
     let session = study(&dir).max_evaluations(10).open().unwrap();
     let handle = session.handle();
-    let sampled = handle.sample(3).unwrap();
+    let sampled = handle.sample(3).unwrap().into_trials();
     assert_eq!(sampled.len(), 3);
     assert_eq!(handle.next_pending(2).unwrap(), sampled[..2]);
     let minute = Duration::from_secs(60);
-    let Asked::Trials(asked) = handle.ask("me", 2, minute).unwrap() else { panic!() };
+    let AskOutcome::Trials(asked) = handle.ask("me", 2, minute).unwrap() else { panic!() };
     assert_eq!(
         asked.iter().map(|trial| &trial.id).collect::<Vec<_>>(),
         [&sampled[0].id, &sampled[1].id]
     );
     assert_eq!(handle.evaluating().unwrap().len(), 2);
     let (first, second) = (&asked[0].id, &asked[1].id);
-    assert_eq!(handle.report(first, Some(1), 0.5.into()).unwrap(), Reported::Accepted);
+    assert_eq!(handle.report(first, Some(1), 0.5.into()).unwrap(), ReportOutcome::Accepted);
     let late = handle.report(first, Some(1), 0.6.into()).unwrap();
-    assert_eq!(late, Reported::Superseded { state: State::Success, attempts: 1 });
-    assert_eq!(handle.release(second, None).unwrap(), Reported::Accepted);
+    assert_eq!(late, ReportOutcome::Superseded { state: State::Success, attempts: 1 });
+    assert_eq!(handle.release(second, None).unwrap(), ReportOutcome::Accepted);
     assert_eq!(handle.trial(second).unwrap().state, State::Pending);
     assert!(handle.trial(&"99".parse().unwrap()).is_err());
     assert_eq!(handle.trial_ids().unwrap().len(), 3);
@@ -265,12 +265,12 @@ fn the_handle_does_what_neps_state_does() {
     assert_eq!(handle.trial_ids().unwrap().len(), 3, "the state does not mind");
     let huge = "x".repeat(trialmill::limits::MAX_LINE_BYTES);
     let error = handle.report(second, None, Report::failed(huge)).unwrap();
-    assert!(matches!(error, Reported::Superseded { .. }), "it is pending again");
-    let Asked::Trials(again) = handle.ask("me", 1, minute).unwrap() else { panic!() };
+    assert!(matches!(error, ReportOutcome::Superseded { .. }), "it is pending again");
+    let AskOutcome::Trials(again) = handle.ask("me", 1, minute).unwrap() else { panic!() };
     assert_eq!((&again[0].id, again[0].attempts), (second, 2));
     let huge = Report::failed("x".repeat(trialmill::limits::MAX_LINE_BYTES));
     assert!(handle.report(second, None, huge).unwrap_err().to_string().contains("bytes"));
-    assert_eq!(handle.report(second, None, 0.7.into()).unwrap(), Reported::Accepted);
+    assert_eq!(handle.report(second, None, 0.7.into()).unwrap(), ReportOutcome::Accepted);
     drop(session);
     let summary = Summary::read(&dir.path().join("study")).unwrap();
     assert_eq!(summary.study().count(State::Success), 2);
@@ -462,7 +462,7 @@ fn the_hook_hears_only_of_reports_that_count() {
         .run(|trial| {
             // Somebody takes the first attempt away while it is going on.
             if trial.attempt() == 1 {
-                assert_eq!(handle.release(trial.id(), Some(1))?, Reported::Accepted);
+                assert_eq!(handle.release(trial.id(), Some(1))?, ReportOutcome::Accepted);
             }
             Ok(f64::from(trial.attempt()))
         })
@@ -503,7 +503,7 @@ fn a_caller_s_deadline_passes_also_in_memory() {
     let session = Study::in_memory().space(space()).workers(1).max_evaluations(1).open().unwrap();
     let handle = session.handle();
     assert!(handle.ask("p1-w1", 1, Duration::ZERO).is_err(), "a worker's name is not a caller's");
-    let Asked::Trials(asked) = handle.ask("me", 1, Duration::from_millis(1)).unwrap() else {
+    let AskOutcome::Trials(asked) = handle.ask("me", 1, Duration::from_millis(1)).unwrap() else {
         panic!()
     };
     let given_back = || handle.snapshot().count(State::Pending) == 1;
@@ -513,7 +513,7 @@ fn a_caller_s_deadline_passes_also_in_memory() {
         std::thread::yield_now();
     }
     let late = handle.report(&asked[0].id, Some(1), 0.5.into()).unwrap();
-    assert_eq!(late, Reported::Superseded { state: State::Pending, attempts: 1 });
+    assert_eq!(late, ReportOutcome::Superseded { state: State::Pending, attempts: 1 });
 }
 
 /// Somebody tidied up below a running study; it went on for hours and left nothing.
@@ -550,4 +550,26 @@ fn a_study_whose_creator_was_killed_is_created_by_the_next() {
     std::fs::remove_file(path.join("study.json")).unwrap();
     let error = study(&dir).max_evaluations(3).run(objective).unwrap_err();
     assert!(error.to_string().contains("no study.json"), "{error}");
+}
+
+#[test]
+fn a_client_without_a_session_asks_reports_and_hears_that_a_grid_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("study");
+    let space = SearchSpace::new([("x", Parameter::categorical(["a", "b"]))]).unwrap();
+    Study::builder(&path).space(space).optimizer(GridSearch::default()).create().unwrap();
+    let client = DirectClient::open(&path).unwrap();
+    let asked = client.ask("me", 5, Duration::from_secs(60)).unwrap().into_trials();
+    assert_eq!(asked.len(), 2);
+    assert_eq!(client.report(&asked[0].id, Some(1), 0.5.into()).unwrap(), ReportOutcome::Accepted);
+    let crashed = Report::crashed("told", "no reason");
+    assert_eq!(client.report(&asked[1].id, None, crashed).unwrap(), ReportOutcome::Accepted);
+    let end = AskOutcome::Stop(StopReason::Finished);
+    assert_eq!(client.sample(1).unwrap(), end);
+    assert_eq!(client.ask("me", 1, Duration::from_secs(60)).unwrap(), end);
+    let both = [asked[1].id.clone(), asked[0].id.clone()];
+    assert!(client.retry_trials(&both).is_err(), "all or none");
+    assert_eq!(client.next_pending(1).unwrap(), []);
+    assert_eq!(client.retry_trials(&both[..1]).unwrap(), both[..1]);
+    assert_eq!(client.next_pending(1).unwrap().len(), 1);
 }

@@ -10,8 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use trialmill::{
-    Asked, BoxError, Parameter, Report, Reported, RunningTrial, SearchSpace, State, Study,
-    StudyBuilder,
+    AskOutcome, BoxError, Parameter, Report, ReportOutcome, RunningTrial, SearchSpace, State,
+    Study, StudyBuilder,
 };
 
 const KILL_EVERY: Duration = Duration::from_secs(60);
@@ -100,14 +100,14 @@ fn memory_descriptors_and_answers_stay_flat_for_an_hour() {
         let (mut killed, mut answers) = (Instant::now(), Vec::new());
         while begin.elapsed() < length && !run.is_finished() {
             let asked = Instant::now();
-            let Asked::Trials(list) = handle.ask("caller", 1, KILL_EVERY).unwrap() else {
+            let AskOutcome::Trials(list) = handle.ask("caller", 1, KILL_EVERY).unwrap() else {
                 panic!("nothing is handed out")
             };
             answers.push(asked.elapsed());
             // It may be one that a killed process had begun.
             let (trial, attempt) = (&list[0].id, Some(list[0].attempts));
             let reported = handle.report(trial, attempt, Report::objective(0.5)).unwrap();
-            assert_eq!(reported, Reported::Accepted);
+            assert_eq!(reported, ReportOutcome::Accepted);
             if killed.elapsed() >= KILL_EVERY {
                 other = Other::start(&dir);
                 (killed, kills) = (Instant::now(), kills + 1);

@@ -46,7 +46,7 @@ fn ask(core: &mut StateCore, n: usize, lease: bool) -> Vec<(trialmill::TrialId, 
     let ask = Command::Ask(Ask { worker: worker.into(), n, lease });
     match core.turn(vec![ask]).unwrap().remove(0).unwrap() {
         Answer::Evaluate(list) => {
-            list.into_iter().map(|handed| (handed.trial.id, handed.trial.attempts)).collect()
+            list.into_iter().map(|handed| (handed.id, handed.attempts)).collect()
         }
         other => panic!("{other:?}"),
     }

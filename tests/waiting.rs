@@ -16,7 +16,7 @@ use trialmill::{
     BoxError, Durability, Error, Optimizer, OptimizerInfo, Outcome, Parameter, Proposal,
 };
 use trialmill::{
-    RandomSearch, Report, Reported, Request, RunningTrial, SearchSpace, Study, StudyBuilder,
+    RandomSearch, Report, ReportOutcome, Request, RunningTrial, SearchSpace, Study, StudyBuilder,
 };
 
 /// An optimizer for which a function speaks.
@@ -212,7 +212,7 @@ fn the_hook_does_not_hear_of_a_superseded_report() {
     let handle = session.handle();
     let evaluate = |trial: &RunningTrial| -> Result<f64, BoxError> {
         if trial.attempt() == 1 {
-            assert_eq!(handle.release(trial.id(), None)?, Reported::Accepted);
+            assert_eq!(handle.release(trial.id(), None)?, ReportOutcome::Accepted);
         }
         Ok(1.0)
     };

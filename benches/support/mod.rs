@@ -71,7 +71,7 @@ impl Solo {
         let mut commands: Vec<Command> = self.held.drain(..).map(report).collect();
         commands.push(Command::Ask(Ask { worker: self.worker.clone(), n, lease: None }));
         if let Some(Answer::Evaluate(handed)) = self.core.turn(commands)?.pop().transpose()? {
-            self.held.extend(handed.into_iter().map(|handed| handed.trial.id));
+            self.held.extend(handed.into_iter().map(|handed| handed.id));
         }
         Ok(())
     }

@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value as Json, json};
-use trialmill::event::Reason;
-use trialmill::runtime::StateCore;
-use trialmill::store::Directory;
-use trialmill::study::{Answer, Ask as Wish, Command, Handed};
-use trialmill::{Durability, Error};
+use trialmill::event::check_caller;
+use trialmill::{AskOutcome, DirectClient, Error, Trial, TrialId};
 
 use super::{Dir, print};
 
@@ -35,82 +32,59 @@ pub(super) struct Ask {
     json: bool,
 }
 
-/// Opens a study for one turn of a verb that does not stay.
-pub(super) fn open(dir: &std::path::Path) -> Result<StateCore, Error> {
-    let directory = Directory::open(dir)?;
-    let optimizer = trialmill::optimizer::of_study(directory.definition());
-    let mut core = StateCore::open(directory, Durability::Synced, optimizer)?;
-    core.recover()?;
-    Ok(core)
-}
-
-/// Runs one command.
-pub(super) fn turn(core: &mut StateCore, command: Command) -> Result<Answer, Error> {
-    let answer = core.turn(vec![command])?.pop();
-    Ok(answer.unwrap_or(Ok(Answer::Done))?)
-}
-
 impl Ask {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let deadline = Duration::try_from_secs_f64(self.deadline)
             .map_err(|error| Error::Setting(format!("the deadline: {error}")))?;
-        trialmill::event::check_caller(&self.caller).map_err(Error::Setting)?;
-        let mut core = open(&self.dir.dir)?;
-        let lease = core.directory().map(|directory| directory.place().lease(deadline));
-        let wish = Wish { worker: self.caller.as_str().into(), n: self.n as usize, lease };
-        let answer = turn(&mut core, Command::Ask(wish))?;
-        let handed = match answer {
-            Answer::Evaluate(handed) => handed,
-            answer => {
-                match answer {
-                    Answer::Stop(reason) => {
-                        super::say(format_args!("nothing to hand out: {reason}"))
-                    }
-                    _ => super::say(format_args!(
-                        "nothing to hand out now: results are needed first"
-                    )),
-                }
-                if self.json {
-                    print("[]\n");
-                }
-                return Ok(ExitCode::from(9));
+        // Before the directory is touched.
+        check_caller(&self.caller).map_err(Error::Setting)?;
+        let client = DirectClient::open(&self.dir.dir)?;
+        let trials = match client.ask(&self.caller, self.n as usize, deadline)? {
+            AskOutcome::Trials(trials) => trials,
+            AskOutcome::Stop(reason) => {
+                return Ok(self.nothing(format_args!("nothing to hand out: {reason}")));
+            }
+            AskOutcome::Wait => {
+                return Ok(self.nothing("nothing to hand out now: results are needed first"));
             }
         };
-        let directory = core.directory();
-        // `json!` panics on a path that is not UTF-8.
-        let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
-        let path = |id| directory.map(|directory| text(directory.trial_path(id)));
-        let text = if self.json {
-            let list: Vec<Json> = handed
-                .iter()
-                .map(|handed| {
-                    let trial = &handed.trial;
-                    let previous = &trial.metadata.previous_trial_id;
-                    json!({
-                        "id": trial.id,
-                        "attempt": trial.attempts,
-                        "config": trial.config,
-                        "location": path(&trial.id),
-                        "previous_trial_id": previous,
-                        "previous_trial_location": previous.as_ref().and_then(path),
-                        "deadline_seconds": self.deadline,
-                    })
-                })
-                .collect();
-            format!("{:#}\n", Json::Array(list))
-        } else {
-            let line = |handed: &Handed| format!("{} {}\n", handed.trial.id, handed.trial.config);
-            handed.iter().map(line).collect()
+        let text = match self.json {
+            true => self.json(&client, &trials),
+            false => {
+                trials.iter().map(|trial| format!("{} {}\n", trial.id, trial.config)).collect()
+            }
         };
         let Err(error) = super::write(&text) else { return Ok(ExitCode::SUCCESS) };
         // Nobody knows what was handed out, so nobody will report it.
         super::say(format_args!("trialmill: cannot print: {error}; the trials are given back"));
-        let release = |handed: Handed| Command::Release {
-            trial: handed.trial.id,
-            attempt: Some(handed.trial.attempts),
-            reason: Reason::Released,
-        };
-        core.turn(handed.into_iter().map(release).collect())?;
+        client.release_all(&trials)?;
         Ok(ExitCode::from(1))
+    }
+
+    fn nothing(&self, why: impl std::fmt::Display) -> ExitCode {
+        super::say(why);
+        if self.json {
+            print("[]\n");
+        }
+        ExitCode::from(9)
+    }
+
+    fn json(&self, client: &DirectClient, trials: &[Trial]) -> String {
+        // `json!` panics on a path that is not UTF-8.
+        let location =
+            |id: &TrialId| client.trial_dir(id).map(|path| path.to_string_lossy().into_owned());
+        let one = |trial: &Trial| {
+            let previous = &trial.metadata.previous_trial_id;
+            json!({
+                "id": trial.id,
+                "attempt": trial.attempts,
+                "config": trial.config,
+                "location": location(&trial.id),
+                "previous_trial_id": previous,
+                "previous_trial_location": previous.as_ref().and_then(location),
+                "deadline_seconds": self.deadline,
+            })
+        };
+        format!("{:#}\n", trials.iter().map(one).collect::<Json>())
     }
 }

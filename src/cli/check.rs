@@ -14,9 +14,9 @@ use trialmill::store::{
 };
 use trialmill::study::Command;
 use trialmill::trial::printable;
-use trialmill::{Error, Study, Trial, TrialId};
+use trialmill::{DirectClient, Error, Study, Trial, TrialId};
 
-use super::{Dir, print, print_json};
+use super::{Dir, Hinted, print, print_json};
 
 /// Says whether a study is sound, what is wrong, where, and what can be done.
 ///
@@ -119,11 +119,12 @@ impl Check {
         let lost = held_by_nobody(&study);
         if !gone.is_empty() || ended > 0 || !lost.is_empty() {
             // As everybody does who opens the study.
-            let mut core = super::ask::open(directory.path())?;
+            let client = DirectClient::open(directory.path())?;
             for (id, attempt) in &lost {
                 if reap_orphans(&[(directory.trial_path(id), *attempt)]) {
                     let (trial, attempt, reason) = (id.clone(), Some(*attempt), Reason::Died);
-                    super::ask::turn(&mut core, Command::Release { trial, attempt, reason })?;
+                    let release = Command::Release { trial, attempt, reason };
+                    client.exchange(vec![release])?.into_iter().collect::<Result<Vec<_>, _>>()?;
                 }
             }
             let lost = lost.iter().map(|(id, _)| format!("trial {id}"));
@@ -221,7 +222,12 @@ fn look(directory: &Directory) -> Result<Looked, Error> {
         }
         Err(error) => {
             let remedy = "put it back from a backup; without it nothing is known of the trials";
-            found.push(Finding::damage("journal_unreadable", JOURNAL, error.to_string(), remedy));
+            found.push(Finding::damage(
+                "journal_unreadable",
+                JOURNAL,
+                Hinted(&error).to_string(),
+                remedy,
+            ));
             None
         }
     };
@@ -312,5 +318,5 @@ fn of_error(error: &StoreError) -> Finding {
         ),
         _ => ("study_unreadable", "mend the cause, then check again"),
     };
-    Finding::damage(kind, "study.json", error.to_string(), remedy)
+    Finding::damage(kind, "study.json", Hinted(error).to_string(), remedy)
 }

@@ -8,10 +8,9 @@ use trialmill::error::StoreError;
 use trialmill::optimizer::of_study;
 use trialmill::runtime::StateCore;
 use trialmill::store::{Directory, Durability, Layout, copy_trial_files};
-use trialmill::study::Command;
-use trialmill::{Error, State, Summary, Trial};
+use trialmill::{DirectClient, Error, State, Summary, Trial};
 
-use super::{print, say};
+use super::{Hinted, print, say, text};
 
 /// How many trials are stored at a time.
 const BATCH: usize = 1_000;
@@ -42,8 +41,10 @@ impl Convert {
         let source = Directory::open_read_only(&self.source)?;
         let summary = Summary::read(&self.source)?;
         if let Some(problem) = summary.problem() {
-            let problem = format!("{problem}\nA damaged study is not converted: `trialmill check`");
-            return Err(Error::Setting(problem));
+            let problem = Hinted(problem);
+            say(format_args!("trialmill: {problem}"));
+            say("A damaged study is not converted: `trialmill check`");
+            return Ok(ExitCode::from(5));
         }
         let study = summary.study();
         let (definition, policy) = (study.definition().clone(), study.policy());
@@ -56,23 +57,21 @@ impl Convert {
             return Err(StoreError::NotAStudy { path: self.target, problem }.into());
         }
         let optimizer = of_study(target.definition());
-        let mut core = StateCore::open(target.clone(), Durability::Synced, optimizer)?;
+        let core = StateCore::open(target.clone(), Durability::Synced, optimizer)?;
+        let client = DirectClient::over(core);
         let trials: Vec<&Trial> = study.trials().iter().collect();
         for batch in trials.chunks(BATCH) {
-            let put = |trial: &&Trial| Command::Put(Box::new(resting(trial)));
-            for answer in core.turn(batch.iter().map(put).collect())? {
-                answer?;
-            }
+            client.put_all(batch.iter().map(|trial| resting(trial)))?;
             for trial in batch.iter().filter(|_| self.files) {
                 copy_trial_files(&source, &target, &trial.id)?;
             }
         }
-        drop(core);
+        drop(client);
         let evaluating = study.count(State::Evaluating);
         if evaluating > 0 {
             say(format_args!("{evaluating} trials were being evaluated: in the copy they wait"));
         }
-        Ok(print(&Summary::read(&self.target)?.status_text()))
+        Ok(print(&text::status(&Summary::read(&self.target)?.status())))
     }
 }
 

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::{Map, json};
+use serde_json::json;
 use trialmill::store::Layout;
-use trialmill::{Budget, Error, Study, StudyBuilder, StudyFile, Summary};
+use trialmill::{Budget, Error, Study, StudyFile, Summary};
 
-use super::print;
+use super::{print, text};
 
 /// Creates a study and evaluates nothing: for workers that come later, and for `ask` and `tell`.
 ///
@@ -57,63 +57,33 @@ pub(super) struct Described {
 
 impl Create {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
-        let file = self.described.read()?;
-        let builder = self.described.builder(&file, &file.command, file.timeout_seconds)?;
-        builder.create()?;
-        Ok(print(&Summary::read(&self.described.dir)?.status_text()))
+        let StudyFile { spec, options, .. } = self.described.read()?;
+        Study::builder(&self.described.dir).spec(spec).options(options).create()?;
+        Ok(print(&text::status(&Summary::read(&self.described.dir)?.status())))
     }
 }
 
 impl Described {
-    /// Reads the study file.
+    /// Reads the study file; what the command line says goes over it.
     pub(super) fn read(&self) -> Result<StudyFile, Error> {
         let mut file = StudyFile::read(&self.file)?;
+        let StudyFile { spec, options, .. } = &mut file;
         if let Some(name) = &self.optimizer {
             let over = StudyFile::from_json(json!({"space": {"x": 0}, "optimizer": name}))?;
-            file.optimizer = over.optimizer;
+            spec.optimizer = over.spec.optimizer;
         }
-        Ok(file)
-    }
-
-    /// The study, evaluated by this command unless a worker says otherwise.
-    pub(super) fn builder(
-        &self,
-        file: &StudyFile,
-        command: &[String],
-        timeout_seconds: Option<f64>,
-    ) -> Result<StudyBuilder, Error> {
-        let mut evaluation = Map::new();
-        evaluation.insert("command".into(), json!(command));
-        evaluation.insert("timeout_seconds".into(), json!(timeout_seconds));
-        let mut builder = Study::builder(&self.dir)
-            .space(file.space.clone())
-            .evaluation(evaluation)
-            .overwrite(self.overwrite);
-        if let Some(info) = &file.optimizer {
-            let optimizer = trialmill::optimizer::from_info(info);
-            builder = builder
-                .boxed_optimizer(optimizer.map_err(|error| Error::Setting(error.to_string()))?);
-        }
-        if let Some(layout) = self.layout {
-            builder = builder.layout(layout);
-        }
-        if let Some(seed) = self.seed.or(file.seed) {
-            builder = builder.seed(seed);
-        }
+        let budget = spec.budget.unwrap_or_default();
         let budget = Budget {
-            evaluations: self.evaluations.or(file.budget.evaluations),
-            cost: self.cost.or(file.budget.cost),
-            ..file.budget
+            evaluations: self.evaluations.or(budget.evaluations),
+            cost: self.cost.or(budget.cost),
+            ..budget
         };
-        if !budget.is_unlimited() {
-            builder = builder.budget(budget);
-        }
-        if self.count_completed_only {
-            builder = builder.count_in_progress(false);
-        }
-        if let Some(n) = self.max_attempts.or(file.max_attempts) {
-            builder = builder.max_attempts(n);
-        }
-        Ok(builder)
+        spec.budget = Some(budget).filter(|budget| !budget.is_unlimited());
+        spec.layout = self.layout;
+        spec.seed = self.seed.or(spec.seed);
+        spec.max_attempts = self.max_attempts.or(spec.max_attempts);
+        spec.count_in_progress = self.count_completed_only.then_some(false);
+        options.overwrite = self.overwrite;
+        Ok(file)
     }
 }

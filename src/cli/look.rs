@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::Value as Json;
 use trialmill::trial::printable;
-use trialmill::{Error, State, Summary, Trial, TrialId};
+use trialmill::view::{Status, Summary, TrialRow};
+use trialmill::{Error, State, Trial, TrialId};
 
-use super::{Dir, print, print_json};
+use super::{Dir, Hinted, print, print_json, text};
 
 /// Looks at a study.
 #[derive(Args)]
@@ -41,31 +42,32 @@ pub(super) struct Trials {
 fn read(dir: &std::path::Path) -> Result<Summary, Error> {
     let summary = Summary::read(dir)?;
     if let Some(problem) = summary.problem() {
-        super::say(format_args!("trialmill: {problem}"));
+        super::say(format_args!("trialmill: {}", Hinted(problem)));
     }
     Ok(summary)
+}
+
+/// The status, its problem said as the program says it.
+pub(super) fn status(summary: &Summary) -> Status<'_> {
+    let problem = summary.problem().map(|problem| Hinted(problem).to_string());
+    Status { problem, ..summary.status() }
 }
 
 impl Look {
     pub(super) fn status(self) -> Result<ExitCode, Error> {
         let summary = read(&self.dir.dir)?;
         Ok(match self.json {
-            true => print_json(&summary.status_json()),
-            false => print(&summary.status_text()),
+            true => print_json(&status(&summary)),
+            false => print(&text::status(&status(&summary))),
         })
     }
 
     pub(super) fn best(self) -> Result<ExitCode, Error> {
         let summary = read(&self.dir.dir)?;
-        if !self.json {
-            return Ok(print(&summary.best_text()));
-        }
-        let study = summary.study();
-        Ok(print_json(&match (study.best(), study.front()) {
-            (Some(best), _) => summary.trial_json(best),
-            (None, front) if front.is_empty() => Json::Null,
-            (None, front) => front.into_iter().map(|trial| summary.trial_json(trial)).collect(),
-        }))
+        Ok(match self.json {
+            true => print_json(&summary.best()),
+            false => print(&text::best(summary.best().rows())),
+        })
     }
 }
 
@@ -83,11 +85,13 @@ impl Trials {
         };
         let trials = summary.study().trials().iter().filter(wanted);
         if self.json {
-            return Ok(print_json(&trials.map(|trial| summary.trial_json(trial)).collect()));
+            return Ok(print_json(&trials.map(|trial| summary.row(trial)).collect::<Vec<_>>()));
         }
         if self.csv {
-            let table = csv(&summary, trials);
-            return table.map(|table| print(&table)).map_err(|e| Error::Setting(e.to_string()));
+            return Ok(match csv(&summary, trials.map(|trial| summary.row(trial))) {
+                Ok(table) => print(&table),
+                Err(error) => super::cannot_print(error),
+            });
         }
         let line = |trial: &Trial| {
             let report = trial.report.as_deref();
@@ -106,7 +110,7 @@ impl Trials {
 
 fn csv<'a>(
     summary: &Summary,
-    trials: impl Iterator<Item = &'a Trial>,
+    rows: impl Iterator<Item = TrialRow<'a>>,
 ) -> Result<String, Box<dyn std::error::Error>> {
     let names = summary.study().definition().space.names().clone();
     let mut table = csv::Writer::from_writer(Vec::new());
@@ -116,8 +120,8 @@ fn csv<'a>(
     let own = ["id", "state", "previous_trial_id"].map(String::from).into_iter();
     let rest = fields.into_iter().chain(times).map(String::from);
     table.write_record(own.chain(parameters).chain(rest))?;
-    for trial in trials {
-        let json = summary.trial_json(trial);
+    for row in rows {
+        let json = serde_json::to_value(row)?;
         let text = |json: &Json| match json {
             Json::Null => String::new(),
             Json::String(text) => text.clone(),

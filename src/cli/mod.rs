@@ -6,16 +6,19 @@ mod check;
 mod check_neps;
 mod convert;
 mod create;
+mod hints;
 mod look;
 mod progress;
 mod run;
 mod tell;
+mod text;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+pub(crate) use hints::Hinted;
 use trialmill::Error;
 
 const EXIT_CODES: &str = "\
@@ -125,15 +128,21 @@ fn write(text: &str) -> io::Result<()> {
 /// Prints to stdout. A reader that has enough (`| head`) is not an error.
 fn print(text: &str) -> ExitCode {
     match write(text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            say(format_args!("trialmill: cannot print: {error}"));
-            ExitCode::from(1)
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => cannot_print(error),
         _ => ExitCode::SUCCESS,
     }
 }
 
+fn cannot_print(error: impl std::fmt::Display) -> ExitCode {
+    say(format_args!("trialmill: cannot print: {error}"));
+    ExitCode::from(1)
+}
+
 /// Prints JSON for scripts, with a line end.
-fn print_json(json: &serde_json::Value) -> ExitCode {
-    print(&format!("{json:#}\n"))
+fn print_json(value: &impl serde::Serialize) -> ExitCode {
+    // By way of a `Value`, for which a number that is not finite is null.
+    match serde_json::to_value(value) {
+        Ok(json) => print(&format!("{json:#}\n")),
+        Err(error) => cannot_print(error),
+    }
 }

@@ -1,15 +1,12 @@
 //! `run` and `worker`: evaluate trials, with a command per trial.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
-use serde_json::Value as Json;
+use trialmill::runtime::{Evaluation, RunOptions, StudySpec};
 use trialmill::store::Directory;
-use trialmill::{
-    Budget, Durability, Error, OnError, Outcome, State, Study, StudyBuilder, StudyFile, Summary,
-};
+use trialmill::{Budget, Durability, Error, OnError, Outcome, State, Study, StudyFile, Summary};
 
 use super::create::Described;
 use super::progress::Progress;
@@ -90,106 +87,80 @@ struct Working {
 
 impl Run {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
-        let file = self.described.read()?;
-        let command = self.working.command(&file.command);
-        let timeout = self.working.timeout.or(file.timeout_seconds);
-        let builder = self.described.builder(&file, &command, timeout)?;
-        let builder = builder.wait_for_others(!self.no_wait);
-        let text = |text: String| text.parse().map_err(Error::Setting);
-        let defaults = Defaults {
-            workers: file.workers,
-            per_worker: file.per_worker,
-            seconds: file.seconds,
-            timeout,
-            on_error: file.on_error.map(text).transpose()?,
-        };
-        self.working.work(builder, &command, defaults, &self.described.dir)
+        let StudyFile { mut spec, mut options, .. } = self.described.read()?;
+        options.wait_for_others = !self.no_wait;
+        self.working.go_over(&mut options);
+        // Kept in the study, for workers that join without a command of their own.
+        let evaluation = spec.evaluation.get_or_insert_default();
+        evaluation.timeout_seconds = options.timeout_seconds;
+        let command = self.working.command(&mut evaluation.command);
+        self.working.work(&self.described.dir, spec, options, &command)
     }
 }
 
 impl WorkerVerb {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let dir = self.dir.dir;
-        let directory = Directory::open(&dir)?;
-        let evaluation = &directory.definition().evaluation;
-        let kept: Vec<String> = evaluation
-            .get("command")
-            .and_then(|json| serde_json::from_value(json.clone()).ok())
-            .unwrap_or_default();
-        let command = self.working.command(&kept);
-        let timeout = evaluation.get("timeout_seconds").and_then(Json::as_f64);
-        let mut builder = Study::builder(&dir).wait_for_others(self.wait);
-        if let Some(file) = &self.space {
-            builder = builder.space(StudyFile::read(file)?.space);
-        }
-        let timeout = self.working.timeout.or(timeout);
-        let defaults = Defaults { timeout, ..Defaults::default() };
-        self.working.work(builder, &command, defaults, &dir)
+        let mut evaluation = Evaluation::of(Directory::open(&dir)?.definition());
+        let file = self.space.as_deref().map(StudyFile::read).transpose()?;
+        let spec = StudySpec { space: file.and_then(|file| file.spec.space), ..Default::default() };
+        let mut options = RunOptions {
+            wait_for_others: self.wait,
+            timeout_seconds: evaluation.timeout_seconds,
+            ..RunOptions::default()
+        };
+        self.working.go_over(&mut options);
+        let command = self.working.command(&mut evaluation.command);
+        self.working.work(&dir, spec, options, &command)
     }
 }
 
-/// What holds where the command line says nothing.
-#[derive(Default)]
-struct Defaults {
-    workers: Option<usize>,
-    per_worker: Budget,
-    seconds: Option<f64>,
-    timeout: Option<f64>,
-    on_error: Option<OnError>,
-}
-
 impl Working {
-    fn command(&self, other: &[String]) -> Vec<String> {
-        if self.command.is_empty() { other.to_vec() } else { self.command.clone() }
+    /// Puts the command that is given here, if any, in the place of the one that was kept.
+    fn command(&self, kept: &mut Vec<String>) -> Vec<String> {
+        if !self.command.is_empty() {
+            kept.clone_from(&self.command);
+        }
+        kept.clone()
+    }
+
+    /// Puts what the command line says over the options.
+    fn go_over(&self, options: &mut RunOptions) {
+        let Budget { evaluations, cost, .. } = &mut options.per_worker;
+        *evaluations = self.evaluations_per_worker.or(*evaluations);
+        *cost = self.cost_per_worker.or(*cost);
+        options.seconds_per_worker = self.seconds.or(options.seconds_per_worker);
+        options.timeout_seconds = self.timeout.or(options.timeout_seconds);
+        options.workers = self.workers.unwrap_or(options.workers);
+        options.on_error = self.on_error.unwrap_or(options.on_error);
+        if self.buffered {
+            options.durability = Durability::Buffered;
+        }
     }
 
     fn work(
         self,
-        mut builder: StudyBuilder,
+        dir: &Path,
+        spec: StudySpec,
+        options: RunOptions,
         command: &[String],
-        defaults: Defaults,
-        dir: &std::path::Path,
     ) -> Result<ExitCode, Error> {
-        let per_worker = Budget {
-            evaluations: self.evaluations_per_worker.or(defaults.per_worker.evaluations),
-            cost: self.cost_per_worker.or(defaults.per_worker.cost),
-            ..defaults.per_worker
-        };
-        let seconds = self.seconds.or(defaults.seconds);
-        let is_unlimited = per_worker.is_unlimited() && seconds.is_none();
-        builder = builder
-            .per_worker(per_worker)
-            .on_error(self.on_error.or(defaults.on_error).unwrap_or_default())
-            .durability(if self.buffered { Durability::Buffered } else { Durability::Synced });
-        if let Some(workers) = self.workers.or(defaults.workers) {
-            builder = builder.workers(workers);
-        }
-        if let Some(seconds) = seconds {
-            builder = builder.max_seconds_per_worker(seconds);
-        }
-        if let Some(seconds) = defaults.timeout {
-            let timeout = Duration::try_from_secs_f64(seconds).ok().filter(|t| !t.is_zero());
-            let timeout = timeout.ok_or_else(|| {
-                Error::Setting(format!("the timeout must be above 0 seconds, not {seconds}"))
-            })?;
-            builder = builder.timeout(timeout);
-        }
+        let is_unlimited =
+            options.per_worker.is_unlimited() && options.seconds_per_worker.is_none();
         let quiet = self.quiet;
-        let result = builder.run_command_with(command, |handle| {
+        let builder = Study::builder(dir).spec(spec).options(options);
+        let outcome = builder.run_command_with(command, |handle| {
             if is_unlimited && handle.snapshot().budget.is_unlimited() {
                 super::say("no budget is set: this goes on until it is stopped (Ctrl-C)");
             }
             (!quiet).then(|| Progress::start(handle.clone()))
-        });
-        match result {
-            Ok(outcome) => Ok(self.end(&outcome, dir)),
-            Err(error) => Err(error),
-        }
+        })?;
+        Ok(self.end(&outcome, dir))
     }
 
-    fn end(&self, outcome: &Outcome, dir: &std::path::Path) -> ExitCode {
+    fn end(&self, outcome: &Outcome, dir: &Path) -> ExitCode {
         let printed = match (self.json, Summary::read(dir)) {
-            (true, Ok(summary)) => print_json(&summary.status_json()),
+            (true, Ok(summary)) => print_json(&super::look::status(&summary)),
             _ => print(&format!("{outcome}\n")),
         };
         if outcome.was_interrupted() {

@@ -5,11 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use trialmill::error::StudyError;
-use trialmill::event::{Reason, check_caller};
-use trialmill::study::{Answer, Command};
-use trialmill::{Error, Report, State, TrialId};
+use trialmill::event::check_caller;
+use trialmill::{DirectClient, Error, Report, ReportOutcome, State, TrialId};
 
-use super::ask::{open, turn};
 use super::{Dir, print, print_json};
 
 /// Reports a trial that was asked for.
@@ -87,33 +85,32 @@ impl Tell {
             },
         };
         report.cost = self.cost.or(report.cost);
-        let report = Box::new(report);
-        let (trial, attempt) = (self.id, self.attempt);
-        let mut core = open(&self.dir.dir)?;
-        Ok(end(turn(&mut core, Command::Report { trial, attempt, report })?))
+        let client = DirectClient::open(&self.dir.dir)?;
+        Ok(end(&self.id, &client.report(&self.id, self.attempt, report)?))
     }
 }
 
 impl Release {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
-        let (trial, attempt, reason) = (self.id, self.attempt, Reason::Released);
-        let mut core = open(&self.dir.dir)?;
+        let client = DirectClient::open(&self.dir.dir)?;
+        let trial = client.trial(&self.id)?;
         // A worker's command goes on: the next attempt would run beside it, in the same directory.
-        let held = core.study().trial(&trial).filter(|trial| trial.state == State::Evaluating);
-        let holder = held.and_then(|trial| trial.metadata.evaluating_worker_id.as_deref());
+        let holder = trial.metadata.evaluating_worker_id.as_deref();
+        let holder = holder.filter(|_| trial.state == State::Evaluating);
         if let Some(worker) = holder.filter(|holder| check_caller(holder).is_err()) {
             let problem = format!(
-                "trial '{trial}' was not asked for: worker {worker} is evaluating it, and only that \
-                 worker can hand it back (stop its process with Ctrl-C)"
+                "trial '{}' was not asked for: worker {worker} is evaluating it, and only that \
+                 worker can hand it back (stop its process with Ctrl-C)",
+                trial.id
             );
             return Err(StudyError::Contradiction(problem).into());
         }
-        Ok(end(turn(&mut core, Command::Release { trial, attempt, reason })?))
+        Ok(end(&self.id, &client.release(&self.id, self.attempt)?))
     }
 }
 
-fn end(answer: Answer) -> ExitCode {
-    let Answer::Superseded { trial, state, attempts } = answer else { return ExitCode::SUCCESS };
+fn end(trial: &TrialId, outcome: &ReportOutcome) -> ExitCode {
+    let ReportOutcome::Superseded { state, attempts } = outcome else { return ExitCode::SUCCESS };
     super::say(format_args!(
         "superseded: trial {trial} is {state} (attempt {attempts}), so nothing was changed. \
          Its deadline passed, somebody released it, or it was told before."
@@ -123,37 +120,23 @@ fn end(answer: Answer) -> ExitCode {
 
 impl Retry {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
-        let mut core = open(&self.dir.dir)?;
+        let client = DirectClient::open(&self.dir.dir)?;
         let states = match self.state.is_empty() {
             true => vec![State::Failed, State::Crashed],
             false => self.state,
         };
-        if let Some(state) = states.iter().find(|s| !matches!(s, State::Failed | State::Crashed)) {
+        if let Some(state) = states.iter().find(|state| !state.is_error()) {
             let problem = format!("only failed or crashed trials can be tried again, not {state}");
             return Err(Error::Setting(problem));
         }
-        // All or none of those that are named.
-        for id in &self.ids {
-            let study = core.study();
-            let trial = study.trial(id).ok_or_else(|| StudyError::UnknownTrial(id.clone()))?;
-            if !matches!(trial.state, State::Failed | State::Crashed) {
-                turn(&mut core, Command::RetryOne(id.clone()))?;
-            }
-        }
-        let commands = match self.ids.is_empty() {
-            true => vec![Command::Retry { states }],
-            false => self.ids.into_iter().map(Command::RetryOne).collect(),
+        let requeued = match self.ids.is_empty() {
+            true => client.retry(&states)?,
+            false => client.retry_trials(&self.ids)?,
         };
-        let mut given_back = Vec::new();
-        for command in commands {
-            if let Answer::Requeued(ids) = turn(&mut core, command)? {
-                given_back.extend(ids);
-            }
-        }
         if self.json {
-            return Ok(print_json(&json!(given_back)));
+            return Ok(print_json(&json!(requeued)));
         }
-        let ids: Vec<String> = given_back.iter().map(ToString::to_string).collect();
+        let ids: Vec<String> = requeued.iter().map(ToString::to_string).collect();
         Ok(print(&format!("{} trials wait again: {}\n", ids.len(), ids.join(" "))))
     }
 }

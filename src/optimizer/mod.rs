@@ -17,7 +17,7 @@ pub use random_search::RandomSearch;
 use crate::budget::{Budget, Spent};
 use crate::config::Config;
 use crate::definition::Definition;
-use crate::error::BoxError;
+use crate::error::{BoxError, StudyError};
 use crate::space::SearchSpace;
 use crate::trial::{TrialId, Trials};
 
@@ -180,7 +180,7 @@ impl From<Config> for Suggestion {
 /// Stands for an optimizer that only another program has: a study can be told, looked at and gone on
 /// with, but not sampled.
 #[derive(Debug, Clone)]
-pub struct Elsewhere(String);
+pub struct Elsewhere(StudyError);
 
 impl Optimizer for Elsewhere {
     fn info(&self) -> OptimizerInfo {
@@ -188,23 +188,20 @@ impl Optimizer for Elsewhere {
     }
 
     fn ask(&mut self, _: &Request<'_>) -> Result<Proposal, BoxError> {
-        Err(self.0.as_str().into())
+        Err(self.0.clone().into())
     }
 }
 
 /// The optimizer of a study, or what says why it cannot be had here.
 pub fn of_study(definition: &Definition) -> Box<dyn Optimizer> {
+    let optimizer = definition.optimizer.name.clone();
     if definition.space.is_unknown() {
-        let problem = "the study's search space is not known: NePS up to 0.14 does not store it. \
-                       Give the study file once (`trialmill worker DIR --space study.yaml`)";
-        return Box::new(Elsewhere(problem.into()));
+        return Box::new(Elsewhere(StudyError::UnknownSpace { optimizer }));
     }
     from_info(&definition.optimizer).unwrap_or_else(|_| {
-        Box::new(Elsewhere(
-            "it is not built in, so only the program that defines it can sample new trials; trials \
-             that wait are handed out all the same"
-                .into(),
-        ))
+        let problem = "it is not built in, so only the program that defines it can sample new \
+                       trials; trials that wait are handed out all the same";
+        Box::new(Elsewhere(StudyError::Optimizer { optimizer, problem: problem.into() }))
     })
 }
 

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::watch::{buried, held_by, take_back};
+use super::hooks::EventHook;
+use super::reclaim::{buried, held_by, take_back};
 use crate::clock::now_s;
 use crate::error::{Error, StoreError, StudyError};
 use crate::event::{Event, Policy, ProcessId};
@@ -17,14 +18,12 @@ use crate::store::{
 use crate::study::{Answer, Command, Study};
 use crate::trial::Trials;
 
-/// A function that is told of every event, once it is stored.
-pub type EventHook = Box<dyn FnMut(&Event) + Send>;
-
 /// The study, its store and its optimizer. A turn is `begin`, `execute` for each command, `commit`.
 pub struct StateCore {
     study: Study,
     store: Box<dyn Store>,
-    optimizer: Box<dyn Optimizer>,
+    /// None once a slow optimizer was taken out, to be asked outside the lock.
+    optimizer: Option<Box<dyn Optimizer>>,
     slow: bool,
     directory: Option<Directory>,
     presence: Option<Arc<Presence>>,
@@ -127,7 +126,7 @@ impl StateCore {
         let mut core = StateCore {
             study: Study::new(definition),
             store,
-            optimizer,
+            optimizer: Some(optimizer),
             slow,
             directory,
             presence: None,
@@ -258,7 +257,7 @@ impl StateCore {
             Command::Report { trial, .. } if self.shows_reported => Some(trial.clone()),
             _ => None,
         };
-        let optimizer = if self.slow { None } else { Some(&mut *self.optimizer) };
+        let optimizer = if self.slow { None } else { self.optimizer.as_deref_mut() };
         let mut decision = self.study.decide(command, optimizer)?;
         let time = now_s();
         let kinds = std::mem::take(&mut decision.events);
@@ -297,21 +296,10 @@ impl StateCore {
         self.listeners.hook = Some(hook);
     }
 
-    /// Puts something around the optimizer.
-    pub(crate) fn wrap_optimizer(
-        &mut self,
-        wrap: impl FnOnce(Box<dyn Optimizer>) -> Box<dyn Optimizer>,
-    ) {
-        let nobody = Box::new(crate::optimizer::RandomSearch::new());
-        let inner = std::mem::replace(&mut self.optimizer, nobody);
-        self.optimizer = wrap(inner);
-    }
-
     /// Takes the slow optimizer out, to run on an actor of its own; the events it must apply to
     /// its own copy of the study are in [`take_feed`](Self::take_feed).
     pub(crate) fn take_slow_optimizer(&mut self) -> Option<Box<dyn Optimizer>> {
-        let nobody = Box::new(crate::optimizer::RandomSearch::new());
-        self.slow.then(|| std::mem::replace(&mut self.optimizer, nobody))
+        if self.slow { self.optimizer.take() } else { None }
     }
 
     /// Whether something happened since the slow optimizer was last told.

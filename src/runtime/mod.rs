@@ -11,25 +11,36 @@
 //! ```
 
 mod builder;
+mod client;
 mod command_worker;
 mod core;
+mod direct;
 mod handle;
+mod hooks;
 mod message;
+mod open;
 mod optimizer;
+mod options;
 mod outcome;
 mod published;
+mod reclaim;
 mod rules;
 mod session;
 mod signals;
+mod spec;
 mod state;
 mod watch;
 mod worker;
 
-pub use builder::{SamplingHook, StudyBuilder};
-pub use core::{EventHook, StateCore};
-pub use handle::{Asked, Reported, StudyHandle};
+pub use builder::StudyBuilder;
+pub use client::{AskOutcome, Client, Exchange, ReportOutcome};
+pub use core::StateCore;
+pub use direct::{Direct, DirectClient};
+pub use handle::{StudyHandle, ToSession};
+pub use hooks::{EvaluationHook, EventHook, Hooks, SamplingHook};
+pub use options::RunOptions;
 pub use outcome::Outcome;
 pub use published::Snapshot;
 pub use rules::OnError;
 pub use session::Session;
-pub use worker::EvaluationHook;
+pub use spec::{Evaluation, StudySpec};

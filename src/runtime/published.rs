@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-use super::core::StateCore;
 use crate::budget::{Budget, Spent};
 use crate::error::Error;
-use crate::event::{Lease, Process};
+use crate::event::{Lease, Process, ProcessId};
+use crate::study::Study;
 use crate::trial::{State, TrialId};
 
 /// The study in numbers, as of the last turn.
@@ -63,9 +63,8 @@ impl Published {
         look(&self.snapshot.read())
     }
 
-    pub(crate) fn set(&self, core: &StateCore, waiting: usize) {
-        let study = core.study();
-        let own = core.process();
+    /// Publishes the study as `own`, a process of it with this many waiting workers, sees it.
+    pub(crate) fn set(&self, study: &Study, own: ProcessId, waiting: usize) {
         let others = || study.processes().filter(|process| process.process != own);
         let mut snapshot = self.snapshot.write();
         snapshot.counts = State::ALL.map(|state| study.count(state));

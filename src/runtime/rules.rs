@@ -3,7 +3,8 @@
 use crate::study::{StopReason, Study};
 
 /// What an evaluation that fails or crashes means for the run (NePS: `on_error`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub enum OnError {
     /// It is recorded and the run goes on; only when nothing at all succeeds does it stop.
     #[default]
@@ -49,9 +50,17 @@ impl std::str::FromStr for OnError {
     }
 }
 
-/// The rules of a run in this process. Errors of earlier runs do not count against it.
+impl TryFrom<String> for OnError {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// When a run in this process stops. Errors of earlier runs do not count against it.
 #[derive(Debug, Clone)]
-pub(crate) struct Rules {
+pub(crate) struct StopRules {
     pub(crate) on_error: OnError,
     pub(crate) wait_for_others: bool,
     give_up_after: u64,
@@ -59,14 +68,14 @@ pub(crate) struct Rules {
     successes_before: u64,
 }
 
-impl Rules {
+impl StopRules {
     pub(crate) fn new(
         study: &Study,
         on_error: OnError,
         wait_for_others: bool,
         give_up_after: u64,
     ) -> Self {
-        Rules {
+        StopRules {
             on_error,
             wait_for_others,
             give_up_after,

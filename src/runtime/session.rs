@@ -10,16 +10,18 @@ use parking_lot::Mutex;
 
 use super::command_worker::CommandWorker;
 use super::core::StateCore;
-use super::handle::StudyHandle;
+use super::handle::{StudyHandle, ToSession};
+use super::hooks::EvaluationHook;
 use super::message::Shutdown;
 use super::optimizer::OptimizerActor;
+use super::options::RunOptions;
 use super::outcome::Outcome;
 use super::published::Published;
-use super::rules::{OnError, Rules};
+use super::rules::{OnError, StopRules};
 use super::signals::{SignalGuard, SignalSlot};
 use super::state::StateActor;
 use super::watch::{Watch, WatchThread};
-use super::worker::{Worker, WorkerSettings, work_on_this_thread};
+use super::worker::{Worker, WorkerContext, work_on_this_thread};
 use crate::error::{BoxError, Error};
 use crate::evaluate::{CommandEvaluator, RunningTrial, StopSignal};
 use crate::event::{ProcessId, worker_id};
@@ -31,24 +33,13 @@ use crate::trial::{Report, WorkerId};
 pub struct Session {
     handle: StudyHandle,
     process: ProcessId,
-    workers: usize,
-    settings: Arc<WorkerSettings>,
-    rules: Rules,
+    context: Arc<WorkerContext>,
+    rules: StopRules,
     /// Why the last run ended.
     reason: Mutex<StopReason>,
-    ctrl_c: bool,
     signals: Arc<SignalSlot>,
     system: Option<SystemThread>,
     watch: Option<WatchThread>,
-}
-
-/// How a session is to be run.
-pub(super) struct SessionSettings {
-    pub(super) workers: usize,
-    pub(super) worker: WorkerSettings,
-    pub(super) wait_for_others: bool,
-    pub(super) give_up_after: u64,
-    pub(super) ctrl_c: bool,
 }
 
 /// The thread of actix's system; the state actor alone lives on it.
@@ -60,48 +51,55 @@ struct SystemThread {
 
 impl Session {
     /// Joins the study and starts its threads.
-    pub(super) fn start(mut core: StateCore, settings: SessionSettings) -> Result<Self, Error> {
-        if settings.worker.after_evaluation.is_some() {
+    pub(super) fn start(
+        mut core: StateCore,
+        options: RunOptions,
+        after_evaluation: Option<EvaluationHook>,
+    ) -> Result<Self, Error> {
+        if after_evaluation.is_some() {
             core.show_reported();
         }
         let process = core.join()?;
         // Before anything is asked for: else the budget looks used, and who does not wait would
         // leave while the commands of a dead process are still being ended.
         core.recover()?;
-        let rules = Rules::new(
+        let rules = StopRules::new(
             core.study(),
-            settings.worker.on_error,
-            settings.wait_for_others,
-            settings.give_up_after,
+            options.on_error,
+            options.wait_for_others,
+            options.give_up_after,
         );
         let published = Arc::new(Published::default());
-        published.set(&core, 0);
+        published.set(core.study(), process, 0);
         let (watcher, presence) = (core.watcher(), core.presence());
-        let (directory, stop) = (core.directory().cloned(), settings.worker.stop.clone());
-        let place = directory
-            .as_ref()
-            .map_or_else(crate::store::Place::here, |directory| directory.place().clone());
+        let directory = core.directory().cloned();
+        let context = WorkerContext {
+            options,
+            after_evaluation,
+            space: core.study().definition().space.clone(),
+            directory: directory.clone(),
+            stop: Arc::new(StopSignal::default()),
+        };
         let (system, state) = start_system(core, rules.clone(), published.clone())?;
-        let handle = StudyHandle { state, published, place, directory: directory.clone() };
+        let exchange = ToSession { state, published, directory: directory.clone() };
+        let handle = StudyHandle { exchange };
         let signals = Arc::new(SignalSlot::default());
         let mut watch = Watch {
             handle: handle.clone(),
             watcher,
             directory,
             presence,
-            stop,
+            stop: context.stop.clone(),
             signals: signals.clone(),
         };
         watch.look()?;
-        let watch = watch.start().map_err(no_thread)?;
+        let watch = watch.start().map_err(Error::Thread)?;
         Ok(Session {
             handle,
             process,
-            workers: settings.workers,
-            settings: Arc::new(settings.worker),
+            context: Arc::new(context),
             rules,
             reason: Mutex::new(StopReason::Closed),
-            ctrl_c: settings.ctrl_c,
             signals,
             system: Some(system),
             watch: Some(watch),
@@ -120,7 +118,7 @@ impl Session {
 
     /// Tells all workers of this process to stop; what cannot be ended is handed back.
     pub fn stop_signal(&self) -> Arc<StopSignal> {
-        self.settings.stop.clone()
+        self.context.stop.clone()
     }
 
     /// Runs the workers with a closure, each on a thread of its own, until the study, the budget or
@@ -137,8 +135,8 @@ impl Session {
         let _signals = self.mind_signals();
         let evaluate = &evaluate;
         let reasons = std::thread::scope(|scope| {
-            let mut threads = Vec::with_capacity(self.workers);
-            for number in 1..=self.workers {
+            let mut threads = Vec::with_capacity(self.context.options.workers);
+            for number in 1..=self.context.options.workers {
                 let worker = self.worker(number);
                 let spawned = std::thread::Builder::new()
                     .name(worker_id(self.process, number).to_string())
@@ -146,8 +144,8 @@ impl Session {
                 match spawned {
                     Ok(thread) => threads.push(thread),
                     Err(error) => {
-                        self.settings.stop.stop();
-                        return Err(no_thread(error));
+                        self.context.stop.stop();
+                        return Err(Error::Thread(error));
                     }
                 }
             }
@@ -167,7 +165,7 @@ impl Session {
     ) -> Result<StopReason, Error> {
         let result = work_on_this_thread(worker, &self.handle, evaluate);
         if result.is_err() {
-            self.settings.stop.stop();
+            self.context.stop.stop();
         }
         result
     }
@@ -182,7 +180,7 @@ impl Session {
         let evaluator = Arc::new(evaluator);
         let (done, ended) = crossbeam_channel::unbounded();
         let system = self.system.as_ref().ok_or_else(|| Error::StateLost("it is closed".into()))?;
-        for number in 1..=self.workers {
+        for number in 1..=self.context.options.workers {
             let actor = CommandWorker {
                 worker: Some(self.worker(number)),
                 handle: self.handle.clone(),
@@ -192,28 +190,28 @@ impl Session {
             system.commands.spawn_fn(move || drop(actor.start()));
         }
         drop(done);
-        self.finish(collect(&ended, self.workers, &self.settings.stop))
+        self.finish(collect(&ended, self.context.options.workers, &self.context.stop))
     }
 
     /// From now on until the value is dropped, the first Ctrl-C ends the run in good order.
     fn mind_signals(&self) -> Option<Minded<'_>> {
-        self.ctrl_c.then(|| {
+        self.context.options.ctrl_c.then(|| {
             *self.signals.lock() = SignalGuard::new();
             Minded(&self.signals)
         })
     }
 
     fn worker(&self, number: usize) -> Worker {
-        Worker::new(worker_id(self.process, number), self.settings.clone())
+        Worker::new(worker_id(self.process, number), self.context.clone())
     }
 
     /// Makes one ending of all workers' endings.
     fn finish(&self, ended: Vec<Result<StopReason, Error>>) -> Result<StopReason, Error> {
-        if let Some(cause) = self.handle.published.take_error() {
+        if let Some(cause) = self.handle.published().take_error() {
             return Err(cause);
         }
         let reasons = ended.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let (rules, on_error) = (self.rules.clone(), self.settings.on_error);
+        let (rules, on_error) = (self.rules.clone(), self.context.options.on_error);
         let error = self.handle.look(move |study| evaluation_error(study, &rules, on_error))?;
         if let Some(error) = error {
             return Err(error);
@@ -231,11 +229,11 @@ impl Session {
     /// The last commit failed, or the state was gone before.
     pub fn close(mut self) -> Result<Outcome, Error> {
         let study = self.shut_down();
-        if let Some(cause) = self.handle.published.take_error() {
+        if let Some(cause) = self.handle.published().take_error() {
             return Err(cause);
         }
         let study = study.ok_or_else(|| Error::StateLost("the state actor has ended".into()))?;
-        let directory = self.settings.directory.as_ref().map(|d| d.path().to_path_buf());
+        let directory = self.context.directory.as_ref().map(|d| d.path().to_path_buf());
         let reason = *self.reason.lock();
         Ok(Outcome::new(study, reason, directory))
     }
@@ -245,7 +243,7 @@ impl Session {
         drop(self.watch.take());
         let SystemThread { thread, system, commands } = self.system.take()?;
         let (done, ended) = crossbeam_channel::bounded(1);
-        self.handle.state.do_send(Shutdown(done));
+        self.handle.exchange.state.do_send(Shutdown(done));
         let study = ended.recv().ok();
         commands.stop();
         system.stop();
@@ -271,7 +269,7 @@ impl Drop for Session {
 
 fn start_system(
     mut core: StateCore,
-    rules: Rules,
+    rules: StopRules,
     published: Arc<Published>,
 ) -> Result<(SystemThread, actix::Addr<StateActor>), Error> {
     let (started, start) = crossbeam_channel::bounded(1);
@@ -293,7 +291,7 @@ fn start_system(
     let thread = std::thread::Builder::new()
         .name("trialmill-state".into())
         .spawn(body)
-        .map_err(no_thread)?;
+        .map_err(Error::Thread)?;
     let (addr, commands, system) =
         start.recv().map_err(|_| Error::StateLost("its thread could not start".into()))?;
     Ok((SystemThread { thread, system, commands }, addr))
@@ -324,7 +322,7 @@ fn collect(
     reasons
 }
 
-fn evaluation_error(study: &Study, rules: &Rules, on_error: OnError) -> Option<Error> {
+fn evaluation_error(study: &Study, rules: &StopRules, on_error: OnError) -> Option<Error> {
     let errors = rules.errors(study);
     let last = study.last_error().filter(|_| errors > 0)?;
     let failure = last.report.as_ref().and_then(|report| report.failure.as_ref());
@@ -337,10 +335,6 @@ fn evaluation_error(study: &Study, rules: &Rules, on_error: OnError) -> Option<E
     } else {
         None
     }
-}
-
-fn no_thread(error: std::io::Error) -> Error {
-    Error::Setting(format!("a thread cannot be started ({error}): use fewer workers"))
 }
 
 /// A child takes some descriptors while it is started and waited for; a thousand children take

@@ -18,7 +18,7 @@ use super::message::{
 };
 use super::optimizer::OptimizerActor;
 use super::published::Published;
-use super::rules::Rules;
+use super::rules::StopRules;
 use crate::error::{Error, StudyError};
 use crate::limits::{GATHER_MAX, GATHER_PART, MAX_TURN_MESSAGES};
 use crate::optimizer::Proposal;
@@ -33,7 +33,7 @@ struct Parked {
 
 pub(crate) struct StateActor {
     core: Option<StateCore>,
-    rules: Rules,
+    rules: StopRules,
     published: Arc<Published>,
     turns: Vec<Turn>,
     looks: Vec<Look>,
@@ -69,7 +69,7 @@ struct SlowOptimizer {
 impl StateActor {
     pub(crate) fn new(
         core: StateCore,
-        rules: Rules,
+        rules: StopRules,
         published: Arc<Published>,
         optimizer: Option<Addr<OptimizerActor>>,
     ) -> Self {
@@ -321,7 +321,7 @@ impl StateActor {
 
     fn publish(&mut self) {
         if let Some(core) = &self.core {
-            self.published.set(core, self.parked.len());
+            self.published.set(core.study(), core.process(), self.parked.len());
         }
     }
 }

@@ -8,14 +8,12 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::handle::StudyHandle;
+use super::reclaim::{buried, held_by, take_back};
 use super::signals::{SignalGuard, SignalSlot};
 use crate::error::Error;
-use crate::evaluate::{StopSignal, reap_orphans};
-use crate::event::{Lease, Process, ProcessId, Reason};
+use crate::evaluate::StopSignal;
 use crate::limits::{BEAT_EVERY, WATCH_POLL};
-use crate::store::{Directory, Presence, Sign, Watcher};
-use crate::study::{Command, Study};
-use crate::trial::TrialId;
+use crate::store::{Directory, Presence, Watcher};
 
 pub(crate) struct Watch {
     pub(crate) handle: StudyHandle,
@@ -64,7 +62,7 @@ impl Watch {
     /// back before anything new is sampled.
     pub(crate) fn look(&mut self) -> Result<(), Error> {
         // Nobody may have asked for the turn that lost it; what is evaluated now can not be stored.
-        if self.handle.published.has_failed() {
+        if self.handle.published().has_failed() {
             self.stop.stop();
         }
         let presses = self.signals.lock().as_ref().map_or(0, SignalGuard::presses);
@@ -77,7 +75,7 @@ impl Watch {
         }
         let (others, leases) = self
             .handle
-            .published
+            .published()
             .with(|snapshot| (snapshot.others.clone(), snapshot.leases.clone()));
         let Some(watcher) = &mut self.watcher else { return Ok(()) };
         let handle = &self.handle;
@@ -93,62 +91,6 @@ impl Watch {
         }
         Ok(())
     }
-}
-
-/// The trials that a process holds, with their attempts; none for one that has left meanwhile.
-pub(super) fn held_by(study: &Study, process: ProcessId) -> Option<Vec<(TrialId, u32)>> {
-    let held = study.evaluating_by(process).map(|trial| (trial.id.clone(), trial.attempts));
-    study.is_member(process).then(|| held.collect())
-}
-
-/// The processes that these commands bury.
-pub(super) fn buried(commands: &[Command]) -> Vec<ProcessId> {
-    let process = |command: &Command| match command {
-        Command::Bury(process) => Some(*process),
-        _ => None,
-    };
-    commands.iter().filter_map(process).collect()
-}
-
-/// What is to be taken back: everything of dead processes, once none of their commands goes on,
-/// and the claims of callers whose deadline has passed. For a process of another machine that is
-/// silent nothing is waited for: with its machine its commands are dead or cut off, and what they
-/// report of an attempt that is not current any more does not count.
-pub(super) fn take_back(
-    watcher: &mut Watcher,
-    directory: Option<&Directory>,
-    others: &[Process],
-    leases: &[(TrialId, u32, Lease)],
-    held_by: impl Fn(ProcessId) -> Result<Option<Vec<(TrialId, u32)>>, Error>,
-) -> Result<Vec<Command>, Error> {
-    let mut commands = Vec::new();
-    for process in others {
-        let sign = watcher.sign(process);
-        if sign == Sign::Alive {
-            continue;
-        }
-        // What we know may be old: it has left in good order, and its lock file with it.
-        let Some(held) = held_by(process.process)? else { continue };
-        let attempts: Vec<_> = directory.map_or_else(Vec::new, |directory| {
-            held.iter().map(|(trial, attempt)| (directory.trial_path(trial), *attempt)).collect()
-        });
-        if reap_orphans(&attempts) || sign == Sign::Silent {
-            let Process { process, host, pid, .. } = process;
-            let how = match sign {
-                Sign::Silent => "has given no sign of life for a minute",
-                _ => "is dead",
-            };
-            tracing::warn!("process p{process} ({pid} on {host}) {how}: its trials are free");
-            commands.push(Command::Bury(*process));
-        }
-    }
-    for (trial, attempt, lease) in leases {
-        if watcher.is_expired(&trial.to_string(), *attempt, lease) {
-            let (trial, attempt) = (trial.clone(), Some(*attempt));
-            commands.push(Command::Release { trial, attempt, reason: Reason::Expired });
-        }
-    }
-    Ok(commands)
 }
 
 impl Drop for WatchThread {

@@ -5,33 +5,23 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::handle::StudyHandle;
-use super::rules::OnError;
-use crate::budget::{Budget, Spent};
+use super::hooks::EvaluationHook;
+use super::options::RunOptions;
+use crate::budget::Spent;
 use crate::error::{BoxError, Error, StudyError};
-use crate::evaluate::{
-    Defaults, Ended, Places, RunningTrial, StopSignal, evaluate_fenced, panic_message,
-};
+use crate::evaluate::{Ended, Places, RunningTrial, StopSignal, evaluate_fenced, panic_message};
 use crate::event::Reason;
 use crate::space::SearchSpace;
 use crate::store::Directory;
-use crate::study::{Answer, Ask, Command, Handed, StopReason};
+use crate::study::{Answer, Ask, Command, StopReason};
 use crate::trial::{Report, Trial, TrialId, WorkerId};
 
-/// A function that is told of a trial and its report, once that is durable.
-pub type EvaluationHook = Arc<dyn Fn(&Trial, &Report) + Send + Sync>;
-
-/// What each worker of a run works by.
-#[derive(Clone)]
-pub(crate) struct WorkerSettings {
-    pub(crate) batch: usize,
-    pub(crate) budget: Budget,
-    pub(crate) seconds: Option<f64>,
-    pub(crate) on_error: OnError,
-    pub(crate) defaults: Defaults,
-    pub(crate) timeout: Option<Duration>,
+/// What all workers of a session share.
+pub(crate) struct WorkerContext {
+    pub(crate) options: RunOptions,
     pub(crate) after_evaluation: Option<EvaluationHook>,
     pub(crate) space: Arc<SearchSpace>,
     pub(crate) directory: Option<Directory>,
@@ -41,7 +31,7 @@ pub(crate) struct WorkerSettings {
 /// One worker, from its first wish to its end.
 pub(crate) struct Worker {
     id: WorkerId,
-    settings: Arc<WorkerSettings>,
+    context: Arc<WorkerContext>,
     places: Option<Arc<Places>>,
     began: Instant,
     spent: Spent,
@@ -52,15 +42,15 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(id: WorkerId, settings: Arc<WorkerSettings>) -> Self {
-        let places = settings.directory.clone().map(|directory| {
+    pub(crate) fn new(id: WorkerId, context: Arc<WorkerContext>) -> Self {
+        let places = context.directory.clone().map(|directory| {
             let study = directory.path().into();
             let of_trial = Box::new(move |id: &TrialId| directory.trial_path(id));
             Arc::new(Places { study, of_trial })
         });
         Worker {
             id,
-            settings,
+            context,
             places,
             began: Instant::now(),
             spent: Spent::default(),
@@ -76,21 +66,26 @@ impl Worker {
         self.stopped = self.stopped.or_else(|| self.own_limit());
         self.asked = self.stopped.is_none();
         if self.asked {
-            let left = self.settings.budget.evaluations_left(&self.spent);
-            let n = self.settings.batch.min(usize::try_from(left).unwrap_or(usize::MAX));
+            let left = self.context.options.per_worker.evaluations_left(&self.spent);
+            let n = self.context.options.batch.min(usize::try_from(left).unwrap_or(usize::MAX));
             commands.push(Command::Ask(Ask { worker: self.id.clone(), n, lease: None }));
         }
         (!commands.is_empty()).then_some(commands)
     }
 
     fn own_limit(&self) -> Option<StopReason> {
-        if self.settings.stop.is_stopped() {
+        if self.context.stop.is_stopped() {
             return Some(StopReason::Interrupted);
         }
-        if self.settings.seconds.is_some_and(|s| self.began.elapsed().as_secs_f64() >= s) {
+        if self
+            .context
+            .options
+            .seconds_per_worker
+            .is_some_and(|s| self.began.elapsed().as_secs_f64() >= s)
+        {
             return Some(StopReason::WorkerSeconds);
         }
-        self.settings.budget.reached(&self.spent).map(StopReason::WorkerBudget)
+        self.context.options.per_worker.reached(&self.spent).map(StopReason::WorkerBudget)
     }
 
     /// Takes the answers to [`commands`](Self::commands); gives what to evaluate.
@@ -122,7 +117,7 @@ impl Worker {
         }
         self.tell_hook(&reported)?;
         match wish.transpose()? {
-            Some(Answer::Evaluate(list)) => Ok(list.into_iter().map(|h| self.begin(h)).collect()),
+            Some(Answer::Evaluate(list)) => Ok(list.into_iter().map(|t| self.begin(t)).collect()),
             Some(Answer::Stop(reason)) => {
                 self.stopped = Some(reason);
                 Ok(Vec::new())
@@ -132,7 +127,7 @@ impl Worker {
     }
 
     fn tell_hook(&self, reported: &[Trial]) -> Result<(), Error> {
-        let Some(hook) = &self.settings.after_evaluation else { return Ok(()) };
+        let Some(hook) = &self.context.after_evaluation else { return Ok(()) };
         for trial in reported {
             let Some(report) = trial.report.as_deref() else { continue };
             catch_unwind(AssertUnwindSafe(|| hook(trial, report)))
@@ -141,12 +136,12 @@ impl Worker {
         Ok(())
     }
 
-    fn begin(&self, Handed { trial }: Handed) -> RunningTrial {
+    fn begin(&self, trial: Trial) -> RunningTrial {
         RunningTrial::begin(
             trial,
             self.places.clone(),
-            self.settings.timeout,
-            self.settings.stop.clone(),
+            self.context.options.timeout(),
+            self.context.stop.clone(),
         )
     }
 
@@ -161,13 +156,13 @@ impl Worker {
             }
         };
         report.evaluation_duration = Some(running.elapsed().as_secs_f64());
-        self.settings.defaults.fill(&mut report);
+        self.context.options.defaults.fill(&mut report);
         self.spent.add_report(&report);
-        self.spent.add_evaluation(self.settings.space.fidelity_of(running.config()));
+        self.spent.add_evaluation(self.context.space.fidelity_of(running.config()));
         if let Some(failure) = &report.failure {
             tracing::info!("trial {trial} {}: {}", report.reported_as, failure.err);
         }
-        if !report.is_success() && self.settings.on_error.stops_worker() {
+        if !report.is_success() && self.context.options.on_error.stops_worker() {
             self.stopped = Some(StopReason::Error);
         }
         self.ended.push(Command::Report { trial, attempt, report });
@@ -180,7 +175,7 @@ impl Worker {
 
     /// Whether the rest of a batch is to be handed back instead of evaluated.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.is_some() || self.settings.stop.is_stopped()
+        self.stopped.is_some() || self.context.stop.is_stopped()
     }
 
     /// Why it ended.

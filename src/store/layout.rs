@@ -102,6 +102,12 @@ pub trait Layout: fmt::Debug + Send + Sync {
     fn set_damage_aside(&self, directory: &Directory) -> Result<PathBuf, StoreError>;
 }
 
+impl PartialEq for dyn Layout {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
 impl fmt::Display for dyn Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

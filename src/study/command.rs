@@ -90,13 +90,6 @@ pub struct Ask {
     pub lease: Option<Lease>,
 }
 
-/// A trial handed out for an evaluation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Handed {
-    /// The trial as it is now; its `attempts` is the number of this attempt.
-    pub trial: Trial,
-}
-
 /// What a study answers.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -108,8 +101,9 @@ pub enum Answer {
     Reported(Box<Trial>),
     /// The process has this number.
     Joined(ProcessId),
-    /// Evaluate these, or they now wait as pending, as was asked.
-    Evaluate(Vec<Handed>),
+    /// Evaluate these, or they now wait as pending, as was asked. A trial's `attempts` is the number
+    /// of this attempt.
+    Evaluate(Vec<Trial>),
     /// The optimizer needs results of trials in progress.
     Wait,
     /// The optimizer is slow and must be asked outside the lock.

@@ -1,6 +1,6 @@
 //! What a study decides: a command becomes events and an answer, and nothing is changed yet.
 
-use super::{Answer, Ask, Command, Handed, StopReason, Study};
+use super::{Answer, Ask, Command, StopReason, Study};
 use crate::error::StudyError;
 use crate::event::{Event, EventKind, Policy, Process, ProcessId, Reason, process_of};
 use crate::optimizer::{Optimizer, Proposal, Request, Suggestion};
@@ -72,12 +72,12 @@ impl Study {
                 self.trials
                     .iter()
                     .filter(|trial| states.contains(&trial.state))
-                    .filter(|trial| matches!(trial.state, State::Failed | State::Crashed)),
+                    .filter(|trial| trial.state.is_error()),
             )),
             Command::RetryOne(id) => {
                 let trial = self.trial(&id).ok_or_else(|| StudyError::UnknownTrial(id.clone()))?;
                 match trial.state {
-                    State::Failed | State::Crashed => Ok(self.retry([trial].into_iter())),
+                    state if state.is_error() => Ok(self.retry([trial].into_iter())),
                     from => Err(StudyError::Transition {
                         id,
                         from,
@@ -98,12 +98,7 @@ impl Study {
     pub(crate) fn answer(&self, decision: Decision) -> Answer {
         match decision.answer {
             Answer::Evaluate(_) => Answer::Evaluate(
-                decision
-                    .handed
-                    .iter()
-                    .filter_map(|id| self.trial(id))
-                    .map(|trial| Handed { trial: trial.clone() })
-                    .collect(),
+                decision.handed.iter().filter_map(|id| self.trial(id).cloned()).collect(),
             ),
             answer => answer,
         }
@@ -173,7 +168,10 @@ impl Study {
             )),
             Ok(Proposal::Wait) => Ok(Err(Answer::Wait)),
             Ok(Proposal::Finished) => Ok(Err(Answer::Stop(StopReason::Finished))),
-            Err(error) => Err(self.optimizer_error(error.to_string())),
+            Err(error) => Err(match error.downcast::<StudyError>() {
+                Ok(error) => *error,
+                Err(error) => self.optimizer_error(error.to_string()),
+            }),
         }
     }
 

@@ -14,7 +14,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-pub use command::{Answer, Ask, Command, Handed, StopReason};
+pub use command::{Answer, Ask, Command, StopReason};
 
 use crate::budget::Spent;
 use crate::definition::Definition;
@@ -124,7 +124,7 @@ impl Study {
 
     /// The trial that failed or crashed last, of those that still stand so.
     pub fn last_error(&self) -> Option<&Trial> {
-        let stands = |trial: &&Trial| matches!(trial.state, State::Failed | State::Crashed);
+        let stands = |trial: &&Trial| trial.state.is_error();
         if self.errors() == 0 {
             return None;
         }

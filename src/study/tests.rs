@@ -55,7 +55,7 @@ impl Driven {
     fn ask(&mut self, worker: &str, n: usize) -> Vec<Trial> {
         let ask = Ask { worker: worker.into(), n, lease: None };
         match self.run(Command::Ask(ask)).unwrap() {
-            Answer::Evaluate(list) => list.into_iter().map(|handed| handed.trial).collect(),
+            Answer::Evaluate(list) => list,
             _ => Vec::new(),
         }
     }
@@ -263,7 +263,7 @@ fn a_larger_budget_goes_on_and_a_finished_study_hands_nothing_out() {
     let lease = Lease { seconds: 1.0, host: "h".into(), boot: "b".into(), until_uptime_s: 1.0 };
     let ask = Ask { worker: "me".into(), n: 5, lease: Some(lease) };
     let Answer::Evaluate(handed) = driven.run(Command::Ask(ask)).unwrap() else { panic!() };
-    assert_eq!((handed.len(), handed[0].trial.attempts), (1, 1));
+    assert_eq!((handed.len(), handed[0].attempts), (1, 1));
     assert_eq!(driven.study.leases().count(), 1);
 }
 

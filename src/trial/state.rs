@@ -62,6 +62,11 @@ impl State {
         matches!(self, State::Success | State::Failed | State::Crashed | State::External)
     }
 
+    /// Whether the trial has ended without an objective, so that it may be retried.
+    pub fn is_error(self) -> bool {
+        matches!(self, State::Failed | State::Crashed)
+    }
+
     /// Whether a worker spent an evaluation on it, or is spending one: what the budget counts.
     pub fn is_charged(self) -> bool {
         matches!(self, State::Evaluating | State::Success | State::Failed | State::Crashed)

@@ -270,7 +270,7 @@ def readers(lab, variants, options):
         known = lambda ns: max(0, sum(start < ns for start in starts) - WORKERS)
         acknowledged, some_seconds_ago = known(ns), known(ns - 5_000_000_000)
         if int(code) and not (look.startswith("best") and not acknowledged):
-            study.wrong(f"{look}: exit code {code.strip()}: {(out + err)[-300:]}")
+            study.wrong(f"{look}: exit code {code.strip()}: {' '.join((out + err).split())[-300:]}")
         elif look.startswith("status"):
             seen = json.loads(out)["counts"]["success"]
             strictly_behind += seen < acknowledged

@@ -147,7 +147,7 @@ class Study:
             try:
                 done = job.wait(max(0.0, deadline - time.monotonic()))
             except TimeoutError as error:
-                self.wrong(f"worker on {error}")
+                self.wrong(f"worker {error}")
                 done = job.result()
             self.codes[role] = done.code
             (self.work / f"{role}.worker").write_text(f"exit code {done.code}\n{done.out}{done.err}")

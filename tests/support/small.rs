@@ -140,11 +140,11 @@ impl Process {
         let ask = Ask { worker: "caller".into(), n, lease };
         let answer = self.core.turn(vec![Command::Ask(ask)])?.remove(0)?;
         let Answer::Evaluate(list) = answer else { panic!("{answer:?}") };
-        for handed in list {
-            let (id, config) = (handed.trial.id, handed.trial.config.to_string());
+        for trial in list {
+            let (id, config) = (trial.id, trial.config.to_string());
             let before = ledger.lock().unwrap().configs.insert(id.clone(), config.clone());
             assert!(before.is_none_or(|before| before == config), "id {id} for two configurations");
-            self.held.push((id, handed.trial.attempts, config));
+            self.held.push((id, trial.attempts, config));
         }
         Ok(())
     }

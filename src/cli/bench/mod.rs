@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use clap::Args;
 use trialmill::definition::Definition;
+use trialmill::error::StoreError;
 use trialmill::optimizer::Optimizer;
 use trialmill::runtime::StateCore;
 use trialmill::store::{Directory, Layout};
@@ -127,9 +128,7 @@ impl Bench {
         }
         let name = format!("trialmill-bench-{}", std::process::id());
         let base = Removed(self.dir.join(name));
-        std::fs::create_dir_all(&base.0).map_err(|error| {
-            Error::Setting(format!("cannot write in {}: {error}", self.dir.display()))
-        })?;
+        std::fs::create_dir_all(&base.0).map_err(io("create", &base.0))?;
         let mut measured = Measured::default();
         for layout in self.layout.iter().copied() {
             for kept in &self.durability {
@@ -252,7 +251,7 @@ impl Bench {
                 let answer = handle.exchange(vec![ask])?.swap_remove(0)?;
                 asks.push(begin.elapsed().as_secs_f64() * 1e6);
                 let Answer::Evaluate(mut handed) = answer else { break };
-                let trial = handed.swap_remove(0).trial.id;
+                let trial = handed.swap_remove(0).id;
                 let report = Box::new(Report::objective(0.5));
                 let report = Command::Report { trial, attempt: Some(1), report };
                 let begin = Instant::now();
@@ -316,4 +315,10 @@ fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS"))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// A file operation that failed.
+fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_path_buf();
+    move |source| StoreError::Io { action, path, source }.into()
 }

@@ -76,7 +76,7 @@ impl Bench {
             return StateCore::open(directory, durability, random_search());
         }
         let first = std::fs::read(directory.journal_path())
-            .map_err(|error| Error::Setting(format!("cannot read what was written: {error}")))?;
+            .map_err(super::io("read", &directory.journal_path()))?;
         let disk = Box::new(Nowhere { len: first.len() as u64, first });
         StateCore::open_on(disk, directory, durability, random_search())
     }
@@ -97,7 +97,7 @@ impl Bench {
             let worker = worker.clone();
             commands.push(Command::Ask(Ask { worker, n: self.batch, lease: None }));
             if let Some(Ok(Answer::Evaluate(handed))) = core.turn(commands)?.pop() {
-                held.extend(handed.into_iter().map(|handed| handed.trial.id));
+                held.extend(handed.into_iter().map(|trial| trial.id));
             }
             turns += 1;
         }

@@ -50,8 +50,8 @@ impl Bench {
     ) -> Result<(f64, f64), Error> {
         // Creates the study, so that all processes find the same budget.
         self.session(self.builder(layout, kept, dir)?, workers)?.close()?;
-        let program = std::env::current_exe()
-            .map_err(|error| Error::Setting(format!("this program is not found: {error}")))?;
+        let program =
+            std::env::current_exe().map_err(super::io("find", Path::new("/proc/self/exe")))?;
         let started: Result<Vec<_>, _> = (0..processes)
             .map(|_| {
                 std::process::Command::new(&program)
