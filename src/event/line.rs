@@ -3,25 +3,28 @@
 //! ```json
 //! {"crc":"1c291ca3","seq":7,"event":"reported","time":1763752512.25,"trial":"3","attempt":1,…}
 //! ```
-//! The checksum (CRC-32, IEEE) covers all bytes of the line behind its own comma, so a line can be
+//! The checksum (CRC-32, IEEE) covers all bytes of the line after its own comma, so a line can be
 //! verified before it is parsed; `seq` counts the lines, so one that is lost, doubled or moved is
-//! seen. The shape is flat, and the hot values borrow from the line: reading is four times as fast
-//! as with tagged enums. `frequent.rs` reads the two frequent events by hand.
+//! seen. The shape is flat, a struct per event in `line/body.rs`, and most strings borrow from the
+//! line: reading is four times as fast as with tagged enums. `frequent.rs` writes and reads the two
+//! most frequent events by hand.
+
+mod body;
 
 use std::borrow::Cow;
-use std::fmt;
-use std::sync::Arc;
 
-use serde::de::{DeserializeSeed, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
+use serde::de::DeserializeSeed;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use self::body::{
+    ClaimedLine, Held, LeftLine, PolicyLine, PutLine, ReportedLine, RequeuedLine, SampledLine, Str,
+};
 use super::frequent::{self, Frequent, What};
-use super::{Event, EventKind, Lease, Policy, Process, Reason};
+use super::{Event, EventKind};
 use crate::config::{Config, ConfigSeed, Names};
 use crate::texts::Texts;
-use crate::trial::{Failure, MetaData, Objective, Real, Report, State, Trial, TrialId, WorkerId};
+use crate::trial::WorkerId;
 
 const HEAD: &[u8] = b"{\"crc\":\"";
 const HEAD_LEN: usize = HEAD.len() + 8 + 2;
@@ -37,13 +40,23 @@ pub(crate) enum LineError {
     Content(String),
 }
 
+/// What every line begins with after its checksum.
+#[derive(Serialize, Deserialize)]
+struct Head<'a> {
+    seq: u64,
+    #[serde(borrow)]
+    event: Str<'a>,
+    time: f64,
+}
+
 /// Appends an event as a line to `out`.
 pub(crate) fn encode(seq: u64, event: &Event, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(HEAD);
     out.extend_from_slice(b"00000000\",");
     if frequent::write(seq, event, out).is_none() {
-        out.truncate(start + HEAD_LEN);
+        // The comma goes too: `add` writes its own.
+        out.truncate(start + HEAD_LEN - 1);
         write(seq, event, out);
     }
     out.push(b'}');
@@ -52,10 +65,8 @@ pub(crate) fn encode(seq: u64, event: &Event, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Writes the body of any line, behind its checksum and before its last brace.
+/// Writes the body of any line, from the comma after its checksum to before its last brace.
 fn write(seq: u64, event: &Event, out: &mut Vec<u8>) {
-    let mut line = Writer { out, first: true };
-    line.field("seq", &seq);
     let name = match &event.kind {
         EventKind::Policy(_) => "policy",
         EventKind::Joined(_) => "joined",
@@ -66,43 +77,38 @@ fn write(seq: u64, event: &Event, out: &mut Vec<u8>) {
         EventKind::Requeued { .. } => "requeued",
         EventKind::Put(_) => "put",
     };
-    line.field("event", name);
-    line.field("time", &event.time);
+    add(&Head { seq, event: name.into(), time: event.time }, out);
     match &event.kind {
-        EventKind::Policy(policy) => line.field("policy", policy),
-        EventKind::Joined(process) => {
-            line.field("process", &process.process);
-            line.field("host", &process.host);
-            line.field("boot", &process.boot);
-            line.field("pid", &process.pid);
-        }
-        EventKind::Left { process } => line.field("process", process),
+        EventKind::Policy(policy) => add(&PolicyLine { policy: Cow::Borrowed(policy) }, out),
+        EventKind::Joined(process) => add(process, out),
+        EventKind::Left { process } => add(&LeftLine { process: *process }, out),
         EventKind::Sampled { trial, config, previous, worker, claimed } => {
-            line.field("trial", trial);
-            line.field("worker", worker);
-            if *claimed {
-                line.field("attempt", &1);
-            }
-            line.optional("previous", previous);
-            line.field("config", config);
+            let line = SampledLine {
+                trial: trial.clone(),
+                worker: Str::from(&**worker),
+                attempt: claimed.then_some(1),
+                previous: previous.clone(),
+                config: Held::ToWrite(config),
+            };
+            add(&line, out);
         }
         EventKind::Claimed { trial, attempt, worker, lease } => {
-            line.field("trial", trial);
-            line.field("attempt", attempt);
-            line.field("worker", worker);
-            line.optional("lease", lease);
+            let line = ClaimedLine {
+                trial: trial.clone(),
+                attempt: *attempt,
+                worker: Str::from(&**worker),
+                lease: lease.as_ref().map(Cow::Borrowed),
+            };
+            add(&line, out);
         }
         EventKind::Reported { trial, attempt, report } => {
-            line.field("trial", trial);
-            line.field("attempt", attempt);
-            line.report(report);
+            add(&ReportedLine::new(trial, *attempt, report), out);
         }
         EventKind::Requeued { trial, attempt, reason } => {
-            line.field("trial", trial);
-            line.field("attempt", attempt);
-            line.field("reason", reason);
+            let (attempt, reason) = (*attempt, *reason);
+            add(&RequeuedLine { trial: trial.clone(), attempt, reason }, out);
         }
-        EventKind::Put(trial) => line.put(trial),
+        EventKind::Put(trial) => add(&PutLine::new(trial), out),
     }
 }
 
@@ -110,110 +116,15 @@ fn hex(crc: u32) -> [u8; 8] {
     std::array::from_fn(|at| b"0123456789abcdef"[(crc >> (28 - 4 * at) & 15) as usize])
 }
 
-struct Writer<'a> {
-    out: &'a mut Vec<u8>,
-    first: bool,
-}
-
-impl Writer<'_> {
-    fn field(&mut self, key: &str, value: &(impl Serialize + ?Sized)) {
-        let start = self.out.len();
-        if !std::mem::take(&mut self.first) {
-            self.out.push(b',');
-        }
-        self.out.push(b'"');
-        self.out.extend_from_slice(key.as_bytes());
-        self.out.extend_from_slice(b"\":");
-        // Writing our own values into memory fails only for a map whose keys are not texts, and
-        // there is none; should one come, the field is left out rather than the line broken.
-        if serde_json::to_writer(&mut *self.out, value).is_err() {
-            self.out.truncate(start);
-        }
-    }
-
-    fn optional(&mut self, key: &str, value: &Option<impl Serialize>) {
-        if let Some(value) = value {
-            self.field(key, value);
-        }
-    }
-
-    fn report(&mut self, report: &Report) {
-        self.field("state", &report.reported_as);
-        self.optional("objective_to_minimize", &report.objective_to_minimize);
-        self.optional("cost", &report.cost.map(Real));
-        self.optional("learning_curve", &report.learning_curve);
-        self.optional("extra", &report.extra);
-        if let Some(failure) = &report.failure {
-            self.field("err_type", &failure.err_type);
-            self.field("err", &failure.err);
-            self.optional("tb", &failure.tb);
-        }
-        self.optional("evaluation_duration", &report.evaluation_duration.map(Real));
-    }
-
-    fn put(&mut self, trial: &Trial) {
-        self.field("trial", &trial.id);
-        self.field("attempt", &trial.attempts);
-        self.field("put_state", &trial.state);
-        self.optional("losses", &Some(trial.losses).filter(|losses| *losses > 0));
-        let meta = &trial.metadata;
-        self.optional("previous", &meta.previous_trial_id);
-        self.optional("worker", &meta.sampling_worker_id);
-        // NePS imports trials whose times are not numbers.
-        self.field("time_sampled", &Real(meta.time_sampled));
-        self.optional("evaluating_worker", &meta.evaluating_worker_id);
-        self.optional("duration", &meta.evaluation_duration.map(Real));
-        self.optional("time_submitted", &meta.time_submitted.map(Real));
-        self.optional("time_started", &meta.time_started.map(Real));
-        self.optional("time_end", &meta.time_end.map(Real));
-        self.field("config", &trial.config);
-        if let Some(report) = &trial.report {
-            self.report(report);
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct Line<'a> {
-    seq: u64,
-    #[serde(borrow)]
-    event: Text<'a>,
-    time: f64,
-    #[serde(borrow)]
-    trial: Option<Text<'a>>,
-    attempt: Option<u32>,
-    #[serde(borrow)]
-    worker: Option<Text<'a>>,
-    #[serde(borrow)]
-    previous: Option<Text<'a>>,
-    #[serde(borrow)]
-    config: Option<&'a RawValue>,
-    state: Option<State>,
-    objective_to_minimize: Option<Objective>,
-    cost: Option<Real>,
-    learning_curve: Option<Vec<Objective>>,
-    #[serde(borrow)]
-    extra: Option<&'a RawValue>,
-    err_type: Option<String>,
-    err: Option<String>,
-    tb: Option<String>,
-    evaluation_duration: Option<Real>,
-    reason: Option<Reason>,
-    lease: Option<Lease>,
-    process: Option<u32>,
-    host: Option<Arc<str>>,
-    boot: Option<Arc<str>>,
-    pid: Option<u32>,
-    policy: Option<Policy>,
-    put_state: Option<State>,
-    losses: Option<u32>,
-    time_sampled: Option<Real>,
-    #[serde(borrow)]
-    evaluating_worker: Option<Text<'a>>,
-    duration: Option<Real>,
-    time_submitted: Option<Real>,
-    time_started: Option<Real>,
-    time_end: Option<Real>,
+/// Adds the fields of a struct to an object that has others already and is not closed yet.
+fn add(fields: &impl Serialize, out: &mut Vec<u8>) {
+    let start = out.len();
+    let written = serde_json::to_writer(&mut *out, fields);
+    // Memory takes every byte, and only a map with other keys than strings is refused: none is.
+    debug_assert!(written.is_ok(), "{written:?}");
+    // The braces of its own: the first becomes the comma after what was there.
+    out[start] = b',';
+    out.pop();
 }
 
 /// Checks a line's shape and checksum.
@@ -244,18 +155,16 @@ impl Decoder {
         Decoder { names, texts: Texts::default() }
     }
 
-    /// Reads a line (without its line feed); gives its sequence number and its event.
+    /// Reads a line (without its line feed); returns its sequence number and its event.
     pub(crate) fn decode(&mut self, line: &[u8]) -> Result<(u64, Event), LineError> {
         verified(line)?;
-        // Checked once as a whole: from bytes, serde_json would check every text on its own.
+        // Checked once as a whole: from bytes, serde_json would check every string on its own.
         let line = std::str::from_utf8(line)
             .map_err(|error| LineError::Content(format!("it is not UTF-8: {error}")))?;
-        if let Some(read) = self.decode_frequent(&line[HEAD_LEN..]) {
-            return Ok(read);
+        match self.decode_frequent(&line[HEAD_LEN..]) {
+            Some(read) => Ok(read),
+            None => self.decode_any(line),
         }
-        let line: Line<'_> =
-            serde_json::from_str(line).map_err(|error| LineError::Content(error.to_string()))?;
-        Ok((line.seq, self.event(line)?))
     }
 
     fn decode_frequent(&mut self, body: &str) -> Option<(u64, Event)> {
@@ -273,147 +182,64 @@ impl Decoder {
         Some((seq, Event { time, kind }))
     }
 
-    fn event(&mut self, line: Line<'_>) -> Result<Event, LineError> {
-        let time = line.time;
-        let kind = match &*line.event.0 {
-            "sampled" => EventKind::Sampled {
-                trial: id(&line.trial, "trial")?,
-                config: self.config(line.config)?,
-                previous: optional_id(&line.previous)?,
-                worker: self.worker(need(line.worker, "worker")?),
-                claimed: line.attempt.is_some(),
-            },
-            "reported" => EventKind::Reported {
-                trial: id(&line.trial, "trial")?,
-                attempt: need(line.attempt, "attempt")?,
-                report: Box::new(report(line)?),
-            },
-            "claimed" => EventKind::Claimed {
-                trial: id(&line.trial, "trial")?,
-                attempt: need(line.attempt, "attempt")?,
-                worker: self.worker(need(line.worker, "worker")?),
-                lease: line.lease,
-            },
-            "requeued" => EventKind::Requeued {
-                trial: id(&line.trial, "trial")?,
-                attempt: need(line.attempt, "attempt")?,
-                reason: need(line.reason, "reason")?,
-            },
-            "joined" => EventKind::Joined(Process {
-                process: need(line.process, "process")?,
-                host: need(line.host, "host")?,
-                boot: need(line.boot, "boot")?,
-                pid: need(line.pid, "pid")?,
-            }),
-            "left" => EventKind::Left { process: need(line.process, "process")? },
-            "policy" => EventKind::Policy(need(line.policy, "policy")?),
-            "put" => return self.put(line),
+    fn decode_any(&mut self, line: &str) -> Result<(u64, Event), LineError> {
+        // As we write it, the head is read by hand; any other order of the fields means the same.
+        let Head { seq, event, time } = match frequent::read_head(&line[HEAD_LEN..]) {
+            Some((seq, event, time)) => Head { seq, event: event.into(), time },
+            None => parse(line)?,
+        };
+        let kind = match &*event.0 {
+            "policy" => EventKind::Policy(parse::<PolicyLine<'_>>(line)?.policy.into_owned()),
+            "joined" => EventKind::Joined(parse(line)?),
+            "left" => EventKind::Left { process: parse::<LeftLine>(line)?.process },
+            "sampled" => {
+                let line: SampledLine<'_> = parse(line)?;
+                EventKind::Sampled {
+                    trial: line.trial,
+                    config: self.config(line.config)?,
+                    previous: line.previous,
+                    worker: self.worker(line.worker),
+                    claimed: line.attempt.is_some(),
+                }
+            }
+            "claimed" => {
+                let ClaimedLine { trial, attempt, worker, lease } = parse(line)?;
+                let lease = lease.map(Cow::into_owned);
+                EventKind::Claimed { trial, attempt, worker: self.worker(worker), lease }
+            }
+            "reported" => parse::<ReportedLine<'_>>(line)?.into_event()?,
+            "requeued" => {
+                let RequeuedLine { trial, attempt, reason } = parse(line)?;
+                EventKind::Requeued { trial, attempt, reason }
+            }
+            "put" => parse::<PutLine<'_>>(line)?.into_event(self)?,
             other => {
-                let problem = format!("the event '{other}' is not known to this version");
-                return Err(LineError::Content(problem));
+                return Err(content(&format!("the event '{other}' is not known to this version")));
             }
         };
-        Ok(Event { time, kind })
+        Ok((seq, Event { time, kind }))
     }
 
-    fn put(&mut self, mut line: Line<'_>) -> Result<Event, LineError> {
-        let time = line.time;
-        let mut trial = Trial::pending(
-            id(&line.trial, "trial")?,
-            self.config(line.config)?,
-            MetaData {
-                previous_trial_id: optional_id(&line.previous)?,
-                sampling_worker_id: line.worker.take().map(|worker| self.worker(worker)),
-                time_sampled: need(line.time_sampled.take(), "time_sampled")?.0,
-                evaluating_worker_id: line
-                    .evaluating_worker
-                    .take()
-                    .map(|worker| self.worker(worker)),
-                evaluation_duration: line.duration.take().map(|x| x.0),
-                time_submitted: line.time_submitted.take().map(|x| x.0),
-                time_started: line.time_started.take().map(|x| x.0),
-                time_end: line.time_end.take().map(|x| x.0),
-            },
-        );
-        trial.state = need(line.put_state, "put_state")?;
-        trial.attempts = need(line.attempt, "attempt")?;
-        trial.losses = line.losses.unwrap_or(0);
-        trial.report = match line.state {
-            Some(_) => Some(Box::new(report(line)?)),
-            None => None,
-        };
-        Ok(Event { time, kind: EventKind::Put(Box::new(trial)) })
+    fn config(&self, config: Held<'_, Config>) -> Result<Config, LineError> {
+        match config {
+            Held::ToWrite(config) => Ok(config.clone()),
+            Held::Read(json) => ConfigSeed(&self.names)
+                .deserialize(&mut serde_json::Deserializer::from_str(json.get()))
+                .map_err(|error| content(&format!("its config: {error}"))),
+        }
     }
 
-    fn config(&self, raw: Option<&RawValue>) -> Result<Config, LineError> {
-        let text = need(raw, "config")?.get();
-        ConfigSeed(&self.names)
-            .deserialize(&mut serde_json::Deserializer::from_str(text))
-            .map_err(|error| LineError::Content(format!("its config: {error}")))
-    }
-
-    fn worker(&mut self, name: Text<'_>) -> WorkerId {
+    fn worker(&mut self, name: Str<'_>) -> WorkerId {
         self.texts.share(&name.0)
     }
 }
 
-fn report(line: Line<'_>) -> Result<Report, LineError> {
-    let failure = line.err_type.map(|err_type| {
-        Box::new(Failure { err_type, err: line.err.unwrap_or_default(), tb: line.tb })
-    });
-    let extra = match line.extra {
-        Some(raw) => Some(Box::new(
-            serde_json::from_str(raw.get())
-                .map_err(|error| LineError::Content(format!("its extra: {error}")))?,
-        )),
-        None => None,
-    };
-    Ok(Report {
-        objective_to_minimize: line.objective_to_minimize,
-        cost: line.cost.map(|x| x.0),
-        learning_curve: line.learning_curve.map(Into::into),
-        extra,
-        failure,
-        reported_as: need(line.state, "state")?,
-        evaluation_duration: line.evaluation_duration.map(|x| x.0),
-    })
+fn parse<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, LineError> {
+    serde_json::from_str(line).map_err(|error| content(&error.to_string()))
 }
 
-fn need<T>(value: Option<T>, name: &str) -> Result<T, LineError> {
-    value.ok_or_else(|| LineError::Content(format!("it has no '{name}'")))
-}
-
-fn id(text: &Option<Text<'_>>, name: &str) -> Result<TrialId, LineError> {
-    let text = need(text.as_ref(), name)?;
-    text.0
-        .parse()
-        .map_err(|error: crate::trial::InvalidTrialId| LineError::Content(error.to_string()))
-}
-
-fn optional_id(text: &Option<Text<'_>>) -> Result<Option<TrialId>, LineError> {
-    if text.is_some() { id(text, "previous").map(Some) } else { Ok(None) }
-}
-
-/// A text that borrows from the line unless it has escapes.
-struct Text<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct ByHand;
-        impl<'de> Visitor<'de> for ByHand {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.into())))
-            }
-        }
-        from.deserialize_str(ByHand)
-    }
+fn content(problem: &str) -> LineError {
+    LineError::Content(problem.into())
 }
 
 #[cfg(test)]
