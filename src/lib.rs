@@ -41,6 +41,7 @@
 //! | `summary`, `study_file` | what people look at, and what they write |
 //! | `clock`, `texts` | times that do not go back; texts that are kept once |
 //! | `plain` | opens plain files only: no links, pipes or devices |
+//! | `printable` | strings of others, made safe for a terminal |
 //! | `cli` | the program's verbs; the only code that prints |
 //!
 //! `ARCHITECTURE.md` says why.
@@ -55,6 +56,7 @@ pub mod event;
 pub mod limits;
 pub mod optimizer;
 mod plain;
+mod printable;
 pub mod runtime;
 pub mod space;
 pub mod store;

@@ -10,35 +10,25 @@
 //! most frequent events by hand.
 
 mod body;
+mod error;
 
 use std::borrow::Cow;
 
 use serde::de::DeserializeSeed;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use self::body::{
     ClaimedLine, Held, LeftLine, PolicyLine, PutLine, ReportedLine, RequeuedLine, SampledLine, Str,
 };
+pub(crate) use self::error::LineError;
 use super::frequent::{self, Frequent, What};
 use super::{Event, EventKind};
 use crate::config::{Config, ConfigSeed, Names};
 use crate::texts::Texts;
-use crate::trial::WorkerId;
+use crate::trial::{MetaData, Trial, WorkerId};
 
 const HEAD: &[u8] = b"{\"crc\":\"";
 const HEAD_LEN: usize = HEAD.len() + 8 + 2;
-
-/// Why a line cannot be used.
-#[derive(Debug, Error)]
-pub(crate) enum LineError {
-    #[error("a line of {0} bytes is not a record")]
-    Shape(usize),
-    #[error("the checksum does not match")]
-    Checksum,
-    #[error("a sound record cannot be understood: {0}")]
-    Content(String),
-}
 
 /// What every line begins with after its checksum.
 #[derive(Serialize, Deserialize)]
@@ -160,7 +150,7 @@ impl Decoder {
         verified(line)?;
         // Checked once as a whole: from bytes, serde_json would check every string on its own.
         let line = std::str::from_utf8(line)
-            .map_err(|error| LineError::Content(format!("it is not UTF-8: {error}")))?;
+            .map_err(|error| LineError::content(format!("it is not UTF-8: {error}")))?;
         match self.decode_frequent(&line[HEAD_LEN..]) {
             Some(read) => Ok(read),
             None => self.decode_any(line),
@@ -212,20 +202,43 @@ impl Decoder {
                 let RequeuedLine { trial, attempt, reason } = parse(line)?;
                 EventKind::Requeued { trial, attempt, reason }
             }
-            "put" => parse::<PutLine<'_>>(line)?.into_event(self)?,
+            "put" => EventKind::Put(Box::new(self.put(parse(line)?)?)),
             other => {
-                return Err(content(&format!("the event '{other}' is not known to this version")));
+                let problem = format!("the event '{other}' is not known to this version");
+                return Err(LineError::content(problem));
             }
         };
         Ok((seq, Event { time, kind }))
     }
 
+    fn put(&mut self, mut line: PutLine<'_>) -> Result<Trial, LineError> {
+        let report = line.take_report()?;
+        let metadata = MetaData {
+            previous_trial_id: line.previous,
+            sampling_worker_id: line.worker.map(|worker| self.worker(worker)),
+            time_sampled: line.time_sampled.0,
+            evaluating_worker_id: line.evaluating_worker.map(|worker| self.worker(worker)),
+            evaluation_duration: line.duration.map(|it| it.0),
+            time_submitted: line.time_submitted.map(|it| it.0),
+            time_started: line.time_started.map(|it| it.0),
+            time_end: line.time_end.map(|it| it.0),
+        };
+        Ok(Trial {
+            id: line.trial,
+            config: self.config(line.config)?,
+            state: line.put_state,
+            attempts: line.attempt,
+            losses: line.losses.unwrap_or(0),
+            metadata,
+            report,
+        })
+    }
     fn config(&self, config: Held<'_, Config>) -> Result<Config, LineError> {
         match config {
             Held::ToWrite(config) => Ok(config.clone()),
             Held::Read(json) => ConfigSeed(&self.names)
                 .deserialize(&mut serde_json::Deserializer::from_str(json.get()))
-                .map_err(|error| content(&format!("its config: {error}"))),
+                .map_err(|error| LineError::content(format!("its config: {error}"))),
         }
     }
 
@@ -235,11 +248,7 @@ impl Decoder {
 }
 
 fn parse<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, LineError> {
-    serde_json::from_str(line).map_err(|error| content(&error.to_string()))
-}
-
-fn content(problem: &str) -> LineError {
-    LineError::Content(problem.into())
+    serde_json::from_str(line).map_err(LineError::content)
 }
 
 #[cfg(test)]

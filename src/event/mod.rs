@@ -15,6 +15,7 @@ pub(crate) use line::{Decoder, LineError, encode, verified};
 
 use crate::budget::Budget;
 use crate::config::Config;
+pub use crate::trial::Reason;
 use crate::trial::{Report, Trial, TrialId, WorkerId};
 
 /// The version of the journal's format that this program writes.
@@ -139,28 +140,6 @@ pub struct Lease {
     pub boot: Arc<str>,
     /// When it ends, in seconds since that boot.
     pub until_uptime_s: f64,
-}
-
-/// Why an attempt ended without a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Reason {
-    /// Its process died.
-    Died,
-    /// It was handed back in good order: a stop, or a caller who gave it up.
-    Released,
-    /// The caller's deadline passed.
-    Expired,
-    /// Somebody asked for another try of a trial that had failed.
-    Retry,
-}
-
-impl Reason {
-    /// Whether the attempt counts towards `max_attempts`.
-    pub fn counts(self) -> bool {
-        matches!(self, Reason::Died | Reason::Expired)
-    }
 }
 
 /// The worker's name: worker `number` of a process.

@@ -9,18 +9,12 @@ pub use collection::Trials;
 pub use id::{InvalidTrialId, TrialId};
 pub(crate) use report::Real;
 pub use report::{Failure, Objective, Report};
-pub use state::State;
+pub use state::{Reason, State};
 
 use arcstr::ArcStr;
 
 use crate::config::Config;
-use crate::event::Reason;
-
-/// A text of somebody else's for a terminal: line ends and escapes are shown and not obeyed.
-pub fn printable(text: &str) -> String {
-    let show = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
-    text.chars().map(show).collect()
-}
+pub use crate::printable::printable;
 
 /// Who sampled or evaluates a trial: `p3-w1` is worker 1 of process 3 of the study.
 pub type WorkerId = ArcStr;

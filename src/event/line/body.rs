@@ -11,10 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
-use super::{Decoder, LineError, content};
+use super::error::LineError;
 use crate::config::Config;
 use crate::event::{EventKind, Lease, Policy, ProcessId, Reason};
-use crate::trial::{Failure, MetaData, Objective, Real, Report, State, Trial, TrialId};
+use crate::trial::{Failure, Objective, Real, Report, State, Trial, TrialId};
 
 /// A string that borrows from the line unless it has escapes.
 #[derive(Serialize, Deserialize)]
@@ -119,7 +119,7 @@ macro_rules! with_report {
 
         impl $line<'_> {
             /// The report that was read: the fields of a line without a `state` are none.
-            fn take_report(&mut self) -> Result<Option<Box<Report>>, LineError> {
+            pub(super) fn take_report(&mut self) -> Result<Option<Box<Report>>, LineError> {
                 let Some(reported_as) = self.state else { return Ok(None) };
                 let (err, tb) = (self.err.take(), self.tb.take());
                 let failure = self.err_type.take().map(|err_type| Failure {
@@ -166,7 +166,7 @@ fn read_extra(extra: Held<'_, Map<String, Json>>) -> Result<Box<Map<String, Json
         Held::ToWrite(map) => Ok(Box::new(map.clone())),
         Held::Read(json) => serde_json::from_str(json.get())
             .map(Box::new)
-            .map_err(|error| LineError::Content(format!("its extra: {error}"))),
+            .map_err(|error| LineError::content(format!("its extra: {error}"))),
     }
 }
 
@@ -184,37 +184,37 @@ impl<'a> ReportedLine<'a> {
     }
 
     pub(super) fn into_event(mut self) -> Result<EventKind, LineError> {
-        let report = self.take_report()?.ok_or_else(|| content("it has no 'state'"))?;
+        let report = self.take_report()?.ok_or_else(|| LineError::content("it has no 'state'"))?;
         Ok(EventKind::Reported { trial: self.trial, attempt: self.attempt, report })
     }
 }
 
 with_report! {
     struct PutLine<'a> {
-        trial: TrialId,
-        attempt: u32,
-        put_state: State,
+        pub(super) trial: TrialId,
+        pub(super) attempt: u32,
+        pub(super) put_state: State,
         /// Not written where it is 0.
         #[serde(skip_serializing_if = "Option::is_none")]
-        losses: Option<u32>,
+        pub(super) losses: Option<u32>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        previous: Option<TrialId>,
+        pub(super) previous: Option<TrialId>,
         #[serde(borrow, skip_serializing_if = "Option::is_none")]
-        worker: Option<Str<'a>>,
+        pub(super) worker: Option<Str<'a>>,
         // NePS imports trials whose times are not numbers.
-        time_sampled: Real,
+        pub(super) time_sampled: Real,
         #[serde(borrow, skip_serializing_if = "Option::is_none")]
-        evaluating_worker: Option<Str<'a>>,
+        pub(super) evaluating_worker: Option<Str<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        duration: Option<Real>,
+        pub(super) duration: Option<Real>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        time_submitted: Option<Real>,
+        pub(super) time_submitted: Option<Real>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        time_started: Option<Real>,
+        pub(super) time_started: Option<Real>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        time_end: Option<Real>,
+        pub(super) time_end: Option<Real>,
         #[serde(borrow)]
-        config: Held<'a, Config>,
+        pub(super) config: Held<'a, Config>,
     }
 }
 
@@ -236,28 +236,5 @@ impl<'a> PutLine<'a> {
             time_end: meta.time_end.map(Real),
             config: Held::ToWrite(&trial.config),
         } }
-    }
-
-    pub(super) fn into_event(mut self, decoder: &mut Decoder) -> Result<EventKind, LineError> {
-        let report = self.take_report()?;
-        let metadata = MetaData {
-            previous_trial_id: self.previous,
-            sampling_worker_id: self.worker.map(|worker| decoder.worker(worker)),
-            time_sampled: self.time_sampled.0,
-            evaluating_worker_id: self.evaluating_worker.map(|worker| decoder.worker(worker)),
-            evaluation_duration: self.duration.map(|it| it.0),
-            time_submitted: self.time_submitted.map(|it| it.0),
-            time_started: self.time_started.map(|it| it.0),
-            time_end: self.time_end.map(|it| it.0),
-        };
-        Ok(EventKind::Put(Box::new(Trial {
-            id: self.trial,
-            config: decoder.config(self.config)?,
-            state: self.put_state,
-            attempts: self.attempt,
-            losses: self.losses.unwrap_or(0),
-            metadata,
-            report,
-        })))
     }
 }

@@ -7,7 +7,8 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::record::{Record, Shared, from_config, of_objective, to_config};
+use super::plain_data::{from_config, of_objective, to_config};
+use super::record::{Record, Shared};
 use super::space::Translation;
 use super::value::Value;
 use super::{json, yaml};

@@ -14,6 +14,7 @@ mod mend;
 mod mirror;
 pub(super) mod old;
 mod pickle;
+mod plain_data;
 mod read;
 mod record;
 mod space;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use crate::store::neps::files::objective;
-use crate::store::neps::record::{from_config, of_objective};
+use crate::store::neps::plain_data::{from_config, of_objective};
 use crate::store::neps::value::Value;
 use crate::trial::{Failure, Objective, Report, State, Trial};
 

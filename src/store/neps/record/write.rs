@@ -2,8 +2,9 @@
 
 use serde_json::Value as Json;
 
-use super::{METADATA, OURS, REPORT, Record, STATE, TRIAL, from_config, of_objective};
+use super::{METADATA, OURS, REPORT, Record, STATE, TRIAL};
 use crate::store::neps::pickle::{How, Item, Object, Pickle, Ref};
+use crate::store::neps::plain_data::{from_config, of_objective};
 use crate::store::neps::space::Translation;
 use crate::store::neps::value::Value;
 use crate::trial::{Failure, Report, State, Trial};
