@@ -10,6 +10,7 @@ mod create;
 mod decoders;
 mod directory;
 mod disk;
+mod finding;
 mod journal;
 mod layout;
 mod liveness;
@@ -25,12 +26,12 @@ use crate::error::{StoreError, StudyError};
 use crate::event::Event;
 
 pub use check::{
-    Finding, JOURNAL, JournalCheck, JournalEnd, Repair, Rescued, check_entries, check_journal,
-    lock_name,
+    JOURNAL, JournalCheck, JournalEnd, Repair, Rescued, check_entries, check_journal, lock_name,
 };
 pub use copy::copy_trial_files;
 pub use directory::Directory;
 pub use disk::{Disk, RealDisk};
+pub use finding::{Finding, FindingKind};
 pub use journal::JournalStore;
 pub use layout::Layout;
 pub use liveness::{Place, Presence, Sign, Watcher};
