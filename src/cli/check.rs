@@ -13,7 +13,7 @@ use trialmill::store::{
     check_entries, check_journal, lock_name,
 };
 use trialmill::study::Command;
-use trialmill::trial::printable;
+use trialmill::trial::{Worker, printable};
 use trialmill::{Error, Study, Trial, TrialId};
 
 use super::{Dir, print, print_json};
@@ -280,8 +280,7 @@ pub(super) fn of_dead_processes(directory: &Directory, study: &Study) -> Vec<Fin
 fn held_by_nobody(study: &Study) -> Vec<(TrialId, u32)> {
     let is_lost = |trial: &&Trial| {
         let worker = trial.metadata.evaluating_worker_id.as_deref().unwrap_or_default();
-        let process =
-            worker.strip_prefix('p').and_then(|rest| rest.split_once("-w")?.0.parse().ok());
+        let process = Worker::named(worker).process();
         check_caller(worker).is_err() && !process.is_some_and(|process| study.is_member(process))
     };
     study.evaluating().filter(is_lost).map(|trial| (trial.id.clone(), trial.attempts)).collect()

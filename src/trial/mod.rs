@@ -4,20 +4,17 @@ mod collection;
 mod id;
 mod report;
 mod state;
+mod worker;
 
 pub use collection::Trials;
 pub use id::{InvalidTrialId, TrialId};
 pub(crate) use report::Real;
 pub use report::{Failure, Objective, Report};
 pub use state::{Reason, State};
-
-use arcstr::ArcStr;
+pub use worker::{Worker, WorkerId};
 
 use crate::config::Config;
 pub use crate::printable::printable;
-
-/// Who sampled or evaluates a trial: `p3-w1` is worker 1 of process 3 of the study.
-pub type WorkerId = ArcStr;
 
 /// One evaluation of one configuration, in NePS's words.
 ///
