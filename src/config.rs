@@ -9,8 +9,7 @@ use arcstr::ArcStr;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use crate::error::ConfigError;
+use thiserror::Error;
 
 /// The key under which JSON has a number that is not finite: `{"$float": "inf"}`.
 const NON_FINITE: &str = "$float";
@@ -163,6 +162,30 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
+/// Reading a value out of a configuration.
+#[derive(Debug, Clone, Error, PartialEq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is no such parameter.
+    #[error("the configuration has no parameter '{name}'; it has: {known}")]
+    Missing {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// The parameter has another type.
+    #[error("parameter '{name}' is not {wanted}: its value is {found}")]
+    Type {
+        /// The parameter.
+        name: String,
+        /// What was asked for.
+        wanted: &'static str,
+        /// The value it has.
+        found: String,
+    },
+}
+
 /// The names of a configuration's parameters, in order; one copy serves a whole study.
 pub type Names = Arc<[Box<str>]>;
 
@@ -257,7 +280,7 @@ fn wrong(name: &str, wanted: &'static str, found: &Value) -> ConfigError {
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, (name, value)) in self.iter().enumerate() {
-            let value = crate::trial::printable(&value.to_string());
+            let value = crate::printable::printable(&value.to_string());
             write!(f, "{}{name}={value}", if at == 0 { "" } else { " " })?;
         }
         Ok(())

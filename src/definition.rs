@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::optimizer::OptimizerInfo;
 use crate::space::SearchSpace;
 
 /// What a study is from its creation to its end: the content of `study.json`.
@@ -38,5 +38,36 @@ impl Definition {
     /// With this seed instead of a random one.
     pub fn seeded(self, seed: u64) -> Self {
         Definition { seed, ..self }
+    }
+}
+
+/// What an optimizer is, as stored in a study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OptimizerInfo {
+    /// Its name: `random_search`.
+    pub name: String,
+    /// Its arguments, all of them, with the defaults filled in.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub arguments: Map<String, Json>,
+}
+
+impl OptimizerInfo {
+    /// An optimizer with these arguments.
+    pub fn new<K: Into<String>, V: Into<Json>>(
+        name: impl Into<String>,
+        arguments: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        let arguments = arguments.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+        OptimizerInfo { name: name.into(), arguments }
+    }
+}
+
+impl std::fmt::Display for OptimizerInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)?;
+        for (at, (name, value)) in self.arguments.iter().enumerate() {
+            write!(f, "{}{name}={value}", if at == 0 { "(" } else { ", " })?;
+        }
+        f.write_str(if self.arguments.is_empty() { "" } else { ")" })
     }
 }

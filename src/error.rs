@@ -7,57 +7,12 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+pub use crate::config::ConfigError;
+pub use crate::space::SpaceError;
 use crate::trial::{State, TrialId};
 
 /// What a user's own code returns when it fails.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Reading a value out of a configuration.
-#[derive(Debug, Clone, Error, PartialEq)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// There is no such parameter.
-    #[error("the configuration has no parameter '{name}'; it has: {known}")]
-    Missing {
-        /// The name asked for.
-        name: String,
-        /// The names there are.
-        known: String,
-    },
-    /// The parameter has another type.
-    #[error("parameter '{name}' is not {wanted}: its value is {found}")]
-    Type {
-        /// The parameter.
-        name: String,
-        /// What was asked for.
-        wanted: &'static str,
-        /// The value it has.
-        found: String,
-    },
-}
-
-/// Describing a search space.
-#[derive(Debug, Clone, Error, PartialEq)]
-#[non_exhaustive]
-pub enum SpaceError {
-    /// One parameter is described wrongly.
-    #[error("parameter '{name}': {problem}")]
-    Parameter {
-        /// The parameter.
-        name: String,
-        /// What is wrong, and what is allowed.
-        problem: String,
-    },
-    /// The space as a whole is wrong.
-    #[error("the search space {0}")]
-    Whole(String),
-}
-
-impl SpaceError {
-    pub(crate) fn at(name: &str, problem: impl Into<String>) -> Self {
-        SpaceError::Parameter { name: name.into(), problem: problem.into() }
-    }
-}
 
 /// Reading a study file.
 #[derive(Debug, Error)]

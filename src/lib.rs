@@ -43,6 +43,7 @@
 //! | `study_file` | what people write |
 //! | `clock`, `texts` | times that do not go back; texts that are kept once |
 //! | `plain` | opens plain files only: no links, pipes or devices |
+//! | `printable` | strings of others, made safe for a terminal |
 //! | `cli` | the program's verbs; the only code that prints |
 //!
 //! `ARCHITECTURE.md` says why.
@@ -59,6 +60,7 @@ pub mod limits;
 mod neps;
 pub mod optimizer;
 mod plain;
+mod printable;
 pub mod runtime;
 pub mod space;
 pub mod store;

@@ -3,8 +3,15 @@
 
 #![allow(clippy::unwrap_used)] // This is a test.
 
+#[path = "layering/arrows.rs"]
+mod arrows;
+#[path = "layering/planted.rs"]
+mod planted;
+
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use arrows::{Arrows, Circle, Source};
 
 /// The rooms from the bottom up: a room uses those in its list, itself, and the vocabulary.
 const ROOMS: [(&str, &[&str]); 10] = [
@@ -21,7 +28,7 @@ const ROOMS: [(&str, &[&str]); 10] = [
 ];
 
 /// The vocabulary, used by all. Within it: words may use words, and nothing above them.
-const WORDS: [&str; 10] = [
+const WORDS: [&str; 11] = [
     "budget",
     "clock",
     "config",
@@ -30,6 +37,7 @@ const WORDS: [&str; 10] = [
     "event",
     "limits",
     "plain",
+    "printable",
     "texts",
     "trial",
 ];
@@ -57,7 +65,7 @@ fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The code of each file, without comments and without its unit tests.
-fn code() -> Vec<(String, String)> {
+fn code() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     sources(&root.join("src"), &mut files);
@@ -77,11 +85,21 @@ fn room_of(file: &str) -> &str {
     path.split('/').next().unwrap_or(path).trim_end_matches(".rs")
 }
 
-#[test]
-fn rooms_use_only_what_is_below_them() {
+/// Rooms that still have circles within them, each to be broken and taken off this list.
+const KNOWN: [&str; 3] = [
+    // mod.rs has both the verbs and what they share.
+    "src/cli/",
+    // core, watch, handle, published, state.
+    "src/runtime/",
+    // mod.rs has the `Store` trait, and opens and checks every layout, which use the trait.
+    "src/store/",
+];
+
+/// Each use of a room that is not below its user.
+fn upward_arrows(sources: &[Source]) -> Vec<String> {
     let mut broken = Vec::new();
-    for (file, code) in code() {
-        let own = room_of(&file);
+    for (file, code) in sources {
+        let own = room_of(file);
         if ["lib", "main", "cli"].contains(&own) {
             continue;
         }
@@ -89,15 +107,38 @@ fn rooms_use_only_what_is_below_them() {
             let used = used.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("");
             let allowed = match ROOMS.iter().find(|(room, _)| *room == own) {
                 Some((_, below)) => used == own || WORDS.contains(&used) || below.contains(&used),
-                // The words describe spaces and optimizers, and are made of words.
-                None => WORDS.contains(&used) || (own == "definition" && used != "study"),
+                // The words describe spaces too, and are made of words; no circle is among them.
+                None => {
+                    let is_of_space = ["definition", "error"].contains(&own) && used == "space";
+                    WORDS.contains(&used) || is_of_space
+                }
             };
             if !allowed && !used.is_empty() {
                 broken.push(format!("{file} uses crate::{used}"));
             }
         }
     }
+    broken
+}
+
+/// The circles of files, but for those that are known.
+fn new_circles(sources: &[Source]) -> Vec<Circle> {
+    let is_known = |circle: &Circle| {
+        KNOWN.iter().any(|room| circle.files.iter().all(|file| file.starts_with(room)))
+    };
+    Arrows::of(sources).circles().into_iter().filter(|circle| !is_known(circle)).collect()
+}
+
+#[test]
+fn rooms_use_only_what_is_below_them() {
+    let broken = upward_arrows(&code());
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let circles = new_circles(&code());
+    assert!(circles.is_empty(), "{circles:#?}");
 }
 
 #[test]

@@ -9,11 +9,11 @@ use trialmill::error::{StoreError, StudyError};
 use trialmill::evaluate::reap_orphans;
 use trialmill::event::{Event, EventKind, Process, Reason, check_caller};
 use trialmill::store::{
-    Directory, Finding, JOURNAL, JournalCheck, JournalEnd, Repair, check_entries, check_journal,
-    lock_name,
+    Directory, Finding, FindingKind, JOURNAL, JournalCheck, JournalEnd, Repair, check_entries,
+    check_journal, lock_name,
 };
 use trialmill::study::Command;
-use trialmill::trial::printable;
+use trialmill::trial::{Worker, printable};
 use trialmill::{DirectClient, Error, Study, Trial, TrialId};
 
 use super::{Dir, Hinted, print, print_json};
@@ -223,7 +223,7 @@ fn look(directory: &Directory) -> Result<Looked, Error> {
         Err(error) => {
             let remedy = "put it back from a backup; without it nothing is known of the trials";
             found.push(Finding::damage(
-                "journal_unreadable",
+                FindingKind::JournalUnreadable,
                 JOURNAL,
                 Hinted(&error).to_string(),
                 remedy,
@@ -236,13 +236,15 @@ fn look(directory: &Directory) -> Result<Looked, Error> {
     if !lost.is_empty() {
         let problem = "trials are evaluating by processes that take no part";
         let remedy = "--repair gives them back";
-        found.push(Finding::harmless("held_by_nobody", JOURNAL, problem, remedy).about(lost));
+        found.push(
+            Finding::harmless(FindingKind::HeldByNobody, JOURNAL, problem, remedy).about(lost),
+        );
     }
     for (trial, lease) in study.leases().filter(|(_, lease)| directory.place().has_ended(lease)) {
         let holder = trial.metadata.evaluating_worker_id.as_deref().unwrap_or("?");
         let problem = format!("the {} s for which {holder} asked for it are over", lease.seconds);
         let remedy = "the next worker that comes gives it back, or --repair";
-        let finding = Finding::harmless("expired_lease", JOURNAL, problem, remedy);
+        let finding = Finding::harmless(FindingKind::ExpiredLease, JOURNAL, problem, remedy);
         found.push(finding.about([trial.id.clone()]));
     }
     let whole = journal.as_ref().is_some_and(|j| !matches!(j.end, JournalEnd::Damaged { .. }));
@@ -270,7 +272,7 @@ pub(super) fn of_dead_processes(directory: &Directory, study: &Study) -> Vec<Fin
         );
         let remedy = "the next worker of trialmill that comes gives them back, or --repair";
         let file = lock_name(process.process);
-        Finding::harmless("dead_process", file, problem, remedy).about(held)
+        Finding::harmless(FindingKind::DeadProcess, file, problem, remedy).about(held)
     };
     dead.map(finding).collect()
 }
@@ -279,8 +281,7 @@ pub(super) fn of_dead_processes(directory: &Directory, study: &Study) -> Vec<Fin
 fn held_by_nobody(study: &Study) -> Vec<(TrialId, u32)> {
     let is_lost = |trial: &&Trial| {
         let worker = trial.metadata.evaluating_worker_id.as_deref().unwrap_or_default();
-        let process =
-            worker.strip_prefix('p').and_then(|rest| rest.split_once("-w")?.0.parse().ok());
+        let process = Worker::named(worker).process();
         check_caller(worker).is_err() && !process.is_some_and(|process| study.is_member(process))
     };
     study.evaluating().filter(is_lost).map(|trial| (trial.id.clone(), trial.attempts)).collect()
@@ -294,7 +295,7 @@ fn of_journal(journal: &JournalCheck) -> Option<Finding> {
             let problem = format!("its last {bytes} bytes are of an append that did not end");
             let remedy = "nothing needs to be done: they were never acknowledged, and the next \
                           writer cuts them off; or --repair";
-            Some(at(Finding::harmless("torn_tail", JOURNAL, problem, remedy)))
+            Some(at(Finding::harmless(FindingKind::TornTail, JOURNAL, problem, remedy)))
         }
         JournalEnd::Damaged { problem, records, trials } => {
             let problem = format!("{problem}; {records} sound records stand behind it");
@@ -302,7 +303,7 @@ fn of_journal(journal: &JournalCheck) -> Option<Finding> {
                           what stands before. Or --repair --drop-damaged goes on without the \
                           damaged bytes: that loses what stood in them, and those records behind \
                           them that do not fit without";
-            let finding = Finding::damage("damage", JOURNAL, problem, remedy);
+            let finding = Finding::damage(FindingKind::Damage, JOURNAL, problem, remedy);
             Some(at(finding.about(trials.iter().cloned())))
         }
         _ => None,
@@ -311,12 +312,12 @@ fn of_journal(journal: &JournalCheck) -> Option<Finding> {
 
 fn of_error(error: &StoreError) -> Finding {
     let (kind, remedy) = match error {
-        StoreError::Newer { .. } => ("newer_format", "use the newer trialmill"),
+        StoreError::Newer { .. } => (FindingKind::NewerFormat, "use the newer trialmill"),
         StoreError::NotAStudy { .. } => (
-            "not_a_study",
+            FindingKind::NotAStudy,
             "if it was one: put its study.json back from a backup; the journal is not touched",
         ),
-        _ => ("study_unreadable", "mend the cause, then check again"),
+        _ => (FindingKind::StudyUnreadable, "mend the cause, then check again"),
     };
     Finding::damage(kind, "study.json", Hinted(error).to_string(), remedy)
 }

@@ -6,7 +6,7 @@ use trialmill::error::StoreError;
 use trialmill::event::check_caller;
 use trialmill::optimizer::of_study;
 use trialmill::runtime::StateCore;
-use trialmill::store::{Directory, Durability, Finding};
+use trialmill::store::{Directory, Durability, Finding, FindingKind};
 use trialmill::{Error, State, Study, Summary, Trial, TrialId};
 
 use super::check::{Check, of_dead_processes};
@@ -33,7 +33,7 @@ fn look(directory: &Directory) -> Result<Vec<Finding>, Error> {
     if !corrupted.is_empty() {
         let problem = "their files contradict each other, or have no configuration";
         let remedy = "look at them; nobody evaluates them again, and nothing here removes them";
-        let finding = Finding::damage("corrupted_trial", "results", problem, remedy);
+        let finding = Finding::damage(FindingKind::CorruptedTrial, "results", problem, remedy);
         found.push(finding.about(corrupted));
     }
     let held = held_by_neps(study);
@@ -42,7 +42,9 @@ fn look(directory: &Directory) -> Result<Vec<Finding>, Error> {
                        sign of life, so nobody can know";
         let remedy =
             "if you know that a worker is dead: trialmill release DIR ID gives its trial back";
-        found.push(Finding::harmless("held_by_neps", "configs", problem, remedy).about(held));
+        found.push(
+            Finding::harmless(FindingKind::HeldByNeps, "configs", problem, remedy).about(held),
+        );
     }
     Ok(found)
 }
@@ -65,7 +67,7 @@ fn repair(directory: &Directory, found: &[Finding]) -> Result<Vec<String>, Error
         return Err(StoreError::InUse { path: directory.path().into(), who }.into());
     }
     let directory = Directory::open(directory.path())?;
-    if found.iter().any(|finding| finding.kind == "cache_damaged") {
+    if found.iter().any(|finding| finding.kind == FindingKind::CacheDamaged) {
         let kept = directory.layout().set_damage_aside(&directory)?;
         done.push(format!("moved the damaged cache to {}", kept.display()));
     }
@@ -74,7 +76,7 @@ fn repair(directory: &Directory, found: &[Finding]) -> Result<Vec<String>, Error
     // A turn that may sample looks at the optimizer's state too.
     core.change_policy(|_| {})?;
     core.recover()?;
-    let mendable = |finding: &&Finding| finding.remedy.contains("--repair");
+    let mendable = |finding: &&Finding| finding.kind.mended_by_repair();
     done.extend(found.iter().filter(mendable).map(|finding| finding.problem.clone()));
     Ok(done)
 }

@@ -7,7 +7,7 @@ use crate::config::{Config, Names, Value};
 use crate::texts::Texts;
 use crate::trial::{Objective, Report, State, TrialId};
 
-/// Writes the body of a line, behind its checksum and before its last brace. Without success some of
+/// Writes the body of a line, after its checksum and before its last brace. Without success some of
 /// it may stand in `out`.
 pub(super) fn write(seq: u64, event: &Event, out: &mut Vec<u8>) -> Option<()> {
     let mut line = Pen(out);
@@ -121,7 +121,7 @@ pub(super) enum What<'a> {
     Reported { attempt: u32, report: Report },
 }
 
-/// Reads the body of a line, behind its checksum.
+/// Reads the body of a line, after its checksum.
 pub(super) fn read<'a>(body: &'a str, names: &Names, texts: &mut Texts) -> Option<Frequent<'a>> {
     let mut line = Cursor(body);
     line.eat("\"seq\":")?;
@@ -137,6 +137,17 @@ pub(super) fn read<'a>(body: &'a str, names: &Names, texts: &mut Texts) -> Optio
     let trial = line.text()?.parse().ok()?;
     let what = if sampled { line.sampled(names, texts)? } else { line.reported()? };
     line.0.is_empty().then_some(Frequent { seq, time, trial, what })
+}
+
+/// The number, name and time of any line, in the order in which they are written.
+pub(super) fn read_head(body: &str) -> Option<(u64, &str, f64)> {
+    let mut line = Cursor(body);
+    line.eat("\"seq\":")?;
+    let seq = line.number()?.parse().ok()?;
+    line.eat(",\"event\":")?;
+    let event = line.text()?;
+    line.eat(",\"time\":")?;
+    Some((seq, event, line.float()?))
 }
 
 impl<'a> Cursor<'a> {

@@ -3,38 +3,40 @@
 //! ```json
 //! {"crc":"1c291ca3","seq":7,"event":"reported","time":1763752512.25,"trial":"3","attempt":1,…}
 //! ```
-//! The checksum (CRC-32, IEEE) covers all bytes of the line behind its own comma, so a line can be
+//! The checksum (CRC-32, IEEE) covers all bytes of the line after its own comma, so a line can be
 //! verified before it is parsed; `seq` counts the lines, so one that is lost, doubled or moved is
-//! seen. The shape is flat, and the hot values borrow from the line: reading is four times as fast
-//! as with tagged enums. `frequent.rs` reads the two frequent events by hand.
+//! seen. The shape is flat, a struct per event in `line/body.rs`, and most strings borrow from the
+//! line: reading is four times as fast as with tagged enums. `frequent.rs` writes and reads the two
+//! most frequent events by hand.
+
+mod body;
+mod error;
 
 use std::borrow::Cow;
-use std::fmt;
-use std::sync::Arc;
 
-use serde::de::{DeserializeSeed, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
-use thiserror::Error;
+use serde::de::DeserializeSeed;
+use serde::{Deserialize, Serialize};
 
+use self::body::{
+    ClaimedLine, Held, LeftLine, PolicyLine, PutLine, ReportedLine, RequeuedLine, SampledLine, Str,
+};
+pub(crate) use self::error::LineError;
 use super::frequent::{self, Frequent, What};
-use super::{Event, EventKind, Lease, Policy, Process, Reason};
+use super::{Event, EventKind};
 use crate::config::{Config, ConfigSeed, Names};
 use crate::texts::Texts;
-use crate::trial::{Failure, MetaData, Objective, Real, Report, State, Trial, TrialId, WorkerId};
+use crate::trial::{MetaData, Trial, WorkerId};
 
 const HEAD: &[u8] = b"{\"crc\":\"";
 const HEAD_LEN: usize = HEAD.len() + 8 + 2;
 
-/// Why a line cannot be used.
-#[derive(Debug, Error)]
-pub(crate) enum LineError {
-    #[error("a line of {0} bytes is not a record")]
-    Shape(usize),
-    #[error("the checksum does not match")]
-    Checksum,
-    #[error("a sound record cannot be understood: {0}")]
-    Content(String),
+/// What every line begins with after its checksum.
+#[derive(Serialize, Deserialize)]
+struct Head<'a> {
+    seq: u64,
+    #[serde(borrow)]
+    event: Str<'a>,
+    time: f64,
 }
 
 /// Appends an event as a line to `out`.
@@ -43,7 +45,8 @@ pub(crate) fn encode(seq: u64, event: &Event, out: &mut Vec<u8>) {
     out.extend_from_slice(HEAD);
     out.extend_from_slice(b"00000000\",");
     if frequent::write(seq, event, out).is_none() {
-        out.truncate(start + HEAD_LEN);
+        // The comma goes too: `add` writes its own.
+        out.truncate(start + HEAD_LEN - 1);
         write(seq, event, out);
     }
     out.push(b'}');
@@ -52,10 +55,8 @@ pub(crate) fn encode(seq: u64, event: &Event, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Writes the body of any line, behind its checksum and before its last brace.
+/// Writes the body of any line, from the comma after its checksum to before its last brace.
 fn write(seq: u64, event: &Event, out: &mut Vec<u8>) {
-    let mut line = Writer { out, first: true };
-    line.field("seq", &seq);
     let name = match &event.kind {
         EventKind::Policy(_) => "policy",
         EventKind::Joined(_) => "joined",
@@ -66,43 +67,38 @@ fn write(seq: u64, event: &Event, out: &mut Vec<u8>) {
         EventKind::Requeued { .. } => "requeued",
         EventKind::Put(_) => "put",
     };
-    line.field("event", name);
-    line.field("time", &event.time);
+    add(&Head { seq, event: name.into(), time: event.time }, out);
     match &event.kind {
-        EventKind::Policy(policy) => line.field("policy", policy),
-        EventKind::Joined(process) => {
-            line.field("process", &process.process);
-            line.field("host", &process.host);
-            line.field("boot", &process.boot);
-            line.field("pid", &process.pid);
-        }
-        EventKind::Left { process } => line.field("process", process),
+        EventKind::Policy(policy) => add(&PolicyLine { policy: Cow::Borrowed(policy) }, out),
+        EventKind::Joined(process) => add(process, out),
+        EventKind::Left { process } => add(&LeftLine { process: *process }, out),
         EventKind::Sampled { trial, config, previous, worker, claimed } => {
-            line.field("trial", trial);
-            line.field("worker", worker);
-            if *claimed {
-                line.field("attempt", &1);
-            }
-            line.optional("previous", previous);
-            line.field("config", config);
+            let line = SampledLine {
+                trial: trial.clone(),
+                worker: Str::from(&**worker),
+                attempt: claimed.then_some(1),
+                previous: previous.clone(),
+                config: Held::ToWrite(config),
+            };
+            add(&line, out);
         }
         EventKind::Claimed { trial, attempt, worker, lease } => {
-            line.field("trial", trial);
-            line.field("attempt", attempt);
-            line.field("worker", worker);
-            line.optional("lease", lease);
+            let line = ClaimedLine {
+                trial: trial.clone(),
+                attempt: *attempt,
+                worker: Str::from(&**worker),
+                lease: lease.as_ref().map(Cow::Borrowed),
+            };
+            add(&line, out);
         }
         EventKind::Reported { trial, attempt, report } => {
-            line.field("trial", trial);
-            line.field("attempt", attempt);
-            line.report(report);
+            add(&ReportedLine::new(trial, *attempt, report), out);
         }
         EventKind::Requeued { trial, attempt, reason } => {
-            line.field("trial", trial);
-            line.field("attempt", attempt);
-            line.field("reason", reason);
+            let (attempt, reason) = (*attempt, *reason);
+            add(&RequeuedLine { trial: trial.clone(), attempt, reason }, out);
         }
-        EventKind::Put(trial) => line.put(trial),
+        EventKind::Put(trial) => add(&PutLine::new(trial), out),
     }
 }
 
@@ -110,110 +106,15 @@ fn hex(crc: u32) -> [u8; 8] {
     std::array::from_fn(|at| b"0123456789abcdef"[(crc >> (28 - 4 * at) & 15) as usize])
 }
 
-struct Writer<'a> {
-    out: &'a mut Vec<u8>,
-    first: bool,
-}
-
-impl Writer<'_> {
-    fn field(&mut self, key: &str, value: &(impl Serialize + ?Sized)) {
-        let start = self.out.len();
-        if !std::mem::take(&mut self.first) {
-            self.out.push(b',');
-        }
-        self.out.push(b'"');
-        self.out.extend_from_slice(key.as_bytes());
-        self.out.extend_from_slice(b"\":");
-        // Writing our own values into memory fails only for a map whose keys are not texts, and
-        // there is none; should one come, the field is left out rather than the line broken.
-        if serde_json::to_writer(&mut *self.out, value).is_err() {
-            self.out.truncate(start);
-        }
-    }
-
-    fn optional(&mut self, key: &str, value: &Option<impl Serialize>) {
-        if let Some(value) = value {
-            self.field(key, value);
-        }
-    }
-
-    fn report(&mut self, report: &Report) {
-        self.field("state", &report.reported_as);
-        self.optional("objective_to_minimize", &report.objective_to_minimize);
-        self.optional("cost", &report.cost.map(Real));
-        self.optional("learning_curve", &report.learning_curve);
-        self.optional("extra", &report.extra);
-        if let Some(failure) = &report.failure {
-            self.field("err_type", &failure.err_type);
-            self.field("err", &failure.err);
-            self.optional("tb", &failure.tb);
-        }
-        self.optional("evaluation_duration", &report.evaluation_duration.map(Real));
-    }
-
-    fn put(&mut self, trial: &Trial) {
-        self.field("trial", &trial.id);
-        self.field("attempt", &trial.attempts);
-        self.field("put_state", &trial.state);
-        self.optional("losses", &Some(trial.losses).filter(|losses| *losses > 0));
-        let meta = &trial.metadata;
-        self.optional("previous", &meta.previous_trial_id);
-        self.optional("worker", &meta.sampling_worker_id);
-        // NePS imports trials whose times are not numbers.
-        self.field("time_sampled", &Real(meta.time_sampled));
-        self.optional("evaluating_worker", &meta.evaluating_worker_id);
-        self.optional("duration", &meta.evaluation_duration.map(Real));
-        self.optional("time_submitted", &meta.time_submitted.map(Real));
-        self.optional("time_started", &meta.time_started.map(Real));
-        self.optional("time_end", &meta.time_end.map(Real));
-        self.field("config", &trial.config);
-        if let Some(report) = &trial.report {
-            self.report(report);
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct Line<'a> {
-    seq: u64,
-    #[serde(borrow)]
-    event: Text<'a>,
-    time: f64,
-    #[serde(borrow)]
-    trial: Option<Text<'a>>,
-    attempt: Option<u32>,
-    #[serde(borrow)]
-    worker: Option<Text<'a>>,
-    #[serde(borrow)]
-    previous: Option<Text<'a>>,
-    #[serde(borrow)]
-    config: Option<&'a RawValue>,
-    state: Option<State>,
-    objective_to_minimize: Option<Objective>,
-    cost: Option<Real>,
-    learning_curve: Option<Vec<Objective>>,
-    #[serde(borrow)]
-    extra: Option<&'a RawValue>,
-    err_type: Option<String>,
-    err: Option<String>,
-    tb: Option<String>,
-    evaluation_duration: Option<Real>,
-    reason: Option<Reason>,
-    lease: Option<Lease>,
-    process: Option<u32>,
-    host: Option<Arc<str>>,
-    boot: Option<Arc<str>>,
-    pid: Option<u32>,
-    policy: Option<Policy>,
-    put_state: Option<State>,
-    losses: Option<u32>,
-    time_sampled: Option<Real>,
-    #[serde(borrow)]
-    evaluating_worker: Option<Text<'a>>,
-    duration: Option<Real>,
-    time_submitted: Option<Real>,
-    time_started: Option<Real>,
-    time_end: Option<Real>,
+/// Adds the fields of a struct to an object that has others already and is not closed yet.
+fn add(fields: &impl Serialize, out: &mut Vec<u8>) {
+    let start = out.len();
+    let written = serde_json::to_writer(&mut *out, fields);
+    // Memory takes every byte, and only a map with other keys than strings is refused: none is.
+    debug_assert!(written.is_ok(), "{written:?}");
+    // The braces of its own: the first becomes the comma after what was there.
+    out[start] = b',';
+    out.pop();
 }
 
 /// Checks a line's shape and checksum.
@@ -244,18 +145,16 @@ impl Decoder {
         Decoder { names, texts: Texts::default() }
     }
 
-    /// Reads a line (without its line feed); gives its sequence number and its event.
+    /// Reads a line (without its line feed); returns its sequence number and its event.
     pub(crate) fn decode(&mut self, line: &[u8]) -> Result<(u64, Event), LineError> {
         verified(line)?;
-        // Checked once as a whole: from bytes, serde_json would check every text on its own.
+        // Checked once as a whole: from bytes, serde_json would check every string on its own.
         let line = std::str::from_utf8(line)
-            .map_err(|error| LineError::Content(format!("it is not UTF-8: {error}")))?;
-        if let Some(read) = self.decode_frequent(&line[HEAD_LEN..]) {
-            return Ok(read);
+            .map_err(|error| LineError::content(format!("it is not UTF-8: {error}")))?;
+        match self.decode_frequent(&line[HEAD_LEN..]) {
+            Some(read) => Ok(read),
+            None => self.decode_any(line),
         }
-        let line: Line<'_> =
-            serde_json::from_str(line).map_err(|error| LineError::Content(error.to_string()))?;
-        Ok((line.seq, self.event(line)?))
     }
 
     fn decode_frequent(&mut self, body: &str) -> Option<(u64, Event)> {
@@ -273,300 +172,84 @@ impl Decoder {
         Some((seq, Event { time, kind }))
     }
 
-    fn event(&mut self, line: Line<'_>) -> Result<Event, LineError> {
-        let time = line.time;
-        let kind = match &*line.event.0 {
-            "sampled" => EventKind::Sampled {
-                trial: id(&line.trial, "trial")?,
-                config: self.config(line.config)?,
-                previous: optional_id(&line.previous)?,
-                worker: self.worker(need(line.worker, "worker")?),
-                claimed: line.attempt.is_some(),
-            },
-            "reported" => EventKind::Reported {
-                trial: id(&line.trial, "trial")?,
-                attempt: need(line.attempt, "attempt")?,
-                report: Box::new(report(line)?),
-            },
-            "claimed" => EventKind::Claimed {
-                trial: id(&line.trial, "trial")?,
-                attempt: need(line.attempt, "attempt")?,
-                worker: self.worker(need(line.worker, "worker")?),
-                lease: line.lease,
-            },
-            "requeued" => EventKind::Requeued {
-                trial: id(&line.trial, "trial")?,
-                attempt: need(line.attempt, "attempt")?,
-                reason: need(line.reason, "reason")?,
-            },
-            "joined" => EventKind::Joined(Process {
-                process: need(line.process, "process")?,
-                host: need(line.host, "host")?,
-                boot: need(line.boot, "boot")?,
-                pid: need(line.pid, "pid")?,
-            }),
-            "left" => EventKind::Left { process: need(line.process, "process")? },
-            "policy" => EventKind::Policy(need(line.policy, "policy")?),
-            "put" => return self.put(line),
+    fn decode_any(&mut self, line: &str) -> Result<(u64, Event), LineError> {
+        // As we write it, the head is read by hand; any other order of the fields means the same.
+        let Head { seq, event, time } = match frequent::read_head(&line[HEAD_LEN..]) {
+            Some((seq, event, time)) => Head { seq, event: event.into(), time },
+            None => parse(line)?,
+        };
+        let kind = match &*event.0 {
+            "policy" => EventKind::Policy(parse::<PolicyLine<'_>>(line)?.policy.into_owned()),
+            "joined" => EventKind::Joined(parse(line)?),
+            "left" => EventKind::Left { process: parse::<LeftLine>(line)?.process },
+            "sampled" => {
+                let line: SampledLine<'_> = parse(line)?;
+                EventKind::Sampled {
+                    trial: line.trial,
+                    config: self.config(line.config)?,
+                    previous: line.previous,
+                    worker: self.worker(line.worker),
+                    claimed: line.attempt.is_some(),
+                }
+            }
+            "claimed" => {
+                let ClaimedLine { trial, attempt, worker, lease } = parse(line)?;
+                let lease = lease.map(Cow::into_owned);
+                EventKind::Claimed { trial, attempt, worker: self.worker(worker), lease }
+            }
+            "reported" => parse::<ReportedLine<'_>>(line)?.into_event()?,
+            "requeued" => {
+                let RequeuedLine { trial, attempt, reason } = parse(line)?;
+                EventKind::Requeued { trial, attempt, reason }
+            }
+            "put" => EventKind::Put(Box::new(self.put(parse(line)?)?)),
             other => {
                 let problem = format!("the event '{other}' is not known to this version");
-                return Err(LineError::Content(problem));
+                return Err(LineError::content(problem));
             }
         };
-        Ok(Event { time, kind })
+        Ok((seq, Event { time, kind }))
     }
 
-    fn put(&mut self, mut line: Line<'_>) -> Result<Event, LineError> {
-        let time = line.time;
-        let mut trial = Trial::pending(
-            id(&line.trial, "trial")?,
-            self.config(line.config)?,
-            MetaData {
-                previous_trial_id: optional_id(&line.previous)?,
-                sampling_worker_id: line.worker.take().map(|worker| self.worker(worker)),
-                time_sampled: need(line.time_sampled.take(), "time_sampled")?.0,
-                evaluating_worker_id: line
-                    .evaluating_worker
-                    .take()
-                    .map(|worker| self.worker(worker)),
-                evaluation_duration: line.duration.take().map(|x| x.0),
-                time_submitted: line.time_submitted.take().map(|x| x.0),
-                time_started: line.time_started.take().map(|x| x.0),
-                time_end: line.time_end.take().map(|x| x.0),
-            },
-        );
-        trial.state = need(line.put_state, "put_state")?;
-        trial.attempts = need(line.attempt, "attempt")?;
-        trial.losses = line.losses.unwrap_or(0);
-        trial.report = match line.state {
-            Some(_) => Some(Box::new(report(line)?)),
-            None => None,
+    fn put(&mut self, mut line: PutLine<'_>) -> Result<Trial, LineError> {
+        let report = line.take_report()?;
+        let metadata = MetaData {
+            previous_trial_id: line.previous,
+            sampling_worker_id: line.worker.map(|worker| self.worker(worker)),
+            time_sampled: line.time_sampled.0,
+            evaluating_worker_id: line.evaluating_worker.map(|worker| self.worker(worker)),
+            evaluation_duration: line.duration.map(|it| it.0),
+            time_submitted: line.time_submitted.map(|it| it.0),
+            time_started: line.time_started.map(|it| it.0),
+            time_end: line.time_end.map(|it| it.0),
         };
-        Ok(Event { time, kind: EventKind::Put(Box::new(trial)) })
+        Ok(Trial {
+            id: line.trial,
+            config: self.config(line.config)?,
+            state: line.put_state,
+            attempts: line.attempt,
+            losses: line.losses.unwrap_or(0),
+            metadata,
+            report,
+        })
+    }
+    fn config(&self, config: Held<'_, Config>) -> Result<Config, LineError> {
+        match config {
+            Held::ToWrite(config) => Ok(config.clone()),
+            Held::Read(json) => ConfigSeed(&self.names)
+                .deserialize(&mut serde_json::Deserializer::from_str(json.get()))
+                .map_err(|error| LineError::content(format!("its config: {error}"))),
+        }
     }
 
-    fn config(&self, raw: Option<&RawValue>) -> Result<Config, LineError> {
-        let text = need(raw, "config")?.get();
-        ConfigSeed(&self.names)
-            .deserialize(&mut serde_json::Deserializer::from_str(text))
-            .map_err(|error| LineError::Content(format!("its config: {error}")))
-    }
-
-    fn worker(&mut self, name: Text<'_>) -> WorkerId {
+    fn worker(&mut self, name: Str<'_>) -> WorkerId {
         self.texts.share(&name.0)
     }
 }
 
-fn report(line: Line<'_>) -> Result<Report, LineError> {
-    let failure = line.err_type.map(|err_type| {
-        Box::new(Failure { err_type, err: line.err.unwrap_or_default(), tb: line.tb })
-    });
-    let extra = match line.extra {
-        Some(raw) => Some(Box::new(
-            serde_json::from_str(raw.get())
-                .map_err(|error| LineError::Content(format!("its extra: {error}")))?,
-        )),
-        None => None,
-    };
-    Ok(Report {
-        objective_to_minimize: line.objective_to_minimize,
-        cost: line.cost.map(|x| x.0),
-        learning_curve: line.learning_curve.map(Into::into),
-        extra,
-        failure,
-        reported_as: need(line.state, "state")?,
-        evaluation_duration: line.evaluation_duration.map(|x| x.0),
-    })
-}
-
-fn need<T>(value: Option<T>, name: &str) -> Result<T, LineError> {
-    value.ok_or_else(|| LineError::Content(format!("it has no '{name}'")))
-}
-
-fn id(text: &Option<Text<'_>>, name: &str) -> Result<TrialId, LineError> {
-    let text = need(text.as_ref(), name)?;
-    text.0
-        .parse()
-        .map_err(|error: crate::trial::InvalidTrialId| LineError::Content(error.to_string()))
-}
-
-fn optional_id(text: &Option<Text<'_>>) -> Result<Option<TrialId>, LineError> {
-    if text.is_some() { id(text, "previous").map(Some) } else { Ok(None) }
-}
-
-/// A text that borrows from the line unless it has escapes.
-struct Text<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct ByHand;
-        impl<'de> Visitor<'de> for ByHand {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.into())))
-            }
-        }
-        from.deserialize_str(ByHand)
-    }
+fn parse<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, LineError> {
+    serde_json::from_str(line).map_err(LineError::content)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Value;
-
-    fn events() -> Vec<EventKind> {
-        let names: Names = ["lr".into(), "opt".into()].into();
-        let config = Config::new(names, vec![Value::Float(0.1), Value::from("a\"\n")]);
-        let mut put = Trial::pending(TrialId::Rung(3, 1), config.clone(), MetaData::default());
-        put.state = State::Crashed;
-        put.losses = 2;
-        put.metadata.time_end = Some(5.0);
-        put.metadata.time_started = Some(f64::INFINITY);
-        put.report = Some(Box::new(Report::crashed("signal", "kill").traceback("…\u{7}")));
-        let report = Report::objective([1.0, f64::NEG_INFINITY])
-            .cost(f64::INFINITY)
-            .learning_curve([[1.0, 2.0], [0.5, 1e-300]])
-            .extra("nested", serde_json::json!({"a": [1, null]}));
-        let lease =
-            Lease { seconds: 60.0, host: "h".into(), boot: "b".into(), until_uptime_s: 1e6 + 0.1 };
-        vec![
-            EventKind::Policy(Policy::default()),
-            EventKind::Joined(Process { process: 1, host: "h".into(), boot: "b".into(), pid: 7 }),
-            EventKind::Sampled {
-                trial: TrialId::Number(1),
-                config,
-                previous: Some(TrialId::Rung(1, 0)),
-                worker: "p1-w1".into(),
-                claimed: true,
-            },
-            EventKind::Claimed {
-                trial: TrialId::Number(1),
-                attempt: 2,
-                worker: "me".into(),
-                lease: Some(lease),
-            },
-            EventKind::Reported { trial: TrialId::Number(1), attempt: 2, report: Box::new(report) },
-            EventKind::Requeued { trial: TrialId::Number(1), attempt: 2, reason: Reason::Expired },
-            EventKind::Put(Box::new(put)),
-            EventKind::Left { process: 1 },
-        ]
-    }
-
-    #[test]
-    fn every_event_reads_back_as_it_was_written() {
-        let mut decoder = Decoder::new(Names::from([]));
-        for (seq, kind) in events().into_iter().enumerate() {
-            let event = Event { time: 1763752512.123456, kind };
-            let mut line = Vec::new();
-            encode(seq as u64, &event, &mut line);
-            assert_eq!(line.pop(), Some(b'\n'));
-            let json: serde_json::Value = serde_json::from_slice(&line).unwrap();
-            assert_eq!(json["seq"], seq);
-            let (read_seq, read) = decoder.decode(&line).unwrap();
-            assert_eq!((read_seq, read), (seq as u64, event));
-        }
-    }
-
-    /// The reader by hand must never say anything else than JSON does.
-    #[test]
-    fn the_frequent_lines_mean_by_hand_what_they_mean_as_json() {
-        let names: Names = ["lr".into(), "n".into(), "opt".into(), "flag".into()].into();
-        let mut decoder = Decoder::new(names.clone());
-        let floats = [0.1, -0.0, 5.0, 1e-300, 1e22, f64::MIN_POSITIVE, 123456.789e-7, f64::MAX];
-        let texts = ["adam", "", "ä€😀", "1e5", "}", "a\"b", "line\n"];
-        let (mut by_hand, mut written) = (0, 0);
-        for at in 0..200_usize {
-            let lr = Value::Float(floats[at % floats.len()]);
-            let n = Value::Int(if at % 3 == 0 { i64::MIN } else { at as i64 - 100 });
-            let (opt, flag) = (Value::from(texts[at % texts.len()]), Value::Bool(at % 3 == 0));
-            let config = Config::new(names.clone(), vec![lr, n, opt, flag]);
-            let trial = match at % 5 {
-                0 => TrialId::Rung(3, at as u32),
-                _ => TrialId::Number(at as u64),
-            };
-            let mut report = Report::objective(floats[at % 7]);
-            report.cost = (at % 3 == 0).then_some(floats[at % 5]);
-            report.evaluation_duration = (at % 5 > 0).then_some(0.25);
-            let sampled = EventKind::Sampled {
-                trial: trial.clone(),
-                config,
-                previous: None,
-                worker: "p1-w1".into(),
-                claimed: at % 4 > 0,
-            };
-            let reported =
-                EventKind::Reported { trial, attempt: 1 + at as u32, report: report.into() };
-            for kind in [sampled, reported] {
-                let event = Event { time: 1763752512.5 + at as f64, kind };
-                let mut line = Vec::new();
-                encode(at as u64, &event, &mut line);
-                written += usize::from(frequent::write(0, &event, &mut Vec::new()).is_some());
-                let mut plain = Vec::new();
-                write(at as u64, &event, &mut plain);
-                assert_eq!(&line[HEAD_LEN..line.len() - 2], plain);
-                let text = std::str::from_utf8(&line[..line.len() - 1]).unwrap();
-                let read = decoder.decode_frequent(&text[HEAD_LEN..]);
-                by_hand += usize::from(read.is_some());
-                let json: Line<'_> = serde_json::from_str(text).unwrap();
-                let json = (json.seq, decoder.event(json).unwrap());
-                assert_eq!(json, (at as u64, event));
-                assert!(read.is_none_or(|read| read == json), "{text}");
-            }
-        }
-        // All but those whose texts have escapes.
-        assert!(by_hand > 300, "{by_hand}");
-        // And those of trials that are not numbered.
-        assert!(written > 250, "{written}");
-    }
-
-    /// Journals that were written elsewhere, or edited, say what JSON says, or nothing.
-    #[test]
-    fn a_number_by_hand_is_one_that_json_has() {
-        let names: Names = ["x".into()].into();
-        for text in
-            ["0", "-0", "01", "+7", "1.5", "-0.0", ".5", "1.", "1e3", "1E+3", "1e999", "-", "-.5"]
-        {
-            let body = format!(
-                "\"seq\":1,\"event\":\"sampled\",\"time\":1.5,\"trial\":\"1\",\
-                 \"worker\":\"me\",\"config\":{{\"x\":{text}}}}}"
-            );
-            let json: Option<Value> = serde_json::from_str(text).ok();
-            let by_hand = frequent::read(&body, &names, &mut Texts::default());
-            let Some(What::Sampled { config, .. }) = by_hand.map(|read| read.what) else {
-                continue;
-            };
-            assert_eq!(
-                config.get("x").map(ToString::to_string),
-                json.map(|x| x.to_string()),
-                "{text}"
-            );
-        }
-    }
-
-    /// Storage that flips bits must never give a record another meaning: 1 bit in 100 records
-    /// is enough to spoil a week's results without anybody seeing it.
-    #[test]
-    fn a_line_with_any_bit_flipped_is_refused() {
-        let mut decoder = Decoder::new(Names::from([]));
-        for kind in events() {
-            let mut line = Vec::new();
-            encode(9, &Event { time: 1.5, kind }, &mut line);
-            line.pop();
-            for bit in 0..line.len() * 8 {
-                line[bit / 8] ^= 1 << (bit % 8);
-                assert!(decoder.decode(&line).is_err(), "bit {bit}");
-                line[bit / 8] ^= 1 << (bit % 8);
-            }
-            assert!(decoder.decode(&line).is_ok());
-            assert!(decoder.decode(&line[..line.len() - 1]).is_err());
-        }
-        assert!(decoder.decode(b"").is_err());
-    }
-}
+mod tests;

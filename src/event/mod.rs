@@ -16,7 +16,8 @@ pub(crate) use line::{Decoder, LineError, encode, verified};
 
 use crate::budget::Budget;
 use crate::config::Config;
-use crate::trial::{Report, Trial, TrialId, WorkerId};
+pub use crate::trial::Reason;
+use crate::trial::{Report, Trial, TrialId, Worker, WorkerId};
 
 /// The version of the journal's format that this program writes.
 pub const FORMAT: u32 = 1;
@@ -142,31 +143,10 @@ pub struct Lease {
     pub until_uptime_s: f64,
 }
 
-/// Why an attempt ended without a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Reason {
-    /// Its process died.
-    Died,
-    /// It was handed back in good order: a stop, or a caller who gave it up.
-    Released,
-    /// The caller's deadline passed.
-    Expired,
-    /// Somebody asked for another try of a trial that had failed.
-    Retry,
-}
-
-impl Reason {
-    /// Whether the attempt counts towards `max_attempts`.
-    pub fn counts(self) -> bool {
-        matches!(self, Reason::Died | Reason::Expired)
-    }
-}
-
 /// The worker's name: worker `number` of a process.
 pub(crate) fn worker_id(process: ProcessId, number: usize) -> WorkerId {
-    format!("p{process}-w{number}").into()
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    Worker::Member { process, number }.to_string().into()
 }
 
 /// Checks the name of a caller outside: workers of processes have names of their own.
@@ -174,27 +154,10 @@ pub(crate) fn worker_id(process: ProcessId, number: usize) -> WorkerId {
 /// # Errors
 /// What such a name is like.
 pub fn check_caller(name: &str) -> Result<(), String> {
-    let fits = (1..=crate::limits::MAX_ID_BYTES).contains(&name.len());
-    if fits && process_of(name).is_none() {
-        return Ok(());
-    }
-    Err(format!("a caller's name has 1 to 128 bytes and is not like a worker's, as '{name}' is"))
+    Worker::caller(name).map(drop)
 }
 
 /// The process that a worker's name tells of; a caller outside has none.
 pub(crate) fn process_of(worker: &str) -> Option<ProcessId> {
-    // Byte by byte: this is asked several times for each trial.
-    let rest = worker.as_bytes().strip_prefix(b"p")?;
-    let (process, rest) = leading_number(rest)?;
-    let (_, rest) = leading_number(rest.strip_prefix(b"-w")?)?;
-    rest.is_empty().then_some(process)
-}
-
-fn leading_number(text: &[u8]) -> Option<(u32, &[u8])> {
-    let (mut number, mut digits) = (0_u32, 0);
-    for digit in text.iter().map_while(|byte| (*byte as char).to_digit(10)) {
-        number = number.checked_mul(10)?.checked_add(digit)?;
-        digits += 1;
-    }
-    (digits > 0).then(|| (number, &text[digits..]))
+    Worker::named(worker).process()
 }

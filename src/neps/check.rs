@@ -11,7 +11,7 @@ use super::space::read_space;
 use super::state::StateFile;
 use crate::error::StoreError;
 use crate::plain;
-use crate::store::{Directory, Finding};
+use crate::store::{Directory, Finding, FindingKind};
 use crate::trial::{Trial, TrialId};
 
 const CACHE: &str = "configs/.trial_cache.pkl";
@@ -39,26 +39,31 @@ pub(crate) fn check(directory: &Directory) -> Result<Vec<Finding>, StoreError> {
     if known.trials.is_empty() && !ids.is_empty() && whole {
         let problem = "it is missing, and trials stand in their directories: the first NePS worker \
                        that comes makes it anew, but is told of no trials";
-        found.push(Finding::damage("cache_missing", CACHE, problem, BY_REPAIR));
+        found.push(Finding::damage(FindingKind::CacheMissing, CACHE, problem, BY_REPAIR));
     }
     if !strange.is_empty() {
         let problem = format!("entries that no trial can have: {}", strange.join(", "));
         let remedy = "look whether you need them; nothing here removes them";
-        found.push(Finding::harmless("strange_name", "configs", problem, remedy));
+        found.push(Finding::harmless(FindingKind::StrangeName, "configs", problem, remedy));
     }
     if let Err(problem) = StateFile::new(root).budget() {
         let problem = format!("{problem}: no NePS worker can start");
-        found.push(Finding::damage("optimizer_state", STATE, problem, BY_REPAIR));
+        found.push(Finding::damage(FindingKind::OptimizerState, STATE, problem, BY_REPAIR));
     }
     if !plain::is_file(&root.join("optimizer_info.yaml")) {
         let problem = "it is missing: no NePS worker can start";
         let remedy = "put it back from a backup, or from another study with the same optimizer";
-        found.push(Finding::damage("optimizer_info", "optimizer_info.yaml", problem, remedy));
+        found.push(Finding::damage(
+            FindingKind::OptimizerInfo,
+            "optimizer_info.yaml",
+            problem,
+            remedy,
+        ));
     }
     if root.join(ERRORS).metadata().is_ok_and(|data| data.len() > 0) {
         let problem = "it has errors: a NePS worker that does not ignore errors refuses to start";
         let remedy = "run NePS workers with ignore_errors=True, or move the file away";
-        found.push(Finding::harmless("shared_errors", ERRORS, problem, remedy));
+        found.push(Finding::harmless(FindingKind::SharedErrors, ERRORS, problem, remedy));
     }
     Ok(found)
 }
@@ -84,7 +89,7 @@ fn look_at_cache(configs: &Path, shared: &mut Shared, found: &mut Vec<Finding>) 
             known.learn(records);
             if let Some(offset) = torn_at {
                 let problem = "its last record is cut off: every NePS worker dies of it";
-                let finding = Finding::damage("torn_cache", CACHE, problem, BY_REPAIR);
+                let finding = Finding::damage(FindingKind::TornCache, CACHE, problem, BY_REPAIR);
                 found.push(Finding { byte: Some(offset), ..finding });
             }
             (known, true)
@@ -95,7 +100,8 @@ fn look_at_cache(configs: &Path, shared: &mut Shared, found: &mut Vec<Finding>) 
                 _ => None,
             };
             let remedy = "--repair keeps it aside and makes it anew from the trials' directories";
-            let finding = Finding::damage("cache_damaged", CACHE, error.to_string(), remedy);
+            let finding =
+                Finding::damage(FindingKind::CacheDamaged, CACHE, error.to_string(), remedy);
             found.push(Finding { byte, ..finding });
             (known, false)
         }
@@ -131,21 +137,21 @@ fn compare(
         |trial: &Trial| progress(trial.state) < 2 && plain::is_file(&files.report_path(&trial.id));
     let extras = |trial: &Trial| known.extras.get(&trial.id);
     add(
-        "vanished_from_cache",
+        FindingKind::VanishedFromCache,
         if known.trials.is_empty() { Vec::new() } else { adoptable },
         false,
         "trials stand in their directories and not in the cache: NePS dies of their ids",
         BY_REPAIR,
     );
     add(
-        "orphan_directory",
+        FindingKind::OrphanDirectory,
         aside,
         false,
         "directories of no trial, and too incomplete to be one: NePS dies of their names",
         "--repair moves them to .trialmill/, and so does the next trialmill worker",
     );
     add(
-        "unreadable_directory",
+        FindingKind::UnreadableDirectory,
         unreadable,
         false,
         "directories that the cache does not know, with files that make no sense: NePS dies of their \
@@ -153,28 +159,28 @@ fn compare(
         "look at their files: mend them, or move the directories away; nothing here removes them",
     );
     add(
-        "lost_report",
+        FindingKind::LostReport,
         of(&unseen),
         false,
         "the cache says that they are not finished, and their reports are there",
         BY_REPAIR,
     );
     add(
-        "missing_files",
+        FindingKind::MissingFiles,
         of(&|trial| files.lacks_any(trial)),
         false,
         "files of these trials are missing or empty: after a loss of the cache NePS cannot read them",
         BY_REPAIR,
     );
     add(
-        "unreadable_report",
+        FindingKind::UnreadableReport,
         of(&|trial| extras(trial).report.is_some() && files.report_problem(&trial.id).is_some()),
         true,
         "their reports hold Python objects: NePS itself cannot read the files back, only the cache",
         "keep a copy of the cache; return plain numbers and texts from the evaluation",
     );
     add(
-        "foreign_exception",
+        FindingKind::ForeignException,
         of(&|trial| extras(trial).foreign_exception.is_some()),
         true,
         "their exceptions are of classes that not every Python has: a script without them cannot \

@@ -7,7 +7,8 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::record::{Extras, Record, Shared, View, from_config, of_objective, to_config};
+use super::plain_data::{from_config, of_objective, to_config};
+use super::record::{Extras, Record, Shared, View};
 use super::space::Translation;
 use super::value::Value;
 use super::{json, yaml};

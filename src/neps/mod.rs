@@ -14,6 +14,7 @@ mod layouts;
 mod lock;
 mod mend;
 mod pickle;
+mod plain_data;
 mod read;
 mod record;
 mod space;

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::pickle::{Item, Pickle, Ref, read};
-use super::record::{elements, number, plain, string, to_config};
+use super::plain_data::{elements, number, plain, string, to_config};
 use super::value::{Value, python_float};
 use crate::config::{Config, Value as ConfigValue};
 use crate::limits::MAX_STUDY_FILE_BYTES;

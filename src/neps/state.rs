@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rand::Rng;
 
 use super::pickle::{self, How, Item, Object, Pickle, Ref};
-use super::record::{number, string};
+use super::plain_data::{number, string};
 use super::version::Version;
 use crate::budget::Budget;
 use crate::error::StoreError;

@@ -5,19 +5,19 @@
 
 mod grid_search;
 mod random_search;
+mod registry;
 
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json};
 
+pub use crate::definition::OptimizerInfo;
 pub use grid_search::GridSearch;
 pub use random_search::RandomSearch;
+pub use registry::{BUILT_IN, Elsewhere, from_info, of_study};
 
 use crate::budget::{Budget, Spent};
 use crate::config::Config;
-use crate::definition::Definition;
-use crate::error::{BoxError, StudyError};
+use crate::error::BoxError;
 use crate::space::SearchSpace;
 use crate::trial::{TrialId, Trials};
 
@@ -50,37 +50,6 @@ pub trait Optimizer: Send {
     /// runs on an actor of its own, and reports never wait for it.
     fn is_slow(&self) -> bool {
         false
-    }
-}
-
-/// What an optimizer is, as stored in a study.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct OptimizerInfo {
-    /// Its name: `random_search`.
-    pub name: String,
-    /// Its arguments, all of them, with the defaults filled in.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub arguments: Map<String, Json>,
-}
-
-impl OptimizerInfo {
-    /// An optimizer with these arguments.
-    pub fn new<K: Into<String>, V: Into<Json>>(
-        name: impl Into<String>,
-        arguments: impl IntoIterator<Item = (K, V)>,
-    ) -> Self {
-        let arguments = arguments.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
-        OptimizerInfo { name: name.into(), arguments }
-    }
-}
-
-impl std::fmt::Display for OptimizerInfo {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.name)?;
-        for (at, (name, value)) in self.arguments.iter().enumerate() {
-            write!(f, "{}{name}={value}", if at == 0 { "(" } else { ", " })?;
-        }
-        f.write_str(if self.arguments.is_empty() { "" } else { ")" })
     }
 }
 
@@ -177,112 +146,12 @@ impl From<Config> for Suggestion {
     }
 }
 
-/// Stands for an optimizer that only another program has: a study can be told, looked at and gone on
-/// with, but not sampled.
-#[derive(Debug, Clone)]
-pub struct Elsewhere(StudyError);
-
-impl Optimizer for Elsewhere {
-    fn info(&self) -> OptimizerInfo {
-        OptimizerInfo { name: "elsewhere".into(), arguments: Map::new() }
-    }
-
-    fn ask(&mut self, _: &Request<'_>) -> Result<Proposal, BoxError> {
-        Err(self.0.clone().into())
-    }
-}
-
-/// The optimizer of a study, or what says why it cannot be had here.
-pub fn of_study(definition: &Definition) -> Box<dyn Optimizer> {
-    let optimizer = definition.optimizer.name.clone();
-    if definition.space.is_unknown() {
-        return Box::new(Elsewhere(StudyError::UnknownSpace { optimizer }));
-    }
-    from_info(&definition.optimizer).unwrap_or_else(|_| {
-        let problem = "it is not built in, so only the program that defines it can sample new \
-                       trials; trials that wait are handed out all the same";
-        Box::new(Elsewhere(StudyError::Optimizer { optimizer, problem: problem.into() }))
-    })
-}
-
-/// The optimizers that can be named in a study file.
-pub const BUILT_IN: [&str; 2] = ["random_search", "grid_search"];
-
-/// Makes an optimizer from its stored name and arguments.
-///
-/// # Errors
-/// The name is not one of [`BUILT_IN`], or an argument is unknown or out of range.
-pub fn from_info(info: &OptimizerInfo) -> Result<Box<dyn Optimizer>, BoxError> {
-    let arguments = Arguments { name: &info.name, map: &info.arguments };
-    match info.name.as_str() {
-        "random_search" | "neps_random_search" => {
-            arguments.only(&["use_priors", "ignore_fidelity"])?;
-            Ok(Box::new(
-                RandomSearch::new()
-                    .use_priors(arguments.flag("use_priors")?.unwrap_or(false))
-                    .ignore_fidelity(arguments.flag("ignore_fidelity")?.unwrap_or(false)),
-            ))
-        }
-        "grid_search" => {
-            // NePS's names too; its grid has one fidelity or all of them, and ours has all.
-            let points = "size_per_numerical_dimension";
-            arguments.only(&["points", points, "ignore_fidelity"])?;
-            Ok(Box::new(match arguments.count("points")?.or(arguments.count(points)?) {
-                Some(points) => GridSearch::new(points)?,
-                None => GridSearch::default(),
-            }))
-        }
-        other => Err(format!(
-            "'{other}' is not an optimizer that can be named; there are: {}. An optimizer of your \
-             own is used from the Rust program that defines it.",
-            BUILT_IN.join(", ")
-        )
-        .into()),
-    }
-}
-
-struct Arguments<'a> {
-    name: &'a str,
-    map: &'a Map<String, Json>,
-}
-
-impl Arguments<'_> {
-    fn only(&self, known: &[&str]) -> Result<(), BoxError> {
-        match self.map.keys().find(|key| !known.contains(&key.as_str())) {
-            Some(key) => {
-                Err(format!("{} has no argument '{key}'; it has: {}", self.name, known.join(", "))
-                    .into())
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn flag(&self, key: &str) -> Result<Option<bool>, BoxError> {
-        match self.map.get(key) {
-            None | Some(Json::Null) => Ok(None),
-            Some(Json::Bool(flag)) => Ok(Some(*flag)),
-            Some(other) => {
-                Err(format!("{}: '{key}' is true or false, not {other}", self.name).into())
-            }
-        }
-    }
-
-    fn count(&self, key: &str) -> Result<Option<usize>, BoxError> {
-        match self.map.get(key) {
-            None | Some(Json::Null) => Ok(None),
-            Some(json) => match json.as_u64() {
-                Some(count) => Ok(Some(count as usize)),
-                None => Err(format!("{}: '{key}' is a whole number, not {json}", self.name).into()),
-            },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rand::Rng;
 
     use super::*;
+    use crate::definition::Definition;
 
     /// What a study draws must stay the same for ever. The numbers are from another implementation
     /// of SplitMix64 and xoshiro256++, in Python.

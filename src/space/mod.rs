@@ -15,15 +15,17 @@
 //! ```
 
 mod domain;
+mod error;
 mod parse;
+mod sample;
 
 use std::sync::Arc;
 
 use crate::config::{Config, Names, Value};
-use crate::error::SpaceError;
-use crate::limits::{MAX_CHOICES, MAX_PARAMETERS};
+use crate::limits::MAX_PARAMETERS;
 
 pub use domain::{Confidence, Domain};
+pub use error::SpaceError;
 
 /// One parameter: its domain, and what is believed about it.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Confidence, Domain, Parameter, SearchSpace};
+use super::{Confidence, Domain, Parameter, SearchSpace, SpaceError};
 use crate::config::Value;
-use crate::error::SpaceError;
 
 const KEYS: [&str; 12] = [
     "type",

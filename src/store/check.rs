@@ -9,8 +9,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
-
+use super::finding::{Finding, FindingKind};
 use super::liveness::lock_path;
 use super::lock::{FileLock, is_held};
 use super::tail::{Rest, Sound, Tail, sound_records};
@@ -26,62 +25,6 @@ const A_LITTLE: Duration = Duration::from_millis(300);
 pub const JOURNAL: &str = "journal.jsonl";
 /// Names that a finding lists.
 const MAX_NAMES: usize = 20;
-
-/// Something that was found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Finding {
-    /// What it is, for scripts: `torn_tail`, `damage`, `dead_process`, …
-    pub kind: &'static str,
-    /// Whether the study is sound all the same.
-    pub harmless: bool,
-    /// The file, from the study's directory on.
-    pub file: String,
-    /// The line of the file, from 1.
-    pub line: Option<u64>,
-    /// The byte of the file, from 0.
-    pub byte: Option<u64>,
-    /// The trials that it is about.
-    pub trials: Vec<TrialId>,
-    /// What is wrong.
-    pub problem: String,
-    /// What can be done.
-    pub remedy: &'static str,
-}
-
-impl Finding {
-    /// Something harmless about a file.
-    pub fn harmless(
-        kind: &'static str,
-        file: impl Into<String>,
-        problem: impl Into<String>,
-        remedy: &'static str,
-    ) -> Self {
-        let (file, problem) = (file.into(), problem.into());
-        let (line, byte, trials) = (None, None, Vec::new());
-        Finding { kind, harmless: true, file, line, byte, trials, problem, remedy }
-    }
-
-    /// Damage of a file.
-    pub fn damage(
-        kind: &'static str,
-        file: impl Into<String>,
-        problem: impl Into<String>,
-        remedy: &'static str,
-    ) -> Self {
-        Finding { harmless: false, ..Self::harmless(kind, file, problem, remedy) }
-    }
-
-    /// With its place in the file.
-    pub fn at(self, line: u64, byte: u64) -> Self {
-        Finding { line: Some(line), byte: Some(byte), ..self }
-    }
-
-    /// With the trials that it is about.
-    pub fn about(self, trials: impl IntoIterator<Item = TrialId>) -> Self {
-        Finding { trials: trials.into_iter().collect(), ..self }
-    }
-}
 
 /// What stands in a journal.
 #[derive(Debug, Clone, PartialEq)]
@@ -199,15 +142,15 @@ pub fn check_entries(
         let path = directory.path().join(&name);
         if is_leftover(&name) {
             let problem = "a process that died left it";
-            found.push(Finding::harmless("leftover", name, problem, BY_REPAIR));
+            found.push(Finding::harmless(FindingKind::Leftover, name, problem, BY_REPAIR));
         } else if name.starts_with("torn-") {
             let problem = "bytes of an append that did not end, which were cut off";
             let remedy = "remove it whenever you like: they were never acknowledged";
-            found.push(Finding::harmless("torn_bytes_kept", name, problem, remedy));
+            found.push(Finding::harmless(FindingKind::TornBytesKept, name, problem, remedy));
         } else if name.starts_with(BEFORE_REPAIR) {
             let problem = "the journal as it was before a repair";
             let remedy = "remove it when nothing of it is missed";
-            found.push(Finding::harmless("copy_kept", name, problem, remedy));
+            found.push(Finding::harmless(FindingKind::CopyKept, name, problem, remedy));
         } else if ["workers", "trials"].contains(&&*name) {
             match path.symlink_metadata() {
                 Ok(data) if data.is_dir() => {}
@@ -219,7 +162,12 @@ pub fn check_entries(
             }
         } else {
             let problem = "it is not the study's";
-            found.push(Finding::harmless("foreign_file", name, problem, "nothing needs to be"));
+            found.push(Finding::harmless(
+                FindingKind::ForeignFile,
+                name,
+                problem,
+                "nothing needs to be",
+            ));
         }
     }
     for name in names(&directory.workers_path())? {
@@ -230,7 +178,7 @@ pub fn check_entries(
             found.push(not_its_own(file));
         } else if !number.is_some_and(is_member) && !is_held(&path).unwrap_or(true) {
             let problem = "the lock file of a process that takes no part any more";
-            found.push(Finding::harmless("leftover_lock", file, problem, BY_REPAIR));
+            found.push(Finding::harmless(FindingKind::LeftoverLock, file, problem, BY_REPAIR));
         }
     }
     let trials = directory.path().join("trials");
@@ -242,7 +190,12 @@ pub fn check_entries(
         let shown = unknown[..unknown.len().min(MAX_NAMES)].join(", ");
         let problem = format!("{} entries are of no trial: {shown}{more}", unknown.len());
         let remedy = "look whether you need them; nothing here removes them";
-        found.push(Finding::harmless("unknown_trial_directory", "trials", problem, remedy));
+        found.push(Finding::harmless(
+            FindingKind::UnknownTrialDirectory,
+            "trials",
+            problem,
+            remedy,
+        ));
     }
     for name in names(&trials)?.into_iter().filter(|name| !unknown.contains(name)) {
         if trials.join(&name).symlink_metadata().is_ok_and(|data| !data.is_dir()) {
@@ -257,7 +210,12 @@ const BEFORE_REPAIR: &str = "journal.jsonl.before-repair-";
 
 fn not_its_own(file: String) -> Finding {
     let problem = "it is a link, a pipe, a device or of the wrong kind, so it is never used";
-    Finding::damage("wrong_kind", file, problem, "move it away, or put the real one in its place")
+    Finding::damage(
+        FindingKind::WrongKind,
+        file,
+        problem,
+        "move it away, or put the real one in its place",
+    )
 }
 
 fn number_of(lock: &str) -> Option<ProcessId> {
@@ -385,8 +343,10 @@ impl<'a> Repair<'a> {
     /// # Errors
     /// Something cannot be removed.
     pub fn remove_leftovers(&self, found: &[Finding]) -> Result<Vec<String>, StoreError> {
-        let kinds = ["leftover", "leftover_lock"];
-        let names = found.iter().filter(|finding| kinds.contains(&finding.kind));
+        let is_leftover = |finding: &&Finding| {
+            matches!(finding.kind, FindingKind::Leftover | FindingKind::LeftoverLock)
+        };
+        let names = found.iter().filter(is_leftover);
         let names: Vec<String> = names.map(|finding| finding.file.clone()).collect();
         for name in &names {
             let path = self.directory.path().join(name);

@@ -11,6 +11,7 @@ mod decoders;
 mod directory;
 mod disk;
 mod file_system;
+mod finding;
 mod journal;
 mod layout;
 mod liveness;
@@ -29,14 +30,14 @@ use crate::event::Event;
 use crate::trial::Trials;
 
 pub use check::{
-    Finding, JOURNAL, JournalCheck, JournalEnd, Repair, Rescued, check_entries, check_journal,
-    lock_name,
+    JOURNAL, JournalCheck, JournalEnd, Repair, Rescued, check_entries, check_journal, lock_name,
 };
 pub use copy::copy_trial_files;
 pub use directory::Directory;
 pub use disk::{Disk, RealDisk};
 pub(crate) use disk::{replace, sync_parent};
 pub use file_system::FileSystem;
+pub use finding::{Finding, FindingKind};
 pub use journal::JournalStore;
 pub(crate) use layout::has_own_files;
 pub use layout::{JournalLayout, Layout, Layouts};

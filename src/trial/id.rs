@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits::MAX_ID_BYTES;
@@ -89,8 +90,18 @@ impl Serialize for TrialId {
 
 impl<'de> Deserialize<'de> for TrialId {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'_, str>::deserialize(from)?;
-        text.parse().map_err(serde::de::Error::custom)
+        // A visitor, as a string that is read first would be copied.
+        struct FromString;
+        impl Visitor<'_> for FromString {
+            type Value = TrialId;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a trial id")
+            }
+            fn visit_str<E: serde::de::Error>(self, string: &str) -> Result<TrialId, E> {
+                string.parse().map_err(E::custom)
+            }
+        }
+        from.deserialize_str(FromString)
     }
 }
 

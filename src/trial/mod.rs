@@ -4,26 +4,17 @@ mod collection;
 mod id;
 mod report;
 mod state;
+mod worker;
 
 pub use collection::Trials;
 pub use id::{InvalidTrialId, TrialId};
 pub(crate) use report::Real;
 pub use report::{Failure, Objective, Report};
-pub use state::State;
-
-use arcstr::ArcStr;
+pub use state::{Reason, State};
+pub use worker::{Worker, WorkerId};
 
 use crate::config::Config;
-use crate::event::Reason;
-
-/// A text of somebody else's for a terminal: line ends and escapes are shown and not obeyed.
-pub fn printable(text: &str) -> String {
-    let show = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
-    text.chars().map(show).collect()
-}
-
-/// Who sampled or evaluates a trial: `p3-w1` is worker 1 of process 3 of the study.
-pub type WorkerId = ArcStr;
+pub use crate::printable::printable;
 
 /// One evaluation of one configuration, in NePS's words.
 ///

@@ -1,4 +1,4 @@
-//! The states of a trial, and which may follow which.
+//! The states of a trial, which may follow which, and why an attempt ends without a report.
 
 use std::fmt;
 
@@ -103,6 +103,28 @@ impl std::str::FromStr for State {
             let names: Vec<_> = Self::ALL.iter().map(|state| state.name()).collect();
             format!("'{text}' is not a state; the states are {}", names.join(", "))
         })
+    }
+}
+
+/// Why an attempt ended without a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Reason {
+    /// Its process died.
+    Died,
+    /// It was handed back in good order: a stop, or a caller who gave it up.
+    Released,
+    /// The caller's deadline passed.
+    Expired,
+    /// Somebody asked for another try of a trial that had failed.
+    Retry,
+}
+
+impl Reason {
+    /// Whether the attempt counts towards `max_attempts`.
+    pub fn counts(self) -> bool {
+        matches!(self, Reason::Died | Reason::Expired)
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::{Summary, TrialRow};
+use super::row::TrialRow;
+use super::summary::Summary;
 use crate::budget::{Budget, Spent};
 use crate::clock::now_s;
 use crate::optimizer::OptimizerInfo;
@@ -55,6 +56,13 @@ pub struct Status<'a> {
     pub problem: Option<String>,
 }
 
+impl Summary {
+    /// Where the study stands.
+    pub fn status(&self) -> Status<'_> {
+        Status::of(self)
+    }
+}
+
 /// A process that takes part.
 #[derive(Debug, Clone, Serialize)]
 pub struct ProcessRow<'a> {
@@ -100,7 +108,7 @@ pub struct LastError<'a> {
 }
 
 impl<'a> Status<'a> {
-    pub(super) fn of(summary: &'a Summary) -> Self {
+    fn of(summary: &'a Summary) -> Self {
         let (study, directory, now) = (&summary.study, &summary.directory, now_s());
         let definition = study.definition();
         let processes = study.processes().map(|process| {

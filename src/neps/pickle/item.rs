@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::Ref;
+/// An index into a pickle's items.
+pub(crate) type Ref = u32;
 
 /// One value. Those inside it are named by [`Ref`].
 #[derive(Debug, Clone, PartialEq)]

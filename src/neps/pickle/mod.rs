@@ -25,12 +25,9 @@ use std::hash::BuildHasher;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use thiserror::Error;
 
-pub(crate) use item::{How, Item, Object};
+pub(crate) use item::{How, Item, Object, Ref};
 pub(crate) use read::read;
 pub(crate) use write::write;
-
-/// An index into a pickle's items.
-pub(crate) type Ref = u32;
 
 /// What every pickle holds from the start, at these places: what is most often pointed to.
 const FIXED: [Item<'static>; 4] =

@@ -12,13 +12,12 @@ use std::sync::Arc;
 
 use super::pickle::Pickle;
 use super::space::Translation;
-use super::value::Value;
 use crate::config::{Config, Names, Value as ConfigValue};
 use crate::event::Lease;
 use crate::texts::Texts;
-use crate::trial::{Objective, State, Trial, WorkerId};
+use crate::trial::{State, Trial, WorkerId};
 
-pub(super) use read::{elements, number, plain, read, string};
+pub(super) use read::read;
 pub(super) use write::Writer;
 
 const TRIAL: (&str, &str) = ("neps.state.trial", "Trial");
@@ -102,34 +101,5 @@ impl Shared {
             return Config::new(names, pairs.into_iter().map(|(_, value)| value).collect());
         }
         Config::new(self.names.clone(), pairs.into_iter().map(|(_, value)| value).collect())
-    }
-}
-
-pub(super) fn of_objective(objective: &Objective) -> Value {
-    match objective {
-        Objective::One(x) => Value::Float(*x),
-        Objective::Many(list) => Value::List(list.iter().map(|x| Value::Float(*x)).collect()),
-    }
-}
-
-pub(super) fn from_config(value: &ConfigValue) -> Value {
-    match value {
-        ConfigValue::Null => Value::None,
-        ConfigValue::Bool(x) => Value::Bool(*x),
-        ConfigValue::Int(x) => Value::Int(*x),
-        ConfigValue::Float(x) => Value::Float(*x),
-        ConfigValue::Text(text) => Value::Str(text.to_string()),
-        ConfigValue::Nested(json) => Value::from_json(json),
-    }
-}
-
-pub(super) fn to_config(value: &Value) -> ConfigValue {
-    match value {
-        Value::None => ConfigValue::Null,
-        Value::Bool(x) => ConfigValue::Bool(*x),
-        Value::Int(x) => ConfigValue::Int(*x),
-        Value::Float(x) => ConfigValue::Float(*x),
-        Value::Str(text) => ConfigValue::Text(text.as_str().into()),
-        other => ConfigValue::Nested(Box::new(other.to_json())),
     }
 }

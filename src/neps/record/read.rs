@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::{Extras, METADATA, OURS, REPORT, Record, STATE, Shared, TRIAL, to_config};
+use super::{Extras, METADATA, OURS, REPORT, Record, STATE, Shared, TRIAL};
 use crate::config::Value as ConfigValue;
 use crate::neps::json;
 use crate::neps::pickle::{Item, Pickle, Ref};
+use crate::neps::plain_data::{elements, nearest, number, plain, string, to_config};
 use crate::neps::value::Value;
 use crate::trial::{Failure, InvalidTrialId, MetaData, Objective, Report, State, Trial};
-
-/// How deep values may be nested.
-const MAX_DEPTH: usize = 64;
 
 /// Reads a trial of a pickle.
 pub(in crate::neps) fn read(
@@ -154,28 +152,6 @@ fn state(from: &Pickle<'_>, at: Ref) -> Result<State, String> {
     text.ok_or("its state is not a text")?.parse()
 }
 
-pub(in crate::neps) fn string(from: &Pickle<'_>, at: Ref) -> Option<String> {
-    match from.get(at) {
-        Item::Str(text) => Some(text.to_string()),
-        _ => None,
-    }
-}
-
-/// A number, also one of numpy's.
-pub(in crate::neps) fn number(from: &Pickle<'_>, at: Ref) -> Option<f64> {
-    match from.get(at) {
-        Item::Int(x) => Some(*x as f64),
-        Item::Float(x) => Some(*x),
-        Item::Bool(x) => Some(f64::from(*x)),
-        Item::Object(_) => match numpy_scalar(from, at)? {
-            Value::Float(x) => Some(x),
-            Value::Int(x) => Some(x as f64),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 fn numbers(from: &Pickle<'_>, at: Ref) -> Option<Objective> {
     if let Some(number) = number(from, at) {
         return Some(Objective::One(number));
@@ -183,76 +159,6 @@ fn numbers(from: &Pickle<'_>, at: Ref) -> Option<Objective> {
     let list: Option<Vec<f64>> =
         elements(from, at)?.into_iter().map(|at| number(from, at)).collect();
     list.map(Objective::from)
-}
-
-pub(in crate::neps) fn elements(from: &Pickle<'_>, at: Ref) -> Option<Vec<Ref>> {
-    match from.get(at) {
-        Item::List(list) | Item::Tuple(list) => Some(list.clone()),
-        _ => None,
-    }
-}
-
-/// `numpy.core.multiarray.scalar(dtype('f8', ...), b'...')`.
-fn numpy_scalar(from: &Pickle<'_>, at: Ref) -> Option<Value> {
-    let Item::Object(object) = from.get(at) else { return None };
-    let (module, name) = from.class(at)?;
-    if name != "scalar" || !module.starts_with("numpy.") {
-        return None;
-    }
-    let [dtype, bytes] = elements(from, object.args)?[..] else { return None };
-    let Item::Object(dtype) = from.get(dtype) else { return None };
-    let kind = string(from, *elements(from, dtype.args)?.first()?)?;
-    let (Item::Bytes(bytes) | Item::ByteArray(bytes)) = from.get(bytes) else { return None };
-    match (kind.as_str(), &**bytes) {
-        ("f8", bytes) => Some(Value::Float(f64::from_le_bytes(bytes.try_into().ok()?))),
-        ("f4", bytes) => Some(Value::Float(f32::from_le_bytes(bytes.try_into().ok()?).into())),
-        ("i8", bytes) => Some(Value::Int(i64::from_le_bytes(bytes.try_into().ok()?))),
-        ("i4", bytes) => Some(Value::Int(i32::from_le_bytes(bytes.try_into().ok()?).into())),
-        ("b1", [byte]) => Some(Value::Bool(*byte != 0)),
-        _ => None,
-    }
-}
-
-/// A value that is plain through and through.
-pub(in crate::neps) fn plain(from: &Pickle<'_>, at: Ref, depth: usize) -> Option<Value> {
-    if depth > MAX_DEPTH {
-        return None;
-    }
-    let inner = |at: &Ref| plain(from, *at, depth + 1);
-    Some(match from.get(at) {
-        Item::None => Value::None,
-        Item::Bool(x) => Value::Bool(*x),
-        Item::Int(x) => Value::Int(*x),
-        Item::Float(x) => Value::Float(*x),
-        Item::Str(text) => Value::Str(text.to_string()),
-        Item::List(list) => Value::List(list.iter().map(inner).collect::<Option<_>>()?),
-        Item::Dict(pairs) => {
-            let pair = |(key, value): &(Ref, Ref)| Some((inner(key)?, inner(value)?));
-            Value::Map(pairs.iter().map(pair).collect::<Option<_>>()?)
-        }
-        _ => return None,
-    })
-}
-
-/// The nearest plain value: what is not plain is named.
-fn nearest(from: &Pickle<'_>, at: Ref, depth: usize) -> Value {
-    if let Some(value) = plain(from, at, depth) {
-        return value;
-    }
-    if depth > MAX_DEPTH {
-        return Value::Str("…".into());
-    }
-    let inner = |at: &Ref| nearest(from, *at, depth + 1);
-    match from.get(at) {
-        Item::Tuple(list) | Item::List(list) | Item::Set(list) | Item::FrozenSet(list) => {
-            Value::List(list.iter().map(inner).collect())
-        }
-        Item::Dict(pairs) => Value::Map(pairs.iter().map(|(k, v)| (inner(k), inner(v))).collect()),
-        _ => numpy_scalar(from, at).unwrap_or_else(|| {
-            let name = from.class(at).map(|(module, name)| format!("<{module}.{name}>"));
-            Value::Str(name.unwrap_or_else(|| "<bytes>".into()))
-        }),
-    }
 }
 
 fn key_text(key: &Value) -> String {

@@ -2,8 +2,9 @@
 
 use serde_json::Value as Json;
 
-use super::{METADATA, OURS, REPORT, STATE, TRIAL, View, from_config, of_objective};
+use super::{METADATA, OURS, REPORT, STATE, TRIAL, View};
 use crate::neps::pickle::{How, Item, Object, Pickle, Ref};
+use crate::neps::plain_data::{from_config, of_objective};
 use crate::neps::space::Translation;
 use crate::neps::value::Value;
 use crate::trial::{Failure, Report, State, Trial};

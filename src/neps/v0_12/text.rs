@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use crate::neps::files::objective;
-use crate::neps::record::{from_config, of_objective};
+use crate::neps::plain_data::{from_config, of_objective};
 use crate::neps::value::Value;
 use crate::trial::{Failure, Objective, Report, State, Trial};
 

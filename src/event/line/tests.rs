@@ -1,0 +1,151 @@
+//! What a line of the journal must stay, for ever.
+
+mod golden;
+
+use super::*;
+use crate::config::Value;
+use crate::event::{Lease, Policy, Process, Reason};
+use crate::trial::{MetaData, Report, State, Trial, TrialId};
+
+fn events() -> Vec<EventKind> {
+    let names: Names = ["lr".into(), "opt".into()].into();
+    let config = Config::new(names, vec![Value::Float(0.1), Value::from("a\"\n")]);
+    let mut put = Trial::pending(TrialId::Rung(3, 1), config.clone(), MetaData::default());
+    put.state = State::Crashed;
+    put.losses = 2;
+    put.metadata.time_end = Some(5.0);
+    put.metadata.time_started = Some(f64::INFINITY);
+    put.report = Some(Box::new(Report::crashed("signal", "kill").traceback("…\u{7}")));
+    let report = Report::objective([1.0, f64::NEG_INFINITY])
+        .cost(f64::INFINITY)
+        .learning_curve([[1.0, 2.0], [0.5, 1e-300]])
+        .extra("nested", serde_json::json!({"a": [1, null]}));
+    let lease =
+        Lease { seconds: 60.0, host: "h".into(), boot: "b".into(), until_uptime_s: 1e6 + 0.1 };
+    vec![
+        EventKind::Policy(Policy::default()),
+        EventKind::Joined(Process { process: 1, host: "h".into(), boot: "b".into(), pid: 7 }),
+        EventKind::Sampled {
+            trial: TrialId::Number(1),
+            config,
+            previous: Some(TrialId::Rung(1, 0)),
+            worker: "p1-w1".into(),
+            claimed: true,
+        },
+        EventKind::Claimed {
+            trial: TrialId::Number(1),
+            attempt: 2,
+            worker: "me".into(),
+            lease: Some(lease),
+        },
+        EventKind::Reported { trial: TrialId::Number(1), attempt: 2, report: Box::new(report) },
+        EventKind::Requeued { trial: TrialId::Number(1), attempt: 2, reason: Reason::Expired },
+        EventKind::Put(Box::new(put)),
+        EventKind::Left { process: 1 },
+    ]
+}
+
+#[test]
+fn every_event_reads_back_as_it_was_written() {
+    let mut decoder = Decoder::new(Names::from([]));
+    for (seq, kind) in events().into_iter().enumerate() {
+        let event = Event { time: 1763752512.123456, kind };
+        let mut line = Vec::new();
+        encode(seq as u64, &event, &mut line);
+        assert_eq!(line.pop(), Some(b'\n'));
+        let json: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(json["seq"], seq);
+        let (read_seq, read) = decoder.decode(&line).unwrap();
+        assert_eq!((read_seq, read), (seq as u64, event));
+    }
+}
+
+/// The reader by hand must never say anything else than JSON does.
+#[test]
+fn the_frequent_lines_mean_by_hand_what_they_mean_as_json() {
+    let names: Names = ["lr".into(), "n".into(), "opt".into(), "flag".into()].into();
+    let mut decoder = Decoder::new(names.clone());
+    let floats = [0.1, -0.0, 5.0, 1e-300, 1e22, f64::MIN_POSITIVE, 123456.789e-7, f64::MAX];
+    let texts = ["adam", "", "ä€😀", "1e5", "}", "a\"b", "line\n"];
+    let (mut by_hand, mut written) = (0, 0);
+    for at in 0..200_usize {
+        let lr = Value::Float(floats[at % floats.len()]);
+        let n = Value::Int(if at % 3 == 0 { i64::MIN } else { at as i64 - 100 });
+        let (opt, flag) = (Value::from(texts[at % texts.len()]), Value::Bool(at % 3 == 0));
+        let config = Config::new(names.clone(), vec![lr, n, opt, flag]);
+        let trial = match at % 5 {
+            0 => TrialId::Rung(3, at as u32),
+            _ => TrialId::Number(at as u64),
+        };
+        let mut report = Report::objective(floats[at % 7]);
+        report.cost = (at % 3 == 0).then_some(floats[at % 5]);
+        report.evaluation_duration = (at % 5 > 0).then_some(0.25);
+        let sampled = EventKind::Sampled {
+            trial: trial.clone(),
+            config,
+            previous: None,
+            worker: "p1-w1".into(),
+            claimed: at % 4 > 0,
+        };
+        let reported = EventKind::Reported { trial, attempt: 1 + at as u32, report: report.into() };
+        for kind in [sampled, reported] {
+            let event = Event { time: 1763752512.5 + at as f64, kind };
+            let mut line = Vec::new();
+            encode(at as u64, &event, &mut line);
+            written += usize::from(frequent::write(0, &event, &mut Vec::new()).is_some());
+            let mut plain = Vec::new();
+            write(at as u64, &event, &mut plain);
+            assert_eq!(&line[HEAD_LEN - 1..line.len() - 2], plain);
+            let text = std::str::from_utf8(&line[..line.len() - 1]).unwrap();
+            let read = decoder.decode_frequent(&text[HEAD_LEN..]);
+            by_hand += usize::from(read.is_some());
+            let json = decoder.decode_any(text).unwrap();
+            assert_eq!(json, (at as u64, event));
+            assert!(read.is_none_or(|read| read == json), "{text}");
+        }
+    }
+    // All but those whose texts have escapes.
+    assert!(by_hand > 300, "{by_hand}");
+    // And those of trials that are not numbered.
+    assert!(written > 250, "{written}");
+}
+
+/// Journals that were written elsewhere, or edited, say what JSON says, or nothing.
+#[test]
+fn a_number_by_hand_is_one_that_json_has() {
+    let names: Names = ["x".into()].into();
+    for text in
+        ["0", "-0", "01", "+7", "1.5", "-0.0", ".5", "1.", "1e3", "1E+3", "1e999", "-", "-.5"]
+    {
+        let body = format!(
+            "\"seq\":1,\"event\":\"sampled\",\"time\":1.5,\"trial\":\"1\",\
+             \"worker\":\"me\",\"config\":{{\"x\":{text}}}}}"
+        );
+        let json: Option<Value> = serde_json::from_str(text).ok();
+        let by_hand = frequent::read(&body, &names, &mut Texts::default());
+        let Some(What::Sampled { config, .. }) = by_hand.map(|read| read.what) else {
+            continue;
+        };
+        assert_eq!(config.get("x").map(ToString::to_string), json.map(|x| x.to_string()), "{text}");
+    }
+}
+
+/// Storage that flips bits must never give a record another meaning: 1 bit in 100 records
+/// is enough to spoil a week's results without anybody seeing it.
+#[test]
+fn a_line_with_any_bit_flipped_is_refused() {
+    let mut decoder = Decoder::new(Names::from([]));
+    for kind in events() {
+        let mut line = Vec::new();
+        encode(9, &Event { time: 1.5, kind }, &mut line);
+        line.pop();
+        for bit in 0..line.len() * 8 {
+            line[bit / 8] ^= 1 << (bit % 8);
+            assert!(decoder.decode(&line).is_err(), "bit {bit}");
+            line[bit / 8] ^= 1 << (bit % 8);
+        }
+        assert!(decoder.decode(&line).is_ok());
+        assert!(decoder.decode(&line[..line.len() - 1]).is_err());
+    }
+    assert!(decoder.decode(b"").is_err());
+}
