@@ -109,7 +109,7 @@ pub struct LastError<'a> {
 
 impl<'a> Status<'a> {
     fn of(summary: &'a Summary) -> Self {
-        let (study, directory, now) = (&summary.study, &summary.directory, now_s());
+        let (study, directory, now) = (summary.study(), summary.directory(), now_s());
         let definition = study.definition();
         let processes = study.processes().map(|process| {
             let held = study.evaluating_by(process.process).map(|trial| Held {
@@ -151,7 +151,7 @@ impl<'a> Status<'a> {
             claims: study.claims(),
             requeues: study.requeues(),
             trials_per_second: rate(study, now),
-            problem: summary.problem.as_ref().map(ToString::to_string),
+            problem: summary.problem().map(ToString::to_string),
         }
     }
 }

@@ -48,6 +48,11 @@ impl Summary {
         &self.study
     }
 
+    /// Where it is.
+    pub(super) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
     /// What is wrong with the journal, where something is.
     pub fn problem(&self) -> Option<&StoreError> {
         self.problem.as_ref()
