@@ -12,7 +12,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use trialmill::trial::Trials;
+use trialmill_core::trial::Trials;
 use trialmill::{
     BoxError, Optimizer, OptimizerInfo, Parameter, Proposal, Report, Request, RunningTrial,
     SearchSpace, State, Study, Suggestion, Trial, TrialId,

@@ -10,7 +10,7 @@
 //!     ("x", Parameter::float(-5.0, 5.0)),
 //!     ("scale", Parameter::float(1e-3, 1e3).log()),
 //! ])?;
-//! let outcome = Study::builder(directory) // created, or gone on with
+//! let outcome = Study::builder(directory) // created, or resumed
 //!     .space(space)
 //!     .optimizer(RandomSearch::new())
 //!     .seed(7)
@@ -30,60 +30,56 @@
 //! state lets one do. An optimizer of your own implements [`Optimizer`].
 //!
 //! # Where things are
-//! | room | what |
+//! This library is a facade: it has the names that you need, and the crates behind it do the work.
+//! Those promise nothing by themselves.
+//!
+//! | crate | what |
 //! |---|---|
-//! | `space`, `config`, `trial`, `budget`, `event`, `definition` | the words: pure data |
-//! | `optimizer` | who proposes |
-//! | `study` | what a study knows and decides: pure, no file, clock, thread or actor |
-//! | `store` | the study's files: the journal's layout, and the seam for others |
-//! | `neps`, `layouts` | NePS's layouts, and the table of all layouts |
-//! | `evaluate` | the only code that runs users' code and commands |
-//! | `runtime` | the actors; the only code that knows actix |
-//! | `view` | what one sees of a study: typed numbers, for printing, exports and dashboards |
-//! | `study_file` | what people write |
-//! | `clock`, `texts` | times that do not go back; texts that are kept once |
-//! | `plain` | opens plain files only: no links, pipes or devices |
-//! | `printable` | strings of others, made safe for a terminal |
-//! | `cli` | the program's verbs; the only code that prints |
+//! | `trialmill-core` | the words, and what a study knows and decides: pure, no file, clock, thread or actor |
+//! | `trialmill-optimizers` | who proposes |
+//! | `trialmill-store` | the study's files: the journal's layout, and the seam for others |
+//! | `trialmill-neps`, `trialmill-layouts` | NePS's layouts, and the table of all layouts |
+//! | `trialmill-runtime` | the actors, and what runs users' code and commands |
+//! | `trialmill-view` | what one sees of a study: typed numbers, for printing, exports and dashboards |
+//! | `trialmill-cli` | the program |
 //!
 //! `ARCHITECTURE.md` says why.
 
-pub mod budget;
-mod clock;
-pub mod config;
-pub mod definition;
-pub mod error;
-pub mod evaluate;
-pub mod event;
-pub mod layouts;
-pub mod limits;
-mod neps;
-pub mod optimizer;
-mod plain;
-mod printable;
-pub mod runtime;
-pub mod space;
-pub mod store;
-pub mod study;
-pub mod study_file;
-mod texts;
-pub mod trial;
-pub mod view;
+use std::path::PathBuf;
 
-pub use budget::Budget;
-pub use config::{Config, Value};
-pub use error::{BoxError, Error};
-pub use evaluate::{Defaults, RunningTrial, current_trial};
-pub use optimizer::{
-    GridSearch, Optimizer, OptimizerInfo, Proposal, RandomSearch, Request, Suggestion,
+pub use trialmill_core::budget::{Budget, Limit, Spent};
+pub use trialmill_core::config::{Config, Value};
+pub use trialmill_core::definition::OptimizerInfo;
+pub use trialmill_core::error::{
+    BoxError, ConfigError, Error, EvaluateError, SpaceError, StoreError, StudyError,
 };
-pub use runtime::{
+pub use trialmill_core::event::{Event, EventKind};
+pub use trialmill_core::optimizer::{Optimizer, Proposal, Request, Suggestion};
+pub use trialmill_core::space::{Confidence, Parameter, SearchSpace};
+pub use trialmill_core::study::{StopReason, StudyState};
+pub use trialmill_core::trial::{Objective, Report, State, Trial, TrialId, Trials};
+pub use trialmill_layouts::by_name as layout;
+pub use trialmill_optimizers::{GridSearch, RandomSearch};
+pub use trialmill_runtime::evaluate::{Defaults, RunningTrial, current_trial};
+pub use trialmill_runtime::{
     AskOutcome, Client, DirectClient, Hooks, OnError, Outcome, ReportOutcome, RunOptions, Session,
     StudyBuilder, StudyHandle, StudySpec,
 };
-pub use space::{Confidence, Parameter, SearchSpace};
-pub use store::Durability;
-pub use study::{StopReason, Study};
-pub use study_file::StudyFile;
-pub use trial::{Objective, Report, State, Trial, TrialId, Trials};
-pub use view::Summary;
+pub use trialmill_store::{Durability, Layout};
+pub use trialmill_view::{Status, Summary, TrialRow};
+
+/// Where everything starts: [`Study::builder`].
+#[derive(Debug)]
+pub enum Study {}
+
+impl Study {
+    /// Runs a study in a directory: creates it there, or resumes the one that is there.
+    pub fn builder(directory: impl Into<PathBuf>) -> StudyBuilder {
+        StudyBuilder::in_directory(directory)
+    }
+
+    /// Runs a study in memory alone; it ends with the process.
+    pub fn in_memory() -> StudyBuilder {
+        StudyBuilder::in_memory()
+    }
+}

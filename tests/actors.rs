@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // This is a test.
 
+use trialmill_layouts::Studies;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
@@ -11,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use trialmill::event::EventKind;
-use trialmill::store::{Directory, read_study};
+use trialmill_core::event::EventKind;
+use trialmill_store::{Directory, read_study};
 use trialmill::{
     AskOutcome, BoxError, Optimizer, OptimizerInfo, Parameter, Proposal, RandomSearch, Report,
     Request, RunningTrial, SearchSpace, State, Study, StudyBuilder, Trial,

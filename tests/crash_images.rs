@@ -11,8 +11,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
 use trialmill::Error;
-use trialmill::error::StoreError;
-use trialmill::store::{CrashImage, Directory, Disk, SimDisk, read_study};
+use trialmill_core::error::StoreError;
+use trialmill_store::{CrashImage, Directory, Disk, SimDisk, read_study};
 
 #[path = "support/small.rs"]
 mod small;

@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
-use trialmill::trial::Failure;
+use trialmill_core::trial::Failure;
 use trialmill::{Objective, State, Study, Summary};
 
 fn copy(name: &str) -> (tempfile::TempDir, PathBuf) {

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use trialmill::Error;
-use trialmill::error::StoreError;
-use trialmill::store::{Fault, SimDisk};
+use trialmill_core::error::StoreError;
+use trialmill_store::{Fault, SimDisk};
 
 #[path = "support/shim.rs"]
 mod shim;
@@ -80,7 +80,7 @@ fn whichever_operation_of_the_disk_fails_nothing_acknowledged_is_lost() {
 
 /// Takes turns until one fails; then a further one is refused, whatever it is.
 fn run(
-    directory: &trialmill::store::Directory,
+    directory: &trialmill_store::Directory,
     disk: &SimDisk,
     ledger: &Ledger,
     what: &str,

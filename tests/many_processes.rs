@@ -12,6 +12,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use trialmill_layouts::Studies;
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -21,8 +22,8 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
-use trialmill::event::EventKind;
-use trialmill::store::{Directory, read_study};
+use trialmill_core::event::EventKind;
+use trialmill_store::{Directory, read_study};
 use trialmill::{BoxError, Parameter, RandomSearch, Report, RunningTrial, SearchSpace, State};
 use trialmill::{Session, Study, StudyBuilder, Trial};
 

@@ -5,6 +5,7 @@
 #[path = "support/copied.rs"]
 mod copied;
 
+use trialmill_layouts::Studies;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
@@ -13,12 +14,12 @@ use copied::copy;
 
 use fs2::FileExt;
 use serde_json::{Value as Json, json};
-use trialmill::budget::Budget;
-use trialmill::definition::Definition;
-use trialmill::event::{Policy, Reason};
-use trialmill::runtime::StateCore;
-use trialmill::store::Directory;
-use trialmill::study::{Answer, Ask, Command, StopReason};
+use trialmill_core::budget::Budget;
+use trialmill_core::definition::Definition;
+use trialmill_core::event::{Policy, Reason};
+use trialmill_runtime::StateCore;
+use trialmill_store::Directory;
+use trialmill_core::study::{Answer, Ask, Command, StopReason};
 use trialmill::{
     Durability, Optimizer, Parameter, RandomSearch, Report, SearchSpace, State, Summary, Trial,
     TrialId,
@@ -54,7 +55,7 @@ fn open_with(dir: &Path, budget: Budget) -> StateCore {
     let space = SearchSpace::new([("x", Parameter::float(-1.0, 1.0))]).unwrap();
     let definition = Definition::new(space, RandomSearch::new().info());
     let policy = Policy { budget, ..Policy::default() };
-    let layout = Some(trialmill::layouts::by_name("neps-0.12").unwrap());
+    let layout = Some(trialmill_layouts::by_name("neps-0.12").unwrap());
     let (directory, _) = Directory::create_or_open(dir, definition, None, &policy, layout).unwrap();
     StateCore::open(directory, Durability::Synced, Box::new(RandomSearch::new())).unwrap()
 }

@@ -2,6 +2,7 @@
 //! in `tests/neps/live.py`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use trialmill_layouts::Studies;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 use tempfile::TempDir;
-use trialmill::event::EventKind;
-use trialmill::runtime::StateCore;
-use trialmill::store::{Directory, Purpose, Replica};
-use trialmill::study::{Answer, Ask};
+use trialmill_core::event::EventKind;
+use trialmill_runtime::StateCore;
+use trialmill_store::{Directory, Purpose, Replica};
+use trialmill_core::study::{Answer, Ask};
 use trialmill::{State, Summary};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -156,14 +157,14 @@ fn a_trial_that_an_unlocked_rewrite_dropped_before_we_saw_it_keeps_its_id() {
     // We stay, and look only when we are asked. Somebody samples trial 4, and it is dropped.
     trialmill::Study::builder(home.dir()).max_evaluations(10).create().unwrap();
     let directory = Directory::open(&home.dir()).unwrap();
-    let optimizer = trialmill::optimizer::of_study(directory.definition());
+    let optimizer = trialmill_optimizers::of_study(directory.definition());
     let mut core = StateCore::open(directory, trialmill::Durability::Buffered, optimizer).unwrap();
     assert!(home.start(&["ask", "runs/study"]).wait().unwrap().success());
     assert!(home.dir().join("configs/config_4/config.yaml").exists());
     fs::write(&cache, before).unwrap();
 
     let ask = Ask { worker: "me".into(), n: 1, lease: None };
-    let answer = core.turn(vec![trialmill::study::Command::Ask(ask)]).unwrap().remove(0).unwrap();
+    let answer = core.turn(vec![trialmill_core::study::Command::Ask(ask)]).unwrap().remove(0).unwrap();
     let Answer::Evaluate(handed) = answer else { panic!("{answer:?}") };
     drop(core);
     let summary = Summary::read(&home.dir()).unwrap();
@@ -202,7 +203,7 @@ fn a_report_that_an_unlocked_rewrite_dropped_and_an_emptied_cache_are_put_back()
     assert!(home.start(&["ask", "runs/study"]).wait().unwrap().success());
     let before = fs::read(&cache).unwrap();
     let directory = Directory::open(&home.dir()).unwrap();
-    let optimizer = trialmill::optimizer::of_study(directory.definition());
+    let optimizer = trialmill_optimizers::of_study(directory.definition());
     let mut core = StateCore::open(directory, trialmill::Durability::Buffered, optimizer).unwrap();
     assert_eq!(core.study().count(State::Evaluating), 1);
 
@@ -235,8 +236,8 @@ impl Replica for Alone {
 
     fn apply(
         &mut self,
-        event: trialmill::event::Event,
-    ) -> Result<(), trialmill::error::StudyError> {
+        event: trialmill_core::event::Event,
+    ) -> Result<(), trialmill_core::error::StudyError> {
         self.0.apply(event)
     }
 }
@@ -248,18 +249,18 @@ fn a_step_that_is_refused_leaves_nothing_of_itself() {
     let home = Home::new();
     assert!(home.run("neps", 2, "echo {x}").wait().unwrap().success());
     let directory = Directory::open(&home.dir()).unwrap();
-    let mut store = trialmill::store::open(&directory, trialmill::Durability::Buffered).unwrap();
+    let mut store = trialmill_store::open(&directory, trialmill::Durability::Buffered).unwrap();
     let sampled = |number, kind: String| {
         let names = directory.definition().space.names().clone();
         let kind = trialmill::Value::Text(kind.into());
         let config = trialmill::Config::new(names, vec![trialmill::Value::Float(1.0), kind]);
         let (trial, worker) = (trialmill::TrialId::Number(number), "me".into());
         let kind = EventKind::Sampled { trial, config, previous: None, worker, claimed: false };
-        trialmill::event::Event { time: 1.0, kind }
+        trialmill_core::event::Event { time: 1.0, kind }
     };
     let mut study = Alone(trialmill::Study::new(directory.definition().clone()));
     store.begin(Purpose::Sampling, &mut study).unwrap();
-    let too_large = "a".repeat(trialmill::limits::MAX_LINE_BYTES + 1);
+    let too_large = "a".repeat(trialmill_core::limits::MAX_LINE_BYTES + 1);
     let events = [sampled(3, "a".into()), sampled(4, too_large)];
     let refused = store.stage(&events, study.trials()).unwrap_err();
     assert!(refused.to_string().contains("'4'"), "{refused}");

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use trialmill::Error;
-use trialmill::error::StoreError;
-use trialmill::store::{Directory, Disk, SimClient, SimServer};
+use trialmill_core::error::StoreError;
+use trialmill_store::{Directory, Disk, SimClient, SimServer};
 
 #[path = "support/small.rs"]
 #[allow(dead_code)] // This test needs a part of it.

@@ -263,12 +263,12 @@ fn the_handle_does_what_neps_state_does() {
     assert!(handle.errors().unwrap().is_empty());
     assert!(handle.look(|_| panic!("somebody else's mistake")).is_err());
     assert_eq!(handle.trial_ids().unwrap().len(), 3, "the state does not mind");
-    let huge = "x".repeat(trialmill::limits::MAX_LINE_BYTES);
+    let huge = "x".repeat(trialmill_core::limits::MAX_LINE_BYTES);
     let error = handle.report(second, None, Report::failed(huge)).unwrap();
     assert!(matches!(error, ReportOutcome::Superseded { .. }), "it is pending again");
     let AskOutcome::Trials(again) = handle.ask("me", 1, minute).unwrap() else { panic!() };
     assert_eq!((&again[0].id, again[0].attempts), (second, 2));
-    let huge = Report::failed("x".repeat(trialmill::limits::MAX_LINE_BYTES));
+    let huge = Report::failed("x".repeat(trialmill_core::limits::MAX_LINE_BYTES));
     assert!(handle.report(second, None, huge).unwrap_err().to_string().contains("bytes"));
     assert_eq!(handle.report(second, None, 0.7.into()).unwrap(), ReportOutcome::Accepted);
     drop(session);

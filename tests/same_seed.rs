@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 use serde_json::Value as Json;
-use trialmill::store::{Fault, SimDisk};
+use trialmill_store::{Fault, SimDisk};
 
 #[path = "support/small.rs"]
 mod small;

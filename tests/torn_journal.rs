@@ -7,16 +7,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use trialmill_layouts::Studies;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use trialmill::definition::Definition;
-use trialmill::event::{Policy, Reason};
-use trialmill::runtime::StateCore;
-use trialmill::store::{Directory, Place, read_study};
-use trialmill::study::{Answer, Ask, Command};
+use trialmill_core::definition::Definition;
+use trialmill_core::event::{Policy, Reason};
+use trialmill_runtime::StateCore;
+use trialmill_store::{Directory, Place, read_study};
+use trialmill_core::study::{Answer, Ask, Command};
 use trialmill::{Durability, Optimizer, Parameter, RandomSearch, Report};
 use trialmill::{SearchSpace, State, Study};
 

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use trialmill_layouts::Studies;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,8 +11,8 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use trialmill::runtime::StateCore;
-use trialmill::store::{Directory, Disk, FileLock, RealDisk};
+use trialmill_runtime::StateCore;
+use trialmill_store::{Directory, Disk, FileLock, RealDisk};
 use trialmill::{
     BoxError, Durability, Error, Optimizer, OptimizerInfo, Outcome, Parameter, Proposal,
 };

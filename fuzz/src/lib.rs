@@ -2,15 +2,16 @@
 //! whatever it reads. `run.sh` runs each of them; a new parser gets a function here, a file in
 //! `fuzz_targets/`, a `[[bin]]`, and seeds.
 
+use trialmill_layouts::Studies;
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use trialmill::definition::Definition;
-use trialmill::evaluate::{CommandLine, parse_result};
-use trialmill::event::Policy;
-use trialmill::runtime::StateCore;
-use trialmill::store::{Directory, SimDisk, check_journal, read_study};
+use trialmill_core::definition::Definition;
+use trialmill_runtime::evaluate::{CommandLine, parse_result};
+use trialmill_core::event::Policy;
+use trialmill_runtime::StateCore;
+use trialmill_store::{Directory, SimDisk, check_journal, read_study};
 use trialmill::{
     Durability, Optimizer, Parameter, RandomSearch, SearchSpace, Study, StudyFile, TrialId, Value,
 };

@@ -206,7 +206,7 @@ fn a_stopped_process_is_not_taken_for_dead() {
 fn a_journal_that_is_locked_is_looked_at_and_not_mended() {
     let study = Trialmill::done();
     fs::write(study.path("s/journal.tmp-1"), "").unwrap();
-    let mut lock = trialmill::store::FileLock::open(&study.path("s/journal.lock")).unwrap();
+    let mut lock = trialmill_store::FileLock::open(&study.path("s/journal.lock")).unwrap();
     lock.lock(std::time::Duration::ZERO).unwrap();
     study.check(&[], 0);
     study.run(&["check", "s", "--repair"]).exits(3).says(&["journal.lock", "stop it first"]);

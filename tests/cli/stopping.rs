@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use trialmill::limits::{LEASE, LOCK_TIMEOUT};
-use trialmill::store::FileLock;
+use trialmill_core::limits::{LEASE, LOCK_TIMEOUT};
+use trialmill_store::FileLock;
 
 use crate::other_world::{Clocks, World};
 use crate::support::{Running, Trialmill, eventually};

@@ -1,15 +1,16 @@
 //! A small study whose journal is on a simulated disk, and what was acknowledged of it.
 
+use trialmill_layouts::Studies;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use trialmill::definition::Definition;
-use trialmill::event::{Policy, Reason};
-use trialmill::runtime::StateCore;
-use trialmill::store::{Directory, Disk, Place, SimDisk};
-use trialmill::study::{Answer, Ask, Command};
+use trialmill_core::definition::Definition;
+use trialmill_core::event::{Policy, Reason};
+use trialmill_runtime::StateCore;
+use trialmill_store::{Directory, Disk, Place, SimDisk};
+use trialmill_core::study::{Answer, Ask, Command};
 use trialmill::{
     Durability, Error, Optimizer, Parameter, RandomSearch, Report, SearchSpace, Study, TrialId,
 };

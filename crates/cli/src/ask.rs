@@ -1,0 +1,90 @@
+//! `ask`: trials for those who evaluate them elsewhere.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value as Json, json};
+use trialmill_core::event::check_caller;
+use trialmill::{AskOutcome, DirectClient, Error, Trial, TrialId};
+
+use super::{Dir, print};
+
+/// Asks for trials to evaluate elsewhere: in a batch system, by hand, on another machine.
+///
+/// A trial that was asked for belongs to the caller until it is told, released, or its deadline has
+/// passed; then it is handed out again.
+#[derive(Args)]
+pub(super) struct Ask {
+    #[command(flatten)]
+    dir: Dir,
+    /// How many trials
+    #[arg(short, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    n: u32,
+    /// Who asks, for the records
+    #[arg(long, default_value = "ask")]
+    caller: String,
+    /// How long the trials belong to the caller
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400.0)]
+    deadline: f64,
+    /// As a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+impl Ask {
+    pub(super) fn run(self) -> Result<ExitCode, Error> {
+        let deadline = Duration::try_from_secs_f64(self.deadline)
+            .map_err(|error| Error::Setting(format!("the deadline: {error}")))?;
+        // Before the directory is touched.
+        check_caller(&self.caller).map_err(Error::Setting)?;
+        let client = DirectClient::open(&self.dir.dir)?;
+        let trials = match client.ask(&self.caller, self.n as usize, deadline)? {
+            AskOutcome::Trials(trials) => trials,
+            AskOutcome::Stop(reason) => {
+                return Ok(self.nothing(format_args!("nothing to hand out: {reason}")));
+            }
+            AskOutcome::Wait => {
+                return Ok(self.nothing("nothing to hand out now: results are needed first"));
+            }
+        };
+        let text = match self.json {
+            true => self.json(&client, &trials),
+            false => {
+                trials.iter().map(|trial| format!("{} {}\n", trial.id, trial.config)).collect()
+            }
+        };
+        let Err(error) = super::write(&text) else { return Ok(ExitCode::SUCCESS) };
+        // Nobody knows what was handed out, so nobody will report it.
+        super::say(format_args!("trialmill: cannot print: {error}; the trials are given back"));
+        client.release_all(&trials)?;
+        Ok(ExitCode::from(1))
+    }
+
+    fn nothing(&self, why: impl std::fmt::Display) -> ExitCode {
+        super::say(why);
+        if self.json {
+            print("[]\n");
+        }
+        ExitCode::from(9)
+    }
+
+    fn json(&self, client: &DirectClient, trials: &[Trial]) -> String {
+        // `json!` panics on a path that is not UTF-8.
+        let location =
+            |id: &TrialId| client.trial_dir(id).map(|path| path.to_string_lossy().into_owned());
+        let one = |trial: &Trial| {
+            let previous = &trial.metadata.previous_trial_id;
+            json!({
+                "id": trial.id,
+                "attempt": trial.attempts,
+                "config": trial.config,
+                "location": location(&trial.id),
+                "previous_trial_id": previous,
+                "previous_trial_location": previous.as_ref().and_then(location),
+                "deadline_seconds": self.deadline,
+            })
+        };
+        format!("{:#}\n", trials.iter().map(one).collect::<Json>())
+    }
+}

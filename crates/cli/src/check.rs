@@ -1,0 +1,324 @@
+//! `check`: whether a study is sound, what is wrong with it and where, and mending it.
+
+use trialmill_layouts::Studies;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+use trialmill_core::error::{StoreError, StudyError};
+use trialmill_runtime::evaluate::reap_orphans;
+use trialmill_core::event::{Event, EventKind, Process, Reason, check_caller};
+use trialmill_store::{
+    Directory, Finding, FindingKind, JOURNAL, JournalCheck, JournalEnd, Repair, check_entries,
+    check_journal, lock_name,
+};
+use trialmill_core::study::Command;
+use trialmill_core::trial::{Worker, printable};
+use trialmill::{DirectClient, Error, StudyState, Trial, TrialId};
+
+use super::{Dir, Hinted, print, print_json};
+
+/// Says whether a study is sound, what is wrong, where, and what can be done.
+///
+/// It takes no lock that a worker would wait for, and changes nothing.
+#[derive(Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    dir: Dir,
+    /// Mend what loses nothing that was acknowledged: cut a torn end, remove leftovers, give back
+    /// what dead processes hold. Refused while anybody uses the study. The journal before it is
+    /// kept beside it, with .before-repair-<n>
+    #[arg(long)]
+    pub(super) repair: bool,
+    /// With --repair: go on without the damaged bytes. LOSES what stood in them, and the records
+    /// behind them that do not fit without; those that do are kept. All of it is in the copy
+    #[arg(long, requires = "repair")]
+    drop_damaged: bool,
+    /// For scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a look saw.
+struct Looked {
+    study: StudyState,
+    journal: Option<JournalCheck>,
+    found: Vec<Finding>,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Result<ExitCode, Error> {
+        let dir = &self.dir.dir;
+        let mut done = Vec::new();
+        match Directory::open_read_only(dir) {
+            Ok(directory) if directory.layout().is_shared() => {
+                return self.run_neps(&directory);
+            }
+            _ => {}
+        }
+        let directory = match Directory::open(dir) {
+            Ok(directory) => directory,
+            Err(error) => {
+                return Ok(self.report(dir, None, &[of_error(&error)], &done, Some(error)));
+            }
+        };
+        let mut looked = look_twice(&directory)?;
+        if self.repair {
+            done = self.repair(&directory)?;
+            looked = look(&directory)?;
+        }
+        Ok(self.report(dir, looked.journal.as_ref(), &looked.found, &done, None))
+    }
+
+    /// Mends, under the journal's lock, what was found under it.
+    fn repair(&self, directory: &Directory) -> Result<Vec<String>, Error> {
+        let mut done = Vec::new();
+        let repair = Repair::begin(directory)?;
+        let Looked { mut study, journal, found } = look(directory)?;
+        if let Some(process) = study.processes().find(|process| directory.is_alive(process)) {
+            let who = format!("process p{} (pid {})", process.process, process.pid);
+            return Err(StoreError::InUse { path: directory.path().into(), who }.into());
+        }
+        let Some(journal) = journal else { return Ok(done) };
+        match &journal.end {
+            JournalEnd::Torn => {
+                let (bytes, copy) = (journal.bytes - journal.sound_bytes, repair.cut(&journal)?);
+                done.push(format!("cut a torn end of {bytes} bytes; the journal before: {copy}"));
+            }
+            JournalEnd::Damaged { .. } if self.drop_damaged => {
+                // A process that left without the reports that were lost would hold its trials for
+                // ever: it stays, and is buried below.
+                let mut fits = |event: Event| match &event.kind {
+                    EventKind::Left { process }
+                        if study.evaluating_by(*process).next().is_some() =>
+                    {
+                        Err(StudyError::Contradiction("it holds trials".into()))
+                    }
+                    _ => study.apply(event),
+                };
+                let (copy, rescued) = repair.drop_damaged(&journal, &mut fits)?;
+                let trials: Vec<String> = rescued.trials.iter().map(ToString::to_string).collect();
+                done.push(format!(
+                    "dropped the damage at byte {}; of the records behind it {} are kept and {} \
+                     dropped{}{}; the journal before: {copy}",
+                    journal.sound_bytes,
+                    rescued.kept,
+                    rescued.dropped,
+                    if trials.is_empty() { "" } else { ", of trials " },
+                    trials.join(" "),
+                ));
+            }
+            // Whose processes those are whose lock files are there, only the lost records know.
+            JournalEnd::Damaged { .. } => return Ok(done),
+            _ => {}
+        }
+        done.extend(repair.remove_leftovers(&found)?.iter().map(|name| format!("removed {name}")));
+        drop(repair);
+        let gone: Vec<String> = study.processes().map(|p| format!("p{}", p.process)).collect();
+        let ended = study.leases().filter(|(_, lease)| directory.place().has_ended(lease)).count();
+        let lost = held_by_nobody(&study);
+        if !gone.is_empty() || ended > 0 || !lost.is_empty() {
+            // As everybody does who opens the study.
+            let client = DirectClient::open(directory.path())?;
+            for (id, attempt) in &lost {
+                if reap_orphans(&[(directory.trial_path(id), *attempt)]) {
+                    let (trial, attempt, reason) = (id.clone(), Some(*attempt), Reason::Died);
+                    let release = Command::Release { trial, attempt, reason };
+                    client.exchange(vec![release])?.into_iter().collect::<Result<Vec<_>, _>>()?;
+                }
+            }
+            let lost = lost.iter().map(|(id, _)| format!("trial {id}"));
+            let leases = (ended > 0).then(|| format!("{ended} callers whose time is over"));
+            let all: Vec<String> = gone.into_iter().chain(lost).chain(leases).collect();
+            done.push(format!("gave back what was held: {}", all.join(", ")));
+        }
+        Ok(done)
+    }
+
+    pub(super) fn report(
+        &self,
+        dir: &Path,
+        journal: Option<&JournalCheck>,
+        found: &[Finding],
+        done: &[String],
+        error: Option<StoreError>,
+    ) -> ExitCode {
+        let sound = found.iter().all(|finding| finding.harmless);
+        let code = match error {
+            Some(error) => Error::from(error).exit_code(),
+            None if sound => 0,
+            None => 5,
+        };
+        let printed = if self.json {
+            print_json(&json!({
+                "directory": dir.to_string_lossy(),
+                "sound": sound,
+                "exit_code": code,
+                "records": journal.map(|journal| journal.records),
+                "sound_bytes": journal.map(|journal| journal.sound_bytes),
+                "bytes": journal.map(|journal| journal.bytes),
+                "findings": found,
+                "repaired": done,
+            }))
+        } else {
+            print(&text(dir, journal, found, done, sound))
+        };
+        if code == 0 { printed } else { ExitCode::from(code) }
+    }
+}
+
+fn text(
+    dir: &Path,
+    journal: Option<&JournalCheck>,
+    found: &[Finding],
+    done: &[String],
+    sound: bool,
+) -> String {
+    let mut text: String =
+        done.iter().map(|done| format!("repaired  {}\n", printable(done))).collect();
+    for finding in found {
+        let how = if finding.harmless { "harmless" } else { "DAMAGE" };
+        let place =
+            |name: &str, at: Option<u64>| at.map_or(String::new(), |at| format!(", {name} {at}"));
+        let (line, byte) = (place("line", finding.line), place("byte", finding.byte));
+        let (file, problem) = (printable(&finding.file), printable(&finding.problem));
+        text += &format!("{how:<9} {file}{line}{byte}: {problem}\n");
+        let ids: Vec<String> = finding.trials.iter().take(20).map(ToString::to_string).collect();
+        if !ids.is_empty() {
+            let more = if finding.trials.len() > ids.len() { " …" } else { "" };
+            text +=
+                &format!("          {} trials: {}{more}\n", finding.trials.len(), ids.join(" "));
+        }
+        text += &format!("          {}\n", finding.remedy);
+    }
+    let records = journal.map_or(String::new(), |journal| {
+        format!(
+            ": {} sound records in {} of {} bytes",
+            journal.records, journal.sound_bytes, journal.bytes
+        )
+    });
+    let is = if sound { "sound" } else { "NOT SOUND" };
+    text + &format!("{} is {is}{records}\n", dir.display())
+}
+
+/// While others write, one look may see the middle of something.
+fn look_twice(directory: &Directory) -> Result<Looked, Error> {
+    let looked = look(directory)?;
+    let is_whole = |journal: &JournalCheck| journal.end == JournalEnd::Whole;
+    if looked.journal.as_ref().is_some_and(is_whole) {
+        return Ok(looked);
+    }
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    look(directory)
+}
+
+fn look(directory: &Directory) -> Result<Looked, Error> {
+    let mut study = StudyState::new(directory.definition().clone());
+    let mut found = Vec::new();
+    let journal = match check_journal(directory, &mut |event| study.apply(event)) {
+        Ok(journal) => {
+            found.extend(of_journal(&journal));
+            Some(journal)
+        }
+        Err(error) => {
+            let remedy = "put it back from a backup; without it nothing is known of the trials";
+            found.push(Finding::damage(
+                FindingKind::JournalUnreadable,
+                JOURNAL,
+                Hinted(&error).to_string(),
+                remedy,
+            ));
+            None
+        }
+    };
+    found.extend(of_dead_processes(directory, &study));
+    let lost: Vec<TrialId> = held_by_nobody(&study).into_iter().map(|(id, _)| id).collect();
+    if !lost.is_empty() {
+        let problem = "trials are evaluating by processes that take no part";
+        let remedy = "--repair gives them back";
+        found.push(
+            Finding::harmless(FindingKind::HeldByNobody, JOURNAL, problem, remedy).about(lost),
+        );
+    }
+    for (trial, lease) in study.leases().filter(|(_, lease)| directory.place().has_ended(lease)) {
+        let holder = trial.metadata.evaluating_worker_id.as_deref().unwrap_or("?");
+        let problem = format!("the {} s for which {holder} asked for it are over", lease.seconds);
+        let remedy = "the next worker that comes gives it back, or --repair";
+        let finding = Finding::harmless(FindingKind::ExpiredLease, JOURNAL, problem, remedy);
+        found.push(finding.about([trial.id.clone()]));
+    }
+    let whole = journal.as_ref().is_some_and(|j| !matches!(j.end, JournalEnd::Damaged { .. }));
+    // What a damaged journal does not tell of may be in its lost part.
+    found.extend(check_entries(
+        directory,
+        &|id| !whole || study.trial(id).is_some(),
+        &|process| !whole || study.is_member(process),
+    )?);
+    Ok(Looked { study, journal, found })
+}
+
+/// Processes that died, with what they hold.
+pub(super) fn of_dead_processes(directory: &Directory, study: &StudyState) -> Vec<Finding> {
+    let dead = study.processes().filter(|process| !directory.is_alive(process));
+    let finding = |process: &Process| {
+        let held = study.evaluating_by(process.process).map(|trial| trial.id.clone());
+        let held: Vec<TrialId> = held.collect();
+        let problem = format!(
+            "process p{} (pid {} on {}) is dead, and {} trials are still evaluating",
+            process.process,
+            process.pid,
+            process.host,
+            held.len()
+        );
+        let remedy = "the next worker of trialmill that comes gives them back, or --repair";
+        let file = lock_name(process.process);
+        Finding::harmless(FindingKind::DeadProcess, file, problem, remedy).about(held)
+    };
+    dead.map(finding).collect()
+}
+
+/// Trials of workers whose process takes no part: only where a record was lost.
+fn held_by_nobody(study: &StudyState) -> Vec<(TrialId, u32)> {
+    let is_lost = |trial: &&Trial| {
+        let worker = trial.metadata.evaluating_worker_id.as_deref().unwrap_or_default();
+        let process = Worker::named(worker).process();
+        check_caller(worker).is_err() && !process.is_some_and(|process| study.is_member(process))
+    };
+    study.evaluating().filter(is_lost).map(|trial| (trial.id.clone(), trial.attempts)).collect()
+}
+
+fn of_journal(journal: &JournalCheck) -> Option<Finding> {
+    let at = |finding: Finding| finding.at(journal.records + 1, journal.sound_bytes);
+    match &journal.end {
+        JournalEnd::Torn => {
+            let bytes = journal.bytes - journal.sound_bytes;
+            let problem = format!("its last {bytes} bytes are of an append that did not end");
+            let remedy = "nothing needs to be done: they were never acknowledged, and the next \
+                          writer cuts them off; or --repair";
+            Some(at(Finding::harmless(FindingKind::TornTail, JOURNAL, problem, remedy)))
+        }
+        JournalEnd::Damaged { problem, records, trials } => {
+            let problem = format!("{problem}; {records} sound records stand behind it");
+            let remedy = "put the file back from a backup. Or `trialmill trials --json` exports \
+                          what stands before. Or --repair --drop-damaged goes on without the \
+                          damaged bytes: that loses what stood in them, and those records behind \
+                          them that do not fit without";
+            let finding = Finding::damage(FindingKind::Damage, JOURNAL, problem, remedy);
+            Some(at(finding.about(trials.iter().cloned())))
+        }
+        _ => None,
+    }
+}
+
+fn of_error(error: &StoreError) -> Finding {
+    let (kind, remedy) = match error {
+        StoreError::Newer { .. } => (FindingKind::NewerFormat, "use the newer trialmill"),
+        StoreError::NotAStudy { .. } => (
+            FindingKind::NotAStudy,
+            "if it was one: put its study.json back from a backup; the journal is not touched",
+        ),
+        _ => (FindingKind::StudyUnreadable, "mend the cause, then check again"),
+    };
+    Finding::damage(kind, "study.json", Hinted(error).to_string(), remedy)
+}

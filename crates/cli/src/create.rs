@@ -1,0 +1,90 @@
+//! `create`: a study without workers, and how `create` and `run` describe one.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+use trialmill_store::Layout;
+use trialmill::{Budget, Error, StudyState, Summary};
+
+use crate::study_file::StudyFile;
+use super::{print, text};
+
+/// Creates a study and evaluates nothing: for workers that come later, and for `ask` and `tell`.
+///
+/// On a study that is there, it changes what may be changed: the budget and the attempts.
+#[derive(Args)]
+pub(super) struct Create {
+    #[command(flatten)]
+    described: Described,
+}
+
+/// A study file, what goes over it, and where the study is.
+#[derive(Args)]
+pub(super) struct Described {
+    /// The study file (YAML or JSON): space, optimizer, budget, workers, command
+    #[arg(value_name = "STUDY")]
+    file: PathBuf,
+    /// The study's directory; created unless it is there
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: PathBuf,
+    /// How a new directory stores the study: journal, neps (0.15 to 0.17), neps-0.14, neps-0.13,
+    /// neps-0.12. With the latter, NePS's Python workers can join [default: journal]
+    #[arg(long, value_name = "LAYOUT", value_parser = trialmill_layouts::by_name)]
+    layout: Option<&'static dyn Layout>,
+    /// The optimizer, over the file's: random_search, grid_search
+    #[arg(long, value_name = "NAME")]
+    optimizer: Option<String>,
+    /// Where all random numbers come from
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Evaluations of all workers of all processes together
+    #[arg(long, value_name = "N")]
+    evaluations: Option<u64>,
+    /// The sum of the reported costs, of all workers together
+    #[arg(long, value_name = "COST")]
+    cost: Option<f64>,
+    /// Count only completed trials against the evaluations, not those in progress
+    #[arg(long)]
+    count_completed_only: bool,
+    /// How often a trial may be started before it counts as crashed [default: 3]
+    #[arg(long, value_name = "N")]
+    max_attempts: Option<u32>,
+    /// Remove the study that is in the directory first; refused while a process holds it
+    #[arg(long)]
+    overwrite: bool,
+}
+
+impl Create {
+    pub(super) fn run(self) -> Result<ExitCode, Error> {
+        let StudyFile { spec, options, .. } = self.described.read()?;
+        StudyState::builder(&self.described.dir).spec(spec).options(options).create()?;
+        Ok(print(&text::status(&Summary::read(&self.described.dir)?.status())))
+    }
+}
+
+impl Described {
+    /// Reads the study file; what the command line says goes over it.
+    pub(super) fn read(&self) -> Result<StudyFile, Error> {
+        let mut file = StudyFile::read(&self.file)?;
+        let StudyFile { spec, options, .. } = &mut file;
+        if let Some(name) = &self.optimizer {
+            let over = StudyFile::from_json(json!({"space": {"x": 0}, "optimizer": name}))?;
+            spec.optimizer = over.spec.optimizer;
+        }
+        let budget = spec.budget.unwrap_or_default();
+        let budget = Budget {
+            evaluations: self.evaluations.or(budget.evaluations),
+            cost: self.cost.or(budget.cost),
+            ..budget
+        };
+        spec.budget = Some(budget).filter(|budget| !budget.is_unlimited());
+        spec.layout = self.layout;
+        spec.seed = self.seed.or(spec.seed);
+        spec.max_attempts = self.max_attempts.or(spec.max_attempts);
+        spec.count_in_progress = self.count_completed_only.then_some(false);
+        options.overwrite = self.overwrite;
+        Ok(file)
+    }
+}

@@ -1,0 +1,162 @@
+//! The program's verbs, one to a file; the only code that prints.
+
+mod ask;
+mod bench;
+mod check;
+mod check_neps;
+mod convert;
+mod create;
+mod hints;
+mod look;
+mod progress;
+mod run;
+pub mod study_file;
+mod tell;
+mod text;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+pub(crate) use hints::Hinted;
+use trialmill::Error;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  done
+   1  a listing could not be printed
+   2  the command line, the study file or a setting is wrong; nothing was changed
+   3  the directory holds something else: no study, or one with another space, optimizer or seed,
+      or one that is in use or was written by a newer version
+   4  a file operation failed (permission, full disk); what was acknowledged is safe
+   5  the journal is damaged; nothing is written to it any more
+      (`check` says where, and what can be done)
+   6  a lock could not be had
+   7  the study refuses: an unknown trial, or an optimizer that fails
+   8  evaluations fail, and the run was to stop for that
+   9  nothing can be handed out now (ask)
+  10  the attempt was superseded: somebody else has the trial meanwhile (tell, release)
+  70  the state was lost; start again
+ 130  interrupted; the same command goes on";
+
+/// Runs the trials of a hyperparameter optimisation: many workers, one shared state, on disk at
+/// every moment. Any number of processes may work in the same directory.
+#[derive(Parser)]
+#[command(version, after_help = EXIT_CODES, max_term_width = 100)]
+struct Arguments {
+    /// Say more on stderr; twice for everything. RUST_LOG overrides it.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// The verbs' own descriptions are with their arguments: one that stood here would hide theirs.
+#[derive(Subcommand)]
+enum Verb {
+    Run(run::Run),
+    Create(create::Create),
+    Worker(run::WorkerVerb),
+    Ask(ask::Ask),
+    Tell(tell::Tell),
+    Release(tell::Release),
+    Retry(tell::Retry),
+    /// Shows where a study stands
+    Status(look::Look),
+    /// Shows the best trial; of several objectives, all that none is better than
+    Best(look::Look),
+    Trials(look::Trials),
+    Check(check::Check),
+    Convert(convert::Convert),
+    /// Measures what this node and this file system can do
+    Bench(bench::Bench),
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    show_log(arguments.verbose);
+    match run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            say(format_args!("trialmill: {}", Hinted(&error)));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode, Error> {
+    match arguments.verb {
+        Verb::Run(verb) => verb.run(),
+        Verb::Create(verb) => verb.run(),
+        Verb::Worker(verb) => verb.run(),
+        Verb::Ask(verb) => verb.run(),
+        Verb::Tell(verb) => verb.run(),
+        Verb::Release(verb) => verb.run(),
+        Verb::Retry(verb) => verb.run(),
+        Verb::Status(verb) => verb.status(),
+        Verb::Best(verb) => verb.best(),
+        Verb::Trials(verb) => verb.run(),
+        Verb::Check(verb) => verb.run(),
+        Verb::Convert(verb) => verb.run(),
+        Verb::Bench(verb) => verb.run(),
+    }
+}
+
+/// Sends the log to stderr: warnings, and more when asked.
+fn show_log(verbose: u8) {
+    let level = ["trialmill=warn", "trialmill=info", "trialmill=trace"][verbose.min(2) as usize];
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .without_time()
+        .with_target(false)
+        // It would say so with `eprintln!`, which panics when nobody reads stderr.
+        .log_internal_errors(false)
+        .init();
+}
+
+/// A study's directory, as an argument.
+#[derive(clap::Args)]
+struct Dir {
+    /// The study's directory
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// Says something on stderr. That nobody reads it any more is no reason to die, as `eprintln!` does.
+pub(crate) fn say(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+fn write(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Prints to stdout. A reader that has enough (`| head`) is not an error.
+fn print(text: &str) -> ExitCode {
+    match write(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => cannot_print(error),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn cannot_print(error: impl std::fmt::Display) -> ExitCode {
+    say(format_args!("trialmill: cannot print: {error}"));
+    ExitCode::from(1)
+}
+
+/// Prints JSON for scripts, with a line end.
+fn print_json(value: &impl serde::Serialize) -> ExitCode {
+    // By way of a `Value`, for which a number that is not finite is null.
+    match serde_json::to_value(value) {
+        Ok(json) => print(&format!("{json:#}\n")),
+        Err(error) => cannot_print(error),
+    }
+}

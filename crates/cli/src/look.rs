@@ -1,0 +1,141 @@
+//! `status`, `best`, `trials`: looking, without a lock that a worker would wait for.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::Value as Json;
+use trialmill_core::trial::printable;
+use trialmill_view::{Status, Summary, TrialRow};
+use trialmill::{Error, State, Trial, TrialId};
+
+use super::{Dir, Hinted, print, print_json, text};
+
+/// Looks at a study.
+#[derive(Args)]
+pub(super) struct Look {
+    #[command(flatten)]
+    dir: Dir,
+    /// For scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// Lists trials, in the order in which they were sampled.
+#[derive(Args)]
+pub(super) struct Trials {
+    #[command(flatten)]
+    dir: Dir,
+    /// Only these trials
+    #[arg(value_name = "ID")]
+    ids: Vec<TrialId>,
+    /// Only trials in this state; may be given several times
+    #[arg(long)]
+    state: Vec<State>,
+    /// As a JSON array, with NePS's names
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// As CSV, a column for each parameter
+    #[arg(long)]
+    csv: bool,
+}
+
+fn read(dir: &std::path::Path) -> Result<Summary, Error> {
+    let summary = Summary::read(dir)?;
+    if let Some(problem) = summary.problem() {
+        super::say(format_args!("trialmill: {}", Hinted(problem)));
+    }
+    Ok(summary)
+}
+
+/// The status, its problem said as the program says it.
+pub(super) fn status(summary: &Summary) -> Status<'_> {
+    let problem = summary.problem().map(|problem| Hinted(problem).to_string());
+    Status { problem, ..summary.status() }
+}
+
+impl Look {
+    pub(super) fn status(self) -> Result<ExitCode, Error> {
+        let summary = read(&self.dir.dir)?;
+        Ok(match self.json {
+            true => print_json(&status(&summary)),
+            false => print(&text::status(&status(&summary))),
+        })
+    }
+
+    pub(super) fn best(self) -> Result<ExitCode, Error> {
+        let summary = read(&self.dir.dir)?;
+        Ok(match self.json {
+            true => print_json(&summary.best()),
+            false => print(&text::best(summary.best().rows())),
+        })
+    }
+}
+
+impl Trials {
+    pub(super) fn run(self) -> Result<ExitCode, Error> {
+        let summary = read(&self.dir.dir)?;
+        for id in &self.ids {
+            if summary.study().trial(id).is_none() {
+                return Err(trialmill_core::error::StudyError::UnknownTrial(id.clone()).into());
+            }
+        }
+        let wanted = |trial: &&Trial| {
+            (self.state.is_empty() || self.state.contains(&trial.state))
+                && (self.ids.is_empty() || self.ids.contains(&trial.id))
+        };
+        let trials = summary.study().trials().iter().filter(wanted);
+        if self.json {
+            return Ok(print_json(&trials.map(|trial| summary.row(trial)).collect::<Vec<_>>()));
+        }
+        if self.csv {
+            return Ok(match csv(&summary, trials.map(|trial| summary.row(trial))) {
+                Ok(table) => print(&table),
+                Err(error) => super::cannot_print(error),
+            });
+        }
+        let line = |trial: &Trial| {
+            let report = trial.report.as_deref();
+            let objective = report.and_then(|report| report.objective_to_minimize.as_ref());
+            let failure = report.and_then(|report| report.failure.as_ref());
+            let end = match (objective, failure) {
+                (Some(objective), _) => objective.to_string(),
+                (None, Some(failure)) => printable(failure.err.lines().next().unwrap_or("")),
+                (None, None) => String::new(),
+            };
+            format!("{:<8} {:<10} {}  {end}\n", trial.id.to_string(), trial.state, trial.config)
+        };
+        Ok(print(&trials.map(line).collect::<String>()))
+    }
+}
+
+fn csv<'a>(
+    summary: &Summary,
+    rows: impl Iterator<Item = TrialRow<'a>>,
+) -> Result<String, Box<dyn std::error::Error>> {
+    let names = summary.study().definition().space.names().clone();
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let parameters = names.iter().map(|name| format!("config.{name}"));
+    let fields = ["objective_to_minimize", "cost", "err", "evaluation_duration"];
+    let times = ["time_sampled", "time_started", "time_end", "evaluating_worker_id", "attempts"];
+    let own = ["id", "state", "previous_trial_id"].map(String::from).into_iter();
+    let rest = fields.into_iter().chain(times).map(String::from);
+    table.write_record(own.chain(parameters).chain(rest))?;
+    for row in rows {
+        let json = serde_json::to_value(row)?;
+        let text = |json: &Json| match json {
+            Json::Null => String::new(),
+            Json::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let mut row = vec![
+            text(&json["id"]),
+            text(&json["state"]),
+            text(&json["metadata"]["previous_trial_id"]),
+        ];
+        row.extend(names.iter().map(|name| text(&json["config"][&**name])));
+        row.extend(fields.iter().map(|field| text(&json["report"][field])));
+        row.extend(times.iter().map(|field| text(&json["metadata"][field])));
+        table.write_record(row)?;
+    }
+    Ok(String::from_utf8(table.into_inner()?)?)
+}

@@ -1,0 +1,182 @@
+//! `run` and `worker`: evaluate trials, with a command per trial.
+
+use trialmill_layouts::Studies;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use trialmill_runtime::{Evaluation, RunOptions, StudySpec};
+use trialmill_store::Directory;
+use trialmill::{Budget, Durability, Error, OnError, Outcome, State, StudyState, Summary};
+
+use crate::study_file::StudyFile;
+use super::create::Described;
+use super::progress::Progress;
+use super::{Dir, print, print_json};
+
+/// Runs a study from a study file. Running the same command again goes on where it stopped.
+///
+/// The command after `--` (or `command:` in the file) is started once per trial. `{name}` in it is a
+/// parameter's value, or one of {trial_id}, {attempt}, {trial_dir}, {previous_dir}, {config_file},
+/// {result_file}; the same reach it as TRIALMILL_... variables. Its result is the last line of its
+/// stdout, or the content of the file that TRIALMILL_RESULT names: a number to minimise, or an
+/// object with objective_to_minimize, cost, learning_curve, info_dict, exception.
+#[derive(Args)]
+#[command(after_help = "Example:\n  trialmill run study.yaml --dir runs/x --workers 8 -- \
+                        python3 train.py --lr {lr}")]
+pub(super) struct Run {
+    #[command(flatten)]
+    described: Described,
+    /// At the end of the budget, do not wait for what other processes still evaluate
+    #[arg(long)]
+    no_wait: bool,
+    #[command(flatten)]
+    working: Working,
+}
+
+/// Adds workers to a study that exists.
+///
+/// Without a command, the one that the study was created with is used. The workers share the budget
+/// with all others, see each other's trials, and may be killed at any time.
+#[derive(Args)]
+pub(super) struct WorkerVerb {
+    #[command(flatten)]
+    dir: Dir,
+    /// The study file whose space is the study's, where NePS did not store it (0.12 to 0.14)
+    #[arg(long, value_name = "STUDY")]
+    space: Option<PathBuf>,
+    /// At the end of the budget, wait for what other processes still evaluate
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    working: Working,
+}
+
+/// What the workers of this process do.
+#[derive(Args)]
+struct Working {
+    /// Workers of this process [default: the file's, else one for each core]
+    #[arg(short, long, value_name = "N")]
+    workers: Option<usize>,
+    /// Evaluations of each worker of this process
+    #[arg(long, value_name = "N")]
+    evaluations_per_worker: Option<u64>,
+    /// Cost of each worker of this process
+    #[arg(long, value_name = "COST")]
+    cost_per_worker: Option<f64>,
+    /// How long each worker of this process may go on asking
+    #[arg(long, value_name = "SECONDS")]
+    seconds: Option<f64>,
+    /// How long one evaluation may take before it is killed
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<f64>,
+    /// What an error means: ignore, stop-worker, stop-all, raise-worker, raise-any
+    #[arg(long, value_name = "WHAT")]
+    on_error: Option<OnError>,
+    /// Acknowledge before the disk has it: survives the process, not power loss
+    #[arg(long)]
+    buffered: bool,
+    /// No progress
+    #[arg(short, long)]
+    quiet: bool,
+    /// At the end, print the status as JSON
+    #[arg(long)]
+    json: bool,
+    /// The command that evaluates a trial
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+impl Run {
+    pub(super) fn run(self) -> Result<ExitCode, Error> {
+        let StudyFile { mut spec, mut options, .. } = self.described.read()?;
+        options.wait_for_others = !self.no_wait;
+        self.working.go_over(&mut options);
+        // Kept in the study, for workers that join without a command of their own.
+        let evaluation = spec.evaluation.get_or_insert_default();
+        evaluation.timeout_seconds = options.timeout_seconds;
+        let command = self.working.command(&mut evaluation.command);
+        self.working.work(&self.described.dir, spec, options, &command)
+    }
+}
+
+impl WorkerVerb {
+    pub(super) fn run(self) -> Result<ExitCode, Error> {
+        let dir = self.dir.dir;
+        let mut evaluation = Evaluation::of(Directory::open(&dir)?.definition());
+        let file = self.space.as_deref().map(StudyFile::read).transpose()?;
+        let spec = StudySpec { space: file.and_then(|file| file.spec.space), ..Default::default() };
+        let mut options = RunOptions {
+            wait_for_others: self.wait,
+            timeout_seconds: evaluation.timeout_seconds,
+            ..RunOptions::default()
+        };
+        self.working.go_over(&mut options);
+        let command = self.working.command(&mut evaluation.command);
+        self.working.work(&dir, spec, options, &command)
+    }
+}
+
+impl Working {
+    /// Puts the command that is given here, if any, in the place of the one that was kept.
+    fn command(&self, kept: &mut Vec<String>) -> Vec<String> {
+        if !self.command.is_empty() {
+            kept.clone_from(&self.command);
+        }
+        kept.clone()
+    }
+
+    /// Puts what the command line says over the options.
+    fn go_over(&self, options: &mut RunOptions) {
+        let Budget { evaluations, cost, .. } = &mut options.per_worker;
+        *evaluations = self.evaluations_per_worker.or(*evaluations);
+        *cost = self.cost_per_worker.or(*cost);
+        options.seconds_per_worker = self.seconds.or(options.seconds_per_worker);
+        options.timeout_seconds = self.timeout.or(options.timeout_seconds);
+        options.workers = self.workers.unwrap_or(options.workers);
+        options.on_error = self.on_error.unwrap_or(options.on_error);
+        if self.buffered {
+            options.durability = Durability::Buffered;
+        }
+    }
+
+    fn work(
+        self,
+        dir: &Path,
+        spec: StudySpec,
+        options: RunOptions,
+        command: &[String],
+    ) -> Result<ExitCode, Error> {
+        let is_unlimited =
+            options.per_worker.is_unlimited() && options.seconds_per_worker.is_none();
+        let quiet = self.quiet;
+        let builder = StudyState::builder(dir).spec(spec).options(options);
+        let outcome = builder.run_command_with(command, |handle| {
+            if is_unlimited && handle.snapshot().budget.is_unlimited() {
+                super::say("no budget is set: this goes on until it is stopped (Ctrl-C)");
+            }
+            (!quiet).then(|| Progress::start(handle.clone()))
+        })?;
+        Ok(self.end(&outcome, dir))
+    }
+
+    fn end(&self, outcome: &Outcome, dir: &Path) -> ExitCode {
+        let printed = match (self.json, Summary::read(dir)) {
+            (true, Ok(summary)) => print_json(&super::look::status(&summary)),
+            _ => print(&format!("{outcome}\n")),
+        };
+        if outcome.was_interrupted() {
+            super::say(format_args!("interrupted: run the same command again to go on"));
+            return ExitCode::from(130);
+        }
+        let study = outcome.study();
+        if study.count(State::Success) == 0 && study.errors() > 0 {
+            super::say(format_args!(
+                "nothing succeeded: `trialmill status {}` shows the last error",
+                dir.display()
+            ));
+            return ExitCode::from(8);
+        }
+        printed
+    }
+}

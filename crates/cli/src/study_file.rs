@@ -1,0 +1,266 @@
+//! The study file: space, optimizer, budget, workers and command in one YAML or JSON file.
+//!
+//! ```yaml
+//! space:
+//!   lr:        {type: float, lower: 1e-5, upper: 1e-1, log: true, prior: 1e-3}
+//!   layers:    {type: int, lower: 1, upper: 8}
+//! optimizer:   {name: random_search}          # or just: random_search
+//! seed:        7
+//! budget:      {evaluations: 200}             # also cost, fidelity, evaluation_seconds, seconds
+//! workers:     8
+//! command:     [python3, train.py, --lr, "{lr}", --layers, "{layers}"]
+//! ```
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json, json};
+
+use trialmill_core::budget::Budget;
+use trialmill_core::error::{Error, StudyFileError};
+use trialmill_core::limits::MAX_STUDY_FILE_BYTES;
+use trialmill_core::optimizer::OptimizerInfo;
+use trialmill_runtime::{Evaluation, RunOptions, StudySpec};
+
+/// What a study file says: what the study is, and how the run of the process that reads it goes.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct StudyFile {
+    /// What the study is.
+    pub spec: StudySpec,
+    /// How the run goes.
+    pub options: RunOptions,
+}
+
+/// The keys of a study file.
+const KEYS: [&str; 10] = [
+    "space",
+    "pipeline_space",
+    "optimizer",
+    "seed",
+    "budget",
+    "workers",
+    "command",
+    "timeout_seconds",
+    "max_attempts",
+    "on_error",
+];
+
+/// Those of them that are fields of [`RunOptions`]; they stand beside those of [`StudySpec`].
+const OPTION_KEYS: [&str; 3] = ["workers", "timeout_seconds", "on_error"];
+
+/// A budget as a study file writes it, with what each worker may spend inside it.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[serde(
+    expecting = "a mapping of evaluations, cost, fidelity, evaluation_seconds, seconds, per_worker"
+)]
+struct FileBudget {
+    evaluations: Option<u64>,
+    cost: Option<f64>,
+    fidelity: Option<f64>,
+    evaluation_seconds: Option<f64>,
+    seconds: Option<f64>,
+    per_worker: Option<Box<FileBudget>>,
+}
+
+impl FileBudget {
+    fn budget(&self) -> Budget {
+        Budget {
+            evaluations: self.evaluations,
+            cost: self.cost,
+            fidelity: self.fidelity,
+            evaluation_seconds: self.evaluation_seconds,
+        }
+    }
+}
+
+impl StudyFile {
+    /// Reads a study file, YAML unless its name ends in `.json`.
+    ///
+    /// # Errors
+    /// It cannot be read, is not of the right shape, or describes a space that makes no sense.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let read = |source| StudyFileError::Read { path: path.into(), source };
+        let content = |problem| StudyFileError::Content { path: path.into(), problem };
+        // Not its size is asked: a pipe and `/dev/zero` have none.
+        let file = std::fs::File::open(path).map_err(read)?;
+        let text = trialmill_store::plain::read_limited(file, MAX_STUDY_FILE_BYTES).map_err(read)?;
+        let text = String::from_utf8(text).map_err(|error| content(error.to_string()))?;
+        let is_json = path.extension().is_some_and(|extension| extension == "json");
+        let json: Json = if is_json {
+            serde_json::from_str(&text).map_err(|error| content(error.to_string()))?
+        } else {
+            serde_saphyr::from_str(&text).map_err(|error| content(error.to_string()))?
+        };
+        Self::from_json(json).map_err(|error| content(error.to_string()).into())
+    }
+
+    /// Reads the content of a study file.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn from_json(json: Json) -> Result<Self, Error> {
+        let Json::Object(mut map) = json else {
+            let problem = "it must be a mapping with the key `space` and, as needed, `optimizer`, \
+                           `seed`, `budget`, `workers`, `command`, `timeout_seconds`, \
+                           `max_attempts`, `on_error`";
+            return Err(Error::Setting(problem.into()));
+        };
+        check_keys(&map)?;
+        let budget = map.shift_remove("budget").map(|json| value("budget", json));
+        let budget: FileBudget = budget.transpose()?.unwrap_or_default();
+        let command = map.shift_remove("command").map(words);
+        let (optimizer, own_seed) = match map.shift_remove("optimizer") {
+            None | Some(Json::Null) => (None, None),
+            Some(json) => optimizer(json)?,
+        };
+        let (options, spec): (Map<_, _>, Map<_, _>) =
+            map.into_iter().partition(|(key, _)| OPTION_KEYS.contains(&key.as_str()));
+        // An option that is null is left out.
+        let options = options.into_iter().filter(|(_, json)| !json.is_null()).collect();
+        let mut file = StudyFile { spec: section(spec)?, options: section(options)? };
+
+        file.spec.optimizer = optimizer;
+        file.spec.seed = file.spec.seed.or(own_seed);
+        file.spec.budget = Some(budget.budget()).filter(|budget| !budget.is_unlimited());
+        file.spec.evaluation = Some(Evaluation {
+            command: command.transpose()?.unwrap_or_default(),
+            timeout_seconds: file.options.timeout_seconds,
+        });
+        let per_worker = budget.per_worker.as_deref();
+        file.options.per_worker = per_worker.map(FileBudget::budget).unwrap_or_default();
+        file.options.seconds_per_worker =
+            per_worker.and_then(|budget| budget.seconds).or(budget.seconds);
+        Ok(file)
+    }
+}
+
+fn check_keys(map: &Map<String, Json>) -> Result<(), Error> {
+    if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        let known = KEYS.map(|key| format!("`{key}`")).join(", ");
+        let problem = format!("{key}: unknown field `{key}`, expected one of {known}");
+        return Err(Error::Setting(problem));
+    }
+    match map.contains_key("space") || map.contains_key("pipeline_space") {
+        true => Ok(()),
+        false => Err(Error::Setting("missing field `space`".into())),
+    }
+}
+
+/// The value of a key.
+fn value<T: DeserializeOwned>(key: &str, json: Json) -> Result<T, Error> {
+    serde_json::from_value(json).map_err(|error| Error::Setting(format!("{key}: {error}")))
+}
+
+/// The struct that these keys are fields of.
+fn section<T: DeserializeOwned>(map: Map<String, Json>) -> Result<T, Error> {
+    serde_json::from_value(map.clone().into()).map_err(|error| {
+        // serde does not say which key is wrong: the one that is wrong also when it is alone.
+        let alone = |(key, json): (String, Json)| {
+            let error = serde_json::from_value::<T>(json!({ &key: json })).err()?;
+            Some(format!("{key}: {error}"))
+        };
+        Error::Setting(map.into_iter().find_map(alone).unwrap_or_else(|| error.to_string()))
+    })
+}
+
+/// A command's words; YAML reads some of them as numbers.
+fn words(json: Json) -> Result<Vec<String>, Error> {
+    let word = |json: &Json| match json {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(_) | Json::Bool(_) => Some(json.to_string()),
+        _ => None,
+    };
+    let words = json.as_array().and_then(|list| list.iter().map(word).collect());
+    words.ok_or_else(|| {
+        let problem = "command: a list of words is needed, such as [python3, train.py, --lr, \
+                       \"{lr}\"]; for a line of shell: [sh, -c, \"…\"]";
+        Error::Setting(problem.into())
+    })
+}
+
+/// `random_search`, or `{name: random_search, seed: 7, use_priors: true}`.
+fn optimizer(json: Json) -> Result<(Option<OptimizerInfo>, Option<u64>), Error> {
+    let named = |name: String, arguments: Map<String, Json>| {
+        let info = OptimizerInfo { name, arguments };
+        // With the defaults of its arguments filled in, as it is stored and compared.
+        trialmill_optimizers::from_info(&info)
+            .map(|optimizer| Some(optimizer.info()))
+            .map_err(|error| Error::Setting(error.to_string()))
+    };
+    match json {
+        Json::String(name) => Ok((named(name, Map::new())?, None)),
+        Json::Object(mut map) => {
+            let seed = map.shift_remove("seed");
+            let seed = match &seed {
+                None | Some(Json::Null) => None,
+                Some(seed) => Some(seed.as_u64().ok_or_else(|| {
+                    Error::Setting(format!("optimizer: the seed is a whole number, not {seed}"))
+                })?),
+            };
+            match map.shift_remove("name") {
+                Some(Json::String(name)) => Ok((named(name, map)?, seed)),
+                _ => Err(Error::Setting("optimizer: it needs a `name`".into())),
+            }
+        }
+        other => Err(Error::Setting(format!(
+            "optimizer: a name, or a mapping with a `name`, not {other}"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, text: &str) -> Result<StudyFile, Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        StudyFile::read(&path)
+    }
+
+    #[test]
+    fn yaml_and_json_say_the_same() {
+        let yaml = "
+space:
+  lr: {type: float, lower: 1e-5, upper: 1e-1, log: true, prior: 1e-3}
+  layers: {type: int, lower: 1, upper: 8}
+optimizer: {name: random_search, seed: 7}
+budget: {evaluations: 200, per_worker: {seconds: 5}}
+workers: 8
+command: [python3, train.py, --lr, '{lr}']
+";
+        let json = r#"{"space": {"lr": {"type": "float", "lower": 1e-5, "upper": 0.1, "log": true,
+            "prior": 0.001}, "layers": {"type": "int", "lower": 1, "upper": 8}},
+            "optimizer": "random_search", "seed": 7,
+            "budget": {"evaluations": 200, "seconds": 5.0}, "workers": 8,
+            "command": ["python3", "train.py", "--lr", "{lr}"]}"#;
+        let (yaml, json) = (read("s.yaml", yaml).unwrap(), read("s.json", json).unwrap());
+        assert_eq!(yaml, json);
+        assert_eq!((yaml.spec.seed, yaml.options.seconds_per_worker), (Some(7), Some(5.0)));
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_file() {
+        for (text, says) in [
+            ("space: {x: {type: int, lower: 8, upper: 1}}", "parameter 'x': lower (8)"),
+            ("space: {x: {type: int, lower: 1, upper: 8}}\nbudgets: {}", "budgets"),
+            ("spaces: {}", "spaces"),
+            ("budget: {evaluations: 3}", "space"),
+            ("- a\n- b", "mapping"),
+            ("space: {x: [", "s.yaml"),
+            ("space: {x: [1, 2]}\noptimizer: random", "random_search"),
+            ("space: {x: [1, 2]}\noptimizer: {name: random_search, priors: true}", "use_priors"),
+            ("space: {x: [1, 2]}\nbudget: {evaluations: many}", "many"),
+            ("space: {x: [1, 2], x: [3, 4]}", "x"),
+        ] {
+            let error = read("s.yaml", text).unwrap_err();
+            let shown = error.to_string();
+            assert!(shown.contains(says) && shown.contains("s.yaml"), "{text}: {shown}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! `tell`, `release`, `retry`: what became of trials that were asked for.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+use trialmill_core::error::StudyError;
+use trialmill_core::event::check_caller;
+use trialmill::{DirectClient, Error, Report, ReportOutcome, State, TrialId};
+
+use super::{Dir, print, print_json};
+
+/// Reports a trial that was asked for.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  trialmill tell runs/x 17 --objective 0.12 --cost 3\n  \
+                        trialmill tell runs/x 18 --result '{\"objective_to_minimize\": 0.1, \
+                        \"info_dict\": {\"epochs\": 5}}'\n  \
+                        trialmill tell runs/x 19 --crashed 'out of memory'")]
+pub(super) struct Tell {
+    #[command(flatten)]
+    dir: Dir,
+    /// The trial
+    #[arg(value_name = "ID")]
+    id: TrialId,
+    /// What is to be minimised; give it several times for several objectives
+    #[arg(long, allow_hyphen_values = true, required_unless_present_any = ["result", "failed", "crashed"])]
+    objective: Vec<f64>,
+    /// A whole result as JSON, as a command would print it
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["objective", "cost"])]
+    result: Option<String>,
+    /// The configuration does not work, and why
+    #[arg(long, value_name = "WHY", conflicts_with_all = ["objective", "result"])]
+    failed: Option<String>,
+    /// The evaluation broke, and why
+    #[arg(long, value_name = "WHY", conflicts_with_all = ["objective", "result", "failed"])]
+    crashed: Option<String>,
+    /// What it cost
+    #[arg(long, allow_hyphen_values = true)]
+    cost: Option<f64>,
+    /// The attempt that was handed out; without, whoever holds the trial now
+    #[arg(long)]
+    attempt: Option<u32>,
+}
+
+/// Hands a trial that was asked for back.
+#[derive(Args)]
+pub(super) struct Release {
+    #[command(flatten)]
+    dir: Dir,
+    /// The trial
+    #[arg(value_name = "ID")]
+    id: TrialId,
+    /// The attempt that was handed out; without, the one that is going on
+    #[arg(long)]
+    attempt: Option<u32>,
+}
+
+/// Gives failed or crashed trials back to be tried again; run workers afterwards.
+#[derive(Args)]
+pub(super) struct Retry {
+    #[command(flatten)]
+    dir: Dir,
+    /// These trials; without, all in the states that --state names
+    #[arg(value_name = "ID")]
+    ids: Vec<TrialId>,
+    /// All trials in this state: failed or crashed [default: both]
+    #[arg(long, conflicts_with = "ids")]
+    state: Vec<State>,
+    /// As a JSON array of ids
+    #[arg(long)]
+    json: bool,
+}
+
+impl Tell {
+    pub(super) fn run(self) -> Result<ExitCode, Error> {
+        let mut report = match (&self.result, self.failed, self.crashed) {
+            (Some(text), _, _) => {
+                trialmill_runtime::evaluate::parse_result(text).map_err(Error::Setting)?
+            }
+            (None, Some(why), _) => Report::failed(why),
+            (None, None, Some(why)) => Report::crashed("told", why),
+            (None, None, None) => match self.objective[..] {
+                [objective] => Report::objective(objective),
+                _ => Report::objective(self.objective.clone()),
+            },
+        };
+        report.cost = self.cost.or(report.cost);
+        let client = DirectClient::open(&self.dir.dir)?;
+        Ok(end(&self.id, &client.report(&self.id, self.attempt, report)?))
+    }
+}
+
+impl Release {
+    pub(super) fn run(self) -> Result<ExitCode, Error> {
+        let client = DirectClient::open(&self.dir.dir)?;
+        let trial = client.trial(&self.id)?;
+        // A worker's command goes on: the next attempt would run beside it, in the same directory.
+        let holder = trial.metadata.evaluating_worker_id.as_deref();
+        let holder = holder.filter(|_| trial.state == State::Evaluating);
+        if let Some(worker) = holder.filter(|holder| check_caller(holder).is_err()) {
+            let problem = format!(
+                "trial '{}' was not asked for: worker {worker} is evaluating it, and only that \
+                 worker can hand it back (stop its process with Ctrl-C)",
+                trial.id
+            );
+            return Err(StudyError::Contradiction(problem).into());
+        }
+        Ok(end(&self.id, &client.release(&self.id, self.attempt)?))
+    }
+}
+
+fn end(trial: &TrialId, outcome: &ReportOutcome) -> ExitCode {
+    let ReportOutcome::Superseded { state, attempts } = outcome else { return ExitCode::SUCCESS };
+    super::say(format_args!(
+        "superseded: trial {trial} is {state} (attempt {attempts}), so nothing was changed. \
+         Its deadline passed, somebody released it, or it was told before."
+    ));
+    ExitCode::from(10)
+}
+
+impl Retry {
+    pub(super) fn run(self) -> Result<ExitCode, Error> {
+        let client = DirectClient::open(&self.dir.dir)?;
+        let states = match self.state.is_empty() {
+            true => vec![State::Failed, State::Crashed],
+            false => self.state,
+        };
+        if let Some(state) = states.iter().find(|state| !state.is_error()) {
+            let problem = format!("only failed or crashed trials can be tried again, not {state}");
+            return Err(Error::Setting(problem));
+        }
+        let requeued = match self.ids.is_empty() {
+            true => client.retry(&states)?,
+            false => client.retry_trials(&self.ids)?,
+        };
+        if self.json {
+            return Ok(print_json(&json!(requeued)));
+        }
+        let ids: Vec<String> = requeued.iter().map(ToString::to_string).collect();
+        Ok(print(&format!("{} trials wait again: {}\n", ids.len(), ids.join(" "))))
+    }
+}

@@ -1,0 +1,88 @@
+//! A study in words, for a terminal.
+
+use std::fmt::Write;
+
+use trialmill::State;
+use trialmill_core::trial::printable;
+use trialmill_view::{ProcessRow, Status, TrialRow};
+
+/// How many trials a line names at the most.
+const NAMED: usize = 8;
+
+/// Where a study stands.
+pub(super) fn status(status: &Status<'_>) -> String {
+    // Writing to a `String` does not fail.
+    let mut text = format!("{}: {}, seed {}\n", status.directory, status.optimizer, status.seed);
+    text += &spent(status);
+    let counts: Vec<String> = State::ALL
+        .into_iter()
+        .filter_map(|state| status.counts.get(&state).map(|n| (state, *n)))
+        .filter(|(_, n)| *n > 0)
+        .map(|(state, n)| format!("{n} {state}"))
+        .collect();
+    let counts = if counts.is_empty() { "none".into() } else { counts.join(", ") };
+    let _ = writeln!(text, "\ntrials     {counts}");
+    if status.requeues > 0 {
+        let _ = writeln!(text, "given back {} times", status.requeues);
+    }
+    if let Some(rate) = status.trials_per_second {
+        let _ = writeln!(text, "rate       {rate:.3} trials a second");
+    }
+    text.extend(status.processes.iter().map(process));
+    for lease in status.leases.iter().take(NAMED) {
+        let (trial, holder) = (lease.trial, lease.holder.unwrap_or("?"));
+        let _ = writeln!(text, "asked      trial {trial} by {holder}, for {:.0} s", lease.seconds);
+    }
+    if let Some(error) = &status.last_error {
+        let message = error.message.unwrap_or("no reason given");
+        let message = printable(message.lines().next().unwrap_or(""));
+        let _ = writeln!(text, "last error trial {}: {message}", error.trial);
+    }
+    text += &best(&status.front);
+    if let Some(problem) = &status.problem {
+        let _ = writeln!(text, "PROBLEM    {problem}");
+    }
+    text
+}
+
+fn spent(status: &Status<'_>) -> String {
+    let (budget, spent) = (&status.budget, &status.spent);
+    let limit = |limit: Option<f64>| limit.map_or_else(String::new, |l| format!(" of {l}"));
+    let evaluations = limit(budget.evaluations.map(|n| n as f64));
+    let mut text = format!("spent      {}{evaluations} evaluations", spent.evaluations);
+    for (name, spent, budget) in [
+        ("cost", spent.cost, budget.cost),
+        ("fidelity", spent.fidelity, budget.fidelity),
+        ("seconds of evaluation", spent.evaluation_seconds, budget.evaluation_seconds),
+    ] {
+        if budget.is_some() || spent > 0.0 {
+            let _ = write!(text, ", {spent:.6}{} {name}", limit(budget));
+        }
+    }
+    text
+}
+
+fn process(process: &ProcessRow<'_>) -> String {
+    let ProcessRow { process, host, pid, alive, evaluating } = process;
+    let held = evaluating.iter().take(NAMED);
+    let held: Vec<_> = held.map(|held| format!("{} ({:.0} s)", held.trial, held.seconds)).collect();
+    let alive = match alive {
+        true => "alive",
+        false => "DEAD: the next worker that comes takes its trials back",
+    };
+    let (n, named) = (evaluating.len(), held.join(", "));
+    let more = if n > held.len() { ", …" } else { "" };
+    format!("process    {process} on {host} (pid {pid}) {alive}, evaluating {n}: {named}{more}\n")
+}
+
+/// The best trial, or all that none is better than in every objective.
+pub(super) fn best(front: &[TrialRow<'_>]) -> String {
+    let line = |row: &TrialRow<'_>| {
+        let objective = row.objective().map(ToString::to_string).unwrap_or_default();
+        format!("best       {objective} by trial {}: {}\n", row.id, row.config)
+    };
+    match front {
+        [] => "best       none yet\n".into(),
+        front => front.iter().map(line).collect(),
+    }
+}

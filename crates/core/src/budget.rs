@@ -1,0 +1,129 @@
+//! Budgets: what may be spent, and what has been.
+
+use serde::{Deserialize, Serialize};
+
+use crate::trial::{Report, State, Trial};
+
+/// What may be spent; what is not set is not limited.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Evaluations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluations: Option<u64>,
+    /// The sum of the reported costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
+    /// The sum of the fidelities evaluated at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fidelity: Option<f64>,
+    /// The sum of the durations of the evaluations, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation_seconds: Option<f64>,
+}
+
+/// What has been spent.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Spent {
+    /// Evaluations, each charged when its trial is claimed.
+    pub evaluations: u64,
+    /// The sum of the reported costs.
+    pub cost: f64,
+    /// The sum of the fidelities, each charged when its trial is claimed.
+    pub fidelity: f64,
+    /// The sum of the durations of the evaluations, in seconds.
+    pub evaluation_seconds: f64,
+}
+
+/// Which limit was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// The number of evaluations.
+    Evaluations,
+    /// The sum of the costs.
+    Cost,
+    /// The sum of the fidelities.
+    Fidelity,
+    /// The sum of the durations.
+    EvaluationSeconds,
+}
+
+impl Spent {
+    /// Adds a report.
+    pub fn add_report(&mut self, report: &Report) {
+        let finite = |x: Option<f64>| x.filter(|x| x.is_finite()).unwrap_or(0.0);
+        self.cost += finite(report.cost);
+        self.evaluation_seconds += finite(report.evaluation_duration);
+    }
+
+    /// Adds an evaluation at a fidelity.
+    pub fn add_evaluation(&mut self, fidelity: Option<f64>) {
+        self.evaluations += 1;
+        self.fidelity += fidelity.unwrap_or(0.0);
+    }
+
+    /// Takes an evaluation back: its attempt ended without a report.
+    pub fn take_evaluation(&mut self, fidelity: Option<f64>) {
+        self.evaluations = self.evaluations.saturating_sub(1);
+        self.fidelity -= fidelity.unwrap_or(0.0);
+    }
+}
+
+impl Budget {
+    /// The first limit that is reached.
+    pub fn reached(&self, spent: &Spent) -> Option<Limit> {
+        let over = |limit: Option<f64>, spent: f64| limit.is_some_and(|limit| spent >= limit);
+        if self.evaluations.is_some_and(|limit| spent.evaluations >= limit) {
+            Some(Limit::Evaluations)
+        } else if over(self.cost, spent.cost) {
+            Some(Limit::Cost)
+        } else if over(self.fidelity, spent.fidelity) {
+            Some(Limit::Fidelity)
+        } else if over(self.evaluation_seconds, spent.evaluation_seconds) {
+            Some(Limit::EvaluationSeconds)
+        } else {
+            None
+        }
+    }
+
+    /// How many evaluations are left, where they are limited.
+    pub fn evaluations_left(&self, spent: &Spent) -> u64 {
+        self.evaluations.map_or(u64::MAX, |limit| limit.saturating_sub(spent.evaluations))
+    }
+
+    /// Whether nothing is limited.
+    pub fn is_unlimited(&self) -> bool {
+        *self == Budget::default()
+    }
+
+    /// The first limit that makes no sense, and why.
+    pub fn check(&self) -> Result<(), String> {
+        for (name, limit) in [
+            ("cost", self.cost),
+            ("fidelity", self.fidelity),
+            ("evaluation_seconds", self.evaluation_seconds),
+        ] {
+            if limit.is_some_and(|limit| !limit.is_finite() || limit < 0.0) {
+                return Err(format!("the budget's {name} must be a number from 0 up"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Limit::Evaluations => "evaluations",
+            Limit::Cost => "cost",
+            Limit::Fidelity => "fidelity",
+            Limit::EvaluationSeconds => "evaluation time",
+        })
+    }
+}
+
+/// Whether a trial counts as an evaluation, depending on whether those in progress do.
+pub fn counts(trial: &Trial, count_in_progress: bool) -> bool {
+    trial.state.is_charged() && (count_in_progress || trial.state != State::Evaluating)
+}

@@ -1,0 +1,387 @@
+//! A configuration: one value for each parameter of the search space.
+//!
+//! The names are shared between all configurations of a study, so a trial holds only its values.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arcstr::ArcStr;
+use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thiserror::Error;
+
+/// The key under which JSON has a number that is not finite: `{"$float": "inf"}`.
+const NON_FINITE: &str = "$float";
+
+/// The value of one parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// No value (`null`).
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A floating-point number.
+    Float(f64),
+    /// A text.
+    Text(ArcStr),
+    /// Anything else that JSON can say; only directories written elsewhere have such values.
+    Nested(Box<serde_json::Value>),
+}
+
+impl Value {
+    /// The value as a number, where it is one.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Value::Float(x) => Some(*x),
+            Value::Int(x) => Some(*x as f64),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    /// As a command's argument wants it: texts bare, numbers so that they read back exactly.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Null => f.write_str("null"),
+            Value::Bool(x) => write!(f, "{x}"),
+            Value::Int(x) => write!(f, "{x}"),
+            Value::Float(x) => write!(f, "{x:?}"),
+            Value::Text(x) => f.write_str(x),
+            Value::Nested(x) => write!(f, "{x}"),
+        }
+    }
+}
+
+impl From<f64> for Value {
+    fn from(x: f64) -> Self {
+        Value::Float(x)
+    }
+}
+impl From<i64> for Value {
+    fn from(x: i64) -> Self {
+        Value::Int(x)
+    }
+}
+impl From<i32> for Value {
+    fn from(x: i32) -> Self {
+        Value::Int(x.into())
+    }
+}
+impl From<bool> for Value {
+    fn from(x: bool) -> Self {
+        Value::Bool(x)
+    }
+}
+impl From<&str> for Value {
+    fn from(x: &str) -> Self {
+        Value::Text(x.into())
+    }
+}
+impl From<String> for Value {
+    fn from(x: String) -> Self {
+        Value::Text(x.into())
+    }
+}
+
+impl From<serde_json::Value> for Value {
+    fn from(json: serde_json::Value) -> Self {
+        match json {
+            serde_json::Value::Null => Value::Null,
+            serde_json::Value::Bool(x) => Value::Bool(x),
+            serde_json::Value::String(x) => Value::Text(x.into()),
+            serde_json::Value::Number(x) => match (x.as_i64(), x.as_f64()) {
+                (Some(int), _) => Value::Int(int),
+                (None, Some(float)) => Value::Float(float),
+                (None, None) => Value::Nested(Box::new(serde_json::Value::Number(x))),
+            },
+            other => Value::Nested(Box::new(other)),
+        }
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::Null => to.serialize_unit(),
+            Value::Bool(x) => to.serialize_bool(*x),
+            Value::Int(x) => to.serialize_i64(*x),
+            Value::Float(x) if x.is_finite() => to.serialize_f64(*x),
+            // JSON has no word for these; NePS's configurations may have them.
+            Value::Float(x) => serde_json::json!({NON_FINITE: x.to_string()}).serialize(to),
+            Value::Text(x) => to.serialize_str(x),
+            Value::Nested(x) => x.serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct ByHand;
+        impl<'de> Visitor<'de> for ByHand {
+            type Value = Value;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Null)
+            }
+            fn visit_bool<E>(self, x: bool) -> Result<Value, E> {
+                Ok(Value::Bool(x))
+            }
+            fn visit_i64<E>(self, x: i64) -> Result<Value, E> {
+                Ok(Value::Int(x))
+            }
+            fn visit_u64<E>(self, x: u64) -> Result<Value, E> {
+                Ok(i64::try_from(x).map_or(Value::Float(x as f64), Value::Int))
+            }
+            fn visit_f64<E>(self, x: f64) -> Result<Value, E> {
+                Ok(Value::Float(x))
+            }
+            fn visit_str<E>(self, x: &str) -> Result<Value, E> {
+                Ok(Value::Text(x.into()))
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, seq: A) -> Result<Value, A::Error> {
+                let list = Vec::deserialize(serde::de::value::SeqAccessDeserializer::new(seq))?;
+                Ok(Value::Nested(Box::new(serde_json::Value::Array(list))))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
+                let map: serde_json::Map<_, _> =
+                    Deserialize::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                let float = map.get(NON_FINITE).and_then(|text| text.as_str()?.parse().ok());
+                match float.filter(|_| map.len() == 1) {
+                    Some(float) => Ok(Value::Float(float)),
+                    None => Ok(Value::Nested(Box::new(serde_json::Value::Object(map)))),
+                }
+            }
+        }
+        from.deserialize_any(ByHand)
+    }
+}
+
+/// Reading a value out of a configuration.
+#[derive(Debug, Clone, Error, PartialEq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is no such parameter.
+    #[error("the configuration has no parameter '{name}'; it has: {known}")]
+    Missing {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// The parameter has another type.
+    #[error("parameter '{name}' is not {wanted}: its value is {found}")]
+    Type {
+        /// The parameter.
+        name: String,
+        /// What was asked for.
+        wanted: &'static str,
+        /// The value it has.
+        found: String,
+    },
+}
+
+/// The names of a configuration's parameters, in order; one copy serves a whole study.
+pub type Names = Arc<[Box<str>]>;
+
+/// One value for each parameter: what a trial evaluates. A copy shares the values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    names: Names,
+    values: Arc<[Value]>,
+}
+
+impl Config {
+    /// A configuration of these names and values, in the same order.
+    ///
+    /// # Panics
+    /// Never: surplus names or values are dropped.
+    pub fn new(names: Names, values: Vec<Value>) -> Self {
+        let len = names.len().min(values.len());
+        let names = if names.len() == len { names } else { names[..len].into() };
+        Self::of_equally_many(names, values.into_iter().take(len).collect())
+    }
+
+    /// As many values as names.
+    pub fn of_equally_many(names: Names, values: Arc<[Value]>) -> Self {
+        Config { names, values }
+    }
+
+    /// The names, shared.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The parameters in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
+        self.names.iter().map(|name| &**name).zip(self.values.iter())
+    }
+
+    /// The value of a parameter, if there is such a parameter.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.iter().find_map(|(own, value)| (own == name).then_some(value))
+    }
+
+    /// The same configuration with one value replaced: a promotion to a higher fidelity, say.
+    /// A name it does not have leaves it unchanged.
+    pub fn with(&self, name: &str, value: impl Into<Value>) -> Self {
+        let mut copy = self.clone();
+        if let Some(at) = copy.names.iter().position(|own| &**own == name) {
+            Arc::make_mut(&mut copy.values)[at] = value.into();
+        }
+        copy
+    }
+
+    /// A number; whole numbers count.
+    pub fn float(&self, name: &str) -> Result<f64, ConfigError> {
+        let value = self.expect(name)?;
+        value.as_f64().ok_or_else(|| wrong(name, "a number", value))
+    }
+
+    /// A whole number.
+    pub fn int(&self, name: &str) -> Result<i64, ConfigError> {
+        match self.expect(name)? {
+            Value::Int(x) => Ok(*x),
+            other => Err(wrong(name, "a whole number", other)),
+        }
+    }
+
+    /// A text.
+    pub fn text(&self, name: &str) -> Result<&str, ConfigError> {
+        match self.expect(name)? {
+            Value::Text(x) => Ok(x),
+            other => Err(wrong(name, "a text", other)),
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn bool(&self, name: &str) -> Result<bool, ConfigError> {
+        match self.expect(name)? {
+            Value::Bool(x) => Ok(*x),
+            other => Err(wrong(name, "true or false", other)),
+        }
+    }
+
+    fn expect(&self, name: &str) -> Result<&Value, ConfigError> {
+        self.get(name)
+            .ok_or_else(|| ConfigError::Missing { name: name.into(), known: self.names.join(", ") })
+    }
+}
+
+fn wrong(name: &str, wanted: &'static str, found: &Value) -> ConfigError {
+    ConfigError::Type { name: name.into(), wanted, found: found.to_string() }
+}
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (name, value)) in self.iter().enumerate() {
+            let value = crate::printable::printable(&value.to_string());
+            write!(f, "{}{name}={value}", if at == 0 { "" } else { " " })?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Config {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(self.values.len()))?;
+        for (name, value) in self.iter() {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// Reads a configuration, sharing `names` with it when they are the ones it has.
+pub struct ConfigSeed<'a>(pub &'a Names);
+
+impl<'de> DeserializeSeed<'de> for ConfigSeed<'_> {
+    type Value = Config;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Config, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ConfigSeed<'_> {
+    type Value = Config;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a configuration: an object of parameters")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Config, A::Error> {
+        let mut values = Vec::with_capacity(self.0.len());
+        // Names that are not the shared ones; from the first such name on, all names go here.
+        let mut own: Option<Vec<Box<str>>> = None;
+        while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
+            let shared = self.0.get(values.len()).is_some_and(|name| **name == *key);
+            if own.is_none() && !shared {
+                own = Some(self.0[..values.len()].to_vec());
+            }
+            if let Some(own) = &mut own {
+                if own.len() >= crate::limits::MAX_PARAMETERS {
+                    return Err(A::Error::custom("a configuration has too many parameters"));
+                }
+                own.push(key.into());
+            }
+            values.push(map.next_value::<Value>()?);
+        }
+        let names = match own {
+            Some(own) => own.into(),
+            None if values.len() == self.0.len() => self.0.clone(),
+            None => self.0[..values.len()].into(),
+        };
+        Ok(Config { names, values: values.into() })
+    }
+}
+
+impl<'de> Deserialize<'de> for Config {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        ConfigSeed(&Names::from([])).deserialize(from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        ["lr".into(), "layers".into(), "name".into()].into()
+    }
+
+    #[test]
+    fn a_configuration_reads_back_exactly_and_shares_its_names() {
+        let config = Config::new(
+            names(),
+            vec![Value::Float(1e-300), Value::Int(-3), Value::from("naïve \"quoted\"")],
+        );
+        let text = serde_json::to_string(&config).unwrap();
+        let shared = config.names().clone();
+        let back = ConfigSeed(&shared)
+            .deserialize(&mut serde_json::Deserializer::from_str(&text))
+            .unwrap();
+        assert_eq!(back, config);
+        assert!(Arc::ptr_eq(back.names(), &shared));
+        let alone: Config = serde_json::from_str(&text).unwrap();
+        assert_eq!(alone, config);
+    }
+
+    #[test]
+    fn asking_for_a_parameter_that_is_not_there_names_those_that_are() {
+        let config =
+            Config::new(names(), vec![Value::Float(0.5), Value::Int(2), Value::from("adam")]);
+        assert_eq!(config.float("layers").unwrap(), 2.0);
+        assert_eq!(config.text("name").unwrap(), "adam");
+        let missing = config.float("learning_rate").unwrap_err().to_string();
+        assert!(missing.contains("learning_rate") && missing.contains("lr, layers, name"));
+        let wrong = config.int("lr").unwrap_err().to_string();
+        assert!(wrong.contains("lr") && wrong.contains("0.5"), "{wrong}");
+        assert_eq!(config.with("layers", 9).int("layers").unwrap(), 9);
+    }
+}

@@ -1,0 +1,163 @@
+//! The journal's vocabulary: everything that can happen to a study.
+//!
+//! An event is what was decided, with all that is needed to apply it; a journal is a list of
+//! events, and the state of a study is what applying them in order gives. The vocabulary is
+//! versioned by [`FORMAT`]; `line.rs` writes and reads its lines.
+
+mod frequent;
+mod line;
+mod transition;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use line::{Decoder, LineError, encode, verified};
+
+use crate::budget::Budget;
+use crate::config::Config;
+pub use crate::trial::Reason;
+use crate::trial::{Report, Trial, TrialId, Worker, WorkerId};
+
+/// The version of the journal's format that this program writes.
+pub const FORMAT: u32 = 1;
+
+/// The number of a process in its study: the first to join is 1.
+pub type ProcessId = u32;
+
+/// One thing that happened, with its time in seconds since the Unix epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// When, on the clock of the process that decided it.
+    pub time: f64,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The rules of the study were set, or changed.
+    Policy(Policy),
+    /// A process joined and will hold `workers/p<process>.lock` for its life.
+    Joined(Process),
+    /// A process left in good order.
+    Left {
+        /// Which.
+        process: ProcessId,
+    },
+    /// A configuration was sampled.
+    Sampled {
+        /// Its new id.
+        trial: TrialId,
+        /// What to evaluate.
+        config: Config,
+        /// The trial it continues.
+        previous: Option<TrialId>,
+        /// Who asked for it.
+        worker: WorkerId,
+        /// Whether `worker` evaluates it at once, as attempt 1.
+        claimed: bool,
+    },
+    /// A pending trial was claimed for an evaluation.
+    Claimed {
+        /// Which.
+        trial: TrialId,
+        /// The attempt's number, from 1.
+        attempt: u32,
+        /// Who evaluates it.
+        worker: WorkerId,
+        /// When the claim ends by itself; claims of workers end with their process instead.
+        lease: Option<Lease>,
+    },
+    /// An attempt ended with a report.
+    Reported {
+        /// Which trial.
+        trial: TrialId,
+        /// Which attempt.
+        attempt: u32,
+        /// What it said.
+        report: Box<Report>,
+    },
+    /// An attempt ended without one, and the trial waits again.
+    Requeued {
+        /// Which trial.
+        trial: TrialId,
+        /// Which attempt.
+        attempt: u32,
+        /// Why.
+        reason: Reason,
+    },
+    /// A trial was set as a whole: imported, or updated by hand.
+    Put(Box<Trial>),
+}
+
+/// The rules of a study that may change while it runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// What all workers together may spend.
+    pub budget: Budget,
+    /// Whether trials in progress count against the evaluations (they do, so N means N), or only
+    /// completed ones (NePS's `continue_until_max_evaluation_completed`).
+    pub count_in_progress: bool,
+    /// How often a trial may be started before it counts as crashed. An attempt that was handed
+    /// back in good order does not count.
+    pub max_attempts: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy {
+            budget: Budget::default(),
+            count_in_progress: true,
+            max_attempts: crate::limits::MAX_ATTEMPTS,
+        }
+    }
+}
+
+/// A process of the study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its number in the study.
+    pub process: ProcessId,
+    /// The machine it runs on.
+    pub host: Arc<str>,
+    /// That machine's boot, so that clocks and process ids of another boot are not believed.
+    pub boot: Arc<str>,
+    /// Its process id there.
+    pub pid: u32,
+}
+
+/// When a claim ends by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lease {
+    /// How long it lasts.
+    pub seconds: f64,
+    /// The machine on which it was made.
+    pub host: Arc<str>,
+    /// That machine's boot.
+    pub boot: Arc<str>,
+    /// When it ends, in seconds since that boot.
+    pub until_uptime_s: f64,
+}
+
+/// The worker's name: worker `number` of a process.
+pub fn worker_id(process: ProcessId, number: usize) -> WorkerId {
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    Worker::Member { process, number }.to_string().into()
+}
+
+/// Checks the name of a caller outside: workers of processes have names of their own.
+///
+/// # Errors
+/// What such a name is like.
+pub fn check_caller(name: &str) -> Result<(), String> {
+    Worker::caller(name).map(drop)
+}
+
+/// The process that a worker's name tells of; a caller outside has none.
+pub fn process_of(worker: &str) -> Option<ProcessId> {
+    Worker::named(worker).process()
+}

@@ -1,0 +1,61 @@
+//! What an event does to its trial. This is the only implementation: the study, which checks first
+//! whether the event may happen, and the stores of NePS's layouts all use it, so what they write
+//! cannot differ from what the study knows.
+
+use super::EventKind;
+use crate::config::Config;
+use crate::trial::{MetaData, Trial, TrialId, WorkerId};
+
+impl EventKind {
+    /// The trial that it is about; none where it is about the whole study.
+    pub fn trial_id(&self) -> Option<&TrialId> {
+        match self {
+            EventKind::Sampled { trial, .. }
+            | EventKind::Claimed { trial, .. }
+            | EventKind::Reported { trial, .. }
+            | EventKind::Requeued { trial, .. } => Some(trial),
+            EventKind::Put(trial) => Some(&trial.id),
+            EventKind::Policy(_) | EventKind::Joined(_) | EventKind::Left { .. } => None,
+        }
+    }
+}
+
+impl Trial {
+    /// The trial that [`EventKind::Sampled`] makes. `claimed` says that `worker` begins its first
+    /// attempt at once.
+    pub fn sampled(
+        id: TrialId,
+        config: Config,
+        previous: Option<TrialId>,
+        worker: WorkerId,
+        claimed: bool,
+        time: f64,
+    ) -> Self {
+        let metadata = MetaData {
+            previous_trial_id: previous,
+            sampling_worker_id: Some(worker.clone()),
+            time_sampled: time,
+            ..MetaData::default()
+        };
+        let mut trial = Trial::pending(id, config, metadata);
+        if claimed {
+            trial.start(worker, time);
+        }
+        trial
+    }
+
+    /// Lets an event happen to a trial that exists. Events that are not about such a trial change
+    /// nothing.
+    pub fn apply(&mut self, kind: EventKind, time: f64) {
+        match kind {
+            EventKind::Claimed { worker, .. } => self.start(worker, time),
+            EventKind::Reported { report, .. } => self.finish(report, time),
+            EventKind::Requeued { reason, .. } => self.give_back(reason),
+            EventKind::Put(trial) => *self = *trial,
+            EventKind::Sampled { .. }
+            | EventKind::Policy(_)
+            | EventKind::Joined(_)
+            | EventKind::Left { .. } => {}
+        }
+    }
+}

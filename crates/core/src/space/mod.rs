@@ -1,0 +1,294 @@
+//! The search space: which parameters there are, and which values each may take.
+//!
+//! ```
+//! use trialmill::{Parameter, SearchSpace};
+//!
+//! let space = SearchSpace::new([
+//!     ("lr", Parameter::float(1e-5, 1e-1).log().prior(1e-3)),
+//!     ("layers", Parameter::int(1, 8)),
+//!     ("optimizer", Parameter::categorical(["sgd", "adam"])),
+//!     ("epochs", Parameter::int(1, 27).fidelity()),
+//!     ("dropout", Parameter::constant(0.1)),
+//! ])?;
+//! assert_eq!(space.fidelity().map(|(name, _)| name), Some("epochs"));
+//! # Ok::<(), trialmill::error::SpaceError>(())
+//! ```
+
+mod domain;
+mod error;
+mod parse;
+mod sample;
+
+use std::sync::Arc;
+
+use crate::config::{Config, Names, Value};
+use crate::limits::MAX_PARAMETERS;
+
+pub use domain::{Confidence, Domain};
+pub use error::SpaceError;
+
+/// One parameter: its domain, and what is believed about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    domain: Domain,
+    prior: Option<Value>,
+    confidence: Confidence,
+    is_fidelity: bool,
+    /// A modifier that does not fit the domain, kept until [`SearchSpace::new`] can say so.
+    misuse: Option<&'static str>,
+}
+
+impl Parameter {
+    fn of(domain: Domain) -> Self {
+        Parameter {
+            domain,
+            prior: None,
+            confidence: Confidence::Low,
+            is_fidelity: false,
+            misuse: None,
+        }
+    }
+
+    /// A real number from `lower` to `upper`.
+    pub fn float(lower: f64, upper: f64) -> Self {
+        Self::of(Domain::Float { lower, upper, log: false })
+    }
+
+    /// A whole number from `lower` to `upper`, both included.
+    pub fn int(lower: i64, upper: i64) -> Self {
+        Self::of(Domain::Int { lower, upper, log: false })
+    }
+
+    /// One of several choices.
+    pub fn categorical<V: Into<Value>>(choices: impl IntoIterator<Item = V>) -> Self {
+        Self::of(Domain::Categorical { choices: choices.into_iter().map(Into::into).collect() })
+    }
+
+    /// Always the same value.
+    pub fn constant(value: impl Into<Value>) -> Self {
+        Self::of(Domain::Constant { value: value.into() })
+    }
+
+    /// Searched on a logarithmic scale: for numbers above zero that span orders of magnitude.
+    pub fn log(mut self) -> Self {
+        match &mut self.domain {
+            Domain::Float { log, .. } | Domain::Int { log, .. } => *log = true,
+            _ => self.misuse = Some("only a float or an int can have a log scale"),
+        }
+        self
+    }
+
+    /// The value that is believed to be good.
+    pub fn prior(mut self, value: impl Into<Value>) -> Self {
+        self.prior = Some(value.into());
+        self
+    }
+
+    /// How much the prior is trusted; [`Confidence::Low`] unless said.
+    pub fn prior_confidence(mut self, confidence: Confidence) -> Self {
+        self.confidence = confidence;
+        self
+    }
+
+    /// This parameter is the fidelity: how much is spent on one evaluation (epochs, data).
+    pub fn fidelity(mut self) -> Self {
+        self.is_fidelity = true;
+        self
+    }
+
+    /// Which values it may take.
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// The prior and how much it is trusted, if there is one.
+    pub fn prior_value(&self) -> Option<(&Value, Confidence)> {
+        self.prior.as_ref().map(|value| (value, self.confidence))
+    }
+
+    /// Whether it is the fidelity.
+    pub fn is_fidelity(&self) -> bool {
+        self.is_fidelity
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if let Some(misuse) = self.misuse {
+            return Err(misuse.into());
+        }
+        self.domain.check()?;
+        if let Some(prior) = &self.prior
+            && !self.domain.contains(prior)
+        {
+            return Err(format!("the prior {prior} is not in {}", self.domain));
+        }
+        let numeric = matches!(self.domain, Domain::Float { .. } | Domain::Int { .. });
+        if self.is_fidelity && !numeric {
+            return Err("only a float or an int can be the fidelity".into());
+        }
+        if self.is_fidelity && self.prior.is_some() {
+            return Err("the fidelity cannot have a prior".into());
+        }
+        Ok(())
+    }
+}
+
+/// All parameters of a study, checked, in a fixed order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchSpace {
+    names: Names,
+    parameters: Vec<Parameter>,
+}
+
+impl SearchSpace {
+    /// A space of these parameters.
+    ///
+    /// # Errors
+    /// The first parameter that makes no sense, and why: bounds swapped or not finite, a log
+    /// scale that starts at zero, no choices, a prior outside, a name twice, two fidelities.
+    pub fn new<N: Into<String>>(
+        parameters: impl IntoIterator<Item = (N, Parameter)>,
+    ) -> Result<Self, SpaceError> {
+        let mut names: Vec<Box<str>> = Vec::new();
+        let mut list: Vec<Parameter> = Vec::new();
+        for (name, parameter) in parameters {
+            let name = name.into();
+            if name.is_empty() || name.len() > crate::limits::MAX_ID_BYTES {
+                return Err(SpaceError::at(&name, "a name has 1 to 128 bytes"));
+            }
+            if name.contains(|c: char| c.is_control() || "{}".contains(c)) {
+                return Err(SpaceError::at(&name, "a name has no braces or control characters"));
+            }
+            if names.iter().any(|other| **other == *name) {
+                return Err(SpaceError::at(&name, "this name is used twice"));
+            }
+            parameter.check().map_err(|problem| SpaceError::at(&name, problem))?;
+            if let Some(other) = list.iter().position(Parameter::is_fidelity)
+                && parameter.is_fidelity
+            {
+                let problem = format!("'{}' is the fidelity already", names[other]);
+                return Err(SpaceError::at(&name, problem));
+            }
+            names.push(name.into());
+            list.push(parameter);
+        }
+        match list.len() {
+            0 => Err(SpaceError::Whole("has no parameters".into())),
+            1..=MAX_PARAMETERS => Ok(SearchSpace { names: names.into(), parameters: list }),
+            _ => Err(SpaceError::Whole(format!("has more than {MAX_PARAMETERS} parameters"))),
+        }
+    }
+
+    /// A space of which nothing is known: NePS up to 0.14 does not store it.
+    pub fn unknown() -> Self {
+        SearchSpace { names: Names::from([]), parameters: Vec::new() }
+    }
+
+    /// Whether nothing is known of it, so that nothing can be sampled.
+    pub fn is_unknown(&self) -> bool {
+        self.parameters.is_empty()
+    }
+
+    /// Whether it has the same parameters, in whatever order.
+    pub fn has_same(&self, other: &SearchSpace) -> bool {
+        let same = |(name, parameter): (&str, &Parameter)| other.get(name) == Some(parameter);
+        self.parameters.len() == other.parameters.len() && self.iter().all(same)
+    }
+
+    /// The names, in order, shared by every configuration of this space.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The parameters, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Parameter)> {
+        self.names.iter().map(|name| &**name).zip(&self.parameters)
+    }
+
+    /// A parameter by name.
+    pub fn get(&self, name: &str) -> Option<&Parameter> {
+        self.iter().find_map(|(own, parameter)| (own == name).then_some(parameter))
+    }
+
+    /// The fidelity parameter, if there is one.
+    pub fn fidelity(&self) -> Option<(&str, &Parameter)> {
+        self.iter().find(|(_, parameter)| parameter.is_fidelity)
+    }
+
+    /// The value of the fidelity in a configuration, if there is a fidelity.
+    pub fn fidelity_of(&self, config: &Config) -> Option<f64> {
+        self.fidelity().and_then(|(name, _)| config.get(name)).and_then(Value::as_f64)
+    }
+
+    /// A configuration from one value per parameter.
+    pub fn config(&self, value_of: impl FnMut((&str, &Parameter)) -> Value) -> Config {
+        Config::of_equally_many(Arc::clone(&self.names), self.iter().map(value_of).collect())
+    }
+
+    /// Says what a configuration has wrong: a parameter missing, unknown, or out of its domain.
+    pub fn check(&self, config: &Config) -> Result<(), SpaceError> {
+        let parameters = || self.parameters.iter().zip(config.iter());
+        if Arc::ptr_eq(&self.names, config.names())
+            && parameters().all(|(parameter, (_, value))| parameter.domain.contains(value))
+        {
+            return Ok(());
+        }
+        for (name, parameter) in self.iter() {
+            match config.get(name) {
+                None => return Err(SpaceError::at(name, "the configuration does not have it")),
+                Some(value) if !parameter.domain.contains(value) => {
+                    let problem = format!("{value} is not in {}", parameter.domain);
+                    return Err(SpaceError::at(name, problem));
+                }
+                Some(_) => {}
+            }
+        }
+        match config.iter().find(|(name, _)| self.get(name).is_none()) {
+            Some((name, _)) => Err(SpaceError::at(name, "the search space does not have it")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(parameter: Parameter) -> String {
+        SearchSpace::new([("x", parameter)]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_name() {
+        for (parameter, says) in [
+            (Parameter::float(1.0, 0.0), "lower"),
+            (Parameter::float(2.0, 2.0), "constant"),
+            (Parameter::float(0.0, 1.0).log(), "above 0"),
+            (Parameter::int(0, 8).log(), "above 0"),
+            (Parameter::float(f64::NAN, 1.0), "finite"),
+            (Parameter::float(-f64::MAX, f64::MAX), "too far apart"),
+            (Parameter::categorical(Vec::<Value>::new()), "choices"),
+            (Parameter::categorical([1, 1]), "twice"),
+            (Parameter::categorical(["a"]).log(), "log"),
+            (Parameter::int(1, 8).prior(9), "prior 9"),
+            (Parameter::int(1, 8).prior(2.5), "prior 2.5"),
+            (Parameter::categorical(["a"]).fidelity(), "fidelity"),
+        ] {
+            let text = problem(parameter);
+            assert!(text.contains("'x'") && text.contains(says), "{text}");
+        }
+        assert!(SearchSpace::new(Vec::<(String, Parameter)>::new()).is_err());
+        let twice = [("x", Parameter::int(1, 2)), ("x", Parameter::int(1, 2))];
+        assert!(SearchSpace::new(twice).unwrap_err().to_string().contains("twice"));
+        let fidelities =
+            [("a", Parameter::int(1, 2).fidelity()), ("b", Parameter::int(1, 2).fidelity())];
+        assert!(SearchSpace::new(fidelities).unwrap_err().to_string().contains("'a'"));
+    }
+
+    #[test]
+    fn a_configuration_outside_the_space_is_named() {
+        let space = SearchSpace::new([("x", Parameter::int(1, 8))]).unwrap();
+        let config = space.config(|_| Value::Int(9));
+        assert!(space.check(&config).unwrap_err().to_string().contains("9 is not in"));
+        assert!(space.check(&config.with("x", 8)).is_ok());
+    }
+}

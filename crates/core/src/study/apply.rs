@@ -1,0 +1,127 @@
+//! How events change a study.
+
+use super::StudyState;
+use crate::error::StudyError;
+use crate::event::{Event, EventKind, Lease};
+use crate::trial::{State, Trial, TrialId};
+
+impl StudyState {
+    /// Lets an event happen.
+    ///
+    /// # Errors
+    /// The event contradicts those before it; then nothing is changed.
+    pub fn apply(&mut self, event: Event) -> Result<(), StudyError> {
+        let time = event.time;
+        match event.kind {
+            EventKind::Policy(policy) => self.policy = policy,
+            EventKind::Joined(process) => {
+                if process.process <= self.last_process {
+                    let number = process.process;
+                    return Err(StudyError::Contradiction(format!("process {number} joins twice")));
+                }
+                self.last_process = process.process;
+                self.processes.insert(process.process, process);
+            }
+            EventKind::Left { process } => {
+                self.processes.remove(&process);
+                self.index.forget(process);
+            }
+            EventKind::Sampled { trial: id, config, previous, worker, claimed } => {
+                self.insert(Trial::sampled(id, config, previous, worker, claimed, time))?;
+                self.claims += u64::from(claimed);
+            }
+            EventKind::Claimed { trial: ref id, attempt, ref lease, .. } => {
+                let at = self.expect(id, State::Evaluating)?;
+                if attempt != self.trials.at(at).attempts + 1 {
+                    return Err(self.wrong_attempt(id, attempt));
+                }
+                let lease = lease.clone();
+                self.change(at, lease, |trial| trial.apply(event.kind, time));
+                self.claims += 1;
+            }
+            EventKind::Reported { trial: ref id, attempt, ref report } => {
+                let at = self.expect(id, report.reported_as)?;
+                if attempt != self.trials.at(at).attempts {
+                    return Err(self.wrong_attempt(id, attempt));
+                }
+                self.change(at, None, |trial| trial.apply(event.kind, time));
+                self.index.spend(self.trials.at(at));
+            }
+            EventKind::Requeued { trial: ref id, attempt, .. } => {
+                let at = self.expect(id, State::Pending)?;
+                if attempt != self.trials.at(at).attempts {
+                    return Err(self.wrong_attempt(id, attempt));
+                }
+                self.change(at, None, |trial| trial.apply(event.kind, time));
+                self.requeues += 1;
+            }
+            EventKind::Put(trial) => self.put(*trial)?,
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, trial: Trial) -> Result<u32, StudyError> {
+        if self.trials.position(&trial.id).is_some() {
+            return Err(StudyError::DuplicateTrial(trial.id));
+        }
+        let fidelity = self.definition.space.fidelity_of(&trial.config);
+        let at = self.trials.push(trial);
+        // Also one that came from outside: whatever drew it, the next sample is another.
+        self.samples += 1;
+        self.index.add(at, &self.trials, fidelity);
+        Ok(at)
+    }
+
+    /// Changes a trial, its indexes with it.
+    fn change(&mut self, at: u32, lease: Option<Lease>, change: impl FnOnce(&mut Trial)) {
+        let fidelity = self.definition.space.fidelity_of(&self.trials.at(at).config);
+        self.index.remove(at, self.trials.at(at), fidelity);
+        change(self.trials.at_mut(at));
+        self.index.add(at, &self.trials, fidelity);
+        if let Some(lease) = lease {
+            self.index.leases.insert(at, lease);
+        }
+    }
+
+    /// Sets a trial as a whole. Whoever decided it has checked it; of what NePS did to a trial in a
+    /// directory that it shares, the last word is believed.
+    fn put(&mut self, trial: Trial) -> Result<(), StudyError> {
+        let Some(at) = self.trials.position(&trial.id) else {
+            let at = self.insert(trial)?;
+            self.index.spend(self.trials.at(at));
+            return Ok(());
+        };
+        let fidelity = |trial: &Trial| self.definition.space.fidelity_of(&trial.config);
+        let (old, new) = (self.trials.at(at), fidelity(&trial));
+        let (had_report, was_best) = (old.report.is_some(), self.index.front.contains(&at));
+        self.index.remove(at, old, fidelity(old));
+        *self.trials.at_mut(at) = trial;
+        self.index.add(at, &self.trials, new);
+        if !had_report {
+            self.index.spend(self.trials.at(at));
+        }
+        if was_best {
+            self.index.rebuild_front(&self.trials);
+        }
+        Ok(())
+    }
+
+    /// The position of a trial that may become `next`.
+    pub(super) fn expect(&self, id: &TrialId, next: State) -> Result<u32, StudyError> {
+        let unknown = || StudyError::UnknownTrial(id.clone());
+        let at = self.trials.position(id).ok_or_else(unknown)?;
+        let from = self.trials.at(at).state;
+        if from.may_become(next) {
+            Ok(at)
+        } else {
+            Err(StudyError::Transition { id: id.clone(), from, to: next, hint: "" })
+        }
+    }
+
+    fn wrong_attempt(&self, id: &TrialId, attempt: u32) -> StudyError {
+        let latest = self.trial(id).map_or(0, |trial| trial.attempts);
+        StudyError::Contradiction(format!(
+            "trial '{id}' is at attempt {latest}, so nothing can happen to attempt {attempt}"
+        ))
+    }
+}

@@ -1,0 +1,167 @@
+//! What a study can be asked to do, and what it answers.
+
+use serde::Serialize;
+
+use crate::budget::Limit;
+use crate::event::{Lease, Policy, Process, ProcessId, Reason};
+use crate::optimizer::Suggestion;
+use crate::trial::{Report, State, Trial, TrialId, WorkerId};
+
+/// Something to be decided.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Command {
+    /// A process wants to take part; its number is decided here. Answer: [`Answer::Joined`].
+    Join(Process),
+    /// A process leaves in good order; what it was evaluating is handed back.
+    Leave(ProcessId),
+    /// A process is dead; what it was evaluating is handed back, or given up after too many
+    /// attempts. Answer: [`Answer::Requeued`].
+    Bury(ProcessId),
+    /// A worker or a caller wants trials to evaluate. Answer: [`Answer::Evaluate`],
+    /// [`Answer::Wait`] or [`Answer::Stop`].
+    Ask(Ask),
+    /// Configurations are wanted that wait, pending, until somebody asks for a trial (NePS:
+    /// `lock_and_sample_trial`). Answer as for `Ask`.
+    Sample {
+        /// How many.
+        n: usize,
+        /// For whom.
+        worker: WorkerId,
+    },
+    /// An optimizer outside the lock has proposed these; they wait as pending. Answer:
+    /// [`Answer::Evaluate`], or [`Answer::Propose`] when somebody else has sampled meanwhile.
+    Offer {
+        /// How many samples there were when they were made.
+        first_sample: u64,
+        /// For whom they were made.
+        worker: WorkerId,
+        /// The proposals.
+        suggestions: Vec<Suggestion>,
+    },
+    /// An evaluation has ended. Answer: [`Answer::Done`], [`Answer::Reported`] or
+    /// [`Answer::Superseded`].
+    Report {
+        /// Which trial.
+        trial: TrialId,
+        /// Which attempt; none for a caller who has the only claim.
+        attempt: Option<u32>,
+        /// What it says.
+        report: Box<Report>,
+    },
+    /// An attempt ends without a report. Answer as for `Report`.
+    Release {
+        /// Which trial.
+        trial: TrialId,
+        /// Which attempt; none for a caller who has the only claim.
+        attempt: Option<u32>,
+        /// Why.
+        reason: Reason,
+    },
+    /// Gives trials that failed or crashed back to be tried again. Answer: [`Answer::Requeued`].
+    Retry {
+        /// Those in these states.
+        states: Vec<State>,
+    },
+    /// Gives one trial that failed or crashed back. Answer: [`Answer::Requeued`].
+    RetryOne(TrialId),
+    /// Sets a trial as a whole: an import, or a correction (NePS: `put_updated_trial`).
+    Put(Box<Trial>),
+    /// Changes the rules.
+    SetPolicy(Policy),
+}
+
+impl Command {
+    /// Whether deciding it may sample trials, or change what NePS's samplers read.
+    pub fn samples(&self) -> bool {
+        use Command::*;
+        matches!(self, Join(_) | Ask(_) | Sample { .. } | Offer { .. } | SetPolicy(_))
+    }
+}
+
+/// A wish for trials.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Who asks.
+    pub worker: WorkerId,
+    /// How many at the most.
+    pub n: usize,
+    /// When the claim ends by itself: for callers whose process does not stay.
+    pub lease: Option<Lease>,
+}
+
+/// What a study answers.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// It is done.
+    Done,
+    /// The report is stored, and this is the trial as it is stored. Only who asks for that
+    /// beforehand is answered so (`StateCore::show_reported`), because the copy costs.
+    Reported(Box<Trial>),
+    /// The process has this number.
+    Joined(ProcessId),
+    /// Evaluate these, or they now wait as pending, as was asked. A trial's `attempts` is the number
+    /// of this attempt.
+    Evaluate(Vec<Trial>),
+    /// The optimizer needs results of trials in progress.
+    Wait,
+    /// The optimizer is slow and must be asked outside the lock.
+    Propose,
+    /// Nothing more will be handed out.
+    Stop(StopReason),
+    /// The attempt is not the trial's current one any more, so nothing was changed.
+    Superseded {
+        /// The trial.
+        trial: TrialId,
+        /// Its state.
+        state: State,
+        /// The latest attempt.
+        attempts: u32,
+    },
+    /// These trials wait again.
+    Requeued(Vec<TrialId>),
+}
+
+/// Why nothing more is handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StopReason {
+    /// A limit of the study's budget is reached.
+    Budget(Limit),
+    /// The optimizer has nothing more to propose.
+    Finished,
+    /// A limit of this worker's own budget is reached.
+    WorkerBudget(Limit),
+    /// This worker's time is up.
+    WorkerSeconds,
+    /// An evaluation failed, and the run stops at errors.
+    Error,
+    /// Somebody asked to stop.
+    Interrupted,
+    /// Nothing ran: the study was opened and closed.
+    Closed,
+    /// Another machine saw no sign of life of this process, took it for dead, and gave its trials
+    /// to others.
+    Expelled,
+}
+
+impl std::fmt::Display for StopReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StopReason::Budget(limit) => write!(f, "the budget is used: {limit}"),
+            StopReason::Finished => f.write_str("the optimizer has finished"),
+            StopReason::WorkerBudget(limit) => {
+                write!(f, "the workers' own budget is used: {limit}")
+            }
+            StopReason::WorkerSeconds => f.write_str("the workers' time is up"),
+            StopReason::Error => f.write_str("an evaluation failed"),
+            StopReason::Interrupted => f.write_str("interrupted"),
+            StopReason::Closed => f.write_str("closed"),
+            StopReason::Expelled => {
+                f.write_str("another machine took this process for dead; start it again")
+            }
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! What a study decides: a command becomes events and an answer, and nothing is changed yet.
+
+use super::{Answer, Ask, Command, StopReason, StudyState};
+use crate::error::StudyError;
+use crate::event::{Event, EventKind, Policy, Process, ProcessId, Reason, process_of};
+use crate::optimizer::{Optimizer, Proposal, Request, Suggestion};
+use crate::trial::{Report, State, Trial, TrialId, WorkerId};
+
+/// A decision: the events to be stored, and what is answered once they are.
+pub struct Decision {
+    pub events: Vec<EventKind>,
+    /// The trials that the answer hands out are filled in after the events were applied.
+    pub answer: Answer,
+    handed: Vec<TrialId>,
+}
+
+impl Decision {
+    fn new(events: Vec<EventKind>, answer: Answer) -> Self {
+        Decision { events, answer, handed: Vec::new() }
+    }
+}
+
+impl StudyState {
+    /// Decides a command. The optimizer is asked in here, unless it is slow: then `None` stands
+    /// for it, and the answer may be [`Answer::Propose`].
+    pub fn decide(
+        &self,
+        command: Command,
+        optimizer: Option<&mut (dyn Optimizer + 'static)>,
+    ) -> Result<Decision, StudyError> {
+        match command {
+            Command::Join(process) => {
+                let process = Process { process: self.last_process + 1, ..process };
+                let answer = Answer::Joined(process.process);
+                Ok(Decision::new(vec![EventKind::Joined(process)], answer))
+            }
+            Command::Leave(process) => {
+                let mut decision = self.take_back(process, Reason::Released);
+                decision.events.push(EventKind::Left { process });
+                Ok(decision)
+            }
+            Command::Bury(process) => {
+                let mut decision = self.take_back(process, Reason::Died);
+                if self.processes.contains_key(&process) {
+                    decision.events.push(EventKind::Left { process });
+                }
+                Ok(decision)
+            }
+            Command::Ask(ask) => self.hand_out(ask, optimizer),
+            Command::Sample { n, worker } => match self.sample(n, &worker, false, optimizer)? {
+                Ok(decision) => Ok(decision),
+                Err(answer) => Ok(Decision::new(Vec::new(), answer)),
+            },
+            // Sample k is drawn from stream k, once: whoever was slower proposes again.
+            Command::Offer { first_sample, .. } if first_sample != self.samples => {
+                Ok(Decision::new(Vec::new(), Answer::Propose))
+            }
+            Command::Offer { worker, suggestions, .. } => {
+                self.take_suggestions(suggestions, &worker, false)
+            }
+            Command::Report { trial, attempt, report } => self.end(&trial, attempt, |attempt| {
+                EventKind::Reported { trial: trial.clone(), attempt, report }
+            }),
+            Command::Release { trial, attempt, reason } => {
+                let current = self.trial(&trial);
+                self.end(&trial, attempt, |attempt| match current {
+                    Some(current) => self.requeue(current, reason),
+                    None => EventKind::Requeued { trial: trial.clone(), attempt, reason },
+                })
+            }
+            Command::Retry { states } => Ok(self.retry(
+                self.trials
+                    .iter()
+                    .filter(|trial| states.contains(&trial.state))
+                    .filter(|trial| trial.state.is_error()),
+            )),
+            Command::RetryOne(id) => {
+                let trial = self.trial(&id).ok_or_else(|| StudyError::UnknownTrial(id.clone()))?;
+                match trial.state {
+                    state if state.is_error() => Ok(self.retry([trial].into_iter())),
+                    from => Err(StudyError::Transition {
+                        id,
+                        from,
+                        to: State::Pending,
+                        hint: ": only a failed or crashed trial can be tried again",
+                    }),
+                }
+            }
+            Command::Put(trial) => {
+                self.check_put(&trial)?;
+                Ok(Decision::new(vec![EventKind::Put(trial)], Answer::Done))
+            }
+            Command::SetPolicy(policy) => self.set_policy(policy),
+        }
+    }
+
+    /// The answer, once its events were applied.
+    pub fn answer(&self, decision: Decision) -> Answer {
+        match decision.answer {
+            Answer::Evaluate(_) => Answer::Evaluate(
+                decision.handed.iter().filter_map(|id| self.trial(id).cloned()).collect(),
+            ),
+            answer => answer,
+        }
+    }
+
+    fn hand_out(
+        &self,
+        ask: Ask,
+        optimizer: Option<&mut (dyn Optimizer + 'static)>,
+    ) -> Result<Decision, StudyError> {
+        if process_of(&ask.worker).is_some_and(|process| !self.is_member(process)) {
+            return Ok(Decision::new(Vec::new(), Answer::Stop(StopReason::Expelled)));
+        }
+        let spent = self.spent();
+        if let Some(limit) = self.policy.budget.reached(&spent) {
+            return Ok(Decision::new(Vec::new(), Answer::Stop(StopReason::Budget(limit))));
+        }
+        let left = self.policy.budget.evaluations_left(&spent);
+        let n = ask.n.min(usize::try_from(left).unwrap_or(usize::MAX));
+        let (mut handed, mut events) = (Vec::new(), Vec::new());
+        for trial in self.pending().take(n) {
+            handed.push(trial.id.clone());
+            events.push(claim(trial.id.clone(), trial.attempts + 1, &ask));
+        }
+        let missing = n - handed.len();
+        if missing > 0 {
+            match self.sample(missing, &ask.worker, ask.lease.is_none(), optimizer) {
+                Ok(Ok(mut sampled)) => {
+                    if ask.lease.is_some() {
+                        let claims = sampled.handed.iter().map(|id| claim(id.clone(), 1, &ask));
+                        sampled.events.extend(claims);
+                    }
+                    if handed.is_empty() {
+                        return Ok(sampled);
+                    }
+                    events.append(&mut sampled.events);
+                    handed.append(&mut sampled.handed);
+                }
+                // What was pending is handed out; the optimizer is asked again by the next wish.
+                _ if !handed.is_empty() => {}
+                Ok(Err(answer)) => return Ok(Decision::new(Vec::new(), answer)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Decision { events, answer: Answer::Evaluate(Vec::new()), handed })
+    }
+
+    fn sample(
+        &self,
+        n: usize,
+        worker: &WorkerId,
+        claimed: bool,
+        optimizer: Option<&mut (dyn Optimizer + 'static)>,
+    ) -> Result<Result<Decision, Answer>, StudyError> {
+        let Some(optimizer) = optimizer else { return Ok(Err(Answer::Propose)) };
+        let spent = self.spent();
+        match optimizer.ask(&self.request(n, &spent)) {
+            Ok(Proposal::Evaluate(suggestions)) if suggestions.len() <= n => {
+                self.take_suggestions(suggestions, worker, claimed).map(Ok)
+            }
+            Ok(Proposal::Evaluate(suggestions)) => Err(self.optimizer_error(format!(
+                "proposed {} configurations when asked for {n}",
+                suggestions.len()
+            ))),
+            Ok(Proposal::Wait) if self.nothing_goes_on() => Err(self.optimizer_error(
+                "waits for results, and no trial is being evaluated: it would wait for ever".into(),
+            )),
+            Ok(Proposal::Wait) => Ok(Err(Answer::Wait)),
+            Ok(Proposal::Finished) => Ok(Err(Answer::Stop(StopReason::Finished))),
+            Err(error) => Err(match error.downcast::<StudyError>() {
+                Ok(error) => *error,
+                Err(error) => self.optimizer_error(error.to_string()),
+            }),
+        }
+    }
+
+    /// What an optimizer may look at for its next `n` samples.
+    pub fn request<'a>(&'a self, n: usize, spent: &'a crate::budget::Spent) -> Request<'a> {
+        Request {
+            n,
+            space: &self.definition.space,
+            trials: &self.trials,
+            budget: &self.policy.budget,
+            spent,
+            seed: self.definition.seed,
+            first_sample: self.samples,
+            next_number: self.trials.next_number(),
+        }
+    }
+
+    fn take_suggestions(
+        &self,
+        suggestions: Vec<Suggestion>,
+        worker: &WorkerId,
+        claimed: bool,
+    ) -> Result<Decision, StudyError> {
+        if suggestions.is_empty() {
+            return Err(self.optimizer_error("proposed nothing, and neither waits nor ends".into()));
+        }
+        let mut handed: Vec<TrialId> = Vec::with_capacity(suggestions.len());
+        let mut events = Vec::with_capacity(suggestions.len());
+        let mut next_number = self.trials.next_number();
+        for Suggestion { config, id, previous } in suggestions {
+            let named = id.is_some();
+            let id = id.unwrap_or(TrialId::Number(next_number));
+            next_number = next_number.max(id.number().map_or(0, |n| n.saturating_add(1)));
+            // A number of our own is new; only a name must be looked for among its neighbours.
+            if self.trial(&id).is_some() || (named && handed.contains(&id)) {
+                return Err(self.optimizer_error(format!("proposed trial '{id}' a second time")));
+            }
+            if let Some(previous) = &previous
+                && self.trial(previous).is_none()
+            {
+                let problem = format!("wants to continue trial '{previous}', which does not exist");
+                return Err(self.optimizer_error(problem));
+            }
+            self.definition
+                .space
+                .check(&config)
+                .map_err(|error| self.optimizer_error(format!("proposed for '{id}': {error}")))?;
+            handed.push(id.clone());
+            events.push(EventKind::Sampled {
+                trial: id,
+                config,
+                previous,
+                worker: worker.clone(),
+                claimed,
+            });
+        }
+        Ok(Decision { events, answer: Answer::Evaluate(Vec::new()), handed })
+    }
+
+    /// No trial is being evaluated or waits to be: no result can come.
+    pub fn nothing_goes_on(&self) -> bool {
+        self.count(State::Evaluating) == 0 && self.index.pending.is_empty()
+    }
+
+    fn optimizer_error(&self, problem: String) -> StudyError {
+        StudyError::Optimizer { optimizer: self.definition.optimizer.name.clone(), problem }
+    }
+
+    /// Ends an attempt, if it is the trial's current one.
+    fn end(
+        &self,
+        id: &TrialId,
+        attempt: Option<u32>,
+        event: impl FnOnce(u32) -> EventKind,
+    ) -> Result<Decision, StudyError> {
+        let trial = self.trial(id).ok_or_else(|| StudyError::UnknownTrial(id.clone()))?;
+        let current = trial.state == State::Evaluating;
+        if current && attempt.is_none_or(|attempt| attempt == trial.attempts) {
+            return Ok(Decision::new(vec![event(trial.attempts)], Answer::Done));
+        }
+        let answer =
+            Answer::Superseded { trial: id.clone(), state: trial.state, attempts: trial.attempts };
+        Ok(Decision::new(Vec::new(), answer))
+    }
+
+    fn take_back(&self, process: ProcessId, reason: Reason) -> Decision {
+        let held: Vec<&Trial> = self.evaluating_by(process).collect();
+        let ids = held.iter().map(|trial| trial.id.clone()).collect();
+        let events = held.into_iter().map(|trial| self.requeue(trial, reason)).collect();
+        Decision::new(events, Answer::Requeued(ids))
+    }
+
+    /// Gives an attempt's trial back, or gives the trial up after too many lost attempts.
+    fn requeue(&self, trial: &Trial, reason: Reason) -> EventKind {
+        let lost = trial.losses + 1;
+        if reason.counts() && lost >= self.policy.max_attempts {
+            let what = match reason {
+                Reason::Expired => "were not reported before their deadlines",
+                _ => "died with their worker processes",
+            };
+            let message = format!("{lost} attempts {what}; given up after {lost}");
+            let report = Box::new(Report::crashed("worker-died", message));
+            return EventKind::Reported {
+                trial: trial.id.clone(),
+                attempt: trial.attempts,
+                report,
+            };
+        }
+        EventKind::Requeued { trial: trial.id.clone(), attempt: trial.attempts, reason }
+    }
+
+    fn retry<'a>(&self, trials: impl Iterator<Item = &'a Trial>) -> Decision {
+        let (mut events, mut ids) = (Vec::new(), Vec::new());
+        for trial in trials {
+            let (id, attempt) = (trial.id.clone(), trial.attempts);
+            events.push(EventKind::Requeued { trial: id.clone(), attempt, reason: Reason::Retry });
+            ids.push(id);
+        }
+        Decision::new(events, Answer::Requeued(ids))
+    }
+
+    /// An id stands for one configuration for ever, and the attempts only go up.
+    fn check_put(&self, trial: &Trial) -> Result<(), StudyError> {
+        let Some(old) = self.trial(&trial.id) else { return Ok(()) };
+        if old.config != trial.config {
+            return Err(StudyError::Contradiction(format!(
+                "trial '{}' cannot get another configuration: its id stands for the one it has",
+                trial.id
+            )));
+        }
+        if trial.attempts < old.attempts {
+            return Err(StudyError::Contradiction(format!(
+                "trial '{}' had {} attempts and cannot go back to {}",
+                trial.id, old.attempts, trial.attempts
+            )));
+        }
+        Ok(())
+    }
+
+    fn set_policy(&self, policy: Policy) -> Result<Decision, StudyError> {
+        let problem = match policy.budget.check() {
+            Err(problem) => Some(problem),
+            Ok(()) if policy.max_attempts == 0 => Some("max_attempts must be 1 or more".into()),
+            Ok(()) => None,
+        };
+        match problem {
+            Some(problem) => Err(StudyError::Contradiction(problem)),
+            None if policy == self.policy => Ok(Decision::new(Vec::new(), Answer::Done)),
+            None => Ok(Decision::new(vec![EventKind::Policy(policy)], Answer::Done)),
+        }
+    }
+
+    /// Decides and applies at once, for those who keep no journal: tests, benches, a simulation.
+    /// Gives the answer and the events that happened.
+    ///
+    /// # Errors
+    /// The command was refused; nothing has changed.
+    pub fn execute(
+        &mut self,
+        time: f64,
+        command: Command,
+        optimizer: &mut (dyn Optimizer + 'static),
+    ) -> Result<(Answer, Vec<Event>), StudyError> {
+        let mut decision = self.decide(command, Some(optimizer))?;
+        let kinds = std::mem::take(&mut decision.events);
+        let events: Vec<Event> = kinds.into_iter().map(|kind| Event { time, kind }).collect();
+        for event in &events {
+            self.apply(event.clone())?;
+        }
+        Ok((self.answer(decision), events))
+    }
+}
+
+fn claim(trial: TrialId, attempt: u32, ask: &Ask) -> EventKind {
+    EventKind::Claimed { trial, attempt, worker: ask.worker.clone(), lease: ask.lease.clone() }
+}

@@ -1,0 +1,173 @@
+//! The pure core: what a study knows, how events change it, and what it decides.
+//!
+//! No file, clock, thread or actor is here. [`Study::apply`] is the only way the state changes, and
+//! opening a directory is `apply` over its events, so a recovered state cannot differ from a live
+//! one. [`Study::decide`](Study) answers a command with events and changes nothing. Whatever a
+//! worker asks is answered from the indexes that `apply` keeps: no scan of all trials.
+
+mod apply;
+mod command;
+mod decide;
+mod index;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+pub use command::{Answer, Ask, Command, StopReason};
+
+use crate::budget::Spent;
+use crate::definition::Definition;
+use crate::event::{Lease, Policy, Process, ProcessId};
+use crate::trial::{State, Trial, TrialId, Trials};
+use index::Index;
+
+/// Everything known about a study, and the rules by which it goes on.
+#[derive(Debug)]
+pub struct StudyState {
+    definition: Definition,
+    policy: Policy,
+    trials: Trials,
+    index: Index,
+    processes: BTreeMap<ProcessId, Process>,
+    last_process: ProcessId,
+    samples: u64,
+    claims: u64,
+    requeues: u64,
+}
+
+impl StudyState {
+    /// A study to which nothing has happened yet.
+    pub fn new(definition: Definition) -> Self {
+        StudyState {
+            definition,
+            policy: Policy::default(),
+            trials: Trials::default(),
+            index: Index::default(),
+            processes: BTreeMap::new(),
+            last_process: 0,
+            samples: 0,
+            claims: 0,
+            requeues: 0,
+        }
+    }
+
+    /// What the study is.
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    /// Its rules at this moment.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// All trials, in the order in which they were sampled.
+    pub fn trials(&self) -> &Trials {
+        &self.trials
+    }
+
+    /// A trial by id.
+    pub fn trial(&self, id: &TrialId) -> Option<&Trial> {
+        self.trials.get(id)
+    }
+
+    /// How many trials are in a state.
+    pub fn count(&self, state: State) -> u64 {
+        self.index.counts[state as usize]
+    }
+
+    /// How many trials have ended.
+    pub fn finished(&self) -> u64 {
+        State::ALL.into_iter().filter(|s| s.is_finished()).map(|s| self.count(s)).sum()
+    }
+
+    /// The trials that wait for a worker, the first sampled first.
+    pub fn pending(&self) -> impl Iterator<Item = &Trial> {
+        self.index.pending.iter().map(|at| self.trials.at(*at))
+    }
+
+    /// The trials that are being evaluated, the first sampled first.
+    pub fn evaluating(&self) -> impl Iterator<Item = &Trial> {
+        self.index.evaluating().into_iter().map(|at| self.trials.at(at))
+    }
+
+    /// The trials that a process is evaluating.
+    pub fn evaluating_by(&self, process: ProcessId) -> impl Iterator<Item = &Trial> {
+        self.index.evaluating_by(process).into_iter().map(|at| self.trials.at(at))
+    }
+
+    /// The claims that end by themselves, with the trial they are for.
+    pub fn leases(&self) -> impl Iterator<Item = (&Trial, &Lease)> {
+        self.index.leases.iter().map(|(at, lease)| (self.trials.at(*at), lease))
+    }
+
+    /// The trial with the smallest objective, where trials have one objective.
+    pub fn best(&self) -> Option<&Trial> {
+        self.index.best(&self.trials)
+    }
+
+    /// The trials that no other is better than in every objective; for one objective, the best.
+    pub fn front(&self) -> Vec<&Trial> {
+        self.index.front.iter().map(|at| self.trials.at(*at)).collect()
+    }
+
+    /// What has been spent, trials in progress counted or not as the policy says.
+    pub fn spent(&self) -> Spent {
+        self.index.spent(self.policy.count_in_progress)
+    }
+
+    /// How many trials ended without an objective: failed and crashed.
+    pub fn errors(&self) -> u64 {
+        self.count(State::Failed) + self.count(State::Crashed)
+    }
+
+    /// The trial that failed or crashed last, of those that still stand so.
+    pub fn last_error(&self) -> Option<&Trial> {
+        let stands = |trial: &&Trial| trial.state.is_error();
+        if self.errors() == 0 {
+            return None;
+        }
+        let last = self.index.last_error.map(|at| self.trials.at(at));
+        // It was given back to be tried again: then an earlier one is looked for, for once.
+        last.filter(stands).or_else(|| {
+            let end = |trial: &&Trial| trial.metadata.time_end.unwrap_or(0.0);
+            self.trials.iter().filter(stands).max_by(|a, b| end(a).total_cmp(&end(b)))
+        })
+    }
+
+    /// The processes that joined and did not say that they left.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.processes.values()
+    }
+
+    /// Whether a process takes part: it joined, and nobody said that it left or died.
+    pub fn is_member(&self, process: ProcessId) -> bool {
+        self.processes.contains_key(&process)
+    }
+
+    /// Whether processes other than this one are evaluating trials.
+    pub fn held_by_others(&self, process: ProcessId) -> bool {
+        self.index.is_held_by_others(process)
+    }
+
+    /// How often an evaluation was started.
+    pub fn claims(&self) -> u64 {
+        self.claims
+    }
+
+    /// How often a trial was given back to be started again.
+    pub fn requeues(&self) -> u64 {
+        self.requeues
+    }
+
+    /// How often attempts of a trial were lost with their process or their deadline.
+    pub fn losses(&self, id: &TrialId) -> u32 {
+        self.trial(id).map_or(0, |trial| trial.losses)
+    }
+
+    /// How many random streams are taken: one for each trial, whoever sampled it.
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+}

@@ -1,0 +1,112 @@
+//! A trial: a configuration, what happened to it when and where, and its report.
+
+mod collection;
+mod id;
+mod report;
+mod state;
+mod worker;
+
+pub use collection::Trials;
+pub use id::{InvalidTrialId, TrialId};
+pub use report::Real;
+pub use report::{Failure, Objective, Report};
+pub use state::{Reason, State};
+pub use worker::{Worker, WorkerId};
+
+use crate::config::Config;
+pub use crate::printable::printable;
+
+/// One evaluation of one configuration, in NePS's words.
+///
+/// Times are seconds since the Unix epoch on the clock of the machine that set them; they are for
+/// people, and nothing is decided by comparing those of two machines.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// Unique in its study, and never used for another configuration.
+    pub id: TrialId,
+    /// What is evaluated.
+    pub config: Config,
+    /// Where it stands.
+    pub state: State,
+    /// How often it was claimed for an evaluation; the current attempt while it is evaluating.
+    pub attempts: u32,
+    /// How many of its attempts were lost with their process or their deadline.
+    pub losses: u32,
+    /// When and by whom.
+    pub metadata: MetaData,
+    /// What came of it, once it has ended.
+    pub report: Option<Box<Report>>,
+}
+
+/// When and by whom a trial was sampled and evaluated.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MetaData {
+    /// The trial whose result this one continues, at a higher fidelity.
+    pub previous_trial_id: Option<TrialId>,
+    /// Who sampled it.
+    pub sampling_worker_id: Option<WorkerId>,
+    /// When.
+    pub time_sampled: f64,
+    /// Who evaluates or evaluated it, in its last attempt.
+    pub evaluating_worker_id: Option<WorkerId>,
+    /// How long the evaluation took, in seconds.
+    pub evaluation_duration: Option<f64>,
+    /// When it was handed to a queue outside, where there is one.
+    pub time_submitted: Option<f64>,
+    /// When its last attempt began.
+    pub time_started: Option<f64>,
+    /// When its report came.
+    pub time_end: Option<f64>,
+}
+
+impl Trial {
+    /// A trial that waits to be evaluated.
+    pub fn pending(id: TrialId, config: Config, metadata: MetaData) -> Self {
+        let (state, attempts, losses) = (State::Pending, 0, 0);
+        Trial { id, config, state, attempts, losses, metadata, report: None }
+    }
+
+    /// Begins an attempt.
+    pub fn start(&mut self, worker: WorkerId, time: f64) {
+        self.state = State::Evaluating;
+        self.attempts += 1;
+        self.metadata.evaluating_worker_id = Some(worker);
+        self.metadata.time_started = Some(time);
+    }
+
+    /// Ends an attempt without a report, so that the trial waits again.
+    pub fn give_back(&mut self, reason: Reason) {
+        self.state = State::Pending;
+        self.report = None;
+        self.metadata.evaluating_worker_id = None;
+        self.metadata.evaluation_duration = None;
+        self.metadata.time_started = None;
+        self.metadata.time_end = None;
+        self.losses = match reason {
+            Reason::Retry => 0,
+            reason => self.losses + u32::from(reason.counts()),
+        };
+    }
+
+    /// Ends an attempt with a report.
+    pub fn finish(&mut self, report: Box<Report>, time: f64) {
+        self.state = report.reported_as;
+        self.metadata.time_end = Some(time);
+        self.metadata.evaluation_duration = report.evaluation_duration;
+        self.report = Some(report);
+    }
+
+    /// The single objective, where the trial has exactly one that is a number.
+    pub fn objective(&self) -> Option<f64> {
+        match self.report.as_ref()?.objective_to_minimize.as_ref()? {
+            Objective::One(x) if !x.is_nan() => Some(*x),
+            _ => None,
+        }
+    }
+
+    /// All objectives, none for a trial without a report.
+    pub fn objectives(&self) -> &[f64] {
+        let objective = self.report.as_ref().and_then(|r| r.objective_to_minimize.as_ref());
+        objective.map_or(&[], Objective::as_slice)
+    }
+}

@@ -1,0 +1,323 @@
+//! `.trial_cache.pkl`: pickles one after another, of which the last word on a trial counts.
+//!
+//! First may stand a dict of all trials; then come single trials and lists of them. Whoever reads it
+//! and finds many of these makes one dict of all: NePS rewrites the file in its place. So each turn
+//! begins with a look whether it still is the file that we know, and reads on from there.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::pickle::{self, Item, Pickle, PickleError, Ref};
+use super::record::{self, Record, Shared};
+use trialmill_core::error::StoreError;
+use trialmill_core::limits::{MAX_CACHE_BYTES, NEPS_LOOK_AGAIN, NEPS_LOOKS, NEPS_MAX_UPDATES};
+use trialmill_store::plain;
+use trialmill_store::sync_parent;
+
+/// How many bytes before the known end are compared, to see that the file is the same.
+const SAMPLE_BYTES: usize = 64;
+
+/// The cache as far as it was read.
+#[derive(Debug)]
+pub(super) struct Cache {
+    path: PathBuf,
+    file: Option<File>,
+    inode: u64,
+    /// How much was read, and the last bytes of it.
+    offset: u64,
+    sample: Vec<u8>,
+    /// Trials in the records after the dict.
+    updates: usize,
+    max_updates: Option<usize>,
+    writable: bool,
+    /// Whether other machines write to it through caches of their own.
+    is_shared: bool,
+}
+
+/// What a look at the cache gave.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// Trials that were written since, in order.
+    pub(super) records: Vec<Record>,
+    /// The file is another one than before: what is not in `records` is not in it.
+    pub(super) anew: bool,
+    /// The file is not there.
+    pub(super) missing: bool,
+    /// It ends in the middle of a record, at this byte.
+    pub(super) torn_at: Option<u64>,
+}
+
+impl Cache {
+    pub(super) fn new(configs: &Path, writable: bool) -> Self {
+        let max_updates = std::env::var("NEPS_TRIAL_CACHE_MAX_UPDATES_BEFORE_CONSOLIDATION");
+        Cache {
+            path: configs.join(".trial_cache.pkl"),
+            file: None,
+            inode: 0,
+            offset: 0,
+            sample: Vec::new(),
+            updates: 0,
+            max_updates: max_updates.ok().and_then(|text| text.trim().parse().ok()),
+            writable,
+            is_shared: false,
+        }
+    }
+
+    /// With what a network file system needs.
+    pub(super) fn on_network(self, is_shared: bool) -> Self {
+        Cache { is_shared, ..self }
+    }
+
+    /// Begins a turn, with NePS's lock held. On a network file system this machine forgets what it
+    /// has of the file: an open asks the server, and a lock drops the pages. NePS itself opens the
+    /// file in each turn and closes it before it frees its lock, which comes to the same.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        if !self.is_shared || self.file.is_none() {
+            return Ok(());
+        }
+        match self.open() {
+            Ok(file) if file.metadata()?.ino() == self.inode => self.file = Some(file),
+            // Another file, or none, is found by the next look.
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Ends a turn, before NePS's lock is freed: what was written is at the server.
+    pub(super) fn end(&self) -> io::Result<()> {
+        match &self.file {
+            Some(file) if self.is_shared => {
+                file.sync_data()?;
+                fs2::FileExt::unlock(file)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads what was written since the last look.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged before its end.
+    pub(super) fn look(&mut self, shared: &mut Shared) -> Result<News, StoreError> {
+        let mut news = self.look_once(shared)?;
+        for _ in 1..NEPS_LOOKS {
+            if news.torn_at.is_none() {
+                break;
+            }
+            std::thread::sleep(NEPS_LOOK_AGAIN);
+            self.begin().map_err(StoreError::io("open", &self.path))?;
+            let more = self.look_once(shared)?;
+            // In a file that was rewritten meanwhile stands all of it again.
+            let mut records = if more.anew { Vec::new() } else { news.records };
+            records.extend(more.records);
+            news = News { records, anew: more.anew || news.anew, ..more };
+        }
+        Ok(news)
+    }
+
+    fn look_once(&mut self, shared: &mut Shared) -> Result<News, StoreError> {
+        let path = self.path.clone();
+        let failed = |error| StoreError::io("read", &path)(error);
+        let inode = match self.path.symlink_metadata() {
+            Ok(data) => data.ino(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let anew = self.forget();
+                return Ok(News { missing: true, anew, ..News::default() });
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let mut anew = false;
+        if self.file.is_none() || inode != self.inode {
+            anew = self.forget();
+            self.file = Some(self.open().map_err(failed)?);
+            self.inode = inode;
+        }
+        let Some(file) = &self.file else { return Ok(News::default()) };
+        let mut start = self.offset - self.sample.len() as u64;
+        let mut bytes = read_from(file, start).map_err(failed)?;
+        if !bytes.starts_with(&self.sample) {
+            (self.offset, self.updates, start, anew) = (0, 0, 0, true);
+            self.sample.clear();
+            bytes = read_from(file, 0).map_err(failed)?;
+        }
+        // NePS empties the file before it writes it anew.
+        let torn_at = (bytes.is_empty() && self.offset == 0).then_some(0);
+        let mut news = News { anew, torn_at, ..News::default() };
+        let known = self.sample.len();
+        let result = self.take(&bytes[known..], shared, &mut news);
+        let end = (self.offset - start) as usize;
+        self.sample = bytes[end.saturating_sub(SAMPLE_BYTES)..end].to_vec();
+        result.map(|()| news)
+    }
+
+    fn open(&self) -> io::Result<File> {
+        let file = match self.writable {
+            true => plain::open_to_write(OpenOptions::new().read(true).append(true), &self.path),
+            false => plain::open(&self.path),
+        }?;
+        if self.is_shared {
+            // NePS's lock keeps everybody out: only a dead machine can have this one, and then the
+            // open alone must do.
+            let _ = fs2::FileExt::try_lock_exclusive(&file);
+        }
+        Ok(file)
+    }
+
+    /// Reads records until the bytes end.
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        shared: &mut Shared,
+        news: &mut News,
+    ) -> Result<(), StoreError> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let damaged = |offset: usize, problem: String| StoreError::Damaged {
+                path: self.path.clone(),
+                offset: self.offset + offset as u64,
+                problem,
+            };
+            match pickle::read(rest) {
+                Ok((pickle, len)) => {
+                    let is_first = self.offset == 0;
+                    let list = trials(&pickle, is_first).map_err(|problem| damaged(0, problem))?;
+                    if !matches!(pickle.get(pickle.root()), Item::Dict(_)) {
+                        self.updates += list.len();
+                    }
+                    for at in list {
+                        let record = record::read(&pickle, at, shared);
+                        news.records.push(record.map_err(|problem| damaged(0, problem))?);
+                    }
+                    self.offset += len as u64;
+                    rest = &rest[len..];
+                }
+                Err(PickleError::Truncated { .. }) => {
+                    news.torn_at = Some(self.offset);
+                    return Ok(());
+                }
+                Err(PickleError::Bad { offset, problem }) => return Err(damaged(offset, problem)),
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self) -> bool {
+        let knew = self.file.take().is_some();
+        (self.inode, self.offset, self.updates) = (0, 0, 0);
+        self.sample.clear();
+        knew
+    }
+
+    /// Cuts off what stands behind the last whole record, and keeps it in `kept`. Tells whether
+    /// anything stood there.
+    pub(super) fn cut(&mut self, kept: &Path) -> Result<bool, StoreError> {
+        let failed = |error| StoreError::io("cut the torn end of", &self.path)(error);
+        let Some(file) = &self.file else { return Ok(false) };
+        let torn = read_from(file, self.offset).map_err(failed)?;
+        if torn.is_empty() {
+            return Ok(false);
+        }
+        plain::write(kept, &torn).map_err(StoreError::io("write", kept))?;
+        file.set_len(self.offset).and_then(|()| file.sync_data()).map_err(failed)?;
+        Ok(true)
+    }
+
+    /// Appends records that are whole, with one write.
+    pub(super) fn append(&mut self, bytes: &[u8], trials: usize) -> io::Result<()> {
+        if self.file.is_none() {
+            let file = plain::create(&self.path)?;
+            sync_parent(&self.path)?;
+            self.inode = file.metadata()?.ino();
+            self.file = Some(self.open()?);
+        }
+        let Some(file) = &mut self.file else { return Ok(()) };
+        if let Err(error) = file.write_all(bytes) {
+            // Half a record would make the cache unreadable for NePS.
+            let _ = file.set_len(self.offset);
+            return Err(error);
+        }
+        self.offset += bytes.len() as u64;
+        self.updates += trials;
+        self.sample.extend_from_slice(&bytes[bytes.len().saturating_sub(SAMPLE_BYTES)..]);
+        let surplus = self.sample.len().saturating_sub(SAMPLE_BYTES);
+        self.sample.drain(..surplus);
+        Ok(())
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), File::sync_data)
+    }
+
+    /// Whether it is time to make one dict of all. NePS's rule while its workers are there, so that
+    /// none of them does it in its own, unlocked way; else when the updates outnumber the trials, so
+    /// that the cost of a trial does not grow with their number.
+    pub(super) fn wants_consolidation(&self, trials: usize, neps_is_present: bool) -> bool {
+        self.updates
+            > match (self.max_updates, neps_is_present) {
+                (Some(max), _) => max,
+                (None, true) => NEPS_MAX_UPDATES,
+                (None, false) => trials.max(NEPS_MAX_UPDATES),
+            }
+    }
+
+    /// Puts one dict of all trials in its place: written beside, synced, renamed.
+    pub(super) fn replace(&mut self, pickle: &[u8]) -> io::Result<()> {
+        let beside = self.path.with_extension(format!("tmp-{}", std::process::id()));
+        let result = (|| {
+            let mut file = plain::create(&beside)?;
+            file.write_all(pickle)?;
+            file.sync_data()?;
+            std::fs::rename(&beside, &self.path)
+        })();
+        if let Err(error) = result {
+            let _ = std::fs::remove_file(&beside);
+            return Err(error);
+        }
+        sync_parent(&self.path)?;
+        self.forget();
+        let file = self.open()?;
+        self.inode = file.metadata()?.ino();
+        self.offset = pickle.len() as u64;
+        self.sample = pickle[pickle.len().saturating_sub(SAMPLE_BYTES)..].to_vec();
+        self.file = Some(file);
+        Ok(())
+    }
+}
+
+/// The trials of one pickle: a dict of them, a list, or a single one.
+fn trials(pickle: &Pickle<'_>, is_first: bool) -> Result<Vec<Ref>, String> {
+    match pickle.get(pickle.root()) {
+        Item::Dict(pairs) if is_first => Ok(pairs.iter().map(|(_, trial)| *trial).collect()),
+        Item::Dict(_) => Err("a second dict of trials stands behind others".into()),
+        Item::List(list) => Ok(list.clone()),
+        _ => Ok(vec![pickle.root()]),
+    }
+}
+
+fn read_from(file: &File, from: u64) -> io::Result<Vec<u8>> {
+    let len = file.metadata()?.len();
+    if len.saturating_sub(from) > MAX_CACHE_BYTES {
+        let problem = format!("it is too large: {MAX_CACHE_BYTES} bytes are allowed");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+    }
+    let mut bytes = vec![0; len.saturating_sub(from) as usize];
+    let mut got = 0;
+    while got < bytes.len() {
+        match file.read_at(&mut bytes[got..], from + got as u64) {
+            Ok(0) => break,
+            Ok(n) => got += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(got);
+    Ok(bytes)
+}

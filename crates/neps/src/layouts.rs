@@ -1,0 +1,116 @@
+//! The layouts of NePS, as the store knows layouts.
+
+use std::path::{Path, PathBuf};
+
+use super::store::NepsStore;
+use super::v0_12::{self, Neps012Store};
+use super::version::Version;
+use super::{check, create, read};
+use trialmill_core::budget::Budget;
+use trialmill_core::definition::Definition;
+use trialmill_core::error::StoreError;
+use trialmill_core::event::Policy;
+use trialmill_store::{
+    Apply, Directory, Durability, Finding, Layout, Store, has_own_files, read_journal,
+};
+use trialmill_core::trial::TrialId;
+
+/// Where trialmill keeps what is its own in a directory that NePS shares: `study.json`, the signs
+/// of life, and a journal of what NePS has no place for.
+const OWN_ROOM: &str = ".trialmill";
+
+/// All of them, the newest first.
+pub(crate) static LAYOUTS: [&dyn Layout; 4] =
+    [&Version::V0_15, &Version::V0_14, &Version::V0_13, &Version::V0_12];
+
+impl Layout for Version {
+    fn name(&self) -> &'static str {
+        match self {
+            Version::V0_15 => "neps",
+            Version::V0_14 => "neps-0.14",
+            Version::V0_13 => "neps-0.13",
+            Version::V0_12 => "neps-0.12",
+        }
+    }
+
+    fn family(&self) -> &'static str {
+        match self {
+            Version::V0_12 => self.name(),
+            _ => "neps",
+        }
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn recognises(&self, path: &Path) -> bool {
+        Version::of(path) == Some(*self)
+    }
+
+    fn own_path(&self, path: &Path) -> PathBuf {
+        path.join(OWN_ROOM)
+    }
+
+    fn trials_path(&self, path: &Path) -> PathBuf {
+        path.join(if *self == Version::V0_12 { "results" } else { "configs" })
+    }
+
+    fn trial_path(&self, path: &Path, id: &TrialId) -> PathBuf {
+        self.trials_path(path).join(format!("config_{id}"))
+    }
+
+    fn create(
+        &self,
+        path: &Path,
+        definition: &Definition,
+        policy: &Policy,
+    ) -> Result<bool, StoreError> {
+        create::create(path, *self, definition, policy)
+    }
+
+    fn definition(&self, path: &Path) -> Result<Definition, StoreError> {
+        create::definition(path, *self)
+    }
+
+    fn budget(&self, path: &Path) -> Budget {
+        create::budget(path, *self)
+    }
+
+    fn open(
+        &self,
+        directory: &Directory,
+        durability: Durability,
+    ) -> Result<Box<dyn Store>, StoreError> {
+        match self {
+            Version::V0_12 => Ok(Box::new(Neps012Store::open(directory, durability)?)),
+            _ => Ok(Box::new(NepsStore::open(directory, *self, durability)?)),
+        }
+    }
+
+    fn read(
+        &self,
+        directory: &Directory,
+        apply: Apply<'_>,
+    ) -> Result<Option<StoreError>, StoreError> {
+        if *self == Version::V0_12 {
+            return v0_12::read_study(directory, apply);
+        }
+        let own = match has_own_files(self, directory.path()) {
+            true => read_journal(directory, apply)?,
+            false => None,
+        };
+        Ok(read::read_trials(directory, apply)?.or(own))
+    }
+
+    fn check(&self, directory: &Directory) -> Result<Vec<Finding>, StoreError> {
+        match self {
+            Version::V0_12 => Ok(v0_12::check(directory)),
+            _ => check::check(directory),
+        }
+    }
+
+    fn set_damage_aside(&self, directory: &Directory) -> Result<PathBuf, StoreError> {
+        check::set_cache_aside(directory)
+    }
+}

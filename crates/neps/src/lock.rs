@@ -1,0 +1,107 @@
+//! A lock that excludes both of NePS's kinds, waited for as NePS does.
+//!
+//! NePS 0.13 and later lock with POSIX records by default; its tools, its older versions and
+//! `NEPS_LINUX_FILELOCK_FUNCTION=flock` lock with flock. On a local Linux file system these two do
+//! not see each other at all. [`FileLock`] takes both, always in this order: flock, then an OFD lock,
+//! which excludes POSIX locks both ways and is not lost when another descriptor of the file is
+//! closed. Both are on one descriptor that stays open: the state actor alone owns it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use trialmill_core::error::StoreError;
+use trialmill_core::limits::{LOCK_PAUSE_MAX, NEPS_LOCK_TIMEOUT};
+use trialmill_store::FileLock;
+
+/// One of NePS's lock files, kept open. Dropping it frees the lock.
+#[derive(Debug)]
+pub(super) struct SharedLock {
+    file: FileLock,
+    timeout: Duration,
+}
+
+impl SharedLock {
+    /// Opens a lock file without locking it. `settings` is the middle of NePS's names for its poll
+    /// and its timeout: `STATE` for `NEPS_STATE_FILELOCK_POLL` and `..._TIMEOUT`, in seconds.
+    pub(super) fn open(path: &Path, settings: &str) -> Result<Self, StoreError> {
+        let setting = |what: &str| {
+            let text = std::env::var(format!("NEPS_{settings}_{what}")).ok()?;
+            Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
+        };
+        // NePS's own polls are for many slow workers; a lock is held for milliseconds.
+        let pause_max = setting("POLL").unwrap_or(LOCK_PAUSE_MAX);
+        Ok(SharedLock {
+            file: FileLock::open(path)?.shared_with_others(pause_max),
+            timeout: setting("TIMEOUT").unwrap_or(NEPS_LOCK_TIMEOUT),
+        })
+    }
+
+    /// Waits for the lock.
+    pub(super) fn lock(&mut self) -> Result<(), StoreError> {
+        self.file.lock(self.timeout)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Frees it.
+    pub(super) fn unlock(&self) -> Result<(), StoreError> {
+        self.file.unlock()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// What a try of Python's gives while we hold the lock, and after.
+    fn python_gets_it(path: &Path, function: &str) -> bool {
+        let script = format!(
+            "import fcntl, sys\ntry: fcntl.{function}(open(sys.argv[1], 'a'), fcntl.LOCK_EX | \
+             fcntl.LOCK_NB)\nexcept OSError: sys.exit(1)"
+        );
+        let mut python = std::process::Command::new("python3");
+        python.args(["-c", &script]).arg(path).status().unwrap().success()
+    }
+
+    /// fs2 alone gave no protection at all against NePS 0.13: both wrote at once.
+    #[test]
+    fn both_kinds_of_python_locks_are_excluded_and_exclude_us() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".configs.lock");
+        let mut lock = SharedLock::open(&path, "TRIAL_FILELOCK").unwrap();
+        for function in ["flock", "lockf"] {
+            assert!(python_gets_it(&path, function), "{function}: it is free");
+            lock.lock().unwrap();
+            assert!(!python_gets_it(&path, function), "{function}: we hold it");
+            // Another descriptor of the file, opened and closed, must not free it.
+            drop(std::fs::File::open(&path).unwrap());
+            assert!(!python_gets_it(&path, function), "{function}: we hold it still");
+            lock.unlock().unwrap();
+            assert!(python_gets_it(&path, function), "{function}: it is free again");
+
+            let script = format!(
+                "import fcntl, sys\nf = open(sys.argv[1], 'a')\nfcntl.{function}(f, fcntl.LOCK_EX)\n\
+                 print('held', flush=True)\nsys.stdin.read()"
+            );
+            let mut python = std::process::Command::new("python3")
+                .args(["-c", &script])
+                .arg(&path)
+                .stdin(std::process::Stdio::piped())
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut said = [0; 5];
+            io::Read::read_exact(python.stdout.as_mut().unwrap(), &mut said).unwrap();
+            assert!(!lock.file.try_lock().unwrap(), "{function}: Python holds it");
+            drop(python.stdin.take());
+            python.wait().unwrap();
+            assert!(lock.file.try_lock().unwrap(), "{function}: Python has freed it");
+            lock.unlock().unwrap();
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The search space as NePS 0.15 and later store it in `pipeline_space.pkl`.
+//!
+//! A `SearchSpace` has plain names. A `PipelineSpace` that NePS did not convert has configurations
+//! like `SAMPLING__Resolvable.lr::float__1e-06_0.1_True: 0.01`, and a categorical's value is the
+//! index of its choice; a [`Translation`] goes between those and plain names and values.
+
+use std::path::Path;
+
+use super::pickle::{Item, Pickle, Ref, read};
+use super::plain_data::{elements, number, plain, string, to_config};
+use super::value::{Value, python_float};
+use trialmill_core::config::{Config, Value as ConfigValue};
+use trialmill_core::limits::MAX_STUDY_FILE_BYTES;
+use trialmill_store::plain as plain_file;
+use trialmill_core::space::{Parameter, SearchSpace};
+
+const SEARCH_SPACE: (&str, &str) = ("neps.space.search_space", "SearchSpace");
+const PIPELINE_SPACE: (&str, &str) =
+    ("neps.space.neps_spaces.parameters", "_reconstruct_pipeline_space_with_class");
+
+/// Between NePS's names and values and plain ones.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Translation(Vec<Translated>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Translated {
+    name: String,
+    /// What NePS calls it; nothing for a constant, which NePS leaves out.
+    key: Option<String>,
+    choices: Vec<ConfigValue>,
+    constant: Option<ConfigValue>,
+}
+
+impl Translation {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Plain names and values; a configuration of other names stays as it is.
+    pub(super) fn to_plain(&self, pairs: Vec<(String, ConfigValue)>) -> Vec<(String, ConfigValue)> {
+        let find = |key: &str| pairs.iter().find(|(own, _)| own == key).map(|(_, value)| value);
+        let plain = |of: &Translated| {
+            let value = match (&of.key, &of.constant) {
+                (Some(key), _) => find(key)?.clone(),
+                (None, constant) => constant.clone()?,
+            };
+            let index = match &value {
+                ConfigValue::Int(index) => usize::try_from(*index).ok(),
+                _ => None,
+            };
+            let choice = match of.choices.is_empty() {
+                true => value,
+                false => of.choices.get(index?)?.clone(),
+            };
+            Some((of.name.clone(), choice))
+        };
+        let keys = self.0.iter().filter(|of| of.key.is_some()).count();
+        if self.is_empty() || keys != pairs.len() {
+            return pairs;
+        }
+        self.0.iter().map(plain).collect::<Option<_>>().unwrap_or(pairs)
+    }
+
+    /// NePS's names and values.
+    pub(super) fn to_neps(&self, config: &Config) -> Vec<(String, ConfigValue)> {
+        let neps = |of: &Translated| {
+            let value = config.get(&of.name)?;
+            let value = match of.choices.is_empty() {
+                true => value.clone(),
+                false => {
+                    let index = of.choices.iter().position(|choice| choice == value)?;
+                    ConfigValue::Int(index as i64)
+                }
+            };
+            Some((of.key.clone()?, value))
+        };
+        let keyed = self.0.iter().filter(|of| of.key.is_some());
+        let plain = || config.iter().map(|(name, value)| (name.to_string(), value.clone()));
+        match self.is_empty() {
+            true => plain().collect(),
+            false => keyed.map(neps).collect::<Option<_>>().unwrap_or_else(|| plain().collect()),
+        }
+    }
+}
+
+/// Reads the space of a directory, where NePS stored one that is understood here.
+pub(super) fn read_space(root: &Path) -> Option<(SearchSpace, Translation)> {
+    let bytes = plain_file::read(&root.join("pipeline_space.pkl"), MAX_STUDY_FILE_BYTES).ok()?;
+    let (pickle, _) = read(&bytes).ok()?;
+    match pickle.class(pickle.root())? {
+        SEARCH_SPACE => Some((classic(&pickle)?, Translation::default())),
+        PIPELINE_SPACE => pipeline(&pickle),
+        _ => None,
+    }
+}
+
+fn classic(from: &Pickle<'_>) -> Option<SearchSpace> {
+    let mut parameters = Vec::new();
+    for (name, at) in fields(from, from.field(from.root(), "elements")?)? {
+        let (_, class) = from.class(at)?;
+        let parameter = match class {
+            "HPOFloat" | "HPOInteger" | "Float" | "Integer" => {
+                let parameter = numeric(from, at, "", class.ends_with("Integer"))?;
+                match from.field(at, "is_fidelity").map(|at| from.get(at)) {
+                    Some(Item::Bool(true)) => parameter.fidelity(),
+                    _ => prior(from, at, "", parameter),
+                }
+            }
+            "HPOCategorical" | "Categorical" => {
+                let choices = values(from, from.field(at, "choices")?)?;
+                prior(from, at, "", Parameter::categorical(choices))
+            }
+            "HPOConstant" | "Constant" => {
+                let value = plain(from, from.field(at, "value")?, 0)?;
+                Parameter::constant(to_config(&value))
+            }
+            _ => return None,
+        };
+        parameters.push((name, parameter));
+    }
+    if let Some(constants) = from.field(from.root(), "constants") {
+        for (name, at) in fields(from, constants)? {
+            if parameters.iter().any(|(own, _)| *own == name) {
+                continue;
+            }
+            let value = plain(from, from.field(at, "value").unwrap_or(at), 0)?;
+            parameters.push((name, Parameter::constant(to_config(&value))));
+        }
+    }
+    SearchSpace::new(parameters).ok()
+}
+
+fn pipeline(from: &Pickle<'_>) -> Option<(SearchSpace, Translation)> {
+    let Item::Object(object) = from.get(from.root()) else { return None };
+    let [_, _, attributes] = elements(from, object.args)?[..] else { return None };
+    let (mut parameters, mut translation) = (Vec::new(), Vec::new());
+    for (name, at) in fields(from, attributes)? {
+        let class = from.class(at).map(|(_, name)| name);
+        let (mut choices, mut constant) = (Vec::new(), None);
+        let (parameter, key) = match class {
+            Some(kind @ ("Float" | "Integer")) => {
+                let parameter = numeric(from, at, "_", kind == "Integer")?;
+                let key = sampling(from, at, &name)?;
+                (prior(from, at, "_", parameter), Some(key))
+            }
+            Some(kind @ ("FloatFidelity" | "IntegerFidelity" | "Fidelity")) => {
+                let domain = from.field(at, "domain").or_else(|| from.field(at, "_domain"))?;
+                let is_int = match from.class(domain)?.1 {
+                    "Integer" => true,
+                    "Float" => false,
+                    _ => kind == "IntegerFidelity",
+                };
+                let parameter = numeric(from, domain, "_", is_int)?.fidelity();
+                (parameter, Some(format!("ENVIRONMENT__{name}")))
+            }
+            Some("Categorical") => {
+                choices = values(from, from.field(at, "_choices")?)?;
+                let key = format!("SAMPLING__Resolvable.{name}::categorical__{}", choices.len());
+                (Parameter::categorical(choices.clone()), Some(key))
+            }
+            _ => {
+                let value = to_config(&plain(from, at, 0)?);
+                constant = Some(value.clone());
+                (Parameter::constant(value), None)
+            }
+        };
+        translation.push(Translated { name: name.clone(), key, choices, constant });
+        parameters.push((name, parameter));
+    }
+    Some((SearchSpace::new(parameters).ok()?, Translation(translation)))
+}
+
+/// `SAMPLING__Resolvable.lr::float__1e-06_0.1_True`
+fn sampling(from: &Pickle<'_>, at: Ref, name: &str) -> Option<String> {
+    let text = |key: &str| match plain(from, from.field(at, key)?, 0)? {
+        Value::Int(x) => Some(x.to_string()),
+        Value::Float(x) => Some(python_float(x)),
+        Value::Bool(x) => Some(if x { "True" } else { "False" }.to_string()),
+        _ => None,
+    };
+    let kind = if from.class(at)?.1 == "Integer" { "integer" } else { "float" };
+    let (lower, upper, log) = (text("_lower")?, text("_upper")?, text("_log")?);
+    Some(format!("SAMPLING__Resolvable.{name}::{kind}__{lower}_{upper}_{log}"))
+}
+
+fn numeric(from: &Pickle<'_>, at: Ref, prefix: &str, is_int: bool) -> Option<Parameter> {
+    let bound = |key: &str| number(from, from.field(at, &format!("{prefix}{key}"))?);
+    let (lower, upper) = (bound("lower")?, bound("upper")?);
+    let log = from.field(at, &format!("{prefix}log")).map(|at| from.get(at));
+    let parameter = match is_int {
+        true => Parameter::int(lower as i64, upper as i64),
+        false => Parameter::float(lower, upper),
+    };
+    Some(if matches!(log, Some(Item::Bool(true))) { parameter.log() } else { parameter })
+}
+
+fn prior(from: &Pickle<'_>, at: Ref, prefix: &str, parameter: Parameter) -> Parameter {
+    let field = |key: &str| from.field(at, &format!("{prefix}{key}"));
+    match field("prior").and_then(|at| plain(from, at, 0)) {
+        None | Some(Value::None) => parameter,
+        Some(prior) => parameter.prior(to_config(&prior)),
+    }
+}
+
+fn fields(from: &Pickle<'_>, at: Ref) -> Option<Vec<(String, Ref)>> {
+    let Item::Dict(pairs) = from.get(at) else { return None };
+    pairs.iter().map(|(key, value)| Some((string(from, *key)?, *value))).collect()
+}
+
+fn values(from: &Pickle<'_>, at: Ref) -> Option<Vec<ConfigValue>> {
+    elements(from, at)?.iter().map(|at| plain(from, *at, 0).map(|v| to_config(&v))).collect()
+}

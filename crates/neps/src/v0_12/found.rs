@@ -1,0 +1,86 @@
+//! What a trial's files say of it, against what the journal tells: the rules by which NePS 0.12
+//! computes a state.
+
+use super::files::{Stamps, TrialFiles};
+use super::open::is_claimed;
+use trialmill_core::config::Config;
+use trialmill_core::event::Reason;
+use crate::record::Shared;
+use trialmill_core::trial::{MetaData, Report, State, Trial, TrialId};
+
+/// The state that the files say, with the report of one that ended.
+enum Found {
+    Open(State),
+    Ended(Box<Report>),
+}
+
+/// Gives a trial as its files say it, if that is news. `is_held` is asked only where it matters: somebody
+/// evaluates it.
+pub(super) fn news(
+    files: &TrialFiles,
+    id: &TrialId,
+    stamps: &Stamps,
+    known: Option<&Trial>,
+    shared: &mut Shared,
+    is_held: impl FnOnce() -> bool,
+) -> Option<Trial> {
+    let has_ended = stamps.result.is_some() || stamps.error.is_some();
+    if known.is_some_and(is_claimed) && !has_ended {
+        // Nobody but trialmill changes it; with an end, its process died before it told.
+        return None;
+    }
+    let (read, mut problem) = match files.read(id, shared) {
+        Ok(trial) => (Some(trial), None),
+        Err(problem) => (None, Some(problem)),
+    };
+    let found = match (stamps.result, stamps.error) {
+        _ if read.is_none() => Found::Open(State::Corrupted),
+        (Some(_), Some(_)) => {
+            problem = Some("it has a result and an error".into());
+            Found::Open(State::Corrupted)
+        }
+        (None, None) if is_held() => Found::Open(State::Evaluating),
+        (None, None) => Found::Open(State::Pending),
+        (_, error) => match files.report(id, error.is_some()) {
+            Ok(report) => Found::Ended(Box::new(report)),
+            Err(error) => {
+                problem = Some(error);
+                Found::Open(State::Corrupted)
+            }
+        },
+    };
+    let unreadable = || {
+        let metadata = MetaData { time_sampled: f64::NAN, ..MetaData::default() };
+        Trial::pending(id.clone(), Config::new([].into(), Vec::new()), metadata)
+    };
+    let mut trial = match (known, read) {
+        (Some(known), None) => known.clone(),
+        (None, None) => unreadable(),
+        // NePS 0.12.0 samples an id anew whose worker was killed.
+        (Some(known), Some(read)) if known.config != read.config => {
+            Trial { attempts: known.attempts, losses: known.losses, state: known.state, ..read }
+        }
+        (Some(known), Some(_)) => known.clone(),
+        (None, Some(read)) => read,
+    };
+    let runs = trial.state == State::Evaluating;
+    match found {
+        Found::Ended(report) => {
+            trial.attempts += u32::from(!runs);
+            trial.finish(report, f64::NAN);
+            trial.metadata.time_end = files.time_end(id);
+        }
+        Found::Open(State::Evaluating) => {
+            trial.attempts += u32::from(!runs);
+            trial.state = State::Evaluating;
+        }
+        Found::Open(State::Pending) if runs => trial.give_back(Reason::Died),
+        Found::Open(state) => trial.state = state,
+    }
+    let is_new =
+        known.is_none_or(|known| trial.state != known.state || trial.config != known.config);
+    if let Some(problem) = problem.filter(|_| is_new) {
+        tracing::warn!("trial {id} is left alone: {problem}");
+    }
+    is_new.then_some(trial)
+}

@@ -1,0 +1,48 @@
+//! Which trials have not ended: only to them NePS may do something, so only at their files it is
+//! looked in each turn.
+
+use std::collections::BTreeSet;
+
+use trialmill_core::event::{EventKind, ProcessId, process_of};
+use trialmill_core::trial::{State, Trial, TrialId, Trials};
+
+/// The trials that have not ended.
+#[derive(Debug, Default)]
+pub(super) struct OpenTrials(BTreeSet<TrialId>);
+
+impl OpenTrials {
+    /// Follows an event.
+    pub(super) fn note(&mut self, kind: &EventKind) {
+        let Some(id) = kind.trial_id() else { return };
+        let has_ended = match kind {
+            EventKind::Reported { report, .. } => report.reported_as.is_finished(),
+            EventKind::Put(trial) => trial.state.is_finished(),
+            _ => false,
+        };
+        match has_ended {
+            true => self.0.remove(id),
+            false => self.0.insert(id.clone()),
+        };
+    }
+
+    pub(super) fn iter<'a>(&'a self, trials: &'a Trials) -> impl Iterator<Item = &'a Trial> {
+        self.0.iter().filter_map(|id| trials.get(id))
+    }
+}
+
+/// What all reports together cost.
+pub(super) fn total_cost(trials: &Trials) -> f64 {
+    let costs = trials.iter().filter_map(|trial| trial.report.as_ref()?.cost);
+    costs.filter(|cost| cost.is_finite()).sum()
+}
+
+/// Whether trialmill evaluates it, or a caller of it; else it is NePS that does.
+pub(super) fn is_claimed(trial: &Trial) -> bool {
+    trial.state == State::Evaluating && trial.metadata.evaluating_worker_id.is_some()
+}
+
+/// Whether this process evaluates it.
+pub(super) fn is_held_by(trial: &Trial, process: Option<ProcessId>) -> bool {
+    let worker = trial.metadata.evaluating_worker_id.as_deref();
+    is_claimed(trial) && process.is_some() && worker.and_then(process_of) == process
+}

@@ -1,0 +1,91 @@
+//! Reading a directory of NePS 0.12 without taking, or even trying, any of its locks.
+
+use super::files::TrialFiles;
+use super::found::news;
+use trialmill_store::clock::now_s;
+use trialmill_core::error::StoreError;
+use trialmill_core::event::{Event, EventKind, Policy};
+use trialmill_core::limits::{NEPS_LOOK_AGAIN, NEPS_LOOKS};
+use crate::record::Shared;
+use crate::space::Translation;
+use trialmill_store::is_flocked_here;
+use trialmill_store::{Apply, Directory, has_own_files, read_journal};
+use trialmill_core::trial::{State, Trial, TrialId, Trials};
+
+/// Reads the events of our journal, and then what the trials' files say beyond them. Gives what is wrong
+/// with the journal, where something is.
+///
+/// # Errors
+/// The directory cannot be read at all.
+pub(crate) fn read_study(
+    directory: &Directory,
+    apply: Apply<'_>,
+) -> Result<Option<StoreError>, StoreError> {
+    let mut known = Trials::default();
+    let problem = match has_own_files(directory.layout(), directory.path()) {
+        true => read_journal(directory, &mut |event| {
+            follow(&mut known, &event);
+            apply(event)
+        })?,
+        false => {
+            let kind = EventKind::Policy(Policy {
+                budget: directory.layout().budget(directory.path()),
+                ..Policy::default()
+            });
+            tell(directory, kind, apply)?;
+            None
+        }
+    };
+    let files = TrialFiles::new(directory.path(), &directory.own_path());
+    let names = directory.definition().space.names().clone();
+    let mut shared = Shared::new(names, Translation::default());
+    let listed = files.list().map_err(StoreError::io("read", files.results()))?;
+    let is_open = |id: &&TrialId| known.get(id).is_none_or(|known| !known.state.is_finished());
+    let mut found: Vec<Trial> = Vec::new();
+    let mut left: Vec<&TrialId> = listed.iter().filter(is_open).collect();
+    for looks in 1..=NEPS_LOOKS {
+        // What makes no sense may be half written: all of it is looked at again.
+        left.retain(|id| {
+            let held = || is_flocked_here(&files.lock_path(id));
+            let news = news(&files, id, &files.stamps(id), known.get(id), &mut shared, held);
+            let is_odd = news.as_ref().is_some_and(|trial| trial.state == State::Corrupted);
+            let again = is_odd && looks < NEPS_LOOKS;
+            found.extend(news.filter(|_| !again));
+            again
+        });
+        if left.is_empty() {
+            break;
+        }
+        std::thread::sleep(NEPS_LOOK_AGAIN);
+    }
+    found.sort_by(|a, b| {
+        let times = (a.metadata.time_sampled, b.metadata.time_sampled);
+        times.0.total_cmp(&times.1).then_with(|| a.id.cmp(&b.id))
+    });
+    for trial in found {
+        tell(directory, EventKind::Put(Box::new(trial)), apply)?;
+    }
+    Ok(problem)
+}
+
+/// Lets an event happen to trials that no study keeps. One that makes no sense is refused by the
+/// reader's own study, and is none of ours.
+fn follow(trials: &mut Trials, event: &Event) {
+    let Event { time, kind } = event.clone();
+    match kind {
+        EventKind::Sampled { trial: id, config, previous, worker, claimed } => {
+            trials.set(Trial::sampled(id, config, previous, worker, claimed, time));
+        }
+        EventKind::Put(trial) => trials.set(*trial),
+        kind => {
+            if let Some(at) = kind.trial_id().and_then(|id| trials.position(id)) {
+                trials.at_mut(at).apply(kind, time);
+            }
+        }
+    }
+}
+
+fn tell(directory: &Directory, kind: EventKind, apply: Apply<'_>) -> Result<(), StoreError> {
+    let study = |source| StoreError::Study { path: directory.path().into(), source };
+    apply(Event { time: now_s(), kind }).map_err(study)
+}

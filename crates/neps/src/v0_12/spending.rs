@@ -1,0 +1,83 @@
+//! `.optimizer_state.yaml`: what all trials together cost, by which NePS 0.12 stops; and in 0.12.0
+//! its random state, which goes through untouched.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use trialmill_core::budget::Budget;
+use trialmill_core::limits::MAX_NEPS_TEXT_BYTES;
+use crate::files::replace;
+use crate::value::Value;
+use crate::yaml;
+use trialmill_store::plain;
+
+const USED: &str = "used_budget";
+const REMAINING: &str = "remaining_budget";
+
+/// The file. It is not there before there was a cost, or NePS sampled: 0.12.0 reads none that lacks its random
+/// state.
+#[derive(Debug)]
+pub(crate) struct Spending {
+    path: PathBuf,
+}
+
+impl Spending {
+    pub(crate) fn new(root: &Path) -> Self {
+        Spending { path: root.join(".optimizer_state.yaml") }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says, where it is there.
+    ///
+    /// # Errors
+    /// It is empty, or makes no sense.
+    pub(super) fn read(&self) -> Result<Option<Value>, String> {
+        let bytes = match plain::read(&self.path, MAX_NEPS_TEXT_BYTES as u64) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            bytes => bytes.map_err(|error| error.to_string())?,
+        };
+        let value = yaml::read(&bytes).map_err(|error| error.to_string())?;
+        match value.get(USED).and_then(Value::as_f64) {
+            Some(_) => Ok(Some(value)),
+            None => Err(format!("it has no {USED}")),
+        }
+    }
+
+    /// The limit of the cost with which NePS runs: its parts have lost the last digits.
+    pub(crate) fn budget(&self) -> Budget {
+        let value = self.read().ok().flatten();
+        let number = |key: &str| value.as_ref()?.get(key)?.as_f64();
+        let cost = number(USED).zip(number(REMAINING)).map(|(used, left)| used + left);
+        let short = |cost: f64| format!("{cost:.12e}").parse().ok();
+        let cost = cost.filter(|cost| cost.is_finite() && *cost >= 0.0).and_then(short);
+        Budget { cost, ..Budget::default() }
+    }
+
+    /// Adds a cost; gives what was used before.
+    pub(super) fn add(&self, cost: f64, max: Option<f64>) -> io::Result<f64> {
+        let value = self.read().ok().flatten();
+        let used = value.as_ref().and_then(|value| value.get(USED)?.as_f64()).unwrap_or(0.0);
+        self.write(value, used + cost, max)?;
+        Ok(used)
+    }
+
+    /// Writes what was used, and keeps what else stands in the file.
+    pub(super) fn write(
+        &self,
+        before: Option<Value>,
+        used: f64,
+        max: Option<f64>,
+    ) -> io::Result<()> {
+        let mut pairs = match before {
+            Some(Value::Map(pairs)) => pairs,
+            _ => Vec::new(),
+        };
+        pairs.retain(|(key, _)| ![Some(USED), Some(REMAINING)].contains(&key.as_str()));
+        pairs.push((USED.into(), Value::Float(used)));
+        pairs.extend(max.map(|max| (REMAINING.into(), Value::Float(max - used))));
+        replace(&self.path, &yaml::write_pure(&Value::Map(pairs)))
+    }
+}

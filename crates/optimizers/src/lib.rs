@@ -1,0 +1,9 @@
+//! The optimizers that are built in, one algorithm to a file, and the registry of their names.
+
+mod grid_search;
+mod random_search;
+mod registry;
+
+pub use grid_search::GridSearch;
+pub use random_search::RandomSearch;
+pub use registry::{BUILT_IN, Elsewhere, from_info, of_study};

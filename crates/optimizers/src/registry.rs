@@ -1,0 +1,110 @@
+//! The optimizers that can be named: from the name and arguments in a study to the optimizer.
+
+use serde_json::{Map, Value as Json};
+
+use trialmill_core::optimizer::{Optimizer, Proposal, Request};
+use trialmill_core::definition::OptimizerInfo;
+use super::{GridSearch, RandomSearch};
+use trialmill_core::definition::Definition;
+use trialmill_core::error::{BoxError, StudyError};
+
+/// Stands for an optimizer that only another program has: trials of the study can be reported, listed
+/// and handed out again, but none can be sampled.
+#[derive(Debug, Clone)]
+pub struct Elsewhere(StudyError);
+
+impl Optimizer for Elsewhere {
+    fn info(&self) -> OptimizerInfo {
+        OptimizerInfo { name: "elsewhere".into(), arguments: Map::new() }
+    }
+
+    fn ask(&mut self, _: &Request<'_>) -> Result<Proposal, BoxError> {
+        Err(self.0.clone().into())
+    }
+}
+
+/// The optimizer of a study, or what says why it cannot be had here.
+pub fn of_study(definition: &Definition) -> Box<dyn Optimizer> {
+    let optimizer = definition.optimizer.name.clone();
+    if definition.space.is_unknown() {
+        return Box::new(Elsewhere(StudyError::UnknownSpace { optimizer }));
+    }
+    from_info(&definition.optimizer).unwrap_or_else(|_| {
+        let problem = "it is not built in, so only the program that defines it can sample new \
+                       trials; trials that wait are handed out all the same";
+        Box::new(Elsewhere(StudyError::Optimizer { optimizer, problem: problem.into() }))
+    })
+}
+
+/// The optimizers that can be named in a study file.
+pub const BUILT_IN: [&str; 2] = ["random_search", "grid_search"];
+
+/// Makes an optimizer from its stored name and arguments.
+///
+/// # Errors
+/// The name is not one of [`BUILT_IN`], or an argument is unknown or out of range.
+pub fn from_info(info: &OptimizerInfo) -> Result<Box<dyn Optimizer>, BoxError> {
+    let arguments = Arguments { name: &info.name, map: &info.arguments };
+    match info.name.as_str() {
+        "random_search" | "neps_random_search" => {
+            arguments.only(&["use_priors", "ignore_fidelity"])?;
+            Ok(Box::new(
+                RandomSearch::new()
+                    .use_priors(arguments.flag("use_priors")?.unwrap_or(false))
+                    .ignore_fidelity(arguments.flag("ignore_fidelity")?.unwrap_or(false)),
+            ))
+        }
+        "grid_search" => {
+            // NePS's names too; its grid has one fidelity or all of them, and ours has all.
+            let points = "size_per_numerical_dimension";
+            arguments.only(&["points", points, "ignore_fidelity"])?;
+            Ok(Box::new(match arguments.count("points")?.or(arguments.count(points)?) {
+                Some(points) => GridSearch::new(points)?,
+                None => GridSearch::default(),
+            }))
+        }
+        other => Err(format!(
+            "'{other}' is not an optimizer that can be named; there are: {}. An optimizer of your \
+             own is used from the Rust program that defines it.",
+            BUILT_IN.join(", ")
+        )
+        .into()),
+    }
+}
+
+struct Arguments<'a> {
+    name: &'a str,
+    map: &'a Map<String, Json>,
+}
+
+impl Arguments<'_> {
+    fn only(&self, known: &[&str]) -> Result<(), BoxError> {
+        match self.map.keys().find(|key| !known.contains(&key.as_str())) {
+            Some(key) => {
+                Err(format!("{} has no argument '{key}'; it has: {}", self.name, known.join(", "))
+                    .into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn flag(&self, key: &str) -> Result<Option<bool>, BoxError> {
+        match self.map.get(key) {
+            None | Some(Json::Null) => Ok(None),
+            Some(Json::Bool(flag)) => Ok(Some(*flag)),
+            Some(other) => {
+                Err(format!("{}: '{key}' is true or false, not {other}", self.name).into())
+            }
+        }
+    }
+
+    fn count(&self, key: &str) -> Result<Option<usize>, BoxError> {
+        match self.map.get(key) {
+            None | Some(Json::Null) => Ok(None),
+            Some(json) => match json.as_u64() {
+                Some(count) => Ok(Some(count as usize)),
+                None => Err(format!("{}: '{key}' is a whole number, not {json}", self.name).into()),
+            },
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The builder: one line per setting over the three values [`StudySpec`], [`RunOptions`] and
+//! [`Hooks`].
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::core::StateCore;
+use super::handle::StudyHandle;
+use super::hooks::Hooks;
+use super::open::{Opening, space_to_be};
+use super::options::RunOptions;
+use super::outcome::Outcome;
+use super::rules::OnError;
+use super::session::Session;
+use super::spec::{Evaluation, StudySpec};
+use trialmill_core::budget::Budget;
+use trialmill_core::error::{BoxError, Error};
+use crate::evaluate::{CommandEvaluator, CommandLine, Defaults, RunningTrial};
+use trialmill_core::event::Event;
+use trialmill_core::optimizer::{Optimizer, Request};
+use trialmill_core::space::SearchSpace;
+use trialmill_store::{Durability, Layout};
+use trialmill_core::trial::{Report, Trial};
+
+/// Sets up a run; [`run`](Self::run), [`run_command`](Self::run_command) or
+/// [`open`](Self::open) begins it.
+#[must_use = "a builder does nothing until it runs"]
+pub struct StudyBuilder {
+    directory: Option<PathBuf>,
+    spec: StudySpec,
+    options: RunOptions,
+    hooks: Hooks,
+    optimizer: Option<Box<dyn Optimizer>>,
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty => $part:ident.$field:ident = $value:expr;)*) => {
+        $($(#[$doc])* pub fn $name(mut self, $name: $type) -> Self {
+            self.$part.$field = $value;
+            self
+        })*
+    };
+}
+
+impl StudyBuilder {
+    /// Of a study in a directory: it is created there, or resumed.
+    pub fn in_directory(directory: impl Into<PathBuf>) -> Self {
+        Self::new(Some(directory.into()))
+    }
+
+    /// Of a study in memory alone; it ends with the process.
+    pub fn in_memory() -> Self {
+        Self::new(None)
+    }
+
+    fn new(directory: Option<PathBuf>) -> Self {
+        StudyBuilder {
+            directory,
+            spec: StudySpec::default(),
+            options: RunOptions::default(),
+            hooks: Hooks::default(),
+            optimizer: None,
+        }
+    }
+
+    /// All that the study is, as one value: what a study file describes.
+    pub fn spec(mut self, spec: StudySpec) -> Self {
+        self.spec = spec;
+        self
+    }
+
+    /// All that can be set about the run, as one value.
+    pub fn options(mut self, options: RunOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// All hooks, as one value.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
+        self
+    }
+
+    setters! {
+        /// What is searched. May be left out for a study that exists.
+        space: SearchSpace => spec.space = Some(space);
+        /// Where all random numbers come from; without, a new study draws one.
+        seed: u64 => spec.seed = Some(seed);
+        /// How many workers this process has; as many as it has cores unless set.
+        workers: usize => options.workers = workers;
+        /// How many trials a worker asks for at a time: more than one when an evaluation takes
+        /// less than a commit.
+        batch: usize => options.batch = batch;
+        /// What all workers of all processes together may spend. Without, an existing study keeps
+        /// its budget; with, it gets this one, which is how a study is made longer.
+        budget: Budget => spec.budget = Some(budget);
+        /// Whether trials in progress count against the evaluations: they do (N means N), unless
+        /// this says that only completed ones count (NePS's
+        /// `continue_until_max_evaluation_completed`, turned around).
+        count_in_progress: bool => spec.count_in_progress = Some(count_in_progress);
+        /// How often a trial may be started before it counts as crashed.
+        max_attempts: u32 => spec.max_attempts = Some(max_attempts);
+        /// What each worker of this run may spend.
+        per_worker: Budget => options.per_worker = per_worker;
+        /// How long each worker of this run may go on asking, by the clock on the wall.
+        max_seconds_per_worker: f64 => options.seconds_per_worker = Some(max_seconds_per_worker);
+        /// What errors of evaluations mean for the run.
+        on_error: OnError => options.on_error = on_error;
+        /// With [`OnError::Ignore`], how many errors stop a run in which nothing has succeeded.
+        give_up_after: u64 => options.give_up_after = give_up_after;
+        /// What is recorded where an evaluation says nothing.
+        defaults: Defaults => options.defaults = defaults;
+        /// How long one evaluation may take. A command is killed then; a closure can see it with
+        /// [`RunningTrial::should_stop`](crate::RunningTrial::should_stop).
+        timeout: Duration => options.timeout_seconds = Some(timeout.as_secs_f64());
+        /// How long a command may take to end after SIGTERM, before SIGKILL.
+        kill_grace: Duration => options.kill_grace = kill_grace;
+        /// How a new directory stores the study: in a journal unless set. An existing one must have
+        /// this layout. They are in [`layouts`](trialmill_layouts).
+        layout: &'static dyn Layout => spec.layout = Some(layout);
+        /// What an acknowledgement means.
+        durability: Durability => options.durability = durability;
+        /// Removes the study that is in the directory first. Refused while a process holds it.
+        overwrite: bool => options.overwrite = overwrite;
+        /// At the end of the budget, whether to wait for what other processes still evaluate, and
+        /// take it over if they die. Without, this process ends at once. Trials that callers of
+        /// `ask` hold are not waited for.
+        wait_for_others: bool => options.wait_for_others = wait_for_others;
+        /// Whether Ctrl-C and SIGTERM end the run in good order. Without, they kill, and the next
+        /// start takes the trials back.
+        ctrl_c: bool => options.ctrl_c = ctrl_c;
+        /// Kept in `study.json` for workers that join with the command line.
+        evaluation: Evaluation => spec.evaluation = Some(evaluation);
+    }
+
+    /// Who proposes; random search unless set.
+    pub fn optimizer(mut self, optimizer: impl Optimizer + 'static) -> Self {
+        self.optimizer = Some(Box::new(optimizer));
+        self
+    }
+
+    /// How many evaluations all workers of all processes together may make.
+    pub fn max_evaluations(mut self, evaluations: u64) -> Self {
+        self.spec.budget.get_or_insert_default().evaluations = Some(evaluations);
+        self
+    }
+
+    /// How much the evaluations may cost in all. Those in progress when it is reached still end.
+    pub fn max_cost(mut self, cost: f64) -> Self {
+        self.spec.budget.get_or_insert_default().cost = Some(cost);
+        self
+    }
+
+    /// Called before every sampling, with what the optimizer will see.
+    pub fn before_sampling(mut self, hook: impl FnMut(&Request<'_>) + Send + 'static) -> Self {
+        self.hooks.before_sampling = Some(Box::new(hook));
+        self
+    }
+
+    /// Called by the worker after each evaluation, once its report is durable (NePS:
+    /// `post_evaluation_hook`).
+    pub fn after_evaluation(
+        mut self,
+        hook: impl Fn(&Trial, &Report) + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.after_evaluation = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called for every event of the study from now on, also those of other processes, once it is
+    /// stored. It runs on the state actor's thread: be quick.
+    pub fn on_event(mut self, hook: impl FnMut(&Event) + Send + 'static) -> Self {
+        self.hooks.on_event = Some(Box::new(hook));
+        self
+    }
+
+    /// Evaluates trials with a closure, on as many threads as there are workers, until the budget,
+    /// the optimizer or Ctrl-C ends it.
+    ///
+    /// ```no_run
+    /// use trialmill::{Parameter, Report, SearchSpace, Study};
+    /// # fn train(_: f64) -> f64 { 0.0 }
+    /// let outcome = Study::builder("runs/example")
+    ///     .space(SearchSpace::new([("lr", Parameter::float(1e-5, 1e-1).log())])?)
+    ///     .workers(8)
+    ///     .max_evaluations(200)
+    ///     .run(|trial| Ok(Report::objective(train(trial.config().float("lr")?))))?;
+    /// println!("{outcome}");
+    /// # Ok::<(), trialmill::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The settings make no sense, the directory cannot be used, the store or the optimizer fails,
+    /// or an evaluation does and the run is to raise that. What was acknowledged is safe.
+    pub fn run<F, R>(self, evaluate: F) -> Result<Outcome, Error>
+    where
+        F: Fn(&RunningTrial) -> Result<R, BoxError> + Sync,
+        R: Into<Report>,
+    {
+        let session = self.open()?;
+        session.run(evaluate)?;
+        session.close()
+    }
+
+    /// Evaluates each trial with a command; all workers share one thread.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); also when the command makes no sense for the space.
+    pub fn run_command<S: AsRef<str>>(self, command: &[S]) -> Result<Outcome, Error> {
+        self.run_command_with(command, |_| ())
+    }
+
+    /// The same, with something beside it that needs the handle: a progress bar, say. What `beside`
+    /// gives is dropped when the workers have ended.
+    ///
+    /// # Errors
+    /// As [`run_command`](Self::run_command).
+    pub fn run_command_with<S: AsRef<str>, B>(
+        self,
+        command: &[S],
+        beside: impl FnOnce(&StudyHandle) -> B,
+    ) -> Result<Outcome, Error> {
+        if self.directory.is_none() {
+            let problem = "commands need a directory for their files: use `StudyState::builder(dir)`";
+            return Err(Error::Setting(problem.into()));
+        }
+        let grace = self.options.kill_grace;
+        let space = space_to_be(&self.spec, self.directory.as_deref())?;
+        let command = CommandLine::new(command, &space)?;
+        let session = self.open()?;
+        let beside = beside(&session.handle());
+        let result = session.run_command(CommandEvaluator::new(command).grace(grace));
+        drop(beside);
+        result?;
+        session.close()
+    }
+
+    /// Creates the study, or changes the policy of the one that is there, and evaluates nothing.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn create(mut self) -> Result<(), Error> {
+        self.open_core().map(drop)
+    }
+
+    /// Opens the study without starting workers; the [`Session`] starts them, and its handle gives
+    /// everything else.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), but for what evaluations do.
+    pub fn open(mut self) -> Result<Session, Error> {
+        let mut core = self.open_core()?;
+        if let Some(hook) = self.hooks.on_event.take() {
+            core.on_event(hook);
+        }
+        Session::start(core, self.options, self.hooks.after_evaluation)
+    }
+
+    fn open_core(&mut self) -> Result<StateCore, Error> {
+        let opening = Opening {
+            directory: self.directory.as_deref(),
+            spec: &self.spec,
+            options: &self.options,
+            optimizer: self.optimizer.take(),
+            before_sampling: self.hooks.before_sampling.take(),
+        };
+        opening.open()
+    }
+}

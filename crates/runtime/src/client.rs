@@ -1,0 +1,338 @@
+//! The client: the one place where asking, reporting, releasing, retrying and reading are written.
+//!
+//! It does not matter how its commands reach the study. A [`StudyHandle`](super::StudyHandle) sends
+//! them to the state actor of a running session; a [`DirectClient`](super::DirectClient) decides
+//! them itself, in a process that does not stay.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use trialmill_core::budget::Spent;
+use trialmill_core::error::{Error, StudyError};
+use trialmill_core::event::{Policy, Reason};
+use trialmill_core::optimizer::OptimizerInfo;
+use trialmill_store::{Directory, Place};
+use trialmill_core::study::{Answer, Ask, Command, StopReason, StudyState};
+use trialmill_core::trial::{Report, State, Trial, TrialId};
+
+/// How commands reach a study, and how one reads it.
+pub trait Exchange {
+    /// Has commands decided in order and stored together; gives an answer for each.
+    ///
+    /// # Errors
+    /// The state is gone or the store fails; then nothing of this was acknowledged.
+    fn exchange(&self, commands: Vec<Command>) -> Result<Vec<Result<Answer, StudyError>>, Error>;
+
+    /// Reads the study as it is now, up to date with what other processes did.
+    ///
+    /// # Errors
+    /// As [`exchange`](Self::exchange).
+    fn read<R: Send + 'static>(
+        &self,
+        read: impl FnOnce(&StudyState) -> R + Send + 'static,
+    ) -> Result<R, Error>;
+
+    /// Where the study is; none for a study in memory.
+    fn directory(&self) -> Option<&Directory>;
+}
+
+/// Everything that one may do with a study, over any [`Exchange`]. Each method returns once what it
+/// did is durable.
+#[derive(Clone)]
+pub struct Client<E> {
+    pub(super) exchange: E,
+}
+
+/// What asking for trials gives.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AskOutcome {
+    /// Evaluate these; `attempts` is the number of this attempt, for [`Client::report`].
+    Trials(Vec<Trial>),
+    /// Nothing now: results are needed first. Ask again later.
+    Wait,
+    /// Nothing any more.
+    Stop(StopReason),
+}
+
+impl AskOutcome {
+    /// The trials; none where there is nothing now, or nothing any more.
+    pub fn into_trials(self) -> Vec<Trial> {
+        match self {
+            AskOutcome::Trials(trials) => trials,
+            AskOutcome::Wait | AskOutcome::Stop(_) => Vec::new(),
+        }
+    }
+}
+
+/// Outcome of a report or a release. Check it: a superseded one changed nothing, and a caller that
+/// keeps sending a stale attempt loses the trial when its deadline passes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum ReportOutcome {
+    /// It is stored.
+    Accepted,
+    /// The attempt is not the trial's current one any more; nothing was changed.
+    Superseded {
+        /// The trial's state.
+        state: State,
+        /// Its latest attempt.
+        attempts: u32,
+    },
+}
+
+impl<E: Exchange> Client<E> {
+    /// Has commands decided in order and stored together; gives an answer for each.
+    ///
+    /// # Errors
+    /// The state is gone; then nothing of this was acknowledged.
+    pub fn exchange(
+        &self,
+        commands: Vec<Command>,
+    ) -> Result<Vec<Result<Answer, StudyError>>, Error> {
+        self.exchange.exchange(commands)
+    }
+
+    fn exchange_one(&self, command: Command) -> Result<Answer, Error> {
+        let answer = self.exchange(vec![command])?.pop();
+        Ok(answer.unwrap_or(Ok(Answer::Done))?)
+    }
+
+    /// The same for several commands; the first that is refused is the error.
+    fn exchange_all(&self, commands: Vec<Command>) -> Result<Vec<Answer>, Error> {
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.exchange(commands)?.into_iter().collect::<Result<_, _>>()?)
+    }
+
+    /// Reads the study as it is now, up to date with what other processes did. In a running session
+    /// the closure runs on the state actor's thread: let it take what it needs and be quick.
+    ///
+    /// # Errors
+    /// The state is gone, or the closure panicked ([`Error::Closed`]).
+    pub fn look<R: Send + 'static>(
+        &self,
+        look: impl FnOnce(&StudyState) -> R + Send + 'static,
+    ) -> Result<R, Error> {
+        self.exchange.read(look)
+    }
+
+    /// Where the study is; none for a study in memory.
+    pub fn directory(&self) -> Option<&Directory> {
+        self.exchange.directory()
+    }
+
+    /// The directory of a trial, which may not exist yet; none for a study in memory.
+    pub fn trial_dir(&self, id: &TrialId) -> Option<PathBuf> {
+        self.directory().map(|directory| directory.trial_path(id))
+    }
+
+    /// Asks for up to `n` trials to evaluate elsewhere. They belong to `caller` until they are
+    /// reported, released, or `deadline` has passed. Unlike a worker's request this one never waits.
+    ///
+    /// # Errors
+    /// The state is gone, the optimizer fails, or the caller's name is empty, too long, or like
+    /// that of a worker (`p1-w1`).
+    pub fn ask(&self, caller: &str, n: usize, deadline: Duration) -> Result<AskOutcome, Error> {
+        trialmill_core::event::check_caller(caller).map_err(Error::Setting)?;
+        let here = Place::here;
+        let place = self.directory().map_or_else(here, |directory| directory.place().clone());
+        let ask = Ask { worker: caller.into(), n, lease: Some(place.lease(deadline)) };
+        Ok(match self.exchange_one(Command::Ask(ask))? {
+            Answer::Evaluate(trials) => AskOutcome::Trials(trials),
+            Answer::Stop(reason) => AskOutcome::Stop(reason),
+            _ => AskOutcome::Wait,
+        })
+    }
+
+    /// Samples `n` configurations that wait, pending (NePS: `lock_and_sample_trial`).
+    ///
+    /// # Errors
+    /// The optimizer fails, or is a slow one, which only workers that wait for a trial may ask.
+    pub fn sample(&self, n: usize) -> Result<AskOutcome, Error> {
+        match self.exchange_one(Command::Sample { n, worker: "handle".into() })? {
+            Answer::Evaluate(trials) => Ok(AskOutcome::Trials(trials)),
+            Answer::Stop(reason) => Ok(AskOutcome::Stop(reason)),
+            Answer::Propose => {
+                let optimizer = self.optimizer_info()?.name;
+                let problem = "is slow: it proposes only for workers that wait for a trial".into();
+                Err(StudyError::Optimizer { optimizer, problem }.into())
+            }
+            _ => Ok(AskOutcome::Wait),
+        }
+    }
+
+    /// Reports an attempt (NePS: `lock_and_report_trial_evaluation`). Without `attempt`, whoever
+    /// holds the trial now.
+    ///
+    /// # Errors
+    /// There is no such trial, the report is too large, or the state is gone.
+    pub fn report(
+        &self,
+        trial: &TrialId,
+        attempt: Option<u32>,
+        report: Report,
+    ) -> Result<ReportOutcome, Error> {
+        let (trial, report) = (trial.clone(), Box::new(report));
+        self.exchange_one(Command::Report { trial, attempt, report }).map(report_outcome)
+    }
+
+    /// Hands a trial back without a report.
+    ///
+    /// # Errors
+    /// There is no such trial, or the state is gone.
+    pub fn release(&self, trial: &TrialId, attempt: Option<u32>) -> Result<ReportOutcome, Error> {
+        self.exchange_one(release(trial.clone(), attempt)).map(report_outcome)
+    }
+
+    /// Hands back all of these trials together, each if its attempt is still the current one.
+    ///
+    /// # Errors
+    /// One of them is not of this study, or the state is gone.
+    pub fn release_all(&self, trials: &[Trial]) -> Result<(), Error> {
+        let one = |trial: &Trial| release(trial.id.clone(), Some(trial.attempts));
+        self.exchange_all(trials.iter().map(one).collect()).map(drop)
+    }
+
+    /// Requeues all trials in these states that failed or crashed, to be tried again; gives their
+    /// ids.
+    ///
+    /// # Errors
+    /// The state is gone.
+    pub fn retry(&self, states: &[State]) -> Result<Vec<TrialId>, Error> {
+        let answer = self.exchange_one(Command::Retry { states: states.to_vec() })?;
+        Ok(requeued([answer]))
+    }
+
+    /// Requeues these trials, all or none of them; gives their ids.
+    ///
+    /// # Errors
+    /// One of them does not exist, or neither failed nor crashed; or the state is gone.
+    pub fn retry_trials(&self, ids: &[TrialId]) -> Result<Vec<TrialId>, Error> {
+        let wanted = ids.to_vec();
+        let refused = self.look(move |study| {
+            let is_error =
+                |id: &TrialId| study.trial(id).is_some_and(|trial| trial.state.is_error());
+            wanted.into_iter().find(|id| !is_error(id))
+        })?;
+        // The study itself then says why it refuses that one, and the others are not touched.
+        let commands = match refused {
+            Some(id) => vec![Command::RetryOne(id)],
+            None => ids.iter().cloned().map(Command::RetryOne).collect(),
+        };
+        Ok(requeued(self.exchange_all(commands)?))
+    }
+
+    /// Sets a trial as a whole: an import, or a correction (NePS: `put_updated_trial`). A trial's
+    /// configuration cannot be changed.
+    ///
+    /// # Errors
+    /// The trial exists with another configuration or more attempts, or the state is gone.
+    pub fn put(&self, trial: Trial) -> Result<(), Error> {
+        self.put_all([trial])
+    }
+
+    /// Sets several trials, stored together.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put); those that were not refused are stored.
+    pub fn put_all(&self, trials: impl IntoIterator<Item = Trial>) -> Result<(), Error> {
+        let put = |trial| Command::Put(Box::new(trial));
+        self.exchange_all(trials.into_iter().map(put).collect()).map(drop)
+    }
+
+    /// Changes the policy of the study: a larger budget, say.
+    ///
+    /// # Errors
+    /// The policy makes no sense, or the state is gone.
+    pub fn set_policy(&self, policy: Policy) -> Result<(), Error> {
+        self.exchange_one(Command::SetPolicy(policy)).map(drop)
+    }
+
+    /// All trials, in the order in which they were sampled (NePS: `lock_and_read_trials`).
+    ///
+    /// # Errors
+    /// The state is gone.
+    pub fn trials(&self) -> Result<Vec<Trial>, Error> {
+        self.look(|study| study.trials().iter().cloned().collect())
+    }
+
+    /// A trial by id (NePS: `lock_and_get_trial_by_id`).
+    ///
+    /// # Errors
+    /// There is no such trial, or the state is gone.
+    pub fn trial(&self, id: &TrialId) -> Result<Trial, Error> {
+        let wanted = id.clone();
+        let trial = self.look(move |study| study.trial(&wanted).cloned())?;
+        trial.ok_or_else(|| StudyError::UnknownTrial(id.clone()).into())
+    }
+
+    /// All ids, in the order in which the trials were sampled (NePS: `all_trial_ids`).
+    ///
+    /// # Errors
+    /// The state is gone.
+    pub fn trial_ids(&self) -> Result<Vec<TrialId>, Error> {
+        self.look(|study| study.trials().iter().map(|trial| trial.id.clone()).collect())
+    }
+
+    /// The next `n` trials that wait, the first sampled first (NePS:
+    /// `lock_and_get_next_pending_trial`).
+    ///
+    /// # Errors
+    /// The state is gone.
+    pub fn next_pending(&self, n: usize) -> Result<Vec<Trial>, Error> {
+        self.look(move |study| study.pending().take(n).cloned().collect())
+    }
+
+    /// The trials that are being evaluated (NePS: `lock_and_get_current_evaluating_trials`).
+    ///
+    /// # Errors
+    /// The state is gone.
+    pub fn evaluating(&self) -> Result<Vec<Trial>, Error> {
+        self.look(|study| study.evaluating().cloned().collect())
+    }
+
+    /// The trials that failed or crashed (NePS: `lock_and_get_errors`).
+    ///
+    /// # Errors
+    /// The state is gone.
+    pub fn errors(&self) -> Result<Vec<Trial>, Error> {
+        self.look(|study| study.trials().iter().filter(|t| t.state.is_error()).cloned().collect())
+    }
+
+    /// The optimizer's name and arguments (NePS: `lock_and_get_optimizer_info`).
+    ///
+    /// # Errors
+    /// The state is gone.
+    pub fn optimizer_info(&self) -> Result<OptimizerInfo, Error> {
+        self.look(|study| study.definition().optimizer.clone())
+    }
+
+    /// The policy, what was spent, and how many samples were taken: what NePS calls the optimizer's
+    /// state (`lock_and_get_optimizer_state`). The random streams follow from the seed.
+    ///
+    /// # Errors
+    /// The state is gone.
+    pub fn optimizer_state(&self) -> Result<(Policy, Spent, u64), Error> {
+        self.look(|study| (study.policy().clone(), study.spent(), study.samples()))
+    }
+}
+
+fn release(trial: TrialId, attempt: Option<u32>) -> Command {
+    Command::Release { trial, attempt, reason: Reason::Released }
+}
+
+fn report_outcome(answer: Answer) -> ReportOutcome {
+    match answer {
+        Answer::Superseded { state, attempts, .. } => ReportOutcome::Superseded { state, attempts },
+        _ => ReportOutcome::Accepted,
+    }
+}
+
+fn requeued(answers: impl IntoIterator<Item = Answer>) -> Vec<TrialId> {
+    let ids = |answer| match answer {
+        Answer::Requeued(ids) => ids,
+        _ => Vec::new(),
+    };
+    answers.into_iter().flat_map(ids).collect()
+}

@@ -1,0 +1,365 @@
+//! What the state actor does, without the actor: a turn over the store, the study and the
+//! optimizer. Tests and the short-lived verbs of the command line use it directly.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::hooks::EventHook;
+use super::reclaim::{buried, held_by, take_back};
+use trialmill_store::clock::now_s;
+use trialmill_core::error::{Error, StoreError, StudyError};
+use trialmill_core::event::{Event, Policy, ProcessId};
+use trialmill_core::limits::{RECOVER_LOOKS, WATCH_POLL};
+use trialmill_core::optimizer::{Optimizer, OptimizerInfo};
+use trialmill_store::{
+    Directory, Disk, Durability, JournalStore, MemoryStore, Place, Presence, Purpose, Replica,
+    Sign, Store, Watcher, open as open_store,
+};
+use trialmill_core::study::{Answer, Command, StudyState};
+use trialmill_core::trial::Trials;
+
+/// The study, its store and its optimizer. A turn is `begin`, `execute` for each command, `commit`.
+pub struct StateCore {
+    study: StudyState,
+    store: Box<dyn Store>,
+    /// None once a slow optimizer was taken out, to be asked outside the lock.
+    optimizer: Option<Box<dyn Optimizer>>,
+    slow: bool,
+    directory: Option<Directory>,
+    presence: Option<Arc<Presence>>,
+    process: ProcessId,
+    listeners: Listeners,
+    /// Whether a report is answered with its trial.
+    shows_reported: bool,
+    /// Why a staged event could not be applied: a mistake of this program, so nothing is stored.
+    broken: Option<StudyError>,
+}
+
+/// Those who are told of events.
+#[derive(Default)]
+struct Listeners {
+    hook: Option<EventHook>,
+    /// What the hook has still to be told, once it is stored.
+    untold: Vec<Event>,
+    /// What a slow optimizer's own copy of the study has still to apply.
+    feed: Option<Vec<Event>>,
+}
+
+impl Listeners {
+    fn note(&mut self, event: &Event) {
+        if self.hook.is_some() {
+            self.untold.push(event.clone());
+        }
+        if let Some(feed) = &mut self.feed {
+            feed.push(event.clone());
+        }
+    }
+}
+
+/// What the store reads of the others' events, on its way to the study.
+struct Follower<'a> {
+    study: &'a mut StudyState,
+    listeners: &'a mut Listeners,
+}
+
+impl Replica for Follower<'_> {
+    fn trials(&self) -> &Trials {
+        self.study.trials()
+    }
+
+    fn apply(&mut self, event: Event) -> Result<(), StudyError> {
+        self.listeners.note(&event);
+        self.study.apply(event)
+    }
+}
+
+impl StateCore {
+    /// Opens the study of a directory, and reads it.
+    ///
+    /// # Errors
+    /// The journal cannot be locked or read, or is damaged.
+    pub fn open(
+        directory: Directory,
+        durability: Durability,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self, Error> {
+        let store = open_store(&directory, durability)?;
+        Self::with_store(Some(directory.clone()), directory.definition().clone(), store, optimizer)
+    }
+
+    /// The same, with the journal on another disk, such as one that fails on purpose.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_on(
+        disk: Box<dyn Disk>,
+        directory: Directory,
+        durability: Durability,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self, Error> {
+        let store = Box::new(JournalStore::with_disk(&directory, durability, disk)?);
+        Self::with_store(Some(directory.clone()), directory.definition().clone(), store, optimizer)
+    }
+
+    /// A study that is in this process's memory alone.
+    ///
+    /// # Errors
+    /// The optimizer cannot search the space.
+    pub fn in_memory(
+        definition: trialmill_core::definition::Definition,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self, Error> {
+        Self::with_store(None, definition, Box::new(MemoryStore), optimizer)
+    }
+
+    fn with_store(
+        directory: Option<Directory>,
+        definition: trialmill_core::definition::Definition,
+        store: Box<dyn Store>,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self, Error> {
+        optimizer.check(&definition.space).map_err(|problem| {
+            let OptimizerInfo { name, .. } = optimizer.info();
+            StudyError::Optimizer { optimizer: name, problem: problem.to_string() }
+        })?;
+        let slow = optimizer.is_slow();
+        let mut core = StateCore {
+            study: StudyState::new(definition),
+            store,
+            optimizer: Some(optimizer),
+            slow,
+            directory,
+            presence: None,
+            process: 0,
+            listeners: Listeners { feed: slow.then(Vec::new), ..Listeners::default() },
+            shows_reported: false,
+            broken: None,
+        };
+        core.begin(Purpose::Reporting)?;
+        core.commit()?;
+        Ok(core)
+    }
+
+    /// Joins the study as a process of it, which may hold trials until it leaves or dies.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn join(&mut self) -> Result<ProcessId, Error> {
+        let place = self.directory.as_ref().map_or_else(Place::here, |d| d.place().clone());
+        self.begin(Purpose::Sampling)?;
+        let answer = self.execute(Command::Join(place.process()))?;
+        if let Answer::Joined(number) = answer {
+            self.process = number;
+            // Held before the others can read that we joined.
+            self.presence = match &self.directory {
+                Some(directory) => Some(Arc::new(directory.presence(number)?)),
+                None => None,
+            };
+        }
+        self.commit()?;
+        Ok(self.process)
+    }
+
+    /// Takes back what dead processes hold, and the claims whose deadline has passed: what the
+    /// watcher does in a running process, for one that does not stay. A command of a dead process
+    /// that goes on is killed, and waited for a little.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn recover(&mut self) -> Result<(), Error> {
+        let Some(mut watcher) = self.watcher() else { return Ok(()) };
+        self.meet_other_machines(&mut watcher)?;
+        for _ in 0..RECOVER_LOOKS {
+            let study = &self.study;
+            let others: Vec<_> =
+                study.processes().filter(|p| p.process != self.process).cloned().collect();
+            let leases: Vec<_> =
+                study.leases().map(|(t, l)| (t.id.clone(), t.attempts, l.clone())).collect();
+            let (directory, held_by) = (self.directory(), |process| Ok(held_by(study, process)));
+            let commands = take_back(&mut watcher, directory, &others, &leases, held_by)?;
+            if !commands.is_empty() {
+                let buried = buried(&commands);
+                self.turn(commands)?;
+                buried.into_iter().for_each(|process| watcher.tidy(process));
+            }
+            if !self.study.processes().any(|p| watcher.sign(p) == Sign::Dead) {
+                break;
+            }
+            std::thread::sleep(WATCH_POLL);
+        }
+        Ok(())
+    }
+
+    /// Refuses to work beside processes of other machines where no lock reaches them. Those that give
+    /// no sign of life are dead.
+    fn meet_other_machines(&self, watcher: &mut Watcher) -> Result<(), StoreError> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        let file_system = directory.file_system();
+        let are_apart = file_system.local_locks().is_some();
+        if !are_apart && !file_system.is_unknown() {
+            return Ok(());
+        }
+        let others = self.study.processes().filter(|p| !directory.place().shares_kernel(p));
+        for process in others {
+            while are_apart && !watcher.has_beaten(process) {
+                if watcher.sign(process) == Sign::Silent {
+                    break;
+                }
+                std::thread::sleep(WATCH_POLL);
+            }
+            if watcher.sign(process) != Sign::Silent {
+                file_system.admit(process, directory.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs commands as one turn of their own.
+    ///
+    /// # Errors
+    /// The store fails; then nothing of this is acknowledged.
+    pub fn turn(
+        &mut self,
+        commands: Vec<Command>,
+    ) -> Result<Vec<Result<Answer, StudyError>>, StoreError> {
+        let samples = commands.iter().any(Command::samples);
+        self.begin(if samples { Purpose::Sampling } else { Purpose::Reporting })?;
+        let answers = commands.into_iter().map(|command| self.execute(command)).collect();
+        self.commit()?;
+        Ok(answers)
+    }
+
+    /// Changes the rules as `change` says, if that changes anything.
+    ///
+    /// # Errors
+    /// The rules make no sense, or the store fails.
+    pub fn change_policy(&mut self, change: impl FnOnce(&mut Policy)) -> Result<(), Error> {
+        self.begin(Purpose::Sampling)?;
+        let mut policy = self.study.policy().clone();
+        change(&mut policy);
+        let result = self.execute(Command::SetPolicy(policy));
+        self.commit()?;
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::Setting(error.to_string())),
+        }
+    }
+
+    /// Begins a turn: the lock, and what others did.
+    pub(crate) fn begin(&mut self, purpose: Purpose) -> Result<(), StoreError> {
+        let mut follower = Follower { study: &mut self.study, listeners: &mut self.listeners };
+        self.store.begin(purpose, &mut follower)
+    }
+
+    /// Decides a command, stages what comes of it and applies it.
+    pub(crate) fn execute(&mut self, command: Command) -> Result<Answer, StudyError> {
+        let reported = match &command {
+            Command::Report { trial, .. } if self.shows_reported => Some(trial.clone()),
+            _ => None,
+        };
+        let optimizer = if self.slow { None } else { self.optimizer.as_deref_mut() };
+        let mut decision = self.study.decide(command, optimizer)?;
+        let time = now_s();
+        let kinds = std::mem::take(&mut decision.events);
+        let events: Vec<Event> = kinds.into_iter().map(|kind| Event { time, kind }).collect();
+        self.store.stage(&events, self.study.trials())?;
+        for event in events {
+            self.listeners.note(&event);
+            self.study.apply(event).inspect_err(|error| self.broken = Some(error.clone()))?;
+        }
+        let answer = self.study.answer(decision);
+        Ok(match reported.and_then(|id| self.study.trial(&id)) {
+            Some(trial) if answer == Answer::Done => Answer::Reported(Box::new(trial.clone())),
+            _ => answer,
+        })
+    }
+
+    /// Ends a turn: everything staged is stored and durable.
+    pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
+        if let Some(error) = &self.broken {
+            return Err(StoreError::Poisoned(error.to_string()));
+        }
+        self.store.commit(self.study.trials())?;
+        if let Some(hook) = &mut self.listeners.hook {
+            self.listeners.untold.drain(..).for_each(|event| hook(&event));
+        }
+        Ok(())
+    }
+
+    /// Answers reports with the trials as they are stored, from now on: for hooks that hear of trials.
+    pub(crate) fn show_reported(&mut self) {
+        self.shows_reported = true;
+    }
+
+    /// Tells `hook` of every event from now on.
+    pub fn on_event(&mut self, hook: EventHook) {
+        self.listeners.hook = Some(hook);
+    }
+
+    /// Takes the slow optimizer out, to run on an actor of its own; the events it must apply to
+    /// its own copy of the study are in [`take_feed`](Self::take_feed).
+    pub(crate) fn take_slow_optimizer(&mut self) -> Option<Box<dyn Optimizer>> {
+        if self.slow { self.optimizer.take() } else { None }
+    }
+
+    /// Whether something happened since the slow optimizer was last told.
+    pub(crate) fn has_feed(&self) -> bool {
+        self.listeners.feed.as_ref().is_some_and(|feed| !feed.is_empty())
+    }
+
+    /// The events since the last call.
+    pub(crate) fn take_feed(&mut self) -> Vec<Event> {
+        self.listeners.feed.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// What others need to see what happens to the study outside this process.
+    pub(crate) fn watcher(&self) -> Option<Watcher> {
+        self.store.watcher()
+    }
+
+    /// This process's sign of life.
+    pub(crate) fn presence(&self) -> Option<Arc<Presence>> {
+        self.presence.clone()
+    }
+
+    /// This process's number in the study; 0 before it joined.
+    pub fn process(&self) -> ProcessId {
+        self.process
+    }
+
+    /// Leaves the study in good order; what this process was evaluating is handed back.
+    ///
+    /// # Errors
+    /// The store fails; the lock file's freedom then tells the others.
+    pub fn leave(&mut self) -> Result<(), StoreError> {
+        let process = std::mem::take(&mut self.process);
+        if process == 0 {
+            return Ok(());
+        }
+        self.turn(vec![Command::Leave(process)])?;
+        if let Some(presence) = self.presence.take() {
+            presence.leave();
+        }
+        Ok(())
+    }
+
+    /// The study as it is after the last turn.
+    pub fn study(&self) -> &StudyState {
+        &self.study
+    }
+
+    /// The study, when nothing more is to be done.
+    pub fn into_study(self) -> StudyState {
+        self.study
+    }
+
+    /// Where the study is, unless it is in memory alone.
+    pub fn directory(&self) -> Option<&Directory> {
+        self.directory.as_ref()
+    }
+
+    /// The study's directory.
+    pub fn path(&self) -> Option<&Path> {
+        self.directory.as_ref().map(Directory::path)
+    }
+}

@@ -1,0 +1,65 @@
+//! A client without a session: for a process that does a thing or two with a study and goes, such
+//! as a verb of the command line or a job of a batch system.
+
+use trialmill_layouts::Studies;
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::client::{Client, Exchange};
+use super::core::StateCore;
+use trialmill_core::error::{Error, StudyError};
+use trialmill_store::{Directory, Durability};
+use trialmill_core::study::{Answer, Command, StudyState};
+
+/// Decides commands on the caller's own thread, under the study's lock.
+#[derive(Clone)]
+pub struct Direct {
+    core: Arc<Mutex<StateCore>>,
+    directory: Option<Directory>,
+}
+
+/// A client that talks to a directory without a running session. It joins nothing, so it has no
+/// workers, and trials that it asks for are held by their deadline alone.
+pub type DirectClient = Client<Direct>;
+
+impl Client<Direct> {
+    /// Opens the study of a directory, and takes back what dead processes hold.
+    ///
+    /// # Errors
+    /// There is no study, or it cannot be locked or read, or is damaged.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let directory = Directory::open(path)?;
+        let optimizer = trialmill_optimizers::of_study(directory.definition());
+        let mut core = StateCore::open(directory, Durability::Synced, optimizer)?;
+        core.recover()?;
+        Ok(Self::over(core))
+    }
+
+    /// The same over a state that is open already.
+    pub fn over(core: StateCore) -> Self {
+        let directory = core.directory().cloned();
+        Client { exchange: Direct { core: Arc::new(Mutex::new(core)), directory } }
+    }
+}
+
+impl Exchange for Direct {
+    fn exchange(&self, commands: Vec<Command>) -> Result<Vec<Result<Answer, StudyError>>, Error> {
+        Ok(self.core.lock().turn(commands)?)
+    }
+
+    fn read<R: Send + 'static>(
+        &self,
+        read: impl FnOnce(&StudyState) -> R + Send + 'static,
+    ) -> Result<R, Error> {
+        let mut core = self.core.lock();
+        // A turn without commands catches up on what others stored.
+        core.turn(Vec::new())?;
+        Ok(read(core.study()))
+    }
+
+    fn directory(&self) -> Option<&Directory> {
+        self.directory.as_ref()
+    }
+}

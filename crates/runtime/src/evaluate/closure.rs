@@ -1,0 +1,48 @@
+//! Evaluations by a closure of this program, on a thread of its own.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{Ended, RunningTrial, panic_message};
+use trialmill_core::error::BoxError;
+use trialmill_core::trial::Report;
+
+thread_local! {
+    static CURRENT: RefCell<Option<RunningTrial>> = const { RefCell::new(None) };
+}
+
+/// The trial that this thread is evaluating, if it is (NePS: `get_in_progress_trial`). Each worker
+/// has its own; a thread that the evaluation starts by itself has none.
+pub fn current_trial() -> Option<RunningTrial> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
+/// Evaluates, and turns an error or a panic into a crashed report.
+pub fn evaluate_fenced<R: Into<Report>>(
+    evaluate: impl Fn(&RunningTrial) -> Result<R, BoxError>,
+    trial: &RunningTrial,
+) -> Ended {
+    CURRENT.set(Some(trial.clone()));
+    let result = catch_unwind(AssertUnwindSafe(|| evaluate(trial).map(Into::into)));
+    CURRENT.set(None);
+    let report = match result {
+        Ok(Ok(report)) => report,
+        // It was asked to stop and did: the trial goes to somebody else.
+        Ok(Err(_)) if trial.stop_signal().is_stopped() => return Ended::HandedBack,
+        Ok(Err(error)) if trial.is_timed_out() => {
+            Report::crashed("timeout", format!("stopped at its time limit: {error}"))
+        }
+        Ok(Err(error)) => {
+            let mut causes = String::new();
+            let mut next = error.source();
+            while let Some(cause) = next {
+                causes += &format!("caused by: {cause}\n");
+                next = cause.source();
+            }
+            let report = Report::crashed("error", error.to_string());
+            if causes.is_empty() { report } else { report.traceback(causes) }
+        }
+        Err(panic) => Report::crashed("panic", panic_message(&*panic)),
+    };
+    Ended::Report(Box::new(report))
+}

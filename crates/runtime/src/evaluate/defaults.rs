@@ -1,0 +1,38 @@
+//! What is recorded where an evaluation says nothing.
+
+use trialmill_core::trial::{Objective, Report};
+
+/// Values to record when an evaluation fails, or leaves them out (NePS: `objective_value_on_error`,
+/// `cost_value_on_error`, `learning_curve_on_error`, `cost_if_not_provided`,
+/// `learning_curve_if_not_provided`).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Defaults {
+    /// The objective of a trial that failed or crashed, so that an optimizer learns from it.
+    pub objective_on_error: Option<Objective>,
+    /// Its cost.
+    pub cost_on_error: Option<f64>,
+    /// Its learning curve.
+    pub learning_curve_on_error: Option<Box<[Objective]>>,
+    /// The cost of a success that reports none.
+    pub cost_if_not_provided: Option<f64>,
+    /// The learning curve of a success that reports none.
+    pub learning_curve_if_not_provided: Option<Box<[Objective]>>,
+}
+
+impl Defaults {
+    /// Fills in what a report leaves out.
+    pub fn fill(&self, report: &mut Report) {
+        let (cost, curve) = if report.is_success() {
+            (self.cost_if_not_provided, &self.learning_curve_if_not_provided)
+        } else {
+            if report.objective_to_minimize.is_none() {
+                report.objective_to_minimize = self.objective_on_error.clone();
+            }
+            (self.cost_on_error, &self.learning_curve_on_error)
+        };
+        report.cost = report.cost.or(cost);
+        if report.learning_curve.is_none() {
+            report.learning_curve = curve.clone();
+        }
+    }
+}

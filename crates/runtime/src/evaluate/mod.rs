@@ -1,0 +1,39 @@
+//! Evaluating a trial, outside every lock: by a closure, or by a command.
+//!
+//! Only this module runs users' code and starts processes for trials.
+
+mod attempt_lock;
+mod closure;
+mod command;
+mod defaults;
+mod kill;
+mod result;
+mod running;
+mod template;
+
+pub use attempt_lock::{AttemptLock, reap_orphans};
+pub use closure::{current_trial, evaluate_fenced};
+pub use command::CommandEvaluator;
+pub use defaults::Defaults;
+pub use result::parse as parse_result;
+pub(crate) use running::Places;
+pub use running::{RunningTrial, StopSignal};
+pub use template::CommandLine;
+
+use trialmill_core::trial::Report;
+
+/// How an evaluation ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ended {
+    /// With a report.
+    Report(Box<Report>),
+    /// It was stopped, and somebody else may start it again.
+    HandedBack,
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".into())
+}

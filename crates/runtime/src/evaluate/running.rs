@@ -1,0 +1,181 @@
+//! A trial while it is evaluated: what the evaluation sees of it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use trialmill_core::config::Config;
+use trialmill_store::plain;
+use trialmill_core::trial::{Trial, TrialId};
+
+/// Tells everybody in the process that a run is to stop.
+#[derive(Debug)]
+pub struct StopSignal {
+    stopped: AtomicBool,
+    tasks: tokio::sync::watch::Sender<bool>,
+    impatient: tokio::sync::watch::Sender<bool>,
+}
+
+impl Default for StopSignal {
+    fn default() -> Self {
+        StopSignal {
+            stopped: AtomicBool::new(false),
+            tasks: tokio::sync::watch::Sender::new(false),
+            impatient: tokio::sync::watch::Sender::new(false),
+        }
+    }
+}
+
+impl StopSignal {
+    /// Stop.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.tasks.send_replace(true);
+    }
+
+    /// Stop, and kill commands that do not end at once.
+    pub fn stop_without_grace(&self) {
+        self.stop();
+        self.impatient.send_replace(true);
+    }
+
+    /// Whether to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Waits until it is time to stop.
+    pub(crate) async fn stopped(&self) {
+        // The sender lives in `self`, so the channel cannot close while we wait.
+        let _ = self.tasks.subscribe().wait_for(|stopped| *stopped).await;
+    }
+
+    /// Waits until there is no more grace.
+    pub(crate) async fn out_of_patience(&self) {
+        let _ = self.impatient.subscribe().wait_for(|impatient| *impatient).await;
+    }
+}
+
+/// Where a study's files are. Paths are made when they are asked for: most closures need none, and
+/// making them costs as much as all else that a worker does.
+pub(crate) struct Places {
+    pub(crate) study: PathBuf,
+    pub(crate) of_trial: Box<dyn Fn(&TrialId) -> PathBuf + Send + Sync>,
+}
+
+impl std::fmt::Debug for Places {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.study.fmt(f)
+    }
+}
+
+/// A trial while it is evaluated. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RunningTrial(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    trial: Trial,
+    places: Option<Arc<Places>>,
+    dir: OnceLock<PathBuf>,
+    previous_dir: OnceLock<PathBuf>,
+    began: Instant,
+    timeout: Option<Duration>,
+    stop: Arc<StopSignal>,
+}
+
+impl RunningTrial {
+    /// Begins an evaluation now.
+    pub(crate) fn begin(
+        trial: Trial,
+        places: Option<Arc<Places>>,
+        timeout: Option<Duration>,
+        stop: Arc<StopSignal>,
+    ) -> Self {
+        RunningTrial(Arc::new(Inner {
+            trial,
+            places,
+            dir: OnceLock::new(),
+            previous_dir: OnceLock::new(),
+            began: Instant::now(),
+            timeout,
+            stop,
+        }))
+    }
+
+    /// What to evaluate.
+    pub fn config(&self) -> &Config {
+        &self.0.trial.config
+    }
+
+    /// Its id in the study.
+    pub fn id(&self) -> &TrialId {
+        &self.0.trial.id
+    }
+
+    /// Which attempt at it this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.0.trial.attempts
+    }
+
+    /// Everything stored about it so far.
+    pub fn trial(&self) -> &Trial {
+        &self.0.trial
+    }
+
+    /// Its own directory, for checkpoints and logs; made on the first call. It survives a death,
+    /// so a later attempt finds what an earlier one left.
+    ///
+    /// # Errors
+    /// It cannot be made; or the study is in memory alone.
+    pub fn dir(&self) -> io::Result<&Path> {
+        let places = self.0.places.as_ref().ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::Unsupported,
+                "a study in memory has no directories; give it one with `StudyState::builder`",
+            )
+        })?;
+        let dir = self.0.dir.get_or_init(|| (places.of_trial)(self.id()));
+        plain::create_dir(dir, 2)?;
+        Ok(dir)
+    }
+
+    /// The directory of the trial that this one continues, if it continues one.
+    pub fn previous_dir(&self) -> Option<&Path> {
+        let places = self.0.places.as_ref()?;
+        let previous = self.0.trial.metadata.previous_trial_id.as_ref()?;
+        Some(self.0.previous_dir.get_or_init(|| (places.of_trial)(previous)))
+    }
+
+    /// The study's directory, unless it is in memory alone.
+    pub fn study_dir(&self) -> Option<&Path> {
+        self.0.places.as_ref().map(|places| &*places.study)
+    }
+
+    /// Whether the evaluation should end: the run stops, or the trial's time is up. A thread
+    /// cannot be killed, so a long evaluation asks this now and then and returns an error.
+    pub fn should_stop(&self) -> bool {
+        self.0.stop.is_stopped() || self.is_timed_out()
+    }
+
+    /// Whether the trial's time is up.
+    pub fn is_timed_out(&self) -> bool {
+        self.0.timeout.is_some_and(|timeout| self.0.began.elapsed() >= timeout)
+    }
+
+    /// The trial's time limit.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.0.timeout
+    }
+
+    /// How long it has been going on.
+    pub fn elapsed(&self) -> Duration {
+        self.0.began.elapsed()
+    }
+
+    pub(crate) fn stop_signal(&self) -> &Arc<StopSignal> {
+        &self.0.stop
+    }
+}

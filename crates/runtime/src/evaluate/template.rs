@@ -1,0 +1,168 @@
+//! A command with places for the trial's parameters: `train.py --lr {lr} --out {trial_dir}`.
+
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::RunningTrial;
+use trialmill_core::error::EvaluateError;
+use trialmill_core::space::SearchSpace;
+
+/// What a template may name besides the parameters.
+const OWN_NAMES: [&str; 6] =
+    ["trial_id", "attempt", "trial_dir", "previous_dir", "config_file", "result_file"];
+
+/// The command that evaluates a trial: a program and its arguments, each possibly with templates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommandLine(Vec<Vec<Piece>>);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Piece {
+    Text(String),
+    Name(String),
+}
+
+impl CommandLine {
+    /// Reads a command; every `{name}` must be a parameter of the space, or one of `trial_id`,
+    /// `attempt`, `trial_dir`, `previous_dir`, `config_file`, `result_file`. `{{` is a brace.
+    ///
+    /// # Errors
+    /// The command is empty, a template names something unknown, or the program does not exist.
+    pub fn new<S: AsRef<str>>(words: &[S], space: &SearchSpace) -> Result<Self, EvaluateError> {
+        let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+        let program = words.first().filter(|word| !word.is_empty());
+        let program = program.ok_or(EvaluateError::NoCommand)?;
+        let pieces: Result<_, _> = words.iter().map(|word| pieces(word, space)).collect();
+        find_program(program)?;
+        Ok(CommandLine(pieces?))
+    }
+
+    /// The words for one trial.
+    pub(super) fn words(&self, trial: &RunningTrial, files: &Files) -> Vec<OsString> {
+        let fill = |piece: &Piece| match piece {
+            Piece::Text(text) => text.into(),
+            Piece::Name(name) => value(name, trial, files),
+        };
+        self.0.iter().map(|pieces| pieces.iter().map(fill).collect()).collect()
+    }
+}
+
+/// The files through which a command and its trial talk, all in the trial's directory.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub(super) dir: PathBuf,
+    pub(super) config: PathBuf,
+    pub(super) result: PathBuf,
+    pub(super) stdout: PathBuf,
+    pub(super) stderr: PathBuf,
+}
+
+impl Files {
+    pub(super) fn of(dir: &Path) -> Self {
+        Files {
+            dir: dir.into(),
+            config: dir.join("config.json"),
+            result: dir.join("result.json"),
+            stdout: dir.join("stdout.log"),
+            stderr: dir.join("stderr.log"),
+        }
+    }
+}
+
+fn value(name: &str, trial: &RunningTrial, files: &Files) -> OsString {
+    if let Some(value) = trial.config().get(name) {
+        return value.to_string().into();
+    }
+    match name {
+        "trial_id" => trial.id().to_string().into(),
+        "attempt" => trial.attempt().to_string().into(),
+        "trial_dir" => (&files.dir).into(),
+        "previous_dir" => trial.previous_dir().map_or_else(OsString::new, Into::into),
+        "config_file" => (&files.config).into(),
+        "result_file" => (&files.result).into(),
+        _ => OsString::new(),
+    }
+}
+
+fn pieces(word: &str, space: &SearchSpace) -> Result<Vec<Piece>, EvaluateError> {
+    let mut pieces = Vec::new();
+    let mut text = String::new();
+    let mut rest = word;
+    while let Some(at) = rest.find(['{', '}']) {
+        text += &rest[..at];
+        let (brace, behind) = rest[at..].split_at(1);
+        rest = behind;
+        if let Some(behind) = rest.strip_prefix(brace) {
+            text += brace;
+            rest = behind;
+            continue;
+        }
+        let name = (brace == "{").then(|| rest.split_once('}')).flatten();
+        match name {
+            Some((name, behind)) if space.get(name).is_some() || OWN_NAMES.contains(&name) => {
+                pieces.push(Piece::Text(std::mem::take(&mut text)));
+                pieces.push(Piece::Name(name.into()));
+                rest = behind;
+            }
+            unknown => {
+                let known = space.iter().map(|(name, _)| name).chain(OWN_NAMES);
+                return Err(EvaluateError::Template {
+                    argument: word.into(),
+                    name: unknown.map_or(rest, |(name, _)| name).into(),
+                    known: known.collect::<Vec<_>>().join(", "),
+                });
+            }
+        }
+    }
+    text += rest;
+    pieces.push(Piece::Text(text));
+    Ok(pieces)
+}
+
+/// Looks for the program now, so that a typo is one error and not a thousand crashed trials.
+fn find_program(program: &str) -> Result<(), EvaluateError> {
+    if program.contains('{') {
+        return Ok(());
+    }
+    let can_run =
+        |path: &Path| path.metadata().is_ok_and(|data| data.is_file() && data.mode() & 0o111 != 0);
+    let found = if program.contains('/') {
+        can_run(Path::new(program))
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|dir| can_run(&dir.join(program)))
+    };
+    match found {
+        true => Ok(()),
+        false => Err(EvaluateError::Program {
+            program: program.into(),
+            problem: "there is no such executable file".into(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trialmill_core::space::Parameter;
+
+    #[test]
+    fn a_template_names_parameters_and_files_and_nothing_else() {
+        let space = SearchSpace::new([("lr", Parameter::float(0.0, 1.0))]).unwrap();
+        let text = |text: &str| Piece::Text(text.into());
+        let name = |name: &str| Piece::Name(name.into());
+        let command =
+            CommandLine::new(&["sh", "--lr={lr}x", "{{{lr}}}", "{trial_dir}"], &space).unwrap();
+        assert_eq!(command.0[1], [text("--lr="), name("lr"), text("x")]);
+        assert_eq!(command.0[2], [text("{"), name("lr"), text("}")]);
+        assert_eq!(command.0[3], [text(""), name("trial_dir"), text("")]);
+        for bad in ["{rate}", "{lr", "lr}", "{}"] {
+            let error = CommandLine::new(&["sh", bad], &space).unwrap_err().to_string();
+            assert!(error.contains(bad) && error.contains("lr, trial_id"), "{error}");
+        }
+        let nothing: [&str; 0] = [];
+        assert!(matches!(CommandLine::new(&nothing, &space), Err(EvaluateError::NoCommand)));
+        let error = CommandLine::new(&["no-such-program"], &space).unwrap_err().to_string();
+        assert!(error.contains("no-such-program"), "{error}");
+    }
+}

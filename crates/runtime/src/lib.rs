@@ -1,0 +1,47 @@
+//! The actors, and all that knows of actix.
+//!
+//! ```text
+//! WorkerActor, or a worker's thread      StateActor (a thread of its own)            disk
+//!  reports, and the next wish  ────────► collect until the mailbox is empty
+//!                                        begin: lock, catch up on what others did
+//!                                        decide each command → events → apply
+//!                                        commit: one write, unlock, one sync ──────► journal
+//!  answers                     ◄──────── only now
+//!  evaluate, outside every lock
+//! ```
+
+mod builder;
+mod client;
+mod command_worker;
+mod core;
+mod direct;
+pub mod evaluate;
+mod handle;
+mod hooks;
+mod message;
+mod open;
+mod optimizer;
+mod options;
+mod outcome;
+mod published;
+mod reclaim;
+mod rules;
+mod session;
+mod signals;
+mod spec;
+mod state;
+mod watch;
+mod worker;
+
+pub use builder::StudyBuilder;
+pub use client::{AskOutcome, Client, Exchange, ReportOutcome};
+pub use core::StateCore;
+pub use direct::{Direct, DirectClient};
+pub use handle::{StudyHandle, ToSession};
+pub use hooks::{EvaluationHook, EventHook, Hooks, SamplingHook};
+pub use options::RunOptions;
+pub use outcome::Outcome;
+pub use published::Snapshot;
+pub use rules::OnError;
+pub use session::Session;
+pub use spec::{Evaluation, StudySpec};

@@ -1,0 +1,154 @@
+//! Opening: from what a study is said to be, and what is in the directory, to an open state.
+
+use trialmill_layouts::Studies;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::core::StateCore;
+use super::hooks::{Hooked, SamplingHook};
+use super::options::RunOptions;
+use super::spec::StudySpec;
+use trialmill_core::definition::Definition;
+use trialmill_core::error::{Error, StoreError};
+use trialmill_core::event::Policy;
+use trialmill_core::optimizer::{Optimizer, OptimizerInfo};
+use trialmill_optimizers::{RandomSearch, from_info, of_study};
+use trialmill_core::space::SearchSpace;
+use trialmill_store::Directory;
+
+/// A study that is to be opened.
+pub(super) struct Opening<'a> {
+    /// None for a study in memory.
+    pub(super) directory: Option<&'a Path>,
+    pub(super) spec: &'a StudySpec,
+    pub(super) options: &'a RunOptions,
+    /// An optimizer that was given as a value; it goes before one that is named.
+    pub(super) optimizer: Option<Box<dyn Optimizer>>,
+    pub(super) before_sampling: Option<SamplingHook>,
+}
+
+impl Opening<'_> {
+    /// Creates the study or opens the one that is there, and sets its policy.
+    pub(super) fn open(self) -> Result<StateCore, Error> {
+        self.options.check()?;
+        self.spec.check()?;
+        let spec = self.spec;
+        let mut core = match self.directory {
+            Some(path) => self.open_directory(path)?,
+            None => self.open_in_memory()?,
+        };
+        core.change_policy(|policy| *policy = spec.policy(policy))?;
+        Ok(core)
+    }
+
+    fn open_in_memory(mut self) -> Result<StateCore, Error> {
+        let space = self.spec.space.clone().ok_or_else(no_space)?;
+        let optimizer = self.given_optimizer()?.unwrap_or_else(random_search);
+        let mut definition = Definition::new(space, optimizer.info());
+        definition.seed = self.spec.seed.unwrap_or(definition.seed);
+        StateCore::in_memory(definition, self.hooked(optimizer))
+    }
+
+    fn open_directory(mut self, path: &Path) -> Result<StateCore, Error> {
+        let existing = self.existing(path)?;
+        let given = self.given_optimizer()?;
+        let is_given = given.is_some();
+        let optimizer = match (given, &existing) {
+            (Some(optimizer), _) => optimizer,
+            (None, Some(directory)) => self.optimizer_of(directory)?,
+            (None, None) => random_search(),
+        };
+        let space = match (&self.spec.space, &existing) {
+            (Some(space), _) => space.clone(),
+            (None, Some(directory)) => (*directory.definition().space).clone(),
+            (None, None) => return Err(no_space()),
+        };
+        optimizer.check(&space).map_err(|error| Error::Setting(error.to_string()))?;
+        // NePS describes its optimizers in its own words.
+        let info = match &existing {
+            Some(directory) if !is_given && directory.layout().is_shared() => {
+                directory.definition().optimizer.clone()
+            }
+            _ => optimizer.info(),
+        };
+        let mut definition = Definition::new(space, info);
+        if let Some(evaluation) = &self.spec.evaluation {
+            definition.evaluation = evaluation.to_json();
+        }
+        // Only now that nothing can be wrong with what comes in its place.
+        if self.options.overwrite {
+            Directory::remove(path)?;
+        }
+        // A new study has its policy before anybody can join it.
+        let policy = self.spec.policy(&Policy::default());
+        let (seed, layout) = (self.spec.seed, self.spec.layout);
+        let (directory, _) = Directory::create_or_open(path, definition, seed, &policy, layout)?;
+        let durability = self.options.durability;
+        StateCore::open(directory, durability, self.hooked(optimizer))
+    }
+
+    /// The study that is in the directory, unless it is to be created or replaced.
+    fn existing(&self, path: &Path) -> Result<Option<Directory>, Error> {
+        let can_be_created = self.spec.space.is_some();
+        if can_be_created && self.options.overwrite {
+            return Ok(None);
+        }
+        match Directory::open_read_only(path) {
+            Ok(directory) => Ok(Some(directory)),
+            Err(StoreError::NotAStudy { .. }) if can_be_created => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn given_optimizer(&mut self) -> Result<Option<Box<dyn Optimizer>>, Error> {
+        match (self.optimizer.take(), &self.spec.optimizer) {
+            (Some(optimizer), _) => Ok(Some(optimizer)),
+            (None, Some(info)) => named_optimizer(info).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The optimizer of an existing study. A NePS study may name one that only NePS has: its trials
+    /// are still handed out, so that is no error before something must be sampled.
+    fn optimizer_of(&self, directory: &Directory) -> Result<Box<dyn Optimizer>, Error> {
+        let mut definition = directory.definition().clone();
+        if !directory.layout().is_shared() {
+            return named_optimizer(&definition.optimizer);
+        }
+        if let Some(space) = &self.spec.space {
+            definition.space = Arc::new(space.clone());
+        }
+        Ok(of_study(&definition))
+    }
+
+    fn hooked(&mut self, inner: Box<dyn Optimizer>) -> Box<dyn Optimizer> {
+        match self.before_sampling.take() {
+            Some(hook) => Box::new(Hooked { inner, hook }),
+            None => inner,
+        }
+    }
+}
+
+/// The space that a study has or will have.
+pub(super) fn space_to_be(
+    spec: &StudySpec,
+    directory: Option<&Path>,
+) -> Result<SearchSpace, Error> {
+    match (&spec.space, directory) {
+        (Some(space), _) => Ok(space.clone()),
+        (None, Some(path)) => Ok((*Directory::open(path)?.definition().space).clone()),
+        (None, None) => Err(no_space()),
+    }
+}
+
+fn named_optimizer(info: &OptimizerInfo) -> Result<Box<dyn Optimizer>, Error> {
+    from_info(info).map_err(|error| Error::Setting(error.to_string()))
+}
+
+fn random_search() -> Box<dyn Optimizer> {
+    Box::new(RandomSearch::new())
+}
+
+fn no_space() -> Error {
+    Error::Setting("a new study needs a search space: set one with `space`".into())
+}

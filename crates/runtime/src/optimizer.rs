@@ -1,0 +1,48 @@
+//! The actor of a slow optimizer: it proposes outside the lock, from its own copy of the study, and
+//! no report waits for it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use actix::{Actor, Context, Handler, Recipient};
+
+use super::message::{Propose, Proposed};
+use trialmill_core::definition::Definition;
+use trialmill_core::optimizer::{Optimizer, Proposal};
+use trialmill_core::study::StudyState;
+
+pub(crate) struct OptimizerActor {
+    optimizer: Box<dyn Optimizer>,
+    study: StudyState,
+}
+
+impl OptimizerActor {
+    pub(crate) fn new(optimizer: Box<dyn Optimizer>, definition: Definition) -> Self {
+        OptimizerActor { optimizer, study: StudyState::new(definition) }
+    }
+
+    fn propose(&mut self, message: Propose) -> Result<Proposal, String> {
+        for event in message.events {
+            self.study.apply(event).map_err(|error| error.to_string())?;
+        }
+        let spent = self.study.spent();
+        let request = self.study.request(message.n, &spent);
+        self.optimizer.ask(&request).map_err(|error| error.to_string())
+    }
+}
+
+impl Actor for OptimizerActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Propose> for OptimizerActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Propose, _: &mut Context<Self>) {
+        let reply_to: Recipient<Proposed> = message.reply_to.clone();
+        let proposal = catch_unwind(AssertUnwindSafe(|| self.propose(message)));
+        let proposal = proposal.unwrap_or_else(|panic| {
+            Err(format!("it panicked: {}", crate::evaluate::panic_message(&*panic)))
+        });
+        reply_to.do_send(Proposed { proposal, first_sample: self.study.samples() });
+    }
+}

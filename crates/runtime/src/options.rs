@@ -1,0 +1,110 @@
+//! How one run goes in this process, as a value. Nothing of it is kept in the study.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::rules::OnError;
+use trialmill_core::budget::Budget;
+use trialmill_core::error::Error;
+use crate::evaluate::Defaults;
+use trialmill_core::limits::{GIVE_UP_AFTER_ERRORS, KILL_GRACE, MAX_BATCH, MAX_WORKERS};
+use trialmill_store::Durability;
+
+/// How a run goes. The default is what most want; the fields that a study file may set can be
+/// deserialised.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunOptions {
+    /// How many workers this process has; as many as it has cores unless set.
+    pub workers: usize,
+    /// How long one evaluation may take. A command is killed then; a closure can see it with
+    /// [`RunningTrial::should_stop`](crate::RunningTrial::should_stop).
+    pub timeout_seconds: Option<f64>,
+    /// What errors of evaluations mean for the run.
+    pub on_error: OnError,
+    /// What each worker may spend.
+    #[serde(skip)]
+    pub per_worker: Budget,
+    /// How long each worker may keep asking, by the clock on the wall.
+    #[serde(skip)]
+    pub seconds_per_worker: Option<f64>,
+    /// How many trials a worker asks for at a time: more than one when an evaluation takes less
+    /// than a commit.
+    #[serde(skip)]
+    pub batch: usize,
+    /// With [`OnError::Ignore`], how many errors stop a run in which nothing has succeeded.
+    #[serde(skip)]
+    pub give_up_after: u64,
+    /// What is recorded where an evaluation says nothing.
+    #[serde(skip)]
+    pub defaults: Defaults,
+    /// How long a command may take to end after SIGTERM, before SIGKILL.
+    #[serde(skip)]
+    pub kill_grace: Duration,
+    /// What an acknowledgement means.
+    #[serde(skip)]
+    pub durability: Durability,
+    /// Whether to remove the study that is in the directory first.
+    #[serde(skip)]
+    pub overwrite: bool,
+    /// At the end of the budget, whether to wait for what other processes still evaluate, and take
+    /// it over if they die.
+    #[serde(skip)]
+    pub wait_for_others: bool,
+    /// Whether Ctrl-C and SIGTERM end the run in good order.
+    #[serde(skip)]
+    pub ctrl_c: bool,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        RunOptions {
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            timeout_seconds: None,
+            on_error: OnError::default(),
+            per_worker: Budget::default(),
+            seconds_per_worker: None,
+            batch: 1,
+            give_up_after: GIVE_UP_AFTER_ERRORS,
+            defaults: Defaults::default(),
+            kill_grace: KILL_GRACE,
+            durability: Durability::default(),
+            overwrite: false,
+            wait_for_others: true,
+            ctrl_c: true,
+        }
+    }
+}
+
+impl RunOptions {
+    /// Checks the values that no run can have.
+    ///
+    /// # Errors
+    /// Says which one, and what is allowed.
+    pub fn check(&self) -> Result<(), Error> {
+        let setting = |problem: String| Err(Error::Setting(problem));
+        if !(1..=MAX_WORKERS).contains(&self.workers) {
+            return setting(format!("workers must be 1 to {MAX_WORKERS}, not {}", self.workers));
+        }
+        if !(1..=MAX_BATCH).contains(&self.batch) {
+            return setting(format!("batch must be 1 to {MAX_BATCH}, not {}", self.batch));
+        }
+        self.per_worker.check().map_err(Error::Setting)?;
+        if self.seconds_per_worker.is_some_and(|s| !s.is_finite() || s < 0.0) {
+            return setting("the seconds per worker must be a number from 0 up".into());
+        }
+        match self.timeout_seconds {
+            Some(seconds) if self.timeout().is_none() => {
+                setting(format!("the timeout must be above 0 seconds, not {seconds}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How long one evaluation may take.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        let timeout = Duration::try_from_secs_f64(self.timeout_seconds?).ok()?;
+        (!timeout.is_zero()).then_some(timeout)
+    }
+}

@@ -1,0 +1,93 @@
+//! What a study is, as a value: what a study file describes, and a builder's setters fill in.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value as Json, json};
+
+use trialmill_core::budget::Budget;
+use trialmill_core::definition::Definition;
+use trialmill_core::error::Error;
+use trialmill_core::event::Policy;
+use trialmill_core::optimizer::OptimizerInfo;
+use trialmill_core::space::SearchSpace;
+use trialmill_store::Layout;
+
+/// What a study is. What is left out keeps the value that an existing study has; a new study gets
+/// the default.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StudySpec {
+    /// What is searched. A new study needs it.
+    #[serde(alias = "pipeline_space", deserialize_with = "space")]
+    pub space: Option<SearchSpace>,
+    /// Who proposes, by name; random search unless set.
+    pub optimizer: Option<OptimizerInfo>,
+    /// Where all random numbers come from; without, a new study draws one.
+    pub seed: Option<u64>,
+    /// How a new directory stores the study. An existing one must have this layout.
+    #[serde(skip)]
+    pub layout: Option<&'static dyn Layout>,
+    /// What all workers of all processes together may spend. An existing study gets this budget,
+    /// which is how a study is made longer.
+    pub budget: Option<Budget>,
+    /// Whether trials in progress count against the evaluations.
+    #[serde(skip)]
+    pub count_in_progress: Option<bool>,
+    /// How often a trial may be started before it counts as crashed.
+    pub max_attempts: Option<u32>,
+    /// How trials are evaluated unless a worker says otherwise.
+    #[serde(skip)]
+    pub evaluation: Option<Evaluation>,
+}
+
+/// How a study's trials are evaluated by workers that bring no command of their own; it is kept in
+/// `study.json`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evaluation {
+    /// The command that evaluates a trial.
+    pub command: Vec<String>,
+    /// How long one evaluation may take.
+    pub timeout_seconds: Option<f64>,
+}
+
+impl StudySpec {
+    /// Checks the values that no study can have.
+    ///
+    /// # Errors
+    /// Says which one, and what is allowed.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.max_attempts == Some(0) {
+            return Err(Error::Setting("max_attempts must be 1 or more".into()));
+        }
+        self.budget.as_ref().map_or(Ok(()), Budget::check).map_err(Error::Setting)
+    }
+
+    /// The policy of a study that had `policy` before.
+    pub(super) fn policy(&self, policy: &Policy) -> Policy {
+        Policy {
+            budget: self.budget.unwrap_or(policy.budget),
+            count_in_progress: self.count_in_progress.unwrap_or(policy.count_in_progress),
+            max_attempts: self.max_attempts.unwrap_or(policy.max_attempts),
+        }
+    }
+}
+
+impl Evaluation {
+    /// How this study's trials are evaluated, as far as its creator said so.
+    pub fn of(definition: &Definition) -> Self {
+        let kept = |key| definition.evaluation.get(key).cloned().unwrap_or_default();
+        Evaluation {
+            command: serde_json::from_value(kept("command")).unwrap_or_default(),
+            timeout_seconds: kept("timeout_seconds").as_f64(),
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Map<String, Json> {
+        let (command, timeout) = (json!(self.command), json!(self.timeout_seconds));
+        [("command".into(), command), ("timeout_seconds".into(), timeout)].into_iter().collect()
+    }
+}
+
+fn space<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SearchSpace>, D::Error> {
+    let json = Json::deserialize(from)?;
+    SearchSpace::from_json(&json).map(Some).map_err(serde::de::Error::custom)
+}

@@ -1,0 +1,411 @@
+//! The state actor: it alone changes the study, on a thread of its own.
+//!
+//! It collects until its mailbox is empty, then takes one turn for all that was waiting: one lock,
+//! one write, one sync, and only then the answers. Those who were answered together and come back at
+//! once are waited for, a fraction of what a commit takes: else the first of them would have a sync to
+//! itself, and all others the next. A wish that cannot be met yet is kept, and tried
+//! again when the study changes; so a thousand waiting workers cost nothing.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
+
+use super::core::StateCore;
+use super::message::{
+    Flush, Interrupt, Look, Lost, Poke, Propose, Proposed, Reply, Shutdown, Turn,
+};
+use super::optimizer::OptimizerActor;
+use super::published::Published;
+use super::rules::StopRules;
+use trialmill_core::error::{Error, StudyError};
+use trialmill_core::limits::{GATHER_MAX, GATHER_PART, MAX_TURN_MESSAGES};
+use trialmill_core::optimizer::Proposal;
+use trialmill_store::Purpose;
+use trialmill_core::study::{Answer, Ask, Command, StopReason};
+
+/// A wish that waits, alone in its message.
+struct Parked {
+    ask: Ask,
+    reply: Reply,
+}
+
+pub(crate) struct StateActor {
+    core: Option<StateCore>,
+    rules: StopRules,
+    published: Arc<Published>,
+    turns: Vec<Turn>,
+    looks: Vec<Look>,
+    parked: Vec<Parked>,
+    flush_sent: bool,
+    gather: Gather,
+    interrupted: bool,
+    lost: Option<Lost>,
+    slow: SlowOptimizer,
+    address: Option<Addr<StateActor>>,
+}
+
+/// Who may be back at once, and how long they are waited for.
+struct Gather {
+    /// How many the last turn answered.
+    answered: usize,
+    patience: Duration,
+    /// When the first message of the next turn came.
+    since: Instant,
+}
+
+/// The optimizer that must be asked outside the lock, if ours must.
+#[derive(Default)]
+struct SlowOptimizer {
+    actor: Option<Addr<OptimizerActor>>,
+    /// A proposal is being made.
+    busy: bool,
+    /// What it said last, until the study changes: that it waits, or that it has finished.
+    said: Option<Answer>,
+    arrived: Vec<Proposed>,
+}
+
+impl StateActor {
+    pub(crate) fn new(
+        core: StateCore,
+        rules: StopRules,
+        published: Arc<Published>,
+        optimizer: Option<Addr<OptimizerActor>>,
+    ) -> Self {
+        StateActor {
+            core: Some(core),
+            rules,
+            published,
+            turns: Vec::new(),
+            looks: Vec::new(),
+            parked: Vec::new(),
+            flush_sent: false,
+            gather: Gather { answered: 0, patience: Duration::ZERO, since: Instant::now() },
+            interrupted: false,
+            lost: None,
+            slow: SlowOptimizer { actor: optimizer, ..SlowOptimizer::default() },
+            address: None,
+        }
+    }
+
+    fn wake(&mut self, ctx: &mut Context<Self>) {
+        if self.turns.len() >= MAX_TURN_MESSAGES {
+            self.flush();
+        } else if !std::mem::replace(&mut self.flush_sent, true) {
+            self.gather.since = Instant::now();
+            ctx.notify(Flush);
+        }
+    }
+
+    /// Takes one turn. A panic in here, a failed write or a failed sync ends the state for good:
+    /// everybody is told, and nothing is acknowledged any more.
+    fn flush(&mut self) {
+        let turns = std::mem::take(&mut self.turns);
+        let looks = std::mem::take(&mut self.looks);
+        let mut ready: Vec<(Reply, Vec<Result<Answer, StudyError>>)> = Vec::new();
+        let result = match &self.lost {
+            Some(lost) => {
+                ready.extend(turns.into_iter().map(|turn| (turn.reply, Vec::new())));
+                Err(lost.clone())
+            }
+            None => catch_unwind(AssertUnwindSafe(|| self.turn(turns, &mut ready)))
+                .unwrap_or_else(|panic| {
+                    let what = crate::evaluate::panic_message(&*panic);
+                    Err(Error::StateLost(format!("the state actor panicked: {what}")))
+                })
+                .map_err(|error| self.lose(error)),
+        };
+        match result {
+            Ok(()) => {
+                self.publish();
+                self.gather.answered = ready.len();
+                for (reply, answers) in ready {
+                    reply.send(Ok(answers));
+                }
+            }
+            Err(lost) => {
+                let everybody = ready.into_iter().map(|(reply, _)| reply);
+                let parked = std::mem::take(&mut self.parked).into_iter().map(|p| p.reply);
+                everybody.chain(parked).for_each(|reply| reply.send(Err(lost.clone())));
+            }
+        }
+        for Look(look) in looks {
+            let study = match (&self.core, &self.lost) {
+                (Some(core), None) => Ok(core.study()),
+                (_, lost) => Err(lost.clone().unwrap_or_else(|| Lost("it has ended".into()))),
+            };
+            // Somebody else's code: if it panics, its caller alone gets no answer.
+            let _ = catch_unwind(AssertUnwindSafe(|| look(study)));
+        }
+    }
+
+    fn lose(&mut self, error: Error) -> Lost {
+        let lost = Lost(error.to_string().into());
+        self.published.fail(error);
+        // Frees the journal's lock at once: our workers may still evaluate for hours, and the other
+        // processes must not wait for them.
+        self.core = None;
+        self.lost = Some(lost.clone());
+        lost
+    }
+
+    fn turn(
+        &mut self,
+        turns: Vec<Turn>,
+        ready: &mut Vec<(Reply, Vec<Result<Answer, StudyError>>)>,
+    ) -> Result<(), Error> {
+        // Until everything is durable, every reply is in `ready` or in `self.parked`, so that a
+        // failure can tell all of them.
+        let mut waiting: Vec<(Vec<Command>, Reply)> = Vec::with_capacity(turns.len());
+        waiting.extend(turns.into_iter().map(|turn| (turn.commands, turn.reply)));
+        let Some(mut core) = self.core.take() else { return Ok(()) };
+        let samples = !self.parked.is_empty()
+            || !self.slow.arrived.is_empty()
+            || waiting.iter().any(|(commands, _)| commands.iter().any(Command::samples));
+        let begun = core.begin(if samples { Purpose::Sampling } else { Purpose::Reporting });
+        let failed = begun.is_err();
+        for (commands, reply) in waiting {
+            if failed {
+                ready.push((reply, Vec::new()));
+            } else {
+                self.run(&mut core, commands, reply, ready);
+            }
+        }
+        let result = begun.map_err(Error::from).and_then(|()| {
+            let broken = self.take_proposals(&mut core).err();
+            let wanted = self.try_parked(&mut core, ready);
+            match broken {
+                None => self.ask_slow_optimizer(&mut core, wanted),
+                // Those who wait for a trial hear of it, as they do of a fast optimizer's error; the
+                // reports of this turn, and those still to come, are stored.
+                Some(error) => {
+                    let parked = self.parked.drain(..);
+                    ready.extend(parked.map(|p| (p.reply, vec![Err(error.clone())])));
+                }
+            }
+            let begin = Instant::now();
+            core.commit()?;
+            self.gather.patience = (begin.elapsed() / GATHER_PART).min(GATHER_MAX);
+            Ok(())
+        });
+        self.core = Some(core);
+        result
+    }
+
+    /// Runs the commands of one message; a wish at its end may have to wait.
+    fn run(
+        &mut self,
+        core: &mut StateCore,
+        commands: Vec<Command>,
+        reply: Reply,
+        ready: &mut Vec<(Reply, Vec<Result<Answer, StudyError>>)>,
+    ) {
+        let mut answers = Vec::with_capacity(commands.len());
+        let mut commands = commands.into_iter().peekable();
+        while let Some(command) = commands.next() {
+            let last = commands.peek().is_none();
+            let wish = match &command {
+                Command::Ask(ask) => Some(ask.clone()),
+                _ => None,
+            };
+            let answer = match &wish {
+                Some(ask) => self.wish(core, ask),
+                None => core.execute(command),
+            };
+            match (wish, &answer) {
+                (Some(ask), Ok(found)) if last && self.must_wait(core, &ask, found) => {
+                    if answers.is_empty() {
+                        self.parked.push(Parked { ask, reply });
+                        return;
+                    }
+                    // What came before the wish is answered now; the worker then wishes again.
+                    answers.push(Ok(Answer::Wait));
+                }
+                _ => answers.push(answer),
+            }
+        }
+        ready.push((reply, answers));
+    }
+
+    fn wish(&self, core: &mut StateCore, ask: &Ask) -> Result<Answer, StudyError> {
+        if self.interrupted {
+            return Ok(Answer::Stop(StopReason::Interrupted));
+        }
+        if let Some(reason) = self.rules.stop(core.study()) {
+            return Ok(Answer::Stop(reason));
+        }
+        match core.execute(Command::Ask(ask.clone()))? {
+            Answer::Propose => Ok(self.slow.said.clone().unwrap_or(Answer::Propose)),
+            answer => Ok(answer),
+        }
+    }
+
+    fn must_wait(&self, core: &StateCore, ask: &Ask, answer: &Answer) -> bool {
+        match answer {
+            // A caller outside comes again by itself.
+            _ if ask.lease.is_some() => false,
+            Answer::Wait | Answer::Propose => true,
+            // The end of the study, but for what other processes still evaluate: if one of them
+            // dies, somebody must be there to take its trials.
+            Answer::Stop(StopReason::Budget(_) | StopReason::Finished) => {
+                self.rules.wait_for_others && core.study().held_by_others(core.process())
+            }
+            _ => false,
+        }
+    }
+
+    /// Tries the wishes that wait; gives how many proposals the rest of them waits for.
+    fn try_parked(
+        &mut self,
+        core: &mut StateCore,
+        ready: &mut Vec<(Reply, Vec<Result<Answer, StudyError>>)>,
+    ) -> usize {
+        let mut waiting = std::mem::take(&mut self.parked).into_iter();
+        while let Some(parked) = waiting.next() {
+            match self.wish(core, &parked.ask) {
+                // What the first must wait for, the others must too.
+                Ok(answer) if self.must_wait(core, &parked.ask, &answer) => {
+                    self.parked.push(parked);
+                    self.parked.extend(waiting);
+                    let wanted = self.parked.iter().map(|parked| parked.ask.n).sum();
+                    return if answer == Answer::Propose { wanted } else { 0 };
+                }
+                answer => ready.push((parked.reply, vec![answer])),
+            }
+        }
+        0
+    }
+
+    fn take_proposals(&mut self, core: &mut StateCore) -> Result<(), StudyError> {
+        for Proposed { proposal, first_sample } in std::mem::take(&mut self.slow.arrived) {
+            self.slow.busy = false;
+            match proposal {
+                Ok(Proposal::Evaluate(suggestions)) => {
+                    let worker = trialmill_core::event::worker_id(core.process(), 0);
+                    core.execute(Command::Offer { worker, suggestions, first_sample })?;
+                }
+                // It does not know what has happened meanwhile: ask it again.
+                Ok(Proposal::Wait | Proposal::Finished) if core.has_feed() => {}
+                Ok(Proposal::Wait) if core.study().nothing_goes_on() => {
+                    let optimizer = core.study().definition().optimizer.name.clone();
+                    let problem = "waits for results, and no trial is being evaluated".into();
+                    return Err(StudyError::Optimizer { optimizer, problem });
+                }
+                Ok(Proposal::Wait) => self.slow.said = Some(Answer::Wait),
+                Ok(Proposal::Finished) => {
+                    self.slow.said = Some(Answer::Stop(StopReason::Finished));
+                }
+                Err(problem) => {
+                    let optimizer = core.study().definition().optimizer.name.clone();
+                    return Err(StudyError::Optimizer { optimizer, problem });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for as many proposals as workers wait for, and the budget has room for.
+    fn ask_slow_optimizer(&mut self, core: &mut StateCore, wanted: usize) {
+        let (Some(actor), Some(address)) = (&self.slow.actor, &self.address) else {
+            return;
+        };
+        let left = core.study().policy().budget.evaluations_left(&core.study().spent());
+        let n = wanted.min(usize::try_from(left).unwrap_or(usize::MAX));
+        if n > 0 && !self.slow.busy && self.slow.said.is_none() && !self.interrupted {
+            self.slow.busy = true;
+            let (events, reply_to) = (core.take_feed(), address.clone().recipient());
+            actor.do_send(Propose { events, n, reply_to });
+        }
+    }
+
+    fn publish(&mut self) {
+        if let Some(core) = &self.core {
+            self.published.set(core.study(), core.process(), self.parked.len());
+        }
+    }
+}
+
+impl Actor for StateActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(trialmill_core::limits::STATE_MAILBOX);
+        self.address = Some(ctx.address());
+    }
+}
+
+impl Handler<Turn> for StateActor {
+    type Result = ();
+    fn handle(&mut self, turn: Turn, ctx: &mut Context<Self>) {
+        // Any command may change what a slow optimizer said.
+        self.slow.said = None;
+        self.turns.push(turn);
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Look> for StateActor {
+    type Result = ();
+    fn handle(&mut self, look: Look, ctx: &mut Context<Self>) {
+        self.looks.push(look);
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Proposed> for StateActor {
+    type Result = ();
+    fn handle(&mut self, proposed: Proposed, ctx: &mut Context<Self>) {
+        self.slow.arrived.push(proposed);
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Poke> for StateActor {
+    type Result = ();
+    fn handle(&mut self, _: Poke, ctx: &mut Context<Self>) {
+        self.slow.said = None;
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Interrupt> for StateActor {
+    type Result = ();
+    fn handle(&mut self, _: Interrupt, ctx: &mut Context<Self>) {
+        self.interrupted = true;
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Flush> for StateActor {
+    type Result = ();
+    fn handle(&mut self, _: Flush, ctx: &mut Context<Self>) {
+        let some_are_missing = self.turns.len() < self.gather.answered;
+        if some_are_missing && self.gather.since.elapsed() < self.gather.patience {
+            // The workers need the core to come back.
+            std::thread::yield_now();
+            ctx.notify(Flush);
+            return;
+        }
+        self.flush_sent = false;
+        self.flush();
+    }
+}
+
+impl Handler<Shutdown> for StateActor {
+    type Result = ();
+    fn handle(&mut self, Shutdown(done): Shutdown, ctx: &mut Context<Self>) {
+        self.interrupted = true;
+        self.flush();
+        if let Some(mut core) = self.core.take() {
+            if self.lost.is_none()
+                && let Err(error) = core.leave()
+            {
+                self.lose(error.into());
+            }
+            // Whoever waits for it may be gone; then nobody needs it.
+            let _ = done.send(core.into_study());
+        }
+        ctx.stop();
+    }
+}

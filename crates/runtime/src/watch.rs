@@ -1,0 +1,103 @@
+//! The watcher: a thread that looks, so that the state actor need not. It sees other processes
+//! die, callers' deadlines pass, the journal grow by others' hands, and Ctrl-C.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use super::handle::StudyHandle;
+use super::reclaim::{buried, held_by, take_back};
+use super::signals::{SignalGuard, SignalSlot};
+use trialmill_core::error::Error;
+use crate::evaluate::StopSignal;
+use trialmill_core::limits::{BEAT_EVERY, WATCH_POLL};
+use trialmill_store::{Directory, Presence, Watcher};
+
+pub(crate) struct Watch {
+    pub(crate) handle: StudyHandle,
+    pub(crate) watcher: Option<Watcher>,
+    pub(crate) directory: Option<Directory>,
+    pub(crate) presence: Option<Arc<Presence>>,
+    pub(crate) stop: Arc<StopSignal>,
+    pub(crate) signals: Arc<SignalSlot>,
+}
+
+/// The watcher's thread; it ends when this is dropped.
+pub(crate) struct WatchThread {
+    quit: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    pub(crate) fn start(self) -> std::io::Result<WatchThread> {
+        let (quit, quitting) = crossbeam_channel::bounded(0);
+        let thread = std::thread::Builder::new()
+            .name("trialmill-watch".into())
+            .spawn(move || self.watch(&quitting))?;
+        Ok(WatchThread { quit: Some(quit), thread: Some(thread) })
+    }
+
+    fn watch(mut self, quitting: &Receiver<()>) {
+        let mut beaten = Instant::now();
+        while let Err(RecvTimeoutError::Timeout) = quitting.recv_timeout(WATCH_POLL) {
+            if let Err(error) = self.look() {
+                tracing::error!("the watcher ends: {error}");
+                self.stop.stop();
+                return;
+            }
+            if beaten.elapsed() >= BEAT_EVERY {
+                beaten = Instant::now();
+                if let Some(presence) = &self.presence
+                    && let Err(error) = presence.beat()
+                {
+                    tracing::warn!("this process's sign of life cannot be written: {error}");
+                }
+            }
+        }
+    }
+
+    /// One look around; also the first thing at a start, so that what a dead process held is taken
+    /// back before anything new is sampled.
+    pub(crate) fn look(&mut self) -> Result<(), Error> {
+        // Nobody may have asked for the turn that lost it; what is evaluated now can not be stored.
+        if self.handle.published().has_failed() {
+            self.stop.stop();
+        }
+        let presses = self.signals.lock().as_ref().map_or(0, SignalGuard::presses);
+        if presses > 0 || self.stop.is_stopped() {
+            self.stop.stop();
+            self.handle.interrupt();
+        }
+        if presses > 1 {
+            self.stop.stop_without_grace();
+        }
+        let (others, leases) = self
+            .handle
+            .published()
+            .with(|snapshot| (snapshot.others.clone(), snapshot.leases.clone()));
+        let Some(watcher) = &mut self.watcher else { return Ok(()) };
+        let handle = &self.handle;
+        let commands = take_back(watcher, self.directory.as_ref(), &others, &leases, |process| {
+            handle.look(move |study| held_by(study, process))
+        })?;
+        if !commands.is_empty() {
+            let buried = buried(&commands);
+            handle.exchange(commands)?;
+            buried.into_iter().for_each(|process| watcher.tidy(process));
+        } else if watcher.has_grown() {
+            handle.poke();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for WatchThread {
+    fn drop(&mut self) {
+        drop(self.quit.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What a worker does: ask, evaluate, report; the report and the next wish travel together.
+//!
+//! [`Worker`] is the loop without its driver. Closures are driven by a thread each, which blocks on
+//! its own reply channel; commands by the actor in `command_worker.rs`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::handle::StudyHandle;
+use super::hooks::EvaluationHook;
+use super::options::RunOptions;
+use trialmill_core::budget::Spent;
+use trialmill_core::error::{BoxError, Error, StudyError};
+use crate::evaluate::{Ended, Places, RunningTrial, StopSignal, evaluate_fenced, panic_message};
+use trialmill_core::event::Reason;
+use trialmill_core::space::SearchSpace;
+use trialmill_store::Directory;
+use trialmill_core::study::{Answer, Ask, Command, StopReason};
+use trialmill_core::trial::{Report, Trial, TrialId, WorkerId};
+
+/// What all workers of a session share.
+pub(crate) struct WorkerContext {
+    pub(crate) options: RunOptions,
+    pub(crate) after_evaluation: Option<EvaluationHook>,
+    pub(crate) space: Arc<SearchSpace>,
+    pub(crate) directory: Option<Directory>,
+    pub(crate) stop: Arc<StopSignal>,
+}
+
+/// One worker, from its first wish to its end.
+pub(crate) struct Worker {
+    id: WorkerId,
+    context: Arc<WorkerContext>,
+    places: Option<Arc<Places>>,
+    began: Instant,
+    spent: Spent,
+    /// What ended since the last message.
+    ended: Vec<Command>,
+    asked: bool,
+    stopped: Option<StopReason>,
+}
+
+impl Worker {
+    pub(crate) fn new(id: WorkerId, context: Arc<WorkerContext>) -> Self {
+        let places = context.directory.clone().map(|directory| {
+            let study = directory.path().into();
+            let of_trial = Box::new(move |id: &TrialId| directory.trial_path(id));
+            Arc::new(Places { study, of_trial })
+        });
+        Worker {
+            id,
+            context,
+            places,
+            began: Instant::now(),
+            spent: Spent::default(),
+            ended: Vec::new(),
+            asked: false,
+            stopped: None,
+        }
+    }
+
+    /// What to send next, or nothing at the end.
+    pub(crate) fn commands(&mut self) -> Option<Vec<Command>> {
+        let mut commands = std::mem::take(&mut self.ended);
+        self.stopped = self.stopped.or_else(|| self.own_limit());
+        self.asked = self.stopped.is_none();
+        if self.asked {
+            let left = self.context.options.per_worker.evaluations_left(&self.spent);
+            let n = self.context.options.batch.min(usize::try_from(left).unwrap_or(usize::MAX));
+            commands.push(Command::Ask(Ask { worker: self.id.clone(), n, lease: None }));
+        }
+        (!commands.is_empty()).then_some(commands)
+    }
+
+    fn own_limit(&self) -> Option<StopReason> {
+        if self.context.stop.is_stopped() {
+            return Some(StopReason::Interrupted);
+        }
+        if self
+            .context
+            .options
+            .seconds_per_worker
+            .is_some_and(|s| self.began.elapsed().as_secs_f64() >= s)
+        {
+            return Some(StopReason::WorkerSeconds);
+        }
+        self.context.options.per_worker.reached(&self.spent).map(StopReason::WorkerBudget)
+    }
+
+    /// Takes the answers to [`commands`](Self::commands); gives what to evaluate.
+    pub(crate) fn accept(
+        &mut self,
+        mut answers: Vec<Result<Answer, StudyError>>,
+    ) -> Result<Vec<RunningTrial>, Error> {
+        let wish = if self.asked { answers.pop() } else { None };
+        let mut reported: Vec<Trial> = Vec::new();
+        for answer in answers {
+            match answer {
+                Ok(Answer::Superseded { trial, attempts, .. }) => {
+                    tracing::warn!(
+                        "trial {trial} was given to somebody else meanwhile (attempt {attempts}); \
+                         {}'s result is not used",
+                        self.id
+                    );
+                }
+                Ok(Answer::Reported(trial)) => reported.push(*trial),
+                Ok(_) => {}
+                // The trial must end all the same, saying why.
+                Err(ref error @ StudyError::TooLarge { ref id, attempt, .. }) => {
+                    let report = Box::new(Report::crashed("result", error.to_string()));
+                    let (trial, attempt) = (id.clone(), Some(attempt));
+                    self.ended.push(Command::Report { trial, attempt, report });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.tell_hook(&reported)?;
+        match wish.transpose()? {
+            Some(Answer::Evaluate(list)) => Ok(list.into_iter().map(|t| self.begin(t)).collect()),
+            Some(Answer::Stop(reason)) => {
+                self.stopped = Some(reason);
+                Ok(Vec::new())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn tell_hook(&self, reported: &[Trial]) -> Result<(), Error> {
+        let Some(hook) = &self.context.after_evaluation else { return Ok(()) };
+        for trial in reported {
+            let Some(report) = trial.report.as_deref() else { continue };
+            catch_unwind(AssertUnwindSafe(|| hook(trial, report)))
+                .map_err(|panic| Error::Hook(panic_message(&*panic)))?;
+        }
+        Ok(())
+    }
+
+    fn begin(&self, trial: Trial) -> RunningTrial {
+        RunningTrial::begin(
+            trial,
+            self.places.clone(),
+            self.context.options.timeout(),
+            self.context.stop.clone(),
+        )
+    }
+
+    /// Takes the end of an evaluation.
+    pub(crate) fn ended(&mut self, running: &RunningTrial, ended: Ended) {
+        let (trial, attempt) = (running.id().clone(), Some(running.attempt()));
+        let mut report = match ended {
+            Ended::Report(report) => report,
+            Ended::HandedBack => {
+                self.ended.push(Command::Release { trial, attempt, reason: Reason::Released });
+                return;
+            }
+        };
+        report.evaluation_duration = Some(running.elapsed().as_secs_f64());
+        self.context.options.defaults.fill(&mut report);
+        self.spent.add_report(&report);
+        self.spent.add_evaluation(self.context.space.fidelity_of(running.config()));
+        if let Some(failure) = &report.failure {
+            tracing::info!("trial {trial} {}: {}", report.reported_as, failure.err);
+        }
+        if !report.is_success() && self.context.options.on_error.stops_worker() {
+            self.stopped = Some(StopReason::Error);
+        }
+        self.ended.push(Command::Report { trial, attempt, report });
+    }
+
+    /// What is still to be told, for a worker that cannot go on.
+    pub(crate) fn give_up(&mut self) -> Vec<Command> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// Whether the rest of a batch is to be handed back instead of evaluated.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.is_some() || self.context.stop.is_stopped()
+    }
+
+    /// Why it ended.
+    pub(crate) fn reason(&self) -> StopReason {
+        self.stopped.unwrap_or(StopReason::Interrupted)
+    }
+}
+
+/// Drives a worker that evaluates on this thread.
+pub(crate) fn work_on_this_thread<R: Into<Report>>(
+    mut worker: Worker,
+    handle: &StudyHandle,
+    evaluate: impl Fn(&RunningTrial) -> Result<R, BoxError>,
+) -> Result<StopReason, Error> {
+    while let Some(commands) = worker.commands() {
+        for running in worker.accept(handle.exchange(commands)?)? {
+            let ended = match worker.is_stopped() {
+                true => Ended::HandedBack,
+                false => evaluate_fenced(&evaluate, &running),
+            };
+            worker.ended(&running, ended);
+        }
+    }
+    Ok(worker.reason())
+}

@@ -1,0 +1,204 @@
+//! Creating a study: by many processes at once, of which one creates it and the others open what
+//! it made.
+
+use std::io;
+use std::path::Path;
+
+use super::directory::{Directory, StudyJson, absolute, not_a_study, refuse_foreign};
+use super::disk::replace;
+use super::layout::{Layout, Layouts, has_own_files, recognise};
+use super::liveness::Place;
+use super::lock::FileLock;
+use trialmill_core::definition::Definition;
+use trialmill_core::error::StoreError;
+use trialmill_core::event::{Event, EventKind, FORMAT, Policy, encode};
+use trialmill_core::limits::{LOCK_TIMEOUT, MAX_LINE_BYTES, MAX_STUDY_FILE_BYTES};
+use crate::plain;
+use trialmill_core::space::SearchSpace;
+
+impl Directory {
+    /// Creates a study in a directory that is missing or empty, or opens the one that is there.
+    /// Any number of processes may do this at once; one of them creates it. Tells whether we did.
+    ///
+    /// `seed` is compared only when it is given: without, an existing study keeps its own. `policy`
+    /// is that of a new study; it is there before anybody can join. `layout` is that of a new study,
+    /// and compared when it is given.
+    ///
+    /// # Errors
+    /// The directory holds something else, or a study with another space, optimizer, seed or layout,
+    /// or cannot be written.
+    pub fn create_or_open_as(
+        path: &Path,
+        definition: Definition,
+        seed: Option<u64>,
+        policy: &Policy,
+        (layout, layouts): (Option<&'static dyn Layout>, Layouts),
+    ) -> Result<(Self, bool), StoreError> {
+        let path = &absolute(path);
+        let definition = match seed {
+            Some(seed) => definition.seeded(seed),
+            None => definition,
+        };
+        let found = recognise(path, layouts);
+        if let (Some(found), Some(wanted)) = (found, layout)
+            && found.family() != wanted.family()
+        {
+            let (there, wanted) = (found.to_string(), wanted.to_string());
+            return Err(StoreError::Mismatch { path: path.into(), what: "layout", there, wanted });
+        }
+        let layout = found.or(layout).unwrap_or(layouts[0]);
+        if found.is_none() {
+            refuse_foreign(path)?;
+        }
+        let mut created = false;
+        if found.is_none() || !layout.is_shared() {
+            created = layout.create(path, &definition, policy)?;
+        }
+        let place = Place::here();
+        let directory = Directory { path: path.into(), layout, definition, place };
+        if layout.is_shared() && found.is_some() && !has_own_files(layout, path) {
+            let definition = layout.definition(path)?;
+            Directory { definition, ..directory.clone() }.compare(&directory.definition, None)?;
+        }
+        if directory.settle_with(policy)? {
+            return Ok((directory, created || !layout.is_shared()));
+        }
+        let there = Self::open_as(path, layouts)?;
+        there.compare(&directory.definition, seed)?;
+        if there.definition.space.is_unknown() && !directory.definition.space.is_unknown() {
+            // Somebody tells us what NePS did not.
+            let definition = Definition { space: directory.definition.space, ..there.definition };
+            let directory = Directory { definition, ..there };
+            directory.write_study_json()?;
+            return Ok((directory, false));
+        }
+        Ok((there, created))
+    }
+
+    /// Makes our own files in a directory where only NePS has worked so far.
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
+        let policy = Policy { budget: self.layout.budget(&self.path), ..Policy::default() };
+        self.settle_with(&policy).map(drop)
+    }
+
+    /// Makes our own files, unless they are there. Tells whether we made them.
+    fn settle_with(&self, policy: &Policy) -> Result<bool, StoreError> {
+        let own = &self.own_path();
+        if self.layout.is_shared() {
+            plain::create_dir(own, 1).map_err(StoreError::io("create", own))?;
+        }
+        let mut lock = FileLock::open(&self.journal_lock_path())?;
+        lock.lock(LOCK_TIMEOUT)?;
+        plain::ask_for_entries(own);
+        if own.join("study.json").exists() {
+            return Ok(false);
+        }
+        let workers = self.workers_path();
+        plain::create_dir(&workers, 1).map_err(StoreError::io("create", &workers))?;
+        let journal = self.journal_path();
+        if !is_left_by_a_creator(&journal) {
+            return Err(not_a_study(&self.path, "it has a journal.jsonl but no study.json"));
+        }
+        let mut first = Vec::new();
+        let kind = EventKind::Policy(policy.clone());
+        encode(0, &Event { time: crate::clock::now_s(), kind }, &mut first);
+        replace(&journal, &first).map_err(StoreError::io("write", &journal))?;
+        // Last, because this file is what makes the directory a study.
+        self.write_study_json()?;
+        Ok(true)
+    }
+
+    fn write_study_json(&self) -> Result<(), StoreError> {
+        let study_json = self.own_path().join("study.json");
+        let Definition { study_id, space, optimizer, seed, evaluation } = self.definition.clone();
+        let text = StudyJson {
+            format: FORMAT,
+            layout: self.layout.name().into(),
+            study_id,
+            created_by: concat!("trialmill ", env!("CARGO_PKG_VERSION")).into(),
+            time_created: crate::clock::now_s(),
+            seed,
+            optimizer,
+            space: space.to_json(),
+            evaluation,
+        };
+        let text = serde_json::to_vec_pretty(&text).map_err(io::Error::from);
+        let written = text.and_then(|text| match text.len() as u64 > MAX_STUDY_FILE_BYTES {
+            true => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("the study's description takes more than {MAX_STUDY_FILE_BYTES} bytes"),
+            )),
+            false => replace(&study_json, &text),
+        });
+        written.map_err(StoreError::io("write", &study_json))
+    }
+
+    fn compare(&self, wanted: &Definition, seed: Option<u64>) -> Result<(), StoreError> {
+        let mismatch = |what, there: String, wanted: String| {
+            Err(StoreError::Mismatch { path: self.path.clone(), what, there, wanted })
+        };
+        let own = &self.definition;
+        // NePS stores the parameters in the order of their names, or not at all.
+        let same = match self.layout.is_shared() {
+            false => own.space == wanted.space,
+            true => own.space.has_same(&wanted.space),
+        };
+        let unknown = own.space.is_unknown() || wanted.space.is_unknown();
+        if !same && !unknown {
+            let (there, wanted) = differing_parameters(&own.space, &wanted.space);
+            return mismatch("search space", there, wanted);
+        }
+        // NePS's versions have different arguments for the same optimizer.
+        let same = match self.layout.is_shared() {
+            false => own.optimizer == wanted.optimizer,
+            true => own.optimizer.name == wanted.optimizer.name,
+        };
+        if !same {
+            let (there, wanted) = (own.optimizer.to_string(), wanted.optimizer.to_string());
+            return mismatch("optimizer", there, wanted);
+        }
+        match seed {
+            Some(seed) if seed != own.seed => {
+                mismatch("seed", own.seed.to_string(), seed.to_string())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a journal without a `study.json` has nothing but what a creator that died writes first.
+fn is_left_by_a_creator(journal: &Path) -> bool {
+    match plain::read(journal, MAX_LINE_BYTES as u64) {
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+        Ok(bytes) => {
+            let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+            bytes.is_empty() || (lines == 1 && find(&bytes, b"\"event\":\"policy\""))
+        }
+    }
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> bool {
+    memchr::memmem::find(bytes, what).is_some()
+}
+
+fn differing_parameters(there: &SearchSpace, wanted: &SearchSpace) -> (String, String) {
+    let side = |own: &SearchSpace, other: &SearchSpace| {
+        let list: Vec<String> = own
+            .iter()
+            .filter(|(name, parameter)| other.get(name) != Some(parameter))
+            .map(|(name, parameter)| {
+                let mut text = format!("{name}: {}", parameter.domain());
+                if let Some((prior, confidence)) = parameter.prior_value() {
+                    text += &format!(", prior {prior} ({})", confidence.name());
+                }
+                text + if parameter.is_fidelity() { ", fidelity" } else { "" }
+            })
+            .collect();
+        match (list.is_empty(), own.names() == other.names()) {
+            (false, _) => list.join("; "),
+            (true, true) => "nothing else".into(),
+            (true, false) => format!("the parameters {}", own.names().join(", ")),
+        }
+    };
+    (side(there, wanted), side(wanted, there))
+}

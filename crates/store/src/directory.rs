@@ -1,0 +1,316 @@
+//! A study's directory: what is where, and how it is recognised.
+//!
+//! ```text
+//! DIR/study.json              what the study is; replaced as a whole, never edited
+//! DIR/journal.jsonl           what happened: the truth
+//! DIR/journal.lock            held while one batch is committed
+//! DIR/workers/p<n>.lock       held for the life of process n
+//! DIR/trials/<id>/            a trial's working directory, made when first needed
+//! ```
+//!
+//! In a directory that NePS shares, the trials are NePS's files, and the first four of these are in
+//! `DIR/.trialmill/`: the journal there holds what NePS has no place for.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use super::Finding;
+use super::file_system::FileSystem;
+use super::layout::{Layout, Layouts, has_own_files, recognise};
+use super::liveness::{Place, Presence, lock_path};
+use super::lock::is_held;
+use trialmill_core::definition::Definition;
+use trialmill_core::error::StoreError;
+use trialmill_core::event::{FORMAT, Process, ProcessId};
+use trialmill_core::limits::MAX_STUDY_FILE_BYTES;
+use trialmill_core::optimizer::OptimizerInfo;
+use crate::plain;
+use trialmill_core::space::SearchSpace;
+use trialmill_core::trial::TrialId;
+
+/// `study.json`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StudyJson {
+    pub(super) format: u32,
+    pub(super) layout: String,
+    pub(super) study_id: String,
+    pub(super) created_by: String,
+    pub(super) time_created: f64,
+    pub(super) seed: u64,
+    pub(super) optimizer: OptimizerInfo,
+    pub(super) space: Json,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub(super) evaluation: Map<String, Json>,
+}
+
+/// A directory that holds a study.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    pub(super) path: PathBuf,
+    pub(super) layout: &'static dyn Layout,
+    pub(super) definition: Definition,
+    pub(super) place: Place,
+}
+
+impl Directory {
+    /// Opens a study for writing, in one of these layouts.
+    ///
+    /// # Errors
+    /// There is none, it is damaged, or a newer version wrote it.
+    pub fn open_as(path: &Path, layouts: Layouts) -> Result<Self, StoreError> {
+        let (directory, format) = Self::load(path, layouts)?;
+        if format > FORMAT {
+            return Err(StoreError::Newer { path: path.into(), found: format, known: FORMAT });
+        }
+        let mut own = vec![directory.workers_path(), directory.layout.trials_path(&directory.path)];
+        if directory.layout.is_shared() {
+            own.push(directory.own_path());
+        }
+        for own in own {
+            plain::own_dir(&own).map_err(StoreError::io("use", &own))?;
+        }
+        if directory.layout.is_shared() && !has_own_files(directory.layout, &directory.path) {
+            directory.settle()?;
+        }
+        Ok(directory)
+    }
+
+    /// Opens a study for looking, also one that a newer version wrote.
+    ///
+    /// # Errors
+    /// There is none, or it is damaged.
+    pub fn open_read_only_as(path: &Path, layouts: Layouts) -> Result<Self, StoreError> {
+        Ok(Self::load(path, layouts)?.0)
+    }
+
+    fn load(path: &Path, layouts: Layouts) -> Result<(Self, u32), StoreError> {
+        let path = &absolute(path);
+        let Some(layout) = recognise(path, layouts) else {
+            refuse_foreign(path)?;
+            let problem = match std::fs::read_dir(path).map(|mut entries| entries.next()) {
+                Ok(None) => "it is empty",
+                Ok(Some(_)) => "it has no study.json; if one is being created just now, try again",
+                Err(_) => "it does not exist",
+            };
+            return Err(not_a_study(path, problem));
+        };
+        let (definition, format) = match layout.is_shared() && !has_own_files(layout, path) {
+            false => read_study_json(path, layout)?,
+            // Only the other program has worked here so far.
+            true => (layout.definition(path)?, FORMAT),
+        };
+        Ok((Directory { path: path.into(), layout, definition, place: Place::here() }, format))
+    }
+
+    /// Removes a study, so that a new one can be created in its place; the directory itself stays.
+    ///
+    /// # Errors
+    /// A process holds it, it is not a study, or it holds files that are not the study's: then
+    /// nothing is removed.
+    pub fn remove_as(path: &Path, layouts: Layouts) -> Result<(), StoreError> {
+        let study_json = path.join("study.json");
+        match recognise(path, layouts) {
+            None => return refuse_foreign(path),
+            Some(layout) if !layout.is_shared() => {}
+            Some(_) => {
+                let problem = "NePS workers may be in it, and they leave no sign of life: only a \
+                               person can know that nobody needs it, and remove it";
+                return Err(not_a_study(path, problem));
+            }
+        }
+        let directory = Self::open_read_only_as(path, layouts)?;
+        if let Some(process) = directory.live_process()? {
+            let who = format!("process p{process} of the study");
+            return Err(StoreError::InUse { path: path.into(), who });
+        }
+        let entries = std::fs::read_dir(path).map_err(StoreError::io("read", path))?;
+        let mut ours: Vec<PathBuf> = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(StoreError::io("read", path))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name != "study.json" && !name.starts_with("torn-") && !is_ours(&name) {
+                let problem = format!("{name} is not the study's: move it away before overwriting");
+                return Err(not_a_study(path, &problem));
+            }
+            ours.push(entry.path());
+        }
+        // `study.json` last: while it is there, the rest can be removed another time.
+        ours.sort_by_key(|path| *path == study_json);
+        for path in ours {
+            let removed = if path.is_dir() {
+                std::fs::remove_dir_all(&path)
+            } else {
+                std::fs::remove_file(&path)
+            };
+            removed.map_err(StoreError::io("remove", &path))?;
+        }
+        Ok(())
+    }
+
+    /// A process that holds a lock of the study.
+    pub(super) fn live_process(&self) -> Result<Option<ProcessId>, StoreError> {
+        let workers = self.workers_path();
+        let entries = match std::fs::read_dir(&workers) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            entries => entries.map_err(StoreError::io("read", &workers))?,
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let number =
+                name.to_str().and_then(|name| name.strip_prefix('p')?.strip_suffix(".lock"));
+            if is_held(&entry.path()).map_err(StoreError::io("look at", &entry.path()))? {
+                return Ok(Some(number.and_then(|n| n.parse().ok()).unwrap_or(0)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a process of the study lives, by its lock.
+    pub fn is_alive(&self, process: &Process) -> bool {
+        let path = lock_path(&self.workers_path(), process.process);
+        let removed = || !plain::is_file(&path) && self.place.is_running(process);
+        is_held(&path).unwrap_or(true) || removed()
+    }
+
+    /// Takes the lock that shows the others that process `number` lives.
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn presence(&self, number: ProcessId) -> Result<Presence, StoreError> {
+        let workers = self.workers_path();
+        plain::create_dir(&workers, 1).map_err(StoreError::io("create", &workers))?;
+        Presence::take(lock_path(&workers, number), self.file_system().is_shared())
+    }
+
+    /// The file system that it is on.
+    pub fn file_system(&self) -> FileSystem {
+        let found = FileSystem::of(&self.path);
+        if self.layout.is_shared() { found.for_record_locks() } else { found }
+    }
+
+    /// How it stores its study.
+    pub fn layout(&self) -> &'static dyn Layout {
+        self.layout
+    }
+
+    /// What is wrong with the files of the other program that works in it, and whom it stops.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn check(&self) -> Result<Vec<Finding>, StoreError> {
+        self.layout.check(self)
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the study is.
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    /// The machine we are on.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The working directory of a trial, which may not exist yet.
+    pub fn trial_path(&self, id: &TrialId) -> PathBuf {
+        self.layout.trial_path(&self.path, id)
+    }
+
+    /// Where our own files are.
+    pub(crate) fn own_path(&self) -> PathBuf {
+        self.layout.own_path(&self.path)
+    }
+
+    pub(super) fn workers_path(&self) -> PathBuf {
+        self.own_path().join("workers")
+    }
+
+    /// The journal.
+    pub fn journal_path(&self) -> PathBuf {
+        self.own_path().join("journal.jsonl")
+    }
+
+    pub(super) fn journal_lock_path(&self) -> PathBuf {
+        self.own_path().join("journal.lock")
+    }
+}
+
+/// Commands may run in other directories, so every path that they get is absolute.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
+}
+
+pub(super) fn not_a_study(path: &Path, problem: &str) -> StoreError {
+    StoreError::NotAStudy { path: path.into(), problem: problem.into() }
+}
+
+/// Refuses a directory that holds something else than what a creator of a study leaves there.
+pub(super) fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(not_a_study(path, "it is not a directory"));
+        }
+        Err(error) => return Err(StoreError::io("read", path)(error)),
+    };
+    let names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let has = |name: &str| names.iter().any(|own| own == name);
+    if has("study.json") {
+        return Ok(());
+    }
+    match names.iter().find(|name| !is_ours(name)) {
+        Some(name) => {
+            let problem =
+                format!("it holds other files (such as {name}); name an empty or new one");
+            Err(not_a_study(path, &problem))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Reads `study.json`; gives its format too.
+fn read_study_json(path: &Path, layout: &dyn Layout) -> Result<(Definition, u32), StoreError> {
+    let study_json = layout.own_path(path).join("study.json");
+    let wrong = |problem: String| not_a_study(path, &format!("its study.json: {problem}"));
+    if study_json.symlink_metadata().is_ok_and(|data| data.len() > MAX_STUDY_FILE_BYTES) {
+        return Err(not_a_study(path, "its study.json is too large"));
+    }
+    let text = plain::read(&study_json, MAX_STUDY_FILE_BYTES)
+        .map_err(StoreError::io("read", &study_json))?;
+    let json: StudyJson = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
+    if json.layout != layout.name() && !json.layout.starts_with("neps") {
+        let problem = format!("its layout '{}' is not known to this version", json.layout);
+        return Err(not_a_study(path, &problem));
+    }
+    let space = match &json.space {
+        // A study converted from NePS, which does not always say its space.
+        Json::Object(map) if map.is_empty() => SearchSpace::unknown(),
+        space => SearchSpace::from_json(space).map_err(|error| wrong(error.to_string()))?,
+    };
+    let definition = Definition {
+        study_id: json.study_id,
+        space: Arc::new(space),
+        optimizer: json.optimizer,
+        seed: json.seed,
+        evaluation: json.evaluation,
+    };
+    Ok((definition, json.format))
+}
+
+fn is_ours(name: &str) -> bool {
+    ["journal.lock", "journal.jsonl", "workers", "trials"].contains(&name)
+        || name.starts_with("study.tmp-")
+        || name.starts_with("journal.tmp-")
+        || name.starts_with("journal.jsonl.before-repair-")
+}

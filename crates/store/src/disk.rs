@@ -1,0 +1,238 @@
+//! The few things a journal needs of a file, behind a trait so that a test can fail each of them.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::file_system::FileSystem;
+use super::lock::is_contended;
+use trialmill_core::limits::{NETWORK_LOCK_PAUSE_MAX, NETWORK_PATIENCE};
+use crate::plain;
+
+/// A file that grows at its end.
+pub trait Disk: Send {
+    /// Its length in bytes, as every process sees it now.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether it is empty.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// Reads at most `buffer.len()` bytes at a place; 0 only at the end.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes all bytes at the end.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts the file to a length.
+    fn truncate(&mut self, len: u64) -> io::Result<()>;
+    /// Makes everything that was appended before this call, by anybody, survive power loss.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Whether other machines read and write it through caches of their own. Then it is read and
+    /// appended to only between [`lock`](Self::lock) and [`unlock`](Self::unlock), and synced before
+    /// the unlock.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// On a network file system, how long the lock is waited for before its holder counts as a machine
+    /// that died.
+    fn patience(&self) -> Duration {
+        NETWORK_PATIENCE
+    }
+
+    /// Makes what is read from now on what is stored, and not an old copy of this machine's; nobody
+    /// else has the lock meanwhile. Called by who has the study's lock.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::TimedOut`] if somebody had the lock all that time.
+    fn lock(&mut self, timeout: Duration) -> io::Result<()> {
+        let _ = timeout;
+        Ok(())
+    }
+
+    /// Frees the lock.
+    fn unlock(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Puts a copy, synced, in its place, and locks it: for a file whose lock a dead machine has for
+    /// ever. `is_ours` is asked last before the copy takes the place.
+    fn replace_with_copy(&mut self, is_ours: &dyn Fn() -> bool) -> io::Result<()> {
+        let _ = is_ours;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// A real file.
+#[derive(Debug)]
+pub struct RealDisk {
+    file: File,
+    path: PathBuf,
+    shared: bool,
+}
+
+impl RealDisk {
+    /// Opens a file for reading and appending. It must exist: a study whose journal is gone must not
+    /// begin a new one.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let shared = FileSystem::of(path).is_shared();
+        Ok(RealDisk { file: open_to_append(path)?, path: path.into(), shared })
+    }
+
+    /// Opens a file for reading only, as it is stored now.
+    pub fn open_read_only(path: &Path) -> io::Result<Self> {
+        let disk = RealDisk {
+            file: plain::open(path)?,
+            path: path.into(),
+            shared: FileSystem::of(path).is_shared(),
+        };
+        if disk.shared {
+            disk.drop_cache();
+        }
+        Ok(disk)
+    }
+
+    /// A lock makes an NFS client forget what it has cached of a file (nfs(5), "Using file locks with
+    /// NFS"), and what was stored before is never changed: so the lock need not be kept for reading.
+    /// If it cannot be had, the file is as it was when it was opened, a moment ago.
+    fn drop_cache(&self) {
+        let begin = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        while let Err(error) = fs2::FileExt::try_lock_shared(&self.file) {
+            if !is_contended(&error) || begin.elapsed() >= NETWORK_READER_PATIENCE {
+                return;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(NETWORK_LOCK_PAUSE_MAX);
+        }
+        let _ = fs2::FileExt::unlock(&self.file);
+    }
+}
+
+/// How long a reader waits for a moment in which nobody writes.
+const NETWORK_READER_PATIENCE: Duration = Duration::from_secs(2);
+
+fn open_to_append(path: &Path) -> io::Result<File> {
+    plain::open_to_write(OpenOptions::new().read(true).append(true), path)
+}
+
+impl Disk for RealDisk {
+    /// Also notices that the file was removed: what is appended to it then is kept nowhere.
+    fn len(&self) -> io::Result<u64> {
+        let data = self.file.metadata()?;
+        match data.nlink() {
+            0 => Err(io::Error::new(io::ErrorKind::NotFound, "it was removed while it was in use")),
+            _ => Ok(data.len()),
+        }
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        loop {
+            match self.file.read_at(buffer, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    fn lock(&mut self, timeout: Duration) -> io::Result<()> {
+        if !self.shared {
+            return Ok(());
+        }
+        let begin = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            match fs2::FileExt::try_lock_exclusive(&self.file) {
+                // A machine that took us for dead may have put a copy in its place.
+                Ok(()) if is_at(&self.file, &self.path)? => return Ok(()),
+                Ok(()) => self.file = open_to_append(&self.path)?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_contended(&error) => {
+                    if begin.elapsed() >= timeout {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(NETWORK_LOCK_PAUSE_MAX);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn unlock(&mut self) -> io::Result<()> {
+        if self.shared { fs2::FileExt::unlock(&self.file) } else { Ok(()) }
+    }
+
+    fn replace_with_copy(&mut self, is_ours: &dyn Fn() -> bool) -> io::Result<()> {
+        let beside = beside(&self.path);
+        let copied = (|| {
+            let mut copy = plain::create(&beside)?;
+            io::copy(&mut plain::open(&self.path)?, &mut copy)?;
+            copy.sync_all()?;
+            if !is_ours() {
+                return Err(io::Error::other("another machine took the lock over"));
+            }
+            let copy = open_to_append(&beside)?;
+            fs2::FileExt::try_lock_exclusive(&copy)?;
+            std::fs::rename(&beside, &self.path)?;
+            sync_parent(&self.path)?;
+            Ok(copy)
+        })();
+        self.file = copied.inspect_err(|_| drop(std::fs::remove_file(&beside)))?;
+        Ok(())
+    }
+}
+
+/// Whether an open file is the one at a path, which is opened anew: on NFS a lookup alone may be
+/// answered from this machine's cache.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let (held, found) = (file.metadata()?, plain::open(path)?.metadata()?);
+    Ok((held.dev(), held.ino()) == (found.dev(), found.ino()))
+}
+
+/// Replaces a file as a whole: readers see the old content or the new one, also after a crash.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = beside(path);
+    let result = (|| {
+        let mut file = plain::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)?;
+        sync_parent(path)
+    })();
+    if result.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    result
+}
+
+/// A name beside a file, for what is to take its place. Machines have the same process numbers.
+pub(super) fn beside(path: &Path) -> PathBuf {
+    let number: u32 = rand::random();
+    path.with_extension(format!("tmp-{}-{number:08x}", std::process::id()))
+}
+
+/// Makes the entry of a file in its directory survive power loss.
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
+}

@@ -1,0 +1,46 @@
+//! Seeing that somebody changed a file.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use trialmill_core::limits::NETWORK_POLL;
+use crate::plain;
+
+/// Something that changes when somebody replaces a file or changes its length.
+pub(crate) fn stamp(path: &Path) -> u64 {
+    let mix = |data: std::fs::Metadata| data.ino().rotate_left(40) ^ data.len();
+    path.symlink_metadata().map_or(0, mix)
+}
+
+/// A file that others write to, and what it was like when we last read or wrote it.
+#[derive(Debug)]
+pub(super) struct Watched {
+    path: PathBuf,
+    known: Arc<AtomicU64>,
+    is_shared: bool,
+    /// When the server was last asked.
+    asked: Instant,
+}
+
+impl Watched {
+    pub(super) fn new(path: PathBuf, known: Arc<AtomicU64>, is_shared: bool) -> Self {
+        Watched { path, known, is_shared, asked: Instant::now() }
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// Whether what `look` finds at its path is not what we know.
+    pub(super) fn has_changed(&mut self, look: impl Fn(&Path) -> Option<u64>) -> bool {
+        if self.is_shared && self.asked.elapsed() >= NETWORK_POLL {
+            // An open asks the server; a lookup may be answered from a cache that is a minute old.
+            drop(plain::open(&self.path));
+            self.asked = Instant::now();
+        }
+        look(&self.path).is_some_and(|found| found != self.known.load(Ordering::Acquire))
+    }
+}

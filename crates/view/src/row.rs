@@ -1,0 +1,109 @@
+//! One trial, as a row of a listing or an export.
+
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+
+use trialmill_core::config::Config;
+use trialmill_store::Directory;
+use trialmill_core::trial::{Objective, Report, State, Trial, TrialId};
+
+/// A trial with all that is known of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct TrialRow<'a> {
+    /// Its id.
+    pub id: &'a TrialId,
+    /// Its state.
+    pub state: State,
+    /// What is evaluated.
+    pub config: &'a Config,
+    /// When and by whom.
+    pub metadata: MetaDataRow<'a>,
+    /// What came of it, once it has ended.
+    pub report: Option<ReportRow<'a>>,
+}
+
+/// When and by whom a trial was sampled and evaluated; see [`MetaData`](trialmill_core::trial::MetaData).
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)] // The fields are those of `MetaData`, and the trial's directories.
+pub struct MetaDataRow<'a> {
+    pub id: &'a TrialId,
+    pub location: String,
+    pub state: State,
+    pub previous_trial_id: Option<&'a TrialId>,
+    pub previous_trial_location: Option<String>,
+    pub sampling_worker_id: Option<&'a str>,
+    pub time_sampled: f64,
+    pub evaluating_worker_id: Option<&'a str>,
+    pub evaluation_duration: Option<f64>,
+    pub time_submitted: Option<f64>,
+    pub time_started: Option<f64>,
+    pub time_end: Option<f64>,
+    pub attempts: u32,
+}
+
+/// What came of a trial; see [`Report`].
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)] // The fields are those of `Report` and `Failure`.
+pub struct ReportRow<'a> {
+    pub objective_to_minimize: Option<&'a Objective>,
+    /// As an objective, because JSON has no infinity and an objective is written as `"inf"` then.
+    pub cost: Option<Objective>,
+    pub learning_curve: Option<&'a [Objective]>,
+    pub extra: Option<&'a Map<String, Json>>,
+    pub err_type: Option<&'a str>,
+    pub err: Option<&'a str>,
+    pub tb: Option<&'a str>,
+    pub reported_as: State,
+    pub evaluation_duration: Option<Objective>,
+}
+
+impl<'a> TrialRow<'a> {
+    pub(super) fn of(trial: &'a Trial, directory: &Directory) -> Self {
+        let meta = &trial.metadata;
+        let location = |id: &TrialId| directory.trial_path(id).to_string_lossy().into_owned();
+        let previous = meta.previous_trial_id.as_ref();
+        TrialRow {
+            id: &trial.id,
+            state: trial.state,
+            config: &trial.config,
+            metadata: MetaDataRow {
+                id: &trial.id,
+                location: location(&trial.id),
+                state: trial.state,
+                previous_trial_id: previous,
+                previous_trial_location: previous.map(location),
+                sampling_worker_id: meta.sampling_worker_id.as_deref(),
+                time_sampled: meta.time_sampled,
+                evaluating_worker_id: meta.evaluating_worker_id.as_deref(),
+                evaluation_duration: meta.evaluation_duration,
+                time_submitted: meta.time_submitted,
+                time_started: meta.time_started,
+                time_end: meta.time_end,
+                attempts: trial.attempts,
+            },
+            report: trial.report.as_deref().map(ReportRow::of),
+        }
+    }
+
+    /// The objective, or the objectives.
+    pub fn objective(&self) -> Option<&'a Objective> {
+        self.report.as_ref()?.objective_to_minimize
+    }
+}
+
+impl<'a> ReportRow<'a> {
+    fn of(report: &'a Report) -> Self {
+        let failure = report.failure.as_deref();
+        ReportRow {
+            objective_to_minimize: report.objective_to_minimize.as_ref(),
+            cost: report.cost.map(Objective::One),
+            learning_curve: report.learning_curve.as_deref(),
+            extra: report.extra.as_deref(),
+            err_type: failure.map(|failure| &*failure.err_type),
+            err: failure.map(|failure| &*failure.err),
+            tb: failure.and_then(|failure| failure.tb.as_deref()),
+            reported_as: report.reported_as,
+            evaluation_duration: report.evaluation_duration.map(Objective::One),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Where a study stands.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+use super::row::TrialRow;
+use super::summary::Summary;
+use trialmill_core::budget::{Budget, Spent};
+use trialmill_store::clock::now_s;
+use trialmill_core::optimizer::OptimizerInfo;
+use trialmill_core::study::StudyState;
+use trialmill_core::trial::{State, TrialId};
+
+/// Where a study stands. What is serialised is for scripts and stays as it is; the rest is for those
+/// who show it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status<'a> {
+    /// Where the study is.
+    pub directory: String,
+    /// Tells this study from every other.
+    pub study_id: &'a str,
+    /// Who proposes.
+    pub optimizer: &'a OptimizerInfo,
+    /// Where all random numbers come from.
+    pub seed: u64,
+    /// How many trials there are.
+    pub trials: usize,
+    /// How many of them are in each state.
+    pub counts: BTreeMap<State, u64>,
+    /// What may be spent.
+    pub budget: Budget,
+    /// What has been spent.
+    pub spent: Spent,
+    /// The trial with the smallest objective, where trials have one objective.
+    pub best: Option<TrialRow<'a>>,
+    /// The trials that no other is better than in every objective; for one objective, the best.
+    #[serde(serialize_with = "ids_of_rows")]
+    pub front: Vec<TrialRow<'a>>,
+    /// The processes that take part.
+    pub processes: Vec<ProcessRow<'a>>,
+    /// The trials that callers of `ask` hold.
+    #[serde(skip)]
+    pub leases: Vec<LeaseRow<'a>>,
+    /// How many trials failed or crashed.
+    pub errors: u64,
+    /// The trial that failed or crashed last.
+    pub last_error: Option<LastError<'a>>,
+    /// How often an evaluation was started.
+    pub claims: u64,
+    /// How often a trial was requeued.
+    pub requeues: u64,
+    /// Finished trials per second: of the last minute where there are some, else of all the time.
+    pub trials_per_second: Option<f64>,
+    /// What is wrong with the journal, where something is.
+    pub problem: Option<String>,
+}
+
+impl Summary {
+    /// Where the study stands.
+    pub fn status(&self) -> Status<'_> {
+        Status::of(self)
+    }
+}
+
+/// A process that takes part.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProcessRow<'a> {
+    /// Its name: `p3`.
+    pub process: String,
+    /// The machine it runs on.
+    pub host: &'a str,
+    /// Its process id there.
+    pub pid: u32,
+    /// Whether it is alive.
+    pub alive: bool,
+    /// The trials that it evaluates.
+    pub evaluating: Vec<Held<'a>>,
+}
+
+/// A trial that is being evaluated. Serialised: its id.
+#[derive(Debug, Clone)]
+pub struct Held<'a> {
+    /// The trial.
+    pub trial: &'a TrialId,
+    /// How long its evaluation has gone on.
+    pub seconds: f64,
+}
+
+/// A trial that a caller holds until a deadline.
+#[derive(Debug, Clone)]
+pub struct LeaseRow<'a> {
+    /// The trial.
+    pub trial: &'a TrialId,
+    /// Who holds it.
+    pub holder: Option<&'a str>,
+    /// For how long, from when it was handed out.
+    pub seconds: f64,
+}
+
+/// The trial that failed or crashed last. Serialised: its id.
+#[derive(Debug, Clone)]
+pub struct LastError<'a> {
+    /// The trial.
+    pub trial: &'a TrialId,
+    /// What it said.
+    pub message: Option<&'a str>,
+}
+
+impl<'a> Status<'a> {
+    fn of(summary: &'a Summary) -> Self {
+        let (study, directory, now) = (summary.study(), summary.directory(), now_s());
+        let definition = study.definition();
+        let processes = study.processes().map(|process| {
+            let held = study.evaluating_by(process.process).map(|trial| Held {
+                trial: &trial.id,
+                seconds: trial.metadata.time_started.map_or(0.0, |began| (now - began).max(0.0)),
+            });
+            ProcessRow {
+                process: format!("p{}", process.process),
+                host: &process.host,
+                pid: process.pid,
+                alive: directory.is_alive(process),
+                evaluating: held.collect(),
+            }
+        });
+        let leases = study.leases().map(|(trial, lease)| LeaseRow {
+            trial: &trial.id,
+            holder: trial.metadata.evaluating_worker_id.as_deref(),
+            seconds: lease.seconds,
+        });
+        let last_error = study.last_error().map(|trial| LastError {
+            trial: &trial.id,
+            message: trial.report.as_ref().and_then(|r| Some(&*r.failure.as_ref()?.err)),
+        });
+        Status {
+            directory: directory.path().to_string_lossy().into_owned(),
+            study_id: &definition.study_id,
+            optimizer: &definition.optimizer,
+            seed: definition.seed,
+            trials: study.trials().len(),
+            counts: State::ALL.into_iter().map(|state| (state, study.count(state))).collect(),
+            budget: study.policy().budget,
+            spent: study.spent(),
+            best: study.best().map(|trial| summary.row(trial)),
+            front: study.front().into_iter().map(|trial| summary.row(trial)).collect(),
+            processes: processes.collect(),
+            leases: leases.collect(),
+            errors: study.errors(),
+            last_error,
+            claims: study.claims(),
+            requeues: study.requeues(),
+            trials_per_second: rate(study, now),
+            problem: summary.problem().map(ToString::to_string),
+        }
+    }
+}
+
+/// Finished trials per second: of the last minute where there are some, else of all the time.
+fn rate(study: &StudyState, now: f64) -> Option<f64> {
+    let ends = || study.trials().iter().filter_map(|trial| trial.metadata.time_end);
+    // Another machine's clock may be ahead.
+    let recent = || ends().filter(|end| (0.0..=60.0).contains(&(now - end)));
+    if recent().next().is_some() {
+        let first = recent().fold(now, f64::min);
+        return Some(recent().count() as f64 / (now - first).max(1.0));
+    }
+    let (first, last) = ends().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
+    let all = ends().count();
+    (all > 1 && last > first).then(|| all as f64 / (last - first))
+}
+
+fn ids_of_rows<S: Serializer>(rows: &[TrialRow<'_>], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(rows.iter().map(|row| row.id))
+}
+
+impl Serialize for Held<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.trial.serialize(to)
+    }
+}
+
+impl Serialize for LastError<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.trial.serialize(to)
+    }
+}

@@ -1,0 +1,86 @@
+//! A study as it was when it was read, and the best of it.
+
+use trialmill_layouts::Studies;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::row::TrialRow;
+use trialmill_core::error::StoreError;
+use trialmill_store::{Directory, read_study};
+use trialmill_core::study::StudyState;
+use trialmill_core::trial::Trial;
+
+/// A study as it was when it was read.
+#[derive(Debug)]
+pub struct Summary {
+    directory: Directory,
+    study: StudyState,
+    problem: Option<StoreError>,
+}
+
+/// The best of a study. Serialised: a trial, a list of trials, or null.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Best<'a> {
+    /// The trial with the smallest objective.
+    One(Box<TrialRow<'a>>),
+    /// Of several objectives: the trials that no other is better than in every one.
+    Front(Vec<TrialRow<'a>>),
+    /// None has succeeded yet.
+    Nothing,
+}
+
+impl Summary {
+    /// Reads the study of a directory as it is now, changing nothing and making nobody wait.
+    ///
+    /// # Errors
+    /// There is no study, or it cannot be read at all. A damaged journal is read up to the damage;
+    /// [`problem`](Self::problem) says so.
+    pub fn read(path: &Path) -> Result<Self, StoreError> {
+        let directory = Directory::open_read_only(path)?;
+        let mut study = StudyState::new(directory.definition().clone());
+        let problem = read_study(&directory, &mut |event| study.apply(event))?;
+        Ok(Summary { directory, study, problem })
+    }
+
+    /// The study.
+    pub fn study(&self) -> &StudyState {
+        &self.study
+    }
+
+    /// Where it is.
+    pub(super) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// What is wrong with the journal, where something is.
+    pub fn problem(&self) -> Option<&StoreError> {
+        self.problem.as_ref()
+    }
+
+    /// One trial.
+    pub fn row<'a>(&self, trial: &'a Trial) -> TrialRow<'a> {
+        TrialRow::of(trial, &self.directory)
+    }
+
+    /// The best trial, or the best trials of several objectives.
+    pub fn best(&self) -> Best<'_> {
+        match (self.study.best(), self.study.front()) {
+            (Some(best), _) => Best::One(Box::new(self.row(best))),
+            (None, front) if front.is_empty() => Best::Nothing,
+            (None, front) => Best::Front(front.into_iter().map(|trial| self.row(trial)).collect()),
+        }
+    }
+}
+
+impl<'a> Best<'a> {
+    /// The trials, one or several or none.
+    pub fn rows(&self) -> &[TrialRow<'a>] {
+        match self {
+            Best::One(row) => std::slice::from_ref(&**row),
+            Best::Front(rows) => rows,
+            Best::Nothing => &[],
+        }
+    }
+}
