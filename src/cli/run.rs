@@ -118,7 +118,7 @@ impl WorkerVerb {
             .unwrap_or_default();
         let command = self.working.command(&kept);
         let timeout = evaluation.get("timeout_seconds").and_then(Json::as_f64);
-        let mut builder = Study::builder(&dir).wait_for_others(self.wait);
+        let mut builder = Study::resume(directory).wait_for_others(self.wait);
         if let Some(file) = &self.space {
             builder = builder.space(StudyFile::read(file)?.space);
         }
@@ -188,8 +188,8 @@ impl Working {
     }
 
     fn end(&self, outcome: &Outcome, dir: &std::path::Path) -> ExitCode {
-        let printed = match (self.json, Summary::read(dir)) {
-            (true, Ok(summary)) => print_json(&summary.status_json()),
+        let printed = match self.json.then(|| Summary::read(dir)) {
+            Some(Ok(summary)) => print_json(&summary.status_json()),
             _ => print(&format!("{outcome}\n")),
         };
         if outcome.was_interrupted() {

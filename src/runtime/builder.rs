@@ -35,6 +35,12 @@ impl Study {
         StudyBuilder::new(Some(directory.into()))
     }
 
+    /// Runs the study of a directory that is open already, so that it is not read a second time.
+    pub fn resume(directory: Directory) -> StudyBuilder {
+        let builder = Self::builder(directory.path());
+        StudyBuilder { opened: Some(directory), ..builder }
+    }
+
     /// Runs a study in memory alone; it ends with the process.
     pub fn in_memory() -> StudyBuilder {
         StudyBuilder::new(None)
@@ -47,6 +53,8 @@ impl Study {
 pub struct StudyBuilder {
     directory: Option<PathBuf>,
     layout: Option<&'static dyn Layout>,
+    /// The study that is there, once it was read: so it is read once.
+    opened: Option<Directory>,
     space: Option<SearchSpace>,
     optimizer: Option<Box<dyn Optimizer>>,
     seed: Option<u64>,
@@ -86,6 +94,7 @@ impl StudyBuilder {
         StudyBuilder {
             directory,
             layout: None,
+            opened: None,
             space: None,
             optimizer: None,
             seed: None,
@@ -253,7 +262,7 @@ impl StudyBuilder {
     /// # Errors
     /// As [`run_command`](Self::run_command).
     pub fn run_command_with<S: AsRef<str>, B>(
-        self,
+        mut self,
         command: &[S],
         beside: impl FnOnce(&StudyHandle) -> B,
     ) -> Result<Outcome, Error> {
@@ -273,12 +282,16 @@ impl StudyBuilder {
     }
 
     /// The space that was set, or that of the study in the directory.
-    fn space_to_be(&self) -> Result<SearchSpace, Error> {
-        match (&self.space, &self.directory) {
-            (Some(space), _) => Ok(space.clone()),
-            (None, Some(path)) => Ok((*Directory::open(path)?.definition().space).clone()),
-            (None, None) => Err(no_space()),
+    fn space_to_be(&mut self) -> Result<SearchSpace, Error> {
+        if let Some(space) = &self.space {
+            return Ok(space.clone());
         }
+        let path = self.directory.as_ref().ok_or_else(no_space)?;
+        let opened = match self.opened.take() {
+            Some(opened) => opened,
+            None => Directory::open(path)?,
+        };
+        Ok((*self.opened.insert(opened).definition().space).clone())
     }
 
     /// Creates the study, or changes the rules of the one that is there, and evaluates nothing.
@@ -366,7 +379,8 @@ impl StudyBuilder {
             };
             return StateCore::in_memory(definition, optimizer);
         };
-        let existing = match (&self.space, Directory::open_read_only(&path)) {
+        let opened = self.opened.take().map_or_else(|| Directory::open_read_only(&path), Ok);
+        let existing = match (&self.space, opened) {
             (Some(_), _) if self.overwrite => None,
             (_, Ok(directory)) => Some(directory),
             (Some(_), Err(StoreError::NotAStudy { .. })) => None,
@@ -408,8 +422,12 @@ impl StudyBuilder {
         }
         let mut policy = Policy::default();
         self.set_policy(&mut policy);
-        let (directory, _) =
-            Directory::create_or_open(&path, definition, self.seed, &policy, self.layout)?;
+        let directory = match existing {
+            Some(there) if !self.overwrite => {
+                there.resume(definition, self.seed, &policy, self.layout)?
+            }
+            _ => Directory::create_or_open(&path, definition, self.seed, &policy, self.layout)?.0,
+        };
         StateCore::open(directory, self.durability, optimizer)
     }
 }
