@@ -96,14 +96,17 @@ impl Run {
         let evaluation = spec.evaluation.get_or_insert_default();
         evaluation.timeout_seconds = options.timeout_seconds;
         let command = self.working.command(&mut evaluation.command);
-        self.working.work(&self.described.dir, spec, options, &command)
+        let dir = self.described.dir;
+        let builder = StudyBuilder::in_directory(&dir).spec(spec).options(options);
+        self.working.work(&dir, builder, &command)
     }
 }
 
 impl WorkerVerb {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let dir = self.dir.dir;
-        let mut evaluation = Evaluation::of(Directory::open(&dir)?.definition());
+        let directory = Directory::open(&dir)?;
+        let mut evaluation = Evaluation::of(directory.definition());
         let file = self.space.as_deref().map(StudyFile::read).transpose()?;
         let spec = StudySpec { space: file.and_then(|file| file.spec.space), ..Default::default() };
         let mut options = RunOptions {
@@ -113,7 +116,8 @@ impl WorkerVerb {
         };
         self.working.go_over(&mut options);
         let command = self.working.command(&mut evaluation.command);
-        self.working.work(&dir, spec, options, &command)
+        let builder = StudyBuilder::resume(directory).spec(spec).options(options);
+        self.working.work(&dir, builder, &command)
     }
 }
 
@@ -143,14 +147,11 @@ impl Working {
     fn work(
         self,
         dir: &Path,
-        spec: StudySpec,
-        options: RunOptions,
+        builder: StudyBuilder,
         command: &[String],
     ) -> Result<ExitCode, Error> {
-        let is_unlimited =
-            options.per_worker.is_unlimited() && options.seconds_per_worker.is_none();
+        let is_unlimited = builder.is_unlimited();
         let quiet = self.quiet;
-        let builder = StudyState::builder(dir).spec(spec).options(options);
         let outcome = builder.run_command_with(command, |handle| {
             if is_unlimited && handle.snapshot().budget.is_unlimited() {
                 super::say("no budget is set: this goes on until it is stopped (Ctrl-C)");
@@ -161,8 +162,8 @@ impl Working {
     }
 
     fn end(&self, outcome: &Outcome, dir: &Path) -> ExitCode {
-        let printed = match (self.json, Summary::read(dir)) {
-            (true, Ok(summary)) => print_json(&super::look::status(&summary)),
+        let printed = match self.json.then(|| Summary::read(dir)) {
+            Some(Ok(summary)) => print_json(&super::look::status(&summary)),
             _ => print(&format!("{outcome}\n")),
         };
         if outcome.was_interrupted() {

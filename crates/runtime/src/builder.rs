@@ -20,7 +20,7 @@ use crate::evaluate::{CommandEvaluator, CommandLine, Defaults, RunningTrial};
 use trialmill_core::event::Event;
 use trialmill_core::optimizer::{Optimizer, Request};
 use trialmill_core::space::SearchSpace;
-use trialmill_store::{Durability, Layout};
+use trialmill_store::{Directory, Durability, Layout};
 use trialmill_core::trial::{Report, Trial};
 
 /// Sets up a run; [`run`](Self::run), [`run_command`](Self::run_command) or
@@ -28,6 +28,8 @@ use trialmill_core::trial::{Report, Trial};
 #[must_use = "a builder does nothing until it runs"]
 pub struct StudyBuilder {
     directory: Option<PathBuf>,
+    /// The study that is there, once it was read: so it is read once.
+    opened: Option<Directory>,
     spec: StudySpec,
     options: RunOptions,
     hooks: Hooks,
@@ -47,6 +49,12 @@ impl StudyBuilder {
     /// Of a study in a directory: it is created there, or resumed.
     pub fn in_directory(directory: impl Into<PathBuf>) -> Self {
         Self::new(Some(directory.into()))
+    }
+
+    /// Of the study of a directory that is open already, so that it is not read a second time.
+    pub fn resume(directory: Directory) -> Self {
+        let builder = Self::in_directory(directory.path());
+        StudyBuilder { opened: Some(directory), ..builder }
     }
 
     /// Of a study in memory alone; it ends with the process.
@@ -226,7 +234,7 @@ impl StudyBuilder {
             return Err(Error::Setting(problem.into()));
         }
         let grace = self.options.kill_grace;
-        let space = space_to_be(&self.spec, self.directory.as_deref())?;
+        let space = space_to_be(&self.spec, self.directory.as_deref(), &mut self.opened)?;
         let command = CommandLine::new(command, &space)?;
         let session = self.open()?;
         let beside = beside(&session.handle());
@@ -257,9 +265,15 @@ impl StudyBuilder {
         Session::start(core, self.options, self.hooks.after_evaluation)
     }
 
+    /// Whether nothing ends the workers of this run but the study's own budget.
+    pub fn is_unlimited(&self) -> bool {
+        self.options.per_worker.is_unlimited() && self.options.seconds_per_worker.is_none()
+    }
+
     fn open_core(&mut self) -> Result<StateCore, Error> {
         let opening = Opening {
             directory: self.directory.as_deref(),
+            opened: self.opened.take(),
             spec: &self.spec,
             options: &self.options,
             optimizer: self.optimizer.take(),

@@ -20,6 +20,8 @@ use trialmill_store::Directory;
 pub(super) struct Opening<'a> {
     /// None for a study in memory.
     pub(super) directory: Option<&'a Path>,
+    /// The study that is there, if it was read before.
+    pub(super) opened: Option<Directory>,
     pub(super) spec: &'a StudySpec,
     pub(super) options: &'a RunOptions,
     /// An optimizer that was given as a value; it goes before one that is named.
@@ -82,18 +84,21 @@ impl Opening<'_> {
         // A new study has its policy before anybody can join it.
         let policy = self.spec.policy(&Policy::default());
         let (seed, layout) = (self.spec.seed, self.spec.layout);
-        let (directory, _) = Directory::create_or_open(path, definition, seed, &policy, layout)?;
+        let directory = match existing {
+            Some(there) => there.resume(definition, seed, &policy, layout)?,
+            None => Directory::create_or_open(path, definition, seed, &policy, layout)?.0,
+        };
         let durability = self.options.durability;
         StateCore::open(directory, durability, self.hooked(optimizer))
     }
 
     /// The study that is in the directory, unless it is to be created or replaced.
-    fn existing(&self, path: &Path) -> Result<Option<Directory>, Error> {
+    fn existing(&mut self, path: &Path) -> Result<Option<Directory>, Error> {
         let can_be_created = self.spec.space.is_some();
         if can_be_created && self.options.overwrite {
             return Ok(None);
         }
-        match Directory::open_read_only(path) {
+        match self.opened.take().map_or_else(|| Directory::open_read_only(path), Ok) {
             Ok(directory) => Ok(Some(directory)),
             Err(StoreError::NotAStudy { .. }) if can_be_created => Ok(None),
             Err(error) => Err(error.into()),
@@ -133,12 +138,17 @@ impl Opening<'_> {
 pub(super) fn space_to_be(
     spec: &StudySpec,
     directory: Option<&Path>,
+    opened: &mut Option<Directory>,
 ) -> Result<SearchSpace, Error> {
-    match (&spec.space, directory) {
-        (Some(space), _) => Ok(space.clone()),
-        (None, Some(path)) => Ok((*Directory::open(path)?.definition().space).clone()),
-        (None, None) => Err(no_space()),
+    if let Some(space) = &spec.space {
+        return Ok(space.clone());
     }
+    let path = directory.ok_or_else(no_space)?;
+    let there = match opened.take() {
+        Some(there) => there,
+        None => Directory::open(path)?,
+    };
+    Ok((*opened.insert(there).definition().space).clone())
 }
 
 fn named_optimizer(info: &OptimizerInfo) -> Result<Box<dyn Optimizer>, Error> {

@@ -4,7 +4,9 @@
 use std::io;
 use std::path::Path;
 
-use super::directory::{Directory, StudyJson, absolute, not_a_study, refuse_foreign};
+use super::directory::{
+    Directory, StudyJson, absolute, not_a_study, read_study_json, refuse_foreign,
+};
 use super::disk::replace;
 use super::layout::{Layout, Layouts, has_own_files, recognise};
 use super::liveness::Place;
@@ -35,44 +37,60 @@ impl Directory {
         (layout, layouts): (Option<&'static dyn Layout>, Layouts),
     ) -> Result<(Self, bool), StoreError> {
         let path = &absolute(path);
-        let definition = match seed {
-            Some(seed) => definition.seeded(seed),
-            None => definition,
-        };
-        let found = recognise(path, layouts);
-        if let (Some(found), Some(wanted)) = (found, layout)
-            && found.family() != wanted.family()
-        {
-            let (there, wanted) = (found.to_string(), wanted.to_string());
-            return Err(StoreError::Mismatch { path: path.into(), what: "layout", there, wanted });
+        if recognise(path, layouts).is_some() {
+            let there = Self::open_read_only_as(path, layouts)?;
+            return Ok((there.resume(definition, seed, policy, layout)?, false));
         }
-        let layout = found.or(layout).unwrap_or(layouts[0]);
-        if found.is_none() {
-            refuse_foreign(path)?;
-        }
-        let mut created = false;
-        if found.is_none() || !layout.is_shared() {
-            created = layout.create(path, &definition, policy)?;
-        }
-        let place = Place::here();
-        let directory = Directory { path: path.into(), layout, definition, place };
-        if layout.is_shared() && found.is_some() && !has_own_files(layout, path) {
-            let definition = layout.definition(path)?;
-            Directory { definition, ..directory.clone() }.compare(&directory.definition, None)?;
-        }
+        refuse_foreign(path)?;
+        let definition = seeded(definition, seed);
+        let new = layout.unwrap_or(layouts[0]);
+        let created = new.create(path, &definition, policy)?;
+        let (path, place) = (path.clone(), Place::here());
+        let directory = Directory { path, layout: new, definition, format: FORMAT, place };
         if directory.settle_with(policy)? {
-            return Ok((directory, created || !layout.is_shared()));
+            return Ok((directory, created || !new.is_shared()));
         }
-        let there = Self::open_as(path, layouts)?;
-        there.compare(&directory.definition, seed)?;
-        if there.definition.space.is_unknown() && !directory.definition.space.is_unknown() {
+        // Another process was faster.
+        let there = Self::open_read_only_as(&directory.path, layouts)?;
+        Ok((there.resume(directory.definition, seed, policy, layout)?, created))
+    }
+
+    /// Opens a study for writing that was opened for looking, so that it is not read a second time.
+    /// The arguments are those of [`create_or_open_as`](Self::create_or_open_as).
+    ///
+    /// # Errors
+    /// It is a study with another space, optimizer, seed or layout, a newer version wrote it, or it
+    /// cannot be written.
+    pub fn resume(
+        mut self,
+        wanted: Definition,
+        seed: Option<u64>,
+        policy: &Policy,
+        layout: Option<&'static dyn Layout>,
+    ) -> Result<Self, StoreError> {
+        if let Some(wanted) = layout
+            && wanted.family() != self.layout.family()
+        {
+            let (there, wanted) = (self.layout.to_string(), wanted.to_string());
+            return Err(StoreError::Mismatch { path: self.path, what: "layout", there, wanted });
+        }
+        let wanted = seeded(wanted, seed);
+        if self.layout.is_shared() && !has_own_files(self.layout, &self.path) {
+            self.compare(&wanted, None)?;
+            let settled = Directory { definition: wanted.clone(), ..self.clone() };
+            if settled.settle_with(policy)? {
+                return Ok(settled);
+            }
+            (self.definition, self.format) = read_study_json(&self.path, self.layout)?;
+        }
+        self.prepare_for_writing()?;
+        self.compare(&wanted, seed)?;
+        if self.definition.space.is_unknown() && !wanted.space.is_unknown() {
             // Somebody tells us what NePS did not.
-            let definition = Definition { space: directory.definition.space, ..there.definition };
-            let directory = Directory { definition, ..there };
-            directory.write_study_json()?;
-            return Ok((directory, false));
+            self.definition.space = wanted.space;
+            self.write_study_json()?;
         }
-        Ok((there, created))
+        Ok(self)
     }
 
     /// Makes our own files in a directory where only NePS has worked so far.
@@ -163,6 +181,13 @@ impl Directory {
             }
             _ => Ok(()),
         }
+    }
+}
+
+fn seeded(definition: Definition, seed: Option<u64>) -> Definition {
+    match seed {
+        Some(seed) => definition.seeded(seed),
+        None => definition,
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Directory {
     pub(super) path: PathBuf,
     pub(super) layout: &'static dyn Layout,
     pub(super) definition: Definition,
+    /// The version of the journal's format that wrote it.
+    pub(super) format: u32,
     pub(super) place: Place,
 }
 
@@ -62,21 +64,28 @@ impl Directory {
     /// # Errors
     /// There is none, it is damaged, or a newer version wrote it.
     pub fn open_as(path: &Path, layouts: Layouts) -> Result<Self, StoreError> {
-        let (directory, format) = Self::load(path, layouts)?;
-        if format > FORMAT {
-            return Err(StoreError::Newer { path: path.into(), found: format, known: FORMAT });
+        let directory = Self::open_read_only_as(path, layouts)?;
+        directory.prepare_for_writing()?;
+        Ok(directory)
+    }
+
+    /// Makes sure that a study may be written, and that what we write is in directories of ours.
+    pub(super) fn prepare_for_writing(&self) -> Result<(), StoreError> {
+        if self.format > FORMAT {
+            let (found, known) = (self.format, FORMAT);
+            return Err(StoreError::Newer { path: self.path.clone(), found, known });
         }
-        let mut own = vec![directory.workers_path(), directory.layout.trials_path(&directory.path)];
-        if directory.layout.is_shared() {
-            own.push(directory.own_path());
+        let mut own = vec![self.workers_path(), self.layout.trials_path(&self.path)];
+        if self.layout.is_shared() {
+            own.push(self.own_path());
         }
         for own in own {
             plain::own_dir(&own).map_err(StoreError::io("use", &own))?;
         }
-        if directory.layout.is_shared() && !has_own_files(directory.layout, &directory.path) {
-            directory.settle()?;
+        if self.layout.is_shared() && !has_own_files(self.layout, &self.path) {
+            self.settle()?;
         }
-        Ok(directory)
+        Ok(())
     }
 
     /// Opens a study for looking, also one that a newer version wrote.
@@ -84,10 +93,6 @@ impl Directory {
     /// # Errors
     /// There is none, or it is damaged.
     pub fn open_read_only_as(path: &Path, layouts: Layouts) -> Result<Self, StoreError> {
-        Ok(Self::load(path, layouts)?.0)
-    }
-
-    fn load(path: &Path, layouts: Layouts) -> Result<(Self, u32), StoreError> {
         let path = &absolute(path);
         let Some(layout) = recognise(path, layouts) else {
             refuse_foreign(path)?;
@@ -103,7 +108,7 @@ impl Directory {
             // Only the other program has worked here so far.
             true => (layout.definition(path)?, FORMAT),
         };
-        Ok((Directory { path: path.into(), layout, definition, place: Place::here() }, format))
+        Ok(Directory { path: path.into(), layout, definition, format, place: Place::here() })
     }
 
     /// Removes a study, so that a new one can be created in its place; the directory itself stays.
@@ -280,7 +285,10 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Reads `study.json`; gives its format too.
-fn read_study_json(path: &Path, layout: &dyn Layout) -> Result<(Definition, u32), StoreError> {
+pub(super) fn read_study_json(
+    path: &Path,
+    layout: &dyn Layout,
+) -> Result<(Definition, u32), StoreError> {
     let study_json = layout.own_path(path).join("study.json");
     let wrong = |problem: String| not_a_study(path, &format!("its study.json: {problem}"));
     if study_json.symlink_metadata().is_ok_and(|data| data.len() > MAX_STUDY_FILE_BYTES) {

@@ -36,7 +36,7 @@ impl StudyState {
                     return Err(self.wrong_attempt(id, attempt));
                 }
                 let lease = lease.clone();
-                self.change(at, lease, |trial| trial.apply(event.kind, time));
+                self.change(at, lease, event.kind, time);
                 self.claims += 1;
             }
             EventKind::Reported { trial: ref id, attempt, ref report } => {
@@ -44,7 +44,7 @@ impl StudyState {
                 if attempt != self.trials.at(at).attempts {
                     return Err(self.wrong_attempt(id, attempt));
                 }
-                self.change(at, None, |trial| trial.apply(event.kind, time));
+                self.change(at, None, event.kind, time);
                 self.index.spend(self.trials.at(at));
             }
             EventKind::Requeued { trial: ref id, attempt, .. } => {
@@ -52,7 +52,7 @@ impl StudyState {
                 if attempt != self.trials.at(at).attempts {
                     return Err(self.wrong_attempt(id, attempt));
                 }
-                self.change(at, None, |trial| trial.apply(event.kind, time));
+                self.change(at, None, event.kind, time);
                 self.requeues += 1;
             }
             EventKind::Put(trial) => self.put(*trial)?,
@@ -72,11 +72,11 @@ impl StudyState {
         Ok(at)
     }
 
-    /// Changes a trial, its indexes with it.
-    fn change(&mut self, at: u32, lease: Option<Lease>, change: impl FnOnce(&mut Trial)) {
+    /// Lets an event change its trial, and the indexes with it.
+    fn change(&mut self, at: u32, lease: Option<Lease>, kind: EventKind, time: f64) {
         let fidelity = self.definition.space.fidelity_of(&self.trials.at(at).config);
         self.index.remove(at, self.trials.at(at), fidelity);
-        change(self.trials.at_mut(at));
+        self.trials.at_mut(at).apply(kind, time);
         self.index.add(at, &self.trials, fidelity);
         if let Some(lease) = lease {
             self.index.leases.insert(at, lease);
