@@ -5,12 +5,12 @@
 //! long a study takes to open again. Directories are made beside this crate's target directory, so
 //! that the disk measured is the one you work on; `TRIALMILL_BENCH_DIR` names another.
 
-use trialmill_layouts::Studies;
 use std::time::Instant;
+use trialmill_layouts::Studies;
 
+use trialmill::{Durability, Parameter, RandomSearch, SearchSpace, Study, StudyBuilder};
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, read_study};
-use trialmill::{Durability, Parameter, RandomSearch, SearchSpace, Study, StudyBuilder};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

@@ -12,11 +12,11 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use trialmill_core::trial::Trials;
 use trialmill::{
     BoxError, Optimizer, OptimizerInfo, Parameter, Proposal, Report, Request, RunningTrial,
     SearchSpace, State, Study, Suggestion, Trial, TrialId,
 };
+use trialmill_core::trial::Trials;
 
 /// On rung 0 are `width` configurations. On each next rung are the best of the one below, `eta`
 /// times fewer, at `eta` times the fidelity.

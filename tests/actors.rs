@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // This is a test.
 
-use trialmill_layouts::Studies;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
@@ -11,13 +10,14 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
+use trialmill_layouts::Studies;
 
-use trialmill_core::event::EventKind;
-use trialmill_store::{Directory, read_study};
 use trialmill::{
     AskOutcome, BoxError, Optimizer, OptimizerInfo, Parameter, Proposal, RandomSearch, Report,
-    Request, RunningTrial, SearchSpace, State, Study, StudyBuilder, Trial,
+    Request, RunningTrial, SearchSpace, State, Study, StudyBuilder, StudyState, Trial,
 };
+use trialmill_core::event::EventKind;
+use trialmill_store::{Directory, read_study};
 
 /// How soon a run ends whose state is lost: far below the evaluations that it leaves, far above what
 /// the backtrace of the panic takes on a busy machine.
@@ -29,9 +29,10 @@ fn builder(dir: &Path) -> StudyBuilder {
 }
 
 /// The study as its journal says, and the reports that stand in it.
-fn stored(dir: &Path) -> (Study, BTreeSet<(String, u32)>) {
+fn stored(dir: &Path) -> (StudyState, BTreeSet<(String, u32)>) {
     let directory = Directory::open(dir).unwrap();
-    let (mut study, mut reports) = (Study::new(directory.definition().clone()), BTreeSet::new());
+    let (mut study, mut reports) =
+        (StudyState::new(directory.definition().clone()), BTreeSet::new());
     let problem = read_study(&directory, &mut |event| {
         if let EventKind::Reported { trial, attempt, .. } = &event.kind {
             reports.insert((trial.to_string(), *attempt));

@@ -152,7 +152,7 @@ impl Seen {
                 assert!(!image.in_order, "{what}: refused, though it was written in order");
                 assert!(disk.bytes().0 == image.bytes, "{what}: it was refused and changed");
                 std::fs::write(directory.journal_path(), &image.bytes).unwrap();
-                let mut study = trialmill::Study::new(directory.definition().clone());
+                let mut study = trialmill::StudyState::new(directory.definition().clone());
                 let problem = read_study(directory, &mut |event| study.apply(event)).unwrap();
                 assert!(problem.is_some(), "{what}: readers are told");
                 moment.acked.are_in(&study, &what);

@@ -9,8 +9,8 @@
 
 use std::path::{Path, PathBuf};
 
-use trialmill_core::trial::Failure;
 use trialmill::{Objective, State, Study, Summary};
+use trialmill_core::trial::Failure;
 
 fn copy(name: &str) -> (tempfile::TempDir, PathBuf) {
     let temp = tempfile::tempdir().unwrap();

@@ -17,7 +17,8 @@ use std::path::Path;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::Value as Json;
-use trialmill::{StudyFile, Summary, TrialId};
+use trialmill::{Summary, TrialId};
+use trialmill_cli::study_file::StudyFile;
 
 use crate::support::{Home, STUDY};
 

@@ -46,7 +46,9 @@ fn tear(shim: &Shim) {
 /// The study as a checker in Python sees it, which shares no code with us.
 fn assert_sound(directory: &Path, what: &str) {
     let mut checker = Command::new("python3");
-    checker.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/check.py")).arg(directory);
+    checker
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/support/check.py"))
+        .arg(directory);
     let Ok(output) = checker.args(["--finished", "--expect-evaluations", "4"]).output() else {
         println!("without python3 the independent checker does not run");
         return;

@@ -12,7 +12,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use trialmill_layouts::Studies;
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -20,12 +19,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+use trialmill_layouts::Studies;
 
 use nix::time::{ClockId, clock_gettime};
+use trialmill::{BoxError, Parameter, RandomSearch, Report, RunningTrial, SearchSpace, State};
+use trialmill::{Session, Study, StudyBuilder, StudyState, Trial};
 use trialmill_core::event::EventKind;
 use trialmill_store::{Directory, read_study};
-use trialmill::{BoxError, Parameter, RandomSearch, Report, RunningTrial, SearchSpace, State};
-use trialmill::{Session, Study, StudyBuilder, Trial};
 
 const OPENED: &str = "trialmill-worker-open-us ";
 /// Nothing short here takes half as long; whatever does hangs.
@@ -274,9 +274,9 @@ struct Measured {
 }
 
 /// Checks the directory against the ledgers: here, and by the independent checker.
-fn verify(title: &str, scenario: &Scenario, took: Duration, measured: &mut Measured) -> Study {
+fn verify(title: &str, scenario: &Scenario, took: Duration, measured: &mut Measured) -> StudyState {
     let directory = Directory::open(&scenario.dir()).unwrap();
-    let mut study = Study::new(directory.definition().clone());
+    let mut study = StudyState::new(directory.definition().clone());
     let mut stored = HashMap::new();
     let problem = read_study(&directory, &mut |event| {
         if let EventKind::Reported { trial, attempt, report } = &event.kind {

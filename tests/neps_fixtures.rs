@@ -16,7 +16,7 @@ use serde_json::{Map, Value as Json, json};
 use trialmill::Summary;
 
 fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/neps")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/neps")
 }
 
 /// Every fixture of these versions: its name, its directory and what NePS says about it.
@@ -312,7 +312,7 @@ fn genuine_neps() -> Option<PathBuf> {
 }
 
 fn reread(neps: &Path, version: &str, before: &Path, after: &Path, only_common: bool) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/neps/reread.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/neps/reread.py");
     let mut python = Command::new(neps.join("bin/neps-python-nt"));
     python.arg(version).arg(script).arg(before).arg(after);
     if only_common {

@@ -22,7 +22,7 @@ struct Victim {
 impl Victim {
     fn new() -> Self {
         let victim = Victim { home: tempfile::tempdir().unwrap() };
-        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/neps");
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/neps");
         copy(&fixtures.join("0.17.0/classic"), &victim.dir());
         victim
     }

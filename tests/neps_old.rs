@@ -5,28 +5,28 @@
 #[path = "support/copied.rs"]
 mod copied;
 
-use trialmill_layouts::Studies;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
+use trialmill_layouts::Studies;
 
 use copied::copy;
 
 use fs2::FileExt;
 use serde_json::{Value as Json, json};
-use trialmill_core::budget::Budget;
-use trialmill_core::definition::Definition;
-use trialmill_core::event::{Policy, Reason};
-use trialmill_runtime::StateCore;
-use trialmill_store::Directory;
-use trialmill_core::study::{Answer, Ask, Command, StopReason};
 use trialmill::{
     Durability, Optimizer, Parameter, RandomSearch, Report, SearchSpace, State, Summary, Trial,
     TrialId,
 };
+use trialmill_core::budget::Budget;
+use trialmill_core::definition::Definition;
+use trialmill_core::event::{Policy, Reason};
+use trialmill_core::study::{Answer, Ask, Command, StopReason};
+use trialmill_runtime::StateCore;
+use trialmill_store::Directory;
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/neps").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/neps").join(name)
 }
 
 /// Every file with what is in it, but for our own.
@@ -414,7 +414,7 @@ fn genuine_neps_shares_a_directory_and_no_trial_runs_twice() {
         println!("skipped: TRIALMILL_NEPS does not say where NePS is installed");
         return;
     };
-    let live = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/neps/live.py");
+    let live = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/neps/live.py");
     for more in [&[][..], &["--kill"]] {
         let arguments = ["--versions", "0.12.2", "--evaluations", "60"];
         let mut live = Program::new(&live);

@@ -2,20 +2,20 @@
 //! in `tests/neps/live.py`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use trialmill_layouts::Studies;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use trialmill_layouts::Studies;
 
 use serde_json::Value as Json;
 use tempfile::TempDir;
+use trialmill::{State, Summary};
 use trialmill_core::event::EventKind;
+use trialmill_core::study::{Answer, Ask};
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Purpose, Replica};
-use trialmill_core::study::{Answer, Ask};
-use trialmill::{State, Summary};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -164,7 +164,8 @@ fn a_trial_that_an_unlocked_rewrite_dropped_before_we_saw_it_keeps_its_id() {
     fs::write(&cache, before).unwrap();
 
     let ask = Ask { worker: "me".into(), n: 1, lease: None };
-    let answer = core.turn(vec![trialmill_core::study::Command::Ask(ask)]).unwrap().remove(0).unwrap();
+    let answer =
+        core.turn(vec![trialmill_core::study::Command::Ask(ask)]).unwrap().remove(0).unwrap();
     let Answer::Evaluate(handed) = answer else { panic!("{answer:?}") };
     drop(core);
     let summary = Summary::read(&home.dir()).unwrap();
@@ -178,7 +179,8 @@ fn a_trial_that_an_unlocked_rewrite_dropped_before_we_saw_it_keeps_its_id() {
 #[test]
 fn a_study_file_with_the_same_space_in_another_order_joins_a_run_of_neps() {
     let home = Home::new();
-    let classic = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/neps/0.17.0/classic");
+    let classic =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/neps/0.17.0/classic");
     let mut copy = Command::new("cp");
     copy.arg("-r").arg(classic).arg(home.0.path().join("classic"));
     assert!(copy.status().unwrap().success());
@@ -227,7 +229,7 @@ fn a_report_that_an_unlocked_rewrite_dropped_and_an_emptied_cache_are_put_back()
 }
 
 /// A study that nobody else looks at.
-struct Alone(trialmill::Study);
+struct Alone(trialmill::StudyState);
 
 impl Replica for Alone {
     fn trials(&self) -> &trialmill::Trials {
@@ -258,7 +260,7 @@ fn a_step_that_is_refused_leaves_nothing_of_itself() {
         let kind = EventKind::Sampled { trial, config, previous: None, worker, claimed: false };
         trialmill_core::event::Event { time: 1.0, kind }
     };
-    let mut study = Alone(trialmill::Study::new(directory.definition().clone()));
+    let mut study = Alone(trialmill::StudyState::new(directory.definition().clone()));
     store.begin(Purpose::Sampling, &mut study).unwrap();
     let too_large = "a".repeat(trialmill_core::limits::MAX_LINE_BYTES + 1);
     let events = [sampled(3, "a".into()), sampled(4, too_large)];

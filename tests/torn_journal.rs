@@ -7,19 +7,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use trialmill_layouts::Studies;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use trialmill_layouts::Studies;
 
+use trialmill::{Durability, Optimizer, Parameter, RandomSearch, Report};
+use trialmill::{SearchSpace, State, Study, StudyState};
 use trialmill_core::definition::Definition;
 use trialmill_core::event::{Policy, Reason};
+use trialmill_core::study::{Answer, Ask, Command};
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Place, read_study};
-use trialmill_core::study::{Answer, Ask, Command};
-use trialmill::{Durability, Optimizer, Parameter, RandomSearch, Report};
-use trialmill::{SearchSpace, State, Study};
 
 /// The journal of a study with every kind of event, and where its records are.
 struct Original {
@@ -181,7 +181,7 @@ impl Original {
 }
 
 /// Everything a study knows, as text.
-fn print(study: &Study) -> String {
+fn print(study: &StudyState) -> String {
     let trials: Vec<_> = study.trials().iter().collect();
     let processes: Vec<_> = study.processes().collect();
     let leases: Vec<_> = study.leases().collect();
@@ -198,7 +198,7 @@ fn print(study: &Study) -> String {
 /// What those see who only look, and what they are told is wrong.
 fn fold(dir: &Path) -> (String, Option<String>) {
     let directory = Directory::open_read_only(dir).unwrap();
-    let mut study = Study::new(directory.definition().clone());
+    let mut study = StudyState::new(directory.definition().clone());
     let problem = read_study(&directory, &mut |event| study.apply(event)).unwrap();
     (print(&study), problem.map(|problem| problem.to_string()))
 }

@@ -3,22 +3,22 @@
 
 #![allow(clippy::unwrap_used)]
 
-use trialmill_layouts::Studies;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use trialmill_layouts::Studies;
 
-use trialmill_runtime::StateCore;
-use trialmill_store::{Directory, Disk, FileLock, RealDisk};
 use trialmill::{
     BoxError, Durability, Error, Optimizer, OptimizerInfo, Outcome, Parameter, Proposal,
 };
 use trialmill::{
     RandomSearch, Report, ReportOutcome, Request, RunningTrial, SearchSpace, Study, StudyBuilder,
 };
+use trialmill_runtime::StateCore;
+use trialmill_store::{Directory, Disk, FileLock, RealDisk};
 
 /// An optimizer for which a function speaks.
 struct Asks<F>(bool, F);

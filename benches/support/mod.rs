@@ -2,17 +2,17 @@
 
 #![allow(dead_code)] // Each bench uses some of it.
 
-use trialmill_layouts::Studies;
 use std::path::Path;
+use trialmill_layouts::Studies;
 
+use trialmill::{Durability, Parameter, RandomSearch, Report, RunningTrial, SearchSpace, TrialId};
 use trialmill_core::definition::Definition;
 use trialmill_core::event::Policy;
 use trialmill_core::optimizer::Optimizer;
-use trialmill_runtime::StateCore;
-use trialmill_store::Directory;
 use trialmill_core::study::{Answer, Ask, Command};
 use trialmill_core::trial::WorkerId;
-use trialmill::{Durability, Parameter, RandomSearch, Report, RunningTrial, SearchSpace, TrialId};
+use trialmill_runtime::StateCore;
+use trialmill_store::Directory;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

@@ -13,7 +13,7 @@ use trialmill_core::event::Policy;
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, SimDisk, check_journal, read_study};
 use trialmill::{
-    Durability, Optimizer, Parameter, RandomSearch, SearchSpace, Study, StudyFile, TrialId, Value,
+    Durability, Optimizer, Parameter, RandomSearch, SearchSpace, StudyState, StudyFile, TrialId, Value,
 };
 
 /// A study whose files are replaced.
@@ -55,9 +55,9 @@ pub fn journal(bytes: &[u8]) {
     with_home(|home| {
         let directory = &home.directory;
         std::fs::write(directory.journal_path(), bytes).expect("written");
-        let mut study = Study::new(directory.definition().clone());
+        let mut study = StudyState::new(directory.definition().clone());
         let read = read_study(directory, &mut |event| study.apply(event));
-        let mut again = Study::new(directory.definition().clone());
+        let mut again = StudyState::new(directory.definition().clone());
         let checked = check_journal(directory, &mut |event| again.apply(event));
         assert_eq!(read.is_ok(), checked.is_ok());
         assert_eq!(print(&study), print(&again));
@@ -116,7 +116,7 @@ pub fn recovery(bytes: &[u8]) {
 }
 
 /// Everything that a study knows, as text.
-fn print(study: &Study) -> String {
+fn print(study: &StudyState) -> String {
     let trials: Vec<_> = study.trials().iter().collect();
     let leases: Vec<_> = study.leases().collect();
     let processes: Vec<_> = study.processes().collect();
@@ -150,7 +150,7 @@ fn neps(files: &[&str], bytes: &[u8]) {
         std::fs::write(root.join(file), bytes).expect("written");
         let Ok(directory) = Directory::open_read_only(&root) else { return };
         let read = || {
-            let mut study = Study::new(directory.definition().clone());
+            let mut study = StudyState::new(directory.definition().clone());
             let problem = read_study(&directory, &mut |event| study.apply(event));
             (print(&study), format!("{problem:?}"))
         };

@@ -74,7 +74,7 @@ impl World {
 }
 
 fn build(library: &Path) -> bool {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/other_world.c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/support/other_world.c");
     let mut command = Command::new("cc");
     command.args(["-shared", "-fPIC", "-O1", "-Wno-unused-result", "-o"]).arg(library);
     let built = command.arg(source).arg("-ldl").status();

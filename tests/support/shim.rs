@@ -18,7 +18,8 @@ pub(crate) const BUDGET: usize = 4;
 impl Shim {
     pub(crate) fn new() -> Option<Self> {
         let home = tempfile::tempdir().unwrap();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/fail_syscall.c");
+        let source =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/support/fail_syscall.c");
         let library = home.path().join("fail_syscall.so");
         let arguments = ["-shared", "-fPIC", "-O1", "-Wno-unused-result", "-o"];
         let built =

@@ -1,19 +1,19 @@
 //! A small study whose journal is on a simulated disk, and what was acknowledged of it.
 
-use trialmill_layouts::Studies;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use trialmill_layouts::Studies;
 
+use trialmill::{
+    Durability, Error, Optimizer, Parameter, RandomSearch, Report, SearchSpace, StudyState, TrialId,
+};
 use trialmill_core::definition::Definition;
 use trialmill_core::event::{Policy, Reason};
+use trialmill_core::study::{Answer, Ask, Command};
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Disk, Place, SimDisk};
-use trialmill_core::study::{Answer, Ask, Command};
-use trialmill::{
-    Durability, Error, Optimizer, Parameter, RandomSearch, Report, SearchSpace, Study, TrialId,
-};
 
 /// What somebody was told, and so relies on.
 #[derive(Debug, Clone, Default)]
@@ -28,7 +28,7 @@ pub(crate) struct Acked {
 
 impl Acked {
     /// Every acknowledged word is in this study.
-    pub(crate) fn are_in(&self, study: &Study, what: &str) {
+    pub(crate) fn are_in(&self, study: &StudyState, what: &str) {
         for (id, config) in &self.configs {
             let trial = study.trial(id).unwrap_or_else(|| panic!("{what}: trial {id} is lost"));
             assert_eq!(&trial.config.to_string(), config, "{what}: trial {id} is another one");
@@ -82,7 +82,7 @@ pub(crate) fn tidy(directory: &Directory) {
 }
 
 /// Everything a study knows, as text.
-pub(crate) fn print(study: &Study) -> String {
+pub(crate) fn print(study: &StudyState) -> String {
     let trials: Vec<_> = study.trials().iter().collect();
     let leases: Vec<_> = study.leases().collect();
     let numbers = (study.claims(), study.requeues(), study.samples(), study.spent());

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value as Json, json};
-use trialmill_core::event::check_caller;
 use trialmill::{AskOutcome, DirectClient, Error, Trial, TrialId};
+use trialmill_core::event::check_caller;
 
 use super::{Dir, print};
 

@@ -1,21 +1,21 @@
 //! `check`: whether a study is sound, what is wrong with it and where, and mending it.
 
-use trialmill_layouts::Studies;
 use std::path::Path;
 use std::process::ExitCode;
+use trialmill_layouts::Studies;
 
 use clap::Args;
 use serde_json::json;
+use trialmill::{DirectClient, Error, StudyState, Trial, TrialId};
 use trialmill_core::error::{StoreError, StudyError};
-use trialmill_runtime::evaluate::reap_orphans;
 use trialmill_core::event::{Event, EventKind, Process, Reason, check_caller};
+use trialmill_core::study::Command;
+use trialmill_core::trial::{Worker, printable};
+use trialmill_runtime::evaluate::reap_orphans;
 use trialmill_store::{
     Directory, Finding, FindingKind, JOURNAL, JournalCheck, JournalEnd, Repair, check_entries,
     check_journal, lock_name,
 };
-use trialmill_core::study::Command;
-use trialmill_core::trial::{Worker, printable};
-use trialmill::{DirectClient, Error, StudyState, Trial, TrialId};
 
 use super::{Dir, Hinted, print, print_json};
 

@@ -1,14 +1,14 @@
 //! `check` of a directory that NePS shares.
 
-use trialmill_layouts::Studies;
 use std::process::ExitCode;
+use trialmill_layouts::Studies;
 
+use trialmill::{Error, State, StudyState, Summary, Trial, TrialId};
 use trialmill_core::error::StoreError;
 use trialmill_core::event::check_caller;
 use trialmill_optimizers::of_study;
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Durability, Finding, FindingKind};
-use trialmill::{Error, State, StudyState, Summary, Trial, TrialId};
 
 use super::check::{Check, of_dead_processes};
 

@@ -1,15 +1,15 @@
 //! `convert`: the same study in another layout.
 
-use trialmill_layouts::Studies;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use trialmill_layouts::Studies;
 
 use clap::Args;
+use trialmill::{DirectClient, Error, State, Summary, Trial};
 use trialmill_core::error::StoreError;
 use trialmill_optimizers::of_study;
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Durability, Layout, copy_trial_files};
-use trialmill::{DirectClient, Error, State, Summary, Trial};
 
 use super::{Hinted, print, say, text};
 

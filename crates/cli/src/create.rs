@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
+use trialmill::{Budget, Error, Study, Summary};
 use trialmill_store::Layout;
-use trialmill::{Budget, Error, StudyState, Summary};
 
-use crate::study_file::StudyFile;
 use super::{print, text};
+use crate::study_file::StudyFile;
 
 /// Creates a study and evaluates nothing: for workers that come later, and for `ask` and `tell`.
 ///
@@ -59,7 +59,7 @@ pub(super) struct Described {
 impl Create {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let StudyFile { spec, options, .. } = self.described.read()?;
-        StudyState::builder(&self.described.dir).spec(spec).options(options).create()?;
+        Study::builder(&self.described.dir).spec(spec).options(options).create()?;
         Ok(print(&text::status(&Summary::read(&self.described.dir)?.status())))
     }
 }

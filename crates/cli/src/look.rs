@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::Value as Json;
+use trialmill::{Error, State, Trial, TrialId};
 use trialmill_core::trial::printable;
 use trialmill_view::{Status, Summary, TrialRow};
-use trialmill::{Error, State, Trial, TrialId};
 
 use super::{Dir, Hinted, print, print_json, text};
 

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use indicatif::{ProgressBar, ProgressStyle};
+use trialmill::{State, StudyHandle};
 use trialmill_core::limits::PROGRESS_EVERY;
 use trialmill_runtime::Snapshot;
-use trialmill::{State, StudyHandle};
 
 /// Shows progress until it is dropped.
 pub(super) struct Progress {

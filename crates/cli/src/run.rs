@@ -1,18 +1,18 @@
 //! `run` and `worker`: evaluate trials, with a command per trial.
 
-use trialmill_layouts::Studies;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use trialmill_layouts::Studies;
 
 use clap::Args;
+use trialmill::{Budget, Durability, Error, OnError, Outcome, State, StudyBuilder, Summary};
 use trialmill_runtime::{Evaluation, RunOptions, StudySpec};
 use trialmill_store::Directory;
-use trialmill::{Budget, Durability, Error, OnError, Outcome, State, StudyState, Summary};
 
-use crate::study_file::StudyFile;
 use super::create::Described;
 use super::progress::Progress;
 use super::{Dir, print, print_json};
+use crate::study_file::StudyFile;
 
 /// Runs a study from a study file. Running the same command again goes on where it stopped.
 ///

@@ -25,7 +25,6 @@ use trialmill_runtime::{Evaluation, RunOptions, StudySpec};
 
 /// What a study file says: what the study is, and how the run of the process that reads it goes.
 #[derive(Debug, Clone, Default, PartialEq)]
-#[non_exhaustive]
 pub struct StudyFile {
     /// What the study is.
     pub spec: StudySpec,
@@ -86,7 +85,8 @@ impl StudyFile {
         let content = |problem| StudyFileError::Content { path: path.into(), problem };
         // Not its size is asked: a pipe and `/dev/zero` have none.
         let file = std::fs::File::open(path).map_err(read)?;
-        let text = trialmill_store::plain::read_limited(file, MAX_STUDY_FILE_BYTES).map_err(read)?;
+        let text =
+            trialmill_store::plain::read_limited(file, MAX_STUDY_FILE_BYTES).map_err(read)?;
         let text = String::from_utf8(text).map_err(|error| content(error.to_string()))?;
         let is_json = path.extension().is_some_and(|extension| extension == "json");
         let json: Json = if is_json {

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
+use trialmill::{DirectClient, Error, Report, ReportOutcome, State, TrialId};
 use trialmill_core::error::StudyError;
 use trialmill_core::event::check_caller;
-use trialmill::{DirectClient, Error, Report, ReportOutcome, State, TrialId};
 
 use super::{Dir, print, print_json};
 

@@ -144,7 +144,6 @@ mod tests {
     use rand::Rng;
 
     use super::*;
-    use crate::definition::Definition;
 
     /// What a study draws must stay the same for ever. The numbers are from another implementation
     /// of SplitMix64 and xoshiro256++, in Python.
@@ -171,15 +170,5 @@ mod tests {
             };
             assert_eq!(request.rng(0).next_u64(), first, "seed {seed}, sample {sample}");
         }
-        let config = |seed| {
-            let mut study = crate::study::StudyState::new(
-                Definition::new(space.clone(), RandomSearch::new().info()).seeded(seed),
-            );
-            let ask = crate::study::Ask { worker: "me".into(), n: 1, lease: None };
-            let ask = crate::study::Command::Ask(ask);
-            study.execute(1.0, ask, &mut RandomSearch::new()).unwrap();
-            study.trials().iter().next().unwrap().config.to_string()
-        };
-        assert_eq!(config(7), "x=0.05536043647833311");
     }
 }

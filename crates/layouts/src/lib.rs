@@ -9,8 +9,13 @@ use trialmill_core::event::Policy;
 use trialmill_store::{Directory, JournalLayout, Layout, Layouts};
 
 /// All layouts. The first is that of new directories.
-pub static LAYOUTS: Layouts =
-    &[&JournalLayout, trialmill_neps::LAYOUTS[0], trialmill_neps::LAYOUTS[1], trialmill_neps::LAYOUTS[2], trialmill_neps::LAYOUTS[3]];
+pub static LAYOUTS: Layouts = &[
+    &JournalLayout,
+    trialmill_neps::LAYOUTS[0],
+    trialmill_neps::LAYOUTS[1],
+    trialmill_neps::LAYOUTS[2],
+    trialmill_neps::LAYOUTS[3],
+];
 
 /// The layout of this name: `journal`, `neps`, `neps-0.14`, `neps-0.13` or `neps-0.12`.
 ///

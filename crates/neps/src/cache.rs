@@ -8,13 +8,17 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::pickle::{self, Item, Pickle, PickleError, Ref};
 use super::record::{self, Record, Shared};
 use trialmill_core::error::StoreError;
-use trialmill_core::limits::{MAX_CACHE_BYTES, NEPS_LOOK_AGAIN, NEPS_LOOKS, NEPS_MAX_UPDATES};
+use trialmill_core::limits::{
+    MAX_CACHE_BYTES, NEPS_LOOK_AGAIN, NEPS_LOOKS, NEPS_MAX_UPDATES, NETWORK_LOCK_PAUSE_MAX,
+    NETWORK_POLL,
+};
 use trialmill_store::plain;
-use trialmill_store::sync_parent;
+use trialmill_store::{FileSystem, drop_cache, sync_parent};
 
 /// How many bytes before the known end are compared, to see that the file is the same.
 const SAMPLE_BYTES: usize = 64;
@@ -61,30 +65,19 @@ impl Cache {
             updates: 0,
             max_updates: max_updates.ok().and_then(|text| text.trim().parse().ok()),
             writable,
-            is_shared: false,
+            is_shared: FileSystem::of(configs).is_shared(),
         }
     }
 
-    /// With what a network file system needs.
-    pub(super) fn on_network(self, is_shared: bool) -> Self {
-        Cache { is_shared, ..self }
-    }
-
-    /// Begins a turn, with NePS's lock held. On a network file system this machine forgets what it
-    /// has of the file: an open asks the server, and a lock drops the pages. NePS itself opens the
-    /// file in each turn and closes it before it frees its lock, which comes to the same.
-    pub(super) fn begin(&mut self) -> io::Result<()> {
-        if !self.is_shared || self.file.is_none() {
-            return Ok(());
+    /// Begins a turn, with NePS's lock held. On a network file system this machine has pages of the
+    /// file that may be old, and an open alone does not make it drop them while it has the file open
+    /// for writing: a lock of the file itself does. NePS opens the file in each turn, and closes it
+    /// before it frees its lock, which comes to the same.
+    pub(super) fn begin(&self) {
+        if let (true, Some(file)) = (self.is_shared, &self.file) {
+            let _ = fs2::FileExt::unlock(file);
+            lock_or_open(file);
         }
-        match self.open() {
-            Ok(file) if file.metadata()?.ino() == self.inode => self.file = Some(file),
-            // Another file, or none, is found by the next look.
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
     }
 
     /// Ends a turn, before NePS's lock is freed: what was written is at the server.
@@ -113,7 +106,7 @@ impl Cache {
                 break;
             }
             std::thread::sleep(NEPS_LOOK_AGAIN);
-            self.begin().map_err(StoreError::io("open", &self.path))?;
+            self.begin();
             let more = self.look_once(shared)?;
             // In a file that was rewritten meanwhile stands all of it again.
             let mut records = if more.anew { Vec::new() } else { news.records };
@@ -126,8 +119,8 @@ impl Cache {
     fn look_once(&mut self, shared: &mut Shared) -> Result<News, StoreError> {
         let path = self.path.clone();
         let failed = |error| StoreError::io("read", &path)(error);
-        let inode = match self.path.symlink_metadata() {
-            Ok(data) => data.ino(),
+        let inode = match self.inode_at_path() {
+            Ok(inode) => inode,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let anew = self.forget();
                 return Ok(News { missing: true, anew, ..News::default() });
@@ -158,15 +151,26 @@ impl Cache {
         result.map(|()| news)
     }
 
+    /// The file that stands at its path. On a network file system it is opened for that: a machine
+    /// that looked in the moment in which another one replaced the file remembers for half a minute
+    /// that there is none, and made it anew from what it knew.
+    fn inode_at_path(&self) -> io::Result<u64> {
+        let data = match self.is_shared {
+            true => plain::open(&self.path)?.metadata()?,
+            false => self.path.symlink_metadata()?,
+        };
+        Ok(data.ino())
+    }
+
     fn open(&self) -> io::Result<File> {
         let file = match self.writable {
             true => plain::open_to_write(OpenOptions::new().read(true).append(true), &self.path),
             false => plain::open(&self.path),
         }?;
-        if self.is_shared {
-            // NePS's lock keeps everybody out: only a dead machine can have this one, and then the
-            // open alone must do.
-            let _ = fs2::FileExt::try_lock_exclusive(&file);
+        match (self.is_shared, self.writable) {
+            (true, true) => lock_or_open(&file),
+            (true, false) => drop_cache(&file),
+            _ => {}
         }
         Ok(file)
     }
@@ -275,6 +279,8 @@ impl Cache {
             let mut file = plain::create(&beside)?;
             file.write_all(pickle)?;
             file.sync_data()?;
+            // An NFS client moves a file away first that it has open itself: for a moment there is none.
+            self.file = None;
             std::fs::rename(&beside, &self.path)
         })();
         if let Err(error) = result {
@@ -289,6 +295,15 @@ impl Cache {
         self.sample = pickle[pickle.len().saturating_sub(SAMPLE_BYTES)..].to_vec();
         self.file = Some(file);
         Ok(())
+    }
+}
+
+/// Locks the cache itself. NePS's lock keeps out all who write, and who only reads has this one for a
+/// moment: if it is held for longer then by a machine that died, and the open must do.
+fn lock_or_open(file: &File) {
+    let begin = Instant::now();
+    while fs2::FileExt::try_lock_exclusive(file).is_err() && begin.elapsed() < NETWORK_POLL {
+        std::thread::sleep(NETWORK_LOCK_PAUSE_MAX);
     }
 }
 

@@ -10,9 +10,10 @@ use super::record::{Shared, progress};
 use super::space::read_space;
 use super::state::StateFile;
 use trialmill_core::error::StoreError;
+use trialmill_core::limits::{NEPS_LOOK_AGAIN, NEPS_LOOKS};
+use trialmill_core::trial::{Trial, TrialId, Trials};
 use trialmill_store::plain;
 use trialmill_store::{Directory, Finding, FindingKind};
-use trialmill_core::trial::{Trial, TrialId};
 
 const CACHE: &str = "configs/.trial_cache.pkl";
 const STATE: &str = "optimizer_state.pkl";
@@ -167,7 +168,7 @@ fn compare(
     );
     add(
         FindingKind::MissingFiles,
-        of(&|trial| files.lacks_any(trial)),
+        lacking(&known.trials, files),
         false,
         "files of these trials are missing or empty: after a loss of the cache NePS cannot read them",
         BY_REPAIR,
@@ -188,4 +189,18 @@ fn compare(
         "open the directory only with scripts that define them",
     );
     found
+}
+
+/// The trials of which files are missing. Somebody may just be making them, after the cache, so they
+/// are looked at again for a while.
+fn lacking(trials: &Trials, files: &TrialFiles) -> Vec<TrialId> {
+    let mut lacking: Vec<&Trial> = trials.iter().filter(|trial| files.lacks_any(trial)).collect();
+    for _ in 1..NEPS_LOOKS {
+        if lacking.is_empty() {
+            break;
+        }
+        std::thread::sleep(NEPS_LOOK_AGAIN);
+        lacking.retain(|trial| files.lacks_any(trial));
+    }
+    lacking.into_iter().map(|trial| trial.id.clone()).collect()
 }

@@ -16,9 +16,9 @@ use trialmill_core::error::StoreError;
 use trialmill_core::event::Policy;
 use trialmill_core::limits::MAX_STUDY_FILE_BYTES;
 use trialmill_core::optimizer::OptimizerInfo;
-use trialmill_store::plain;
 use trialmill_core::space::SearchSpace;
 use trialmill_store::Layout;
+use trialmill_store::plain;
 use trialmill_store::{replace, sync_parent};
 
 /// What a study is, as far as NePS's files say it.

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::json;
 use super::value::Value;
-use trialmill_store::plain;
 use trialmill_core::trial::Trial;
+use trialmill_store::plain;
 
 /// Adds the error of a trial. NePS joins the lines and ends the file without a line end.
 pub(super) fn append(path: &Path, trial: &Trial) -> io::Result<()> {

@@ -13,8 +13,8 @@ use super::space::Translation;
 use super::value::Value;
 use super::{json, yaml};
 use trialmill_core::limits::MAX_LINE_BYTES;
-use trialmill_store::plain;
 use trialmill_core::trial::{Failure, MetaData, Objective, Report, State, Trial, TrialId};
+use trialmill_store::plain;
 
 /// What the names of trials' directories begin with.
 const PREFIX: &str = "config_";
@@ -187,7 +187,8 @@ impl TrialFiles {
             key => (json::write(&key), to_config(&value)),
         });
         let previous = text("previous_trial_id").map(|id| id.parse()).transpose();
-        let previous = previous.map_err(|e: trialmill_core::trial::InvalidTrialId| e.to_string())?;
+        let previous =
+            previous.map_err(|e: trialmill_core::trial::InvalidTrialId| e.to_string())?;
         let metadata = MetaData {
             previous_trial_id: previous,
             sampling_worker_id: text("sampling_worker_id").map(|name| shared.worker(&name)),
@@ -316,7 +317,8 @@ fn text(path: &Path, value: &Value) -> String {
 }
 
 fn lacks(path: &Path) -> bool {
-    !path.metadata().is_ok_and(|data| data.len() > 0)
+    let there = plain::is_there(path).then(|| path.metadata());
+    !there.is_some_and(|data| data.is_ok_and(|data| data.len() > 0))
 }
 
 fn write(path: &Path, text: &str) -> io::Result<()> {

@@ -10,17 +10,17 @@ use trialmill_core::budget::Budget;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::Policy;
+use trialmill_core::trial::TrialId;
 use trialmill_store::{
     Apply, Directory, Durability, Finding, Layout, Store, has_own_files, read_journal,
 };
-use trialmill_core::trial::TrialId;
 
 /// Where trialmill keeps what is its own in a directory that NePS shares: `study.json`, the signs
 /// of life, and a journal of what NePS has no place for.
 const OWN_ROOM: &str = ".trialmill";
 
 /// All of them, the newest first.
-pub(crate) static LAYOUTS: [&dyn Layout; 4] =
+pub static LAYOUTS: [&dyn Layout; 4] =
     [&Version::V0_15, &Version::V0_14, &Version::V0_13, &Version::V0_12];
 
 impl Layout for Version {

@@ -12,9 +12,9 @@ use super::files::free_name;
 use super::record::{Record, progress};
 use super::store::NepsStore;
 use trialmill_core::error::StoreError;
-use trialmill_store::plain;
-use trialmill_store::Replica;
 use trialmill_core::trial::{State, Trial, TrialId, Trials};
+use trialmill_store::Replica;
+use trialmill_store::plain;
 
 impl NepsStore {
     /// Cuts a torn tail off the cache, and keeps its bytes with our own files.

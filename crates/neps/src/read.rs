@@ -7,11 +7,11 @@ use super::record::{Record, Shared, progress};
 use super::space::read_space;
 use super::state::StateFile;
 use trialmill_core::budget::Budget;
-use trialmill_store::clock::now_s;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::{Event, EventKind, Policy};
-use trialmill_store::{Apply, Directory};
 use trialmill_core::trial::{Trial, Trials};
+use trialmill_store::clock::now_s;
+use trialmill_store::{Apply, Directory};
 
 /// Reads the trials as they are now, and NePS's limits. Gives what is wrong, where something is;
 /// then the trials come from their directories as far as those can be read.

@@ -11,8 +11,8 @@ use super::plain_data::{elements, number, plain, string, to_config};
 use super::value::{Value, python_float};
 use trialmill_core::config::{Config, Value as ConfigValue};
 use trialmill_core::limits::MAX_STUDY_FILE_BYTES;
-use trialmill_store::plain as plain_file;
 use trialmill_core::space::{Parameter, SearchSpace};
+use trialmill_store::plain as plain_file;
 
 const SEARCH_SPACE: (&str, &str) = ("neps.space.search_space", "SearchSpace");
 const PIPELINE_SPACE: (&str, &str) =

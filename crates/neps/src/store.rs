@@ -23,9 +23,11 @@ use trialmill_core::budget::Budget;
 use trialmill_core::error::{StoreError, StudyError};
 use trialmill_core::event::{Event, EventKind, Policy};
 use trialmill_core::limits::MAX_LINE_BYTES;
-use trialmill_store::Guarded;
-use trialmill_store::{Directory, Durability, JournalStore, Purpose, Replica, Store, Watcher, stamp};
 use trialmill_core::trial::{MetaData, State, Trial, TrialId, Trials};
+use trialmill_store::Guarded;
+use trialmill_store::{
+    Directory, Durability, JournalStore, Purpose, Replica, Store, Watcher, stamp,
+};
 
 /// The store of a directory that NePS 0.13 to 0.17 shares.
 pub(super) struct NepsStore {
@@ -96,13 +98,12 @@ impl NepsStore {
         let optimizer_lock = lock(".optimizer.lock", "STATE_FILELOCK")?;
         let configs_lock = lock(".configs.lock", "TRIAL_FILELOCK")?;
         let errors_lock = lock(".errors.lock", "GLOBAL_ERR_FILELOCK")?;
-        let is_shared = directory.file_system().is_shared();
         let turns = Turns::watch(&[optimizer_lock.path(), configs_lock.path()]);
         Ok(NepsStore {
             version,
             own: directory.own_path(),
             files: TrialFiles::new(&root),
-            cache: Cache::new(&root.join("configs"), true).on_network(is_shared),
+            cache: Cache::new(&root.join("configs"), true),
             state: StateFile::new(&root),
             optimizer_lock,
             configs_lock,
@@ -170,7 +171,11 @@ impl NepsStore {
                 fidelity: fidelity.or(own.fidelity),
                 ..own
             };
-            self.apply(EventKind::Policy(self.policy.clone()), trialmill_store::clock::now_s(), replica)?;
+            self.apply(
+                EventKind::Policy(self.policy.clone()),
+                trialmill_store::clock::now_s(),
+                replica,
+            )?;
         }
         Ok(())
     }
@@ -216,7 +221,11 @@ impl NepsStore {
         let lease = extras.lease.clone().filter(|_| trial.state == State::Evaluating);
         self.extras.set(trial.id.clone(), extras);
         let Some(lease) = lease else {
-            return self.apply(EventKind::Put(Box::new(trial)), trialmill_store::clock::now_s(), replica);
+            return self.apply(
+                EventKind::Put(Box::new(trial)),
+                trialmill_store::clock::now_s(),
+                replica,
+            );
         };
         // `put` has no place for a claim that ends by itself. So the trial is put as it was before,
         // and then claimed, at the time that the record has for it.
@@ -238,7 +247,7 @@ impl NepsStore {
 
     fn catch_up(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let first = !std::mem::replace(&mut self.has_looked, true);
-        self.cache.begin().map_err(StoreError::io("open", self.cache.path()))?;
+        self.cache.begin();
         let News { records, anew, missing, torn_at } = self.cache.look(&mut self.shared)?;
         if let Some(offset) = torn_at {
             if !self.journal.an_end_is_of_a_dead_process() {

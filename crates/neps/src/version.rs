@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use trialmill_core::limits::{MAX_STUDY_FILE_BYTES, NEPS_LOOK_AGAIN, NEPS_LOOKS};
-use trialmill_store::plain;
 use trialmill_core::trial::State;
+use trialmill_store::plain;
 
 /// A version of NePS, by its layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

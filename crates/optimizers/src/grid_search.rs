@@ -1,9 +1,9 @@
 //! Grid search: every combination of a few values of each parameter, once.
 
-use trialmill_core::definition::OptimizerInfo;
-use trialmill_core::optimizer::{Optimizer, Proposal, Request, Suggestion};
 use trialmill_core::config::Value;
+use trialmill_core::definition::OptimizerInfo;
 use trialmill_core::error::BoxError;
+use trialmill_core::optimizer::{Optimizer, Proposal, Request, Suggestion};
 use trialmill_core::space::{Domain, Parameter, SearchSpace};
 
 /// Walks the grid in order, the last parameter fastest, and then is finished.

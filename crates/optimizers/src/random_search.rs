@@ -1,8 +1,8 @@
 //! Random search (Bergstra and Bengio, 2012; NePS's `random_search`).
 
 use trialmill_core::definition::OptimizerInfo;
-use trialmill_core::optimizer::{Optimizer, Proposal, Request, Suggestion};
 use trialmill_core::error::BoxError;
+use trialmill_core::optimizer::{Optimizer, Proposal, Request, Suggestion};
 
 /// Draws every parameter uniformly on its own scale, or around the priors. The fidelity, if there
 /// is one, is its highest value.
@@ -54,5 +54,26 @@ impl Optimizer for RandomSearch {
             config.into()
         };
         Ok(Proposal::Evaluate((0..request.n()).map(draw).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trialmill_core::definition::Definition;
+    use trialmill_core::space::{Parameter, SearchSpace};
+    use trialmill_core::study::{Ask, Command, StudyState};
+
+    use super::*;
+
+    /// What a study draws must stay the same for ever.
+    #[test]
+    fn the_first_configuration_of_a_seed_is_the_same_for_ever() {
+        let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+        let definition = Definition::new(space, RandomSearch::new().info()).seeded(7);
+        let mut study = StudyState::new(definition);
+        let ask = Command::Ask(Ask { worker: "me".into(), n: 1, lease: None });
+        study.execute(1.0, ask, &mut RandomSearch::new()).unwrap();
+        let config = study.trials().iter().next().unwrap().config.to_string();
+        assert_eq!(config, "x=0.05536043647833311");
     }
 }

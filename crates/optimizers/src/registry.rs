@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value as Json};
 
-use trialmill_core::optimizer::{Optimizer, Proposal, Request};
-use trialmill_core::definition::OptimizerInfo;
 use super::{GridSearch, RandomSearch};
 use trialmill_core::definition::Definition;
+use trialmill_core::definition::OptimizerInfo;
 use trialmill_core::error::{BoxError, StudyError};
+use trialmill_core::optimizer::{Optimizer, Proposal, Request};
 
 /// Stands for an optimizer that only another program has: trials of the study can be reported, listed
 /// and handed out again, but none can be sampled.

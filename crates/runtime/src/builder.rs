@@ -14,14 +14,14 @@ use super::outcome::Outcome;
 use super::rules::OnError;
 use super::session::Session;
 use super::spec::{Evaluation, StudySpec};
+use crate::evaluate::{CommandEvaluator, CommandLine, Defaults, RunningTrial};
 use trialmill_core::budget::Budget;
 use trialmill_core::error::{BoxError, Error};
-use crate::evaluate::{CommandEvaluator, CommandLine, Defaults, RunningTrial};
 use trialmill_core::event::Event;
 use trialmill_core::optimizer::{Optimizer, Request};
 use trialmill_core::space::SearchSpace;
-use trialmill_store::{Directory, Durability, Layout};
 use trialmill_core::trial::{Report, Trial};
+use trialmill_store::{Directory, Durability, Layout};
 
 /// Sets up a run; [`run`](Self::run), [`run_command`](Self::run_command) or
 /// [`open`](Self::open) begins it.
@@ -65,6 +65,7 @@ impl StudyBuilder {
     fn new(directory: Option<PathBuf>) -> Self {
         StudyBuilder {
             directory,
+            opened: None,
             spec: StudySpec::default(),
             options: RunOptions::default(),
             hooks: Hooks::default(),
@@ -225,12 +226,13 @@ impl StudyBuilder {
     /// # Errors
     /// As [`run_command`](Self::run_command).
     pub fn run_command_with<S: AsRef<str>, B>(
-        self,
+        mut self,
         command: &[S],
         beside: impl FnOnce(&StudyHandle) -> B,
     ) -> Result<Outcome, Error> {
         if self.directory.is_none() {
-            let problem = "commands need a directory for their files: use `StudyState::builder(dir)`";
+            let problem =
+                "commands need a directory for their files: use `StudyState::builder(dir)`";
             return Err(Error::Setting(problem.into()));
         }
         let grace = self.options.kill_grace;

@@ -11,9 +11,9 @@ use trialmill_core::budget::Spent;
 use trialmill_core::error::{Error, StudyError};
 use trialmill_core::event::{Policy, Reason};
 use trialmill_core::optimizer::OptimizerInfo;
-use trialmill_store::{Directory, Place};
 use trialmill_core::study::{Answer, Ask, Command, StopReason, StudyState};
 use trialmill_core::trial::{Report, State, Trial, TrialId};
+use trialmill_store::{Directory, Place};
 
 /// How commands reach a study, and how one reads it.
 pub trait Exchange {

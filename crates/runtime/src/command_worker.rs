@@ -7,8 +7,8 @@ use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, fut::wra
 
 use super::handle::StudyHandle;
 use super::worker::Worker;
-use trialmill_core::error::Error;
 use crate::evaluate::{CommandEvaluator, Ended};
+use trialmill_core::error::Error;
 use trialmill_core::study::StopReason;
 
 pub(crate) struct CommandWorker {

@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use super::hooks::EventHook;
 use super::reclaim::{buried, held_by, take_back};
-use trialmill_store::clock::now_s;
 use trialmill_core::error::{Error, StoreError, StudyError};
 use trialmill_core::event::{Event, Policy, ProcessId};
 use trialmill_core::limits::{RECOVER_LOOKS, WATCH_POLL};
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo};
+use trialmill_core::study::{Answer, Command, StudyState};
+use trialmill_core::trial::Trials;
+use trialmill_store::clock::now_s;
 use trialmill_store::{
     Directory, Disk, Durability, JournalStore, MemoryStore, Place, Presence, Purpose, Replica,
     Sign, Store, Watcher, open as open_store,
 };
-use trialmill_core::study::{Answer, Command, StudyState};
-use trialmill_core::trial::Trials;
 
 /// The study, its store and its optimizer. A turn is `begin`, `execute` for each command, `commit`.
 pub struct StateCore {
@@ -145,6 +145,9 @@ impl StateCore {
     /// # Errors
     /// The store fails.
     pub fn join(&mut self) -> Result<ProcessId, Error> {
+        if let Some(mut watcher) = self.watcher() {
+            self.meet_other_machines(&mut watcher)?;
+        }
         let place = self.directory.as_ref().map_or_else(Place::here, |d| d.place().clone());
         self.begin(Purpose::Sampling)?;
         let answer = self.execute(Command::Join(place.process()))?;

@@ -1,17 +1,17 @@
 //! A client without a session: for a process that does a thing or two with a study and goes, such
 //! as a verb of the command line or a job of a batch system.
 
-use trialmill_layouts::Studies;
 use std::path::Path;
 use std::sync::Arc;
+use trialmill_layouts::Studies;
 
 use parking_lot::Mutex;
 
 use super::client::{Client, Exchange};
 use super::core::StateCore;
 use trialmill_core::error::{Error, StudyError};
-use trialmill_store::{Directory, Durability};
 use trialmill_core::study::{Answer, Command, StudyState};
+use trialmill_store::{Directory, Durability};
 
 /// Decides commands on the caller's own thread, under the study's lock.
 #[derive(Clone)]

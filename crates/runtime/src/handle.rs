@@ -10,8 +10,8 @@ use super::message::{Answers, Interrupt, Look, Lost, Poke, Reply, Turn};
 use super::published::{Published, Snapshot};
 use super::state::StateActor;
 use trialmill_core::error::{Error, StudyError};
-use trialmill_store::Directory;
 use trialmill_core::study::{Answer, Command, StudyState};
+use trialmill_store::Directory;
 
 /// Sends commands to the state actor of an open study.
 #[derive(Clone)]

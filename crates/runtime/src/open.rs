@@ -1,8 +1,8 @@
 //! Opening: from what a study is said to be, and what is in the directory, to an open state.
 
-use trialmill_layouts::Studies;
 use std::path::Path;
 use std::sync::Arc;
+use trialmill_layouts::Studies;
 
 use super::core::StateCore;
 use super::hooks::{Hooked, SamplingHook};
@@ -12,8 +12,8 @@ use trialmill_core::definition::Definition;
 use trialmill_core::error::{Error, StoreError};
 use trialmill_core::event::Policy;
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo};
-use trialmill_optimizers::{RandomSearch, from_info, of_study};
 use trialmill_core::space::SearchSpace;
+use trialmill_optimizers::{RandomSearch, from_info, of_study};
 use trialmill_store::Directory;
 
 /// A study that is to be opened.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::rules::OnError;
+use crate::evaluate::Defaults;
 use trialmill_core::budget::Budget;
 use trialmill_core::error::Error;
-use crate::evaluate::Defaults;
 use trialmill_core::limits::{GIVE_UP_AFTER_ERRORS, KILL_GRACE, MAX_BATCH, MAX_WORKERS};
 use trialmill_store::Durability;
 

@@ -3,12 +3,12 @@
 //! A running process does this from its watcher's thread, a process that does not stay does it
 //! once when it opens the study.
 
-use trialmill_core::error::Error;
 use crate::evaluate::reap_orphans;
+use trialmill_core::error::Error;
 use trialmill_core::event::{Lease, Process, ProcessId, Reason};
-use trialmill_store::{Directory, Sign, Watcher};
 use trialmill_core::study::{Command, StudyState};
 use trialmill_core::trial::TrialId;
+use trialmill_store::{Directory, Sign, Watcher};
 
 /// The trials that a process holds, with their attempts; none for one that has left meanwhile.
 pub(super) fn held_by(study: &StudyState, process: ProcessId) -> Option<Vec<(TrialId, u32)>> {

@@ -22,8 +22,8 @@ use super::rules::StopRules;
 use trialmill_core::error::{Error, StudyError};
 use trialmill_core::limits::{GATHER_MAX, GATHER_PART, MAX_TURN_MESSAGES};
 use trialmill_core::optimizer::Proposal;
-use trialmill_store::Purpose;
 use trialmill_core::study::{Answer, Ask, Command, StopReason};
+use trialmill_store::Purpose;
 
 /// A wish that waits, alone in its message.
 struct Parked {

@@ -10,8 +10,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::handle::StudyHandle;
 use super::reclaim::{buried, held_by, take_back};
 use super::signals::{SignalGuard, SignalSlot};
-use trialmill_core::error::Error;
 use crate::evaluate::StopSignal;
+use trialmill_core::error::Error;
 use trialmill_core::limits::{BEAT_EVERY, WATCH_POLL};
 use trialmill_store::{Directory, Presence, Watcher};
 

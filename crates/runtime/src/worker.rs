@@ -10,14 +10,14 @@ use std::time::Instant;
 use super::handle::StudyHandle;
 use super::hooks::EvaluationHook;
 use super::options::RunOptions;
+use crate::evaluate::{Ended, Places, RunningTrial, StopSignal, evaluate_fenced, panic_message};
 use trialmill_core::budget::Spent;
 use trialmill_core::error::{BoxError, Error, StudyError};
-use crate::evaluate::{Ended, Places, RunningTrial, StopSignal, evaluate_fenced, panic_message};
 use trialmill_core::event::Reason;
 use trialmill_core::space::SearchSpace;
-use trialmill_store::Directory;
 use trialmill_core::study::{Answer, Ask, Command, StopReason};
 use trialmill_core::trial::{Report, Trial, TrialId, WorkerId};
+use trialmill_store::Directory;
 
 /// What all workers of a session share.
 pub(crate) struct WorkerContext {

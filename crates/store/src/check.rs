@@ -14,9 +14,9 @@ use super::liveness::lock_path;
 use super::lock::{FileLock, is_held};
 use super::tail::{Rest, Sound, Tail, sound_records};
 use super::{Apply, Directory, Disk, RealDisk};
+use crate::plain;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::{Decoder, Event, EventKind, ProcessId, encode};
-use crate::plain;
 use trialmill_core::trial::TrialId;
 
 /// How long mending waits for the journal's lock: long enough for somebody who just looks.
@@ -28,7 +28,6 @@ const MAX_NAMES: usize = 20;
 
 /// What stands in a journal.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub struct JournalCheck {
     /// How many sound records it begins with.
     pub records: u64,
@@ -42,7 +41,6 @@ pub struct JournalCheck {
 
 /// What stands behind a journal's sound records.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub enum JournalEnd {
     /// Nothing.
     Whole,
@@ -248,7 +246,6 @@ pub struct Repair<'a> {
 
 /// What became of the records behind the damage.
 #[derive(Debug, Default)]
-#[non_exhaustive]
 pub struct Rescued {
     /// How many stand in the journal again, with new numbers.
     pub kept: u64,

@@ -11,11 +11,11 @@ use super::disk::replace;
 use super::layout::{Layout, Layouts, has_own_files, recognise};
 use super::liveness::Place;
 use super::lock::FileLock;
+use crate::plain;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::{Event, EventKind, FORMAT, Policy, encode};
 use trialmill_core::limits::{LOCK_TIMEOUT, MAX_LINE_BYTES, MAX_STUDY_FILE_BYTES};
-use crate::plain;
 use trialmill_core::space::SearchSpace;
 
 impl Directory {

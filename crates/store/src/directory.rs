@@ -23,12 +23,12 @@ use super::file_system::FileSystem;
 use super::layout::{Layout, Layouts, has_own_files, recognise};
 use super::liveness::{Place, Presence, lock_path};
 use super::lock::is_held;
+use crate::plain;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::{FORMAT, Process, ProcessId};
 use trialmill_core::limits::MAX_STUDY_FILE_BYTES;
 use trialmill_core::optimizer::OptimizerInfo;
-use crate::plain;
 use trialmill_core::space::SearchSpace;
 use trialmill_core::trial::TrialId;
 
@@ -231,11 +231,11 @@ impl Directory {
     }
 
     /// Where our own files are.
-    pub(crate) fn own_path(&self) -> PathBuf {
+    pub fn own_path(&self) -> PathBuf {
         self.layout.own_path(&self.path)
     }
 
-    pub(super) fn workers_path(&self) -> PathBuf {
+    pub fn workers_path(&self) -> PathBuf {
         self.own_path().join("workers")
     }
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::file_system::FileSystem;
 use super::lock::is_contended;
-use trialmill_core::limits::{NETWORK_LOCK_PAUSE_MAX, NETWORK_PATIENCE};
 use crate::plain;
+use trialmill_core::limits::{NETWORK_LOCK_PAUSE_MAX, NETWORK_PATIENCE};
 
 /// A file that grows at its end.
 pub trait Disk: Send {
@@ -88,30 +88,30 @@ impl RealDisk {
             shared: FileSystem::of(path).is_shared(),
         };
         if disk.shared {
-            disk.drop_cache();
+            drop_cache(&disk.file);
         }
         Ok(disk)
-    }
-
-    /// A lock makes an NFS client forget what it has cached of a file (nfs(5), "Using file locks with
-    /// NFS"), and what was stored before is never changed: so the lock need not be kept for reading.
-    /// If it cannot be had, the file is as it was when it was opened, a moment ago.
-    fn drop_cache(&self) {
-        let begin = Instant::now();
-        let mut pause = Duration::from_millis(1);
-        while let Err(error) = fs2::FileExt::try_lock_shared(&self.file) {
-            if !is_contended(&error) || begin.elapsed() >= NETWORK_READER_PATIENCE {
-                return;
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(NETWORK_LOCK_PAUSE_MAX);
-        }
-        let _ = fs2::FileExt::unlock(&self.file);
     }
 }
 
 /// How long a reader waits for a moment in which nobody writes.
 const NETWORK_READER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Makes a network file system forget what this machine has of an open file: a lock does that (nfs(5),
+/// "Using file locks with NFS"). What was stored before is never changed, so the lock need not be kept
+/// for reading. If it cannot be had, the file is as it was when it was opened, a moment ago.
+pub fn drop_cache(file: &File) {
+    let begin = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    while let Err(error) = fs2::FileExt::try_lock_shared(file) {
+        if !is_contended(&error) || begin.elapsed() >= NETWORK_READER_PATIENCE {
+            return;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(NETWORK_LOCK_PAUSE_MAX);
+    }
+    let _ = fs2::FileExt::unlock(file);
+}
 
 fn open_to_append(path: &Path) -> io::Result<File> {
     plain::open_to_write(OpenOptions::new().read(true).append(true), path)
@@ -191,12 +191,13 @@ impl Disk for RealDisk {
             }
             let copy = open_to_append(&beside)?;
             fs2::FileExt::try_lock_exclusive(&copy)?;
+            // An NFS client moves a file away first that it has open itself: then for a moment there
+            // is none. So it is closed before.
+            self.file = copy;
             std::fs::rename(&beside, &self.path)?;
-            sync_parent(&self.path)?;
-            Ok(copy)
+            sync_parent(&self.path)
         })();
-        self.file = copied.inspect_err(|_| drop(std::fs::remove_file(&beside)))?;
-        Ok(())
+        copied.inspect_err(|_| drop(std::fs::remove_file(&beside)))
     }
 }
 
@@ -208,7 +209,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 }
 
 /// Replaces a file as a whole: readers see the old content or the new one, also after a crash.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = beside(path);
     let result = (|| {
         let mut file = plain::create(&beside)?;
@@ -230,7 +231,7 @@ pub(super) fn beside(path: &Path) -> PathBuf {
 }
 
 /// Makes the entry of a file in its directory survive power loss.
-pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
+pub fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
         _ => File::open(".")?.sync_all(),

@@ -126,7 +126,7 @@ impl FileSystem {
     ///
     /// # Errors
     /// The locks of the two do not reach each other. Where that is not known, it is a warning.
-    pub(crate) fn admit(&self, process: &Process, path: &Path) -> Result<(), StoreError> {
+    pub fn admit(&self, process: &Process, path: &Path) -> Result<(), StoreError> {
         if let Some(why) = self.local_locks() {
             let Process { process, host, .. } = process;
             let who = format!("process p{process} of {host}");

@@ -7,7 +7,6 @@ use trialmill_core::trial::TrialId;
 /// What was found. The names in snake case are those in the JSON of `trialmill check`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum FindingKind {
     /// The journal's last append did not end.
     TornTail,
@@ -103,7 +102,6 @@ impl FindingKind {
 
 /// Something that was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[non_exhaustive]
 pub struct Finding {
     /// What it is; in JSON `torn_tail`, `damage`, `dead_process`, …
     pub kind: FindingKind,

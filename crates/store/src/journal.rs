@@ -25,12 +25,12 @@ use super::tail::{Rest, Tail};
 use super::unfinished::{Signs, has_hole};
 use super::watched::Watched;
 use super::{Apply, Directory, Durability, FileSystem, Purpose, RealDisk, Replica, Store};
+use crate::plain;
 use trialmill_core::error::{StoreError, StudyError};
 use trialmill_core::event::{Event, EventKind, Process, ProcessId, encode};
 use trialmill_core::limits::{
     LOCK_TIMEOUT, MAX_LINE_BYTES, READ_CHUNK_BYTES, READ_UNDER_LOCK_BYTES, WATCH_POLL,
 };
-use crate::plain;
 use trialmill_core::trial::Trials;
 
 /// A study's journal, opened for appending.
@@ -201,7 +201,7 @@ impl JournalStore {
 
     /// Whether the unfinished end of another file, which is written under the same lock, is that of a
     /// process that died.
-    pub(crate) fn an_end_is_of_a_dead_process(&self) -> bool {
+    pub fn an_end_is_of_a_dead_process(&self) -> bool {
         let is_shared = self.disk.is_shared();
         Signs::default().writer_is_dead(false, is_shared, &self.workers, self.process)
     }
@@ -314,7 +314,7 @@ impl Guarded for JournalStore {
 impl JournalStore {
     /// [`Store::begin`] for a store that has a journal beside other files, and takes some of its
     /// events for itself.
-    pub(crate) fn begin_with(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
+    pub fn begin_with(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
         self.guarded(|store| {
             store.clear_stage();
             store.catch_up(apply)
@@ -322,7 +322,7 @@ impl JournalStore {
     }
 
     /// [`Store::stage`], for which a journal needs no trials.
-    pub(crate) fn stage_events(&mut self, events: &[Event]) -> Result<(), StudyError> {
+    pub fn stage_events(&mut self, events: &[Event]) -> Result<(), StudyError> {
         let (start, records) = (self.staged.len(), self.staged_records);
         for event in events {
             if let EventKind::Joined(process) = &event.kind {
@@ -342,7 +342,7 @@ impl JournalStore {
     }
 
     /// [`Store::commit`], for which a journal needs no trials.
-    pub(crate) fn commit_events(&mut self) -> Result<(), StoreError> {
+    pub fn commit_events(&mut self) -> Result<(), StoreError> {
         self.guarded(|store| {
             store.append()?;
             store.clear_stage();

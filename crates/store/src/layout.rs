@@ -11,11 +11,11 @@ use super::directory::not_a_study;
 use super::disk::sync_parent;
 use super::reader::read_journal;
 use super::{Apply, Directory, Durability, Finding, JournalStore, Store};
+use crate::plain;
 use trialmill_core::budget::Budget;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::Policy;
-use crate::plain;
 use trialmill_core::trial::TrialId;
 
 /// The layouts that a program knows. The first is that of new directories.
@@ -127,7 +127,7 @@ pub(super) fn recognise(path: &Path, layouts: Layouts) -> Option<&'static dyn La
 }
 
 /// Whether trialmill has worked in a directory of this layout.
-pub(crate) fn has_own_files(layout: &dyn Layout, path: &Path) -> bool {
+pub fn has_own_files(layout: &dyn Layout, path: &Path) -> bool {
     plain::is_file(&layout.own_path(path).join("study.json"))
 }
 

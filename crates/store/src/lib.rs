@@ -39,7 +39,7 @@ pub use check::{
 pub use copy::copy_trial_files;
 pub use directory::Directory;
 pub use disk::{Disk, RealDisk};
-pub use disk::{replace, sync_parent};
+pub use disk::{drop_cache, replace, sync_parent};
 pub use file_system::FileSystem;
 pub use finding::{Finding, FindingKind};
 pub use journal::JournalStore;

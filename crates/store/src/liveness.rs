@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use super::lock::{FileLock, is_held};
 use super::watched::{Watched, stamp};
 use crate::clock::uptime_s;
+use crate::plain;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::{Lease, Process, ProcessId};
 use trialmill_core::limits::{LEASE, LOCK_TIMEOUT, NETWORK_POLL};
-use crate::plain;
 
 /// A machine and its boot: where process ids and clocks mean something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Place {
 
     /// Whether one kernel serves a process and us, though it may be in a container that goes by another
     /// name: then the locks of both are seen by both.
-    pub(crate) fn shares_kernel(&self, process: &Process) -> bool {
+    pub fn shares_kernel(&self, process: &Process) -> bool {
         process.boot == self.boot && (!self.boot.is_empty() || process.host == self.host)
     }
 
@@ -116,7 +116,7 @@ impl Presence {
     }
 
     /// Leaves in good order: the lock file goes.
-    pub(crate) fn leave(&self) {
+    pub fn leave(&self) {
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -179,7 +179,7 @@ impl Watcher {
     }
 
     /// Watches another program's file as well; `known` is its stamp when we last had the lock.
-    pub(crate) fn watching(self, file: PathBuf, known: Arc<AtomicU64>) -> Self {
+    pub fn watching(self, file: PathBuf, known: Arc<AtomicU64>) -> Self {
         let is_shared = self.is_shared();
         Watcher { cache: Some(Watched::new(file, known, is_shared)), ..self }
     }

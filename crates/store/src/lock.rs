@@ -19,9 +19,9 @@ use nix::libc;
 
 use super::disk::beside;
 use super::file_system::is_nfs;
+use crate::plain;
 use trialmill_core::error::StoreError;
 use trialmill_core::limits::{LOCK_PATH_CHECK, LOCK_PAUSE_MAX, LOCK_TIMEOUT};
-use crate::plain;
 
 /// A lock file, opened once and kept open. Dropping it frees the lock.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl FileLock {
 
     /// With both kinds of lock wherever the file is, and another longest pause between two tries:
     /// for files that programs of other makers lock too.
-    pub(crate) fn shared_with_others(self, pause_max: Duration) -> Self {
+    pub fn shared_with_others(self, pause_max: Duration) -> Self {
         FileLock { record: true, pause_max, ..self }
     }
 
@@ -125,13 +125,13 @@ impl FileLock {
     }
 
     /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether the file that we hold is not the one that others find at its path. On NFS the path is
     /// opened for that, because a lookup alone may be answered from this machine's cache.
-    pub(crate) fn was_replaced(&self) -> bool {
+    pub fn was_replaced(&self) -> bool {
         let found = match self.nfs {
             true => plain::open(&self.path).and_then(|file| file.metadata()),
             false => std::fs::metadata(&self.path),
@@ -143,7 +143,7 @@ impl FileLock {
     /// Puts a new lock file, which we hold, in the place of one whose holder is not heard of any
     /// more: a server may keep the locks of a dead machine for ever. Whoever held the old one finds
     /// out by [`was_replaced`](Self::was_replaced).
-    pub(crate) fn replace(&mut self) -> Result<(), StoreError> {
+    pub fn replace(&mut self) -> Result<(), StoreError> {
         let beside = beside(&self.path);
         let failed = |error| StoreError::io("replace", &self.path)(error);
         let mut new = Self::open(&beside)?;
@@ -171,7 +171,7 @@ impl FileLock {
     }
 
     /// The file itself, for what is written into it.
-    pub(crate) fn file(&self) -> &File {
+    pub fn file(&self) -> &File {
         &self.file
     }
 
@@ -191,7 +191,7 @@ impl FileLock {
 
 /// Whether anybody holds the lock of a file, in either kind. A shared try, so that those who look do
 /// not see each other. A file that is not there is not held, nor is what no process could have made.
-pub(crate) fn is_held(path: &Path) -> io::Result<bool> {
+pub fn is_held(path: &Path) -> io::Result<bool> {
     let file = match plain::open(path) {
         Ok(file) => file,
         Err(_) if !plain::is_file(path) => return Ok(false),
@@ -206,7 +206,7 @@ pub(crate) fn is_held(path: &Path) -> io::Result<bool> {
 
 /// The same for a flock of this machine, by what Linux says in `/proc/locks`: without a try, which
 /// somebody else's would fail at.
-pub(crate) fn is_flocked_here(path: &Path) -> bool {
+pub fn is_flocked_here(path: &Path) -> bool {
     let Ok(inode) = path.symlink_metadata().map(|data| data.ino()) else { return false };
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
     let held = format!(":{inode} ");

@@ -99,12 +99,19 @@ pub fn ask_for_entries(path: &Path) {
     above[first..].iter().all(|path| File::open(path).is_ok());
 }
 
-/// Asks a network server for the entries of the directory that a path is in; false on other file
-/// systems, where what is not found is not there.
+/// Asks a network server for the entries of the directory that a path is in, and of those above;
+/// false on other file systems, where what is not found is not there.
 fn asks_server(path: &Path) -> bool {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let Ok(parent) = File::open(parent.unwrap_or(Path::new("."))) else { return false };
-    fstatfs(&parent).is_ok_and(|data| data.filesystem_type() == NFS_SUPER_MAGIC)
+    let there = path.ancestors().skip(1).find_map(|above| {
+        File::open(if above.as_os_str().is_empty() { Path::new(".") } else { above }).ok()
+    });
+    let is_nfs =
+        |file: &File| fstatfs(file).is_ok_and(|data| data.filesystem_type() == NFS_SUPER_MAGIC);
+    if !there.is_some_and(|file| is_nfs(&file)) {
+        return false;
+    }
+    ask_for_entries(path);
+    true
 }
 
 /// Makes a directory unless it is there. Of its path the last `own` are the study's, and no links.

@@ -3,7 +3,7 @@
 use trialmill_core::error::StoreError;
 
 /// A store whose steps are guarded: its first error closes it, and frees what it holds.
-pub(crate) trait Guarded {
+pub trait Guarded {
     /// Why it takes no more turns.
     fn poison(&mut self) -> &mut Option<String>;
 

@@ -18,7 +18,7 @@ pub fn read_study(
 }
 
 /// Reads the events of our journal.
-pub(crate) fn read_journal(
+pub fn read_journal(
     directory: &Directory,
     apply: Apply<'_>,
 ) -> Result<Option<StoreError>, StoreError> {

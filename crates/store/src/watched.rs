@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use trialmill_core::limits::NETWORK_POLL;
 use crate::plain;
+use trialmill_core::limits::NETWORK_POLL;
 
 /// Something that changes when somebody replaces a file or changes its length.
-pub(crate) fn stamp(path: &Path) -> u64 {
+pub fn stamp(path: &Path) -> u64 {
     let mix = |data: std::fs::Metadata| data.ino().rotate_left(40) ^ data.len();
     path.symlink_metadata().map_or(0, mix)
 }

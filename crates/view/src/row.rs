@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use trialmill_core::config::Config;
-use trialmill_store::Directory;
 use trialmill_core::trial::{Objective, Report, State, Trial, TrialId};
+use trialmill_store::Directory;
 
 /// A trial with all that is known of it.
 #[derive(Debug, Clone, Serialize)]

@@ -7,10 +7,10 @@ use serde::{Serialize, Serializer};
 use super::row::TrialRow;
 use super::summary::Summary;
 use trialmill_core::budget::{Budget, Spent};
-use trialmill_store::clock::now_s;
 use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_core::study::StudyState;
 use trialmill_core::trial::{State, TrialId};
+use trialmill_store::clock::now_s;
 
 /// Where a study stands. What is serialised is for scripts and stays as it is; the rest is for those
 /// who show it.

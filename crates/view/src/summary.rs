@@ -1,15 +1,15 @@
 //! A study as it was when it was read, and the best of it.
 
-use trialmill_layouts::Studies;
 use std::path::Path;
+use trialmill_layouts::Studies;
 
 use serde::Serialize;
 
 use super::row::TrialRow;
 use trialmill_core::error::StoreError;
-use trialmill_store::{Directory, read_study};
 use trialmill_core::study::StudyState;
 use trialmill_core::trial::Trial;
+use trialmill_store::{Directory, read_study};
 
 /// A study as it was when it was read.
 #[derive(Debug)]

@@ -4,22 +4,22 @@ mod parts;
 mod processes;
 mod table;
 
-use trialmill_layouts::Studies;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+use trialmill_layouts::Studies;
 
 use clap::Args;
+use trialmill::{
+    BoxError, Durability, Error, Parameter, RandomSearch, Report, RunningTrial, SearchSpace,
+    Session, Study, StudyBuilder,
+};
 use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
 use trialmill_core::optimizer::Optimizer;
+use trialmill_core::study::{Answer, Ask, Command};
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Layout};
-use trialmill_core::study::{Answer, Ask, Command};
-use trialmill::{
-    BoxError, Durability, Error, Parameter, RandomSearch, Report, RunningTrial, SearchSpace,
-    Session, StudyState, StudyBuilder,
-};
 
 use super::{print, print_json};
 
@@ -160,10 +160,10 @@ impl Bench {
         kept: &str,
         dir: &Path,
     ) -> Result<StudyBuilder, Error> {
-        let on_disk = StudyState::builder(dir).layout(layout);
+        let on_disk = Study::builder(dir).layout(layout);
         match kept {
             "buffered" => Ok(on_disk.durability(Durability::Buffered)),
-            "memory" => Ok(StudyState::in_memory()),
+            "memory" => Ok(Study::in_memory()),
             _ => Ok(on_disk),
         }
     }

@@ -1,15 +1,15 @@
 //! Where a trial's time goes, and how much of the workers' time the evaluations get.
 
-use trialmill_layouts::Studies;
 use std::hint::black_box;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use trialmill_layouts::Studies;
 
+use trialmill::{BoxError, Durability, Error, RandomSearch, Report, RunningTrial, TrialId};
+use trialmill_core::study::{Answer, Ask, Command};
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Disk, FileLock};
-use trialmill_core::study::{Answer, Ask, Command};
-use trialmill::{BoxError, Durability, Error, RandomSearch, Report, RunningTrial, TrialId};
 
 use super::{Bench, median};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 
-use trialmill_store::Layout;
 use trialmill::{Error, Summary};
+use trialmill_store::Layout;
 
 use super::{Bench, Row, median};
 

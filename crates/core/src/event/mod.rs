@@ -36,7 +36,6 @@ pub struct Event {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub enum EventKind {
     /// The rules of the study were set, or changed.
     Policy(Policy),

@@ -9,7 +9,6 @@ use crate::trial::{Report, State, Trial, TrialId, WorkerId};
 
 /// Something to be decided.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub enum Command {
     /// A process wants to take part; its number is decided here. Answer: [`Answer::Joined`].
     Join(Process),
@@ -92,7 +91,6 @@ pub struct Ask {
 
 /// What a study answers.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub enum Answer {
     /// It is done.
     Done,
@@ -126,7 +124,6 @@ pub enum Answer {
 /// Why nothing more is handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum StopReason {
     /// A limit of the study's budget is reached.
     Budget(Limit),

@@ -9,8 +9,6 @@ mod apply;
 mod command;
 mod decide;
 mod index;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 

@@ -14,7 +14,6 @@ use crate::limits::MAX_ID_BYTES;
 /// An id is also a directory's name, so it has only ASCII letters, digits, `_`, `-` and `.`, does
 /// not begin with a dot, and is at most 128 bytes long.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
 pub enum TrialId {
     /// `17`: the 17th configuration.
     Number(u64),

@@ -109,7 +109,6 @@ impl std::str::FromStr for State {
 /// Why an attempt ended without a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[non_exhaustive]
 pub enum Reason {
     /// Its process died.
     Died,

@@ -5,19 +5,15 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::{Extras, METADATA, OURS, REPORT, Record, STATE, Shared, TRIAL};
-use trialmill_core::config::Value as ConfigValue;
 use crate::json;
 use crate::pickle::{Item, Pickle, Ref};
 use crate::plain_data::{elements, nearest, number, plain, string, to_config};
 use crate::value::Value;
+use trialmill_core::config::Value as ConfigValue;
 use trialmill_core::trial::{Failure, InvalidTrialId, MetaData, Objective, Report, State, Trial};
 
 /// Reads a trial of a pickle.
-pub(crate) fn read(
-    from: &Pickle<'_>,
-    at: Ref,
-    shared: &mut Shared,
-) -> Result<Record, String> {
+pub(crate) fn read(from: &Pickle<'_>, at: Ref, shared: &mut Shared) -> Result<Record, String> {
     expect(from, at, TRIAL)?;
     let metadata = need(from, at, "metadata")?;
     expect(from, metadata, METADATA)?;

@@ -11,16 +11,16 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::text::{self, End, Spent};
-use trialmill_core::limits::{MAX_NEPS_TEXT_BYTES, NEPS_TIME_GRAIN};
 use crate::files::{free_name, replace};
 use crate::json;
 use crate::plain_data::to_config;
 use crate::record::Shared;
 use crate::value::Value;
 use crate::yaml;
-use trialmill_store::plain;
-use trialmill_store::FileSystem;
+use trialmill_core::limits::{MAX_NEPS_TEXT_BYTES, NEPS_TIME_GRAIN};
 use trialmill_core::trial::{MetaData, Report, Trial, TrialId};
+use trialmill_store::FileSystem;
+use trialmill_store::plain;
 
 /// What the names of trials' directories begin with.
 const PREFIX: &str = "config_";

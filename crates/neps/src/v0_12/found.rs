@@ -3,9 +3,9 @@
 
 use super::files::{Stamps, TrialFiles};
 use super::open::is_claimed;
+use crate::record::Shared;
 use trialmill_core::config::Config;
 use trialmill_core::event::Reason;
-use crate::record::Shared;
 use trialmill_core::trial::{MetaData, Report, State, Trial, TrialId};
 
 /// The state that the files say, with the report of one that ended.

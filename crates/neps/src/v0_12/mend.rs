@@ -3,8 +3,8 @@
 
 use super::open::total_cost;
 use super::store::Neps012Store;
-use trialmill_core::error::StoreError;
 use crate::files::free_name;
+use trialmill_core::error::StoreError;
 use trialmill_core::trial::{State, Trials};
 
 impl Neps012Store {

@@ -2,15 +2,15 @@
 
 use super::files::TrialFiles;
 use super::found::news;
-use trialmill_store::clock::now_s;
+use crate::record::Shared;
+use crate::space::Translation;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::{Event, EventKind, Policy};
 use trialmill_core::limits::{NEPS_LOOK_AGAIN, NEPS_LOOKS};
-use crate::record::Shared;
-use crate::space::Translation;
+use trialmill_core::trial::{State, Trial, TrialId, Trials};
+use trialmill_store::clock::now_s;
 use trialmill_store::is_flocked_here;
 use trialmill_store::{Apply, Directory, has_own_files, read_journal};
-use trialmill_core::trial::{State, Trial, TrialId, Trials};
 
 /// Reads the events of our journal, and then what the trials' files say beyond them. Gives what is wrong
 /// with the journal, where something is.

@@ -4,11 +4,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use trialmill_core::budget::Budget;
-use trialmill_core::limits::MAX_NEPS_TEXT_BYTES;
 use crate::files::replace;
 use crate::value::Value;
 use crate::yaml;
+use trialmill_core::budget::Budget;
+use trialmill_core::limits::MAX_NEPS_TEXT_BYTES;
 use trialmill_store::plain;
 
 const USED: &str = "used_budget";

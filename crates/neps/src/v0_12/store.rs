@@ -18,17 +18,19 @@ use super::found::news;
 use super::open::{OpenTrials, is_claimed, is_held_by, total_cost};
 use super::spending::Spending;
 use super::text::Spent;
-use trialmill_core::error::{StoreError, StudyError};
-use trialmill_core::event::{Event, EventKind, ProcessId};
-use trialmill_core::limits::{NEPS_OLD_TURN, NEPS_START, NEPS_TRIAL_LOCK_TIMEOUT};
 use crate::lock::SharedLock;
 use crate::record::Shared;
 use crate::space::Translation;
 use crate::turns::Turns;
-use trialmill_store::Guarded;
-use trialmill_store::{Directory, Durability, JournalStore, Purpose, Replica, Store, Watcher, stamp};
-use trialmill_store::{FileLock, is_held};
+use trialmill_core::error::{StoreError, StudyError};
+use trialmill_core::event::{Event, EventKind, ProcessId};
+use trialmill_core::limits::{NEPS_OLD_TURN, NEPS_START, NEPS_TRIAL_LOCK_TIMEOUT};
 use trialmill_core::trial::{State, Trial, TrialId, Trials};
+use trialmill_store::Guarded;
+use trialmill_store::{
+    Directory, Durability, JournalStore, Purpose, Replica, Store, Watcher, stamp,
+};
+use trialmill_store::{FileLock, is_held};
 
 /// The store of a directory that NePS 0.12 shares.
 pub(crate) struct Neps012Store {
@@ -75,10 +77,7 @@ impl Neps012Store {
     ///
     /// # Errors
     /// The lock file or our own journal cannot be opened.
-    pub(crate) fn open(
-        directory: &Directory,
-        durability: Durability,
-    ) -> Result<Self, StoreError> {
+    pub(crate) fn open(directory: &Directory, durability: Durability) -> Result<Self, StoreError> {
         let (root, own) = (directory.path().to_path_buf(), directory.own_path());
         let names = directory.definition().space.names().clone();
         let lock = SharedLock::open(&root.join(".decision_lock"), "STATE")?;

@@ -19,8 +19,8 @@ use super::template::Files;
 use super::{AttemptLock, CommandLine, Ended, RunningTrial, attempt_lock, kill, result};
 use trialmill_core::error::StoreError;
 use trialmill_core::limits::{KILL_GRACE, MAX_RESULT_BYTES, STDERR_TAIL_BYTES};
-use trialmill_store::plain;
 use trialmill_core::trial::Report;
+use trialmill_store::plain;
 
 /// Runs a command per trial. Thousands may run at once; none needs a thread.
 #[derive(Debug, Clone)]

@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use trialmill_core::config::Config;
-use trialmill_store::plain;
 use trialmill_core::trial::{Trial, TrialId};
+use trialmill_store::plain;
 
 /// Tells everybody in the process that a run is to stop.
 #[derive(Debug)]

@@ -1,17 +1,22 @@
 //! The pure core against a model, with random commands.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // This is a test.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::budget::Budget;
-use crate::event::{Event, Reason, encode};
-use crate::event::{Policy, Process, ProcessId};
-use crate::optimizer::{Optimizer, RandomSearch};
-use crate::space::Parameter;
-use crate::space::SearchSpace;
-use crate::trial::Report;
+use trialmill_core::budget::Budget;
+use trialmill_core::definition::Definition;
+use trialmill_core::event::{Event, Lease, Reason, encode};
+use trialmill_core::event::{Policy, Process, ProcessId};
+use trialmill_core::optimizer::Optimizer;
+use trialmill_core::space::Parameter;
+use trialmill_core::space::SearchSpace;
+use trialmill_core::study::{Answer, Ask, Command, StudyState};
+use trialmill_core::trial::Report;
+use trialmill_core::trial::{State, Trial, TrialId};
+use trialmill_optimizers::RandomSearch;
 
 fn definition() -> Definition {
     let space = SearchSpace::new([
@@ -39,12 +44,13 @@ struct Driven {
 
 impl Driven {
     fn new(evaluations: u64) -> Self {
-        let mut driven = Driven { study: StudyState::new(definition()), journal: Vec::new(), time: 1e9 };
+        let mut driven =
+            Driven { study: StudyState::new(definition()), journal: Vec::new(), time: 1e9 };
         driven.run(Command::SetPolicy(policy(evaluations))).unwrap();
         driven
     }
 
-    fn run(&mut self, command: Command) -> Result<Answer, crate::error::StudyError> {
+    fn run(&mut self, command: Command) -> Result<Answer, trialmill_core::error::StudyError> {
         self.time += 1.0;
         let mut optimizer = RandomSearch::new();
         let (answer, events) = self.study.execute(self.time, command, &mut optimizer)?;
