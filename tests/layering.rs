@@ -11,47 +11,45 @@ mod planted;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use arrows::{Arrows, Circle, Source};
+use arrows::{Arrows, Source};
 
-/// The rooms from the bottom up: a room uses those in its list, itself, and the vocabulary.
-const ROOMS: [(&str, &[&str]); 10] = [
-    ("space", &[]),
-    ("optimizer", &["space"]),
-    ("study", &["optimizer", "space"]),
-    ("store", &["optimizer", "space"]),
-    ("neps", &["store", "optimizer", "space"]),
-    ("layouts", &["neps", "store"]),
-    ("evaluate", &["space"]),
-    ("runtime", &["study", "store", "evaluate", "optimizer", "space"]),
-    ("view", &["study", "store", "optimizer", "space"]),
-    ("study_file", &["runtime", "optimizer", "space"]),
+/// The crates from the bottom up, each with those that it may use. `trialmill` is the facade.
+const CRATES: [(&str, &[&str]); 9] = [
+    ("core", &[]),
+    ("optimizers", &["core"]),
+    ("store", &["core"]),
+    ("neps", &["core", "store"]),
+    ("layouts", &["core", "store", "neps"]),
+    ("runtime", &["core", "optimizers", "store", "layouts"]),
+    ("view", &["core", "store", "layouts"]),
+    ("trialmill", &["core", "optimizers", "store", "layouts", "runtime", "view"]),
+    ("cli", &["core", "optimizers", "store", "layouts", "runtime", "view", "trialmill"]),
 ];
+
+/// The rooms of the core from the bottom up: a room uses those in its list, itself, and the words.
+const ROOMS: [(&str, &[&str]); 3] =
+    [("space", &[]), ("optimizer", &["space"]), ("study", &["optimizer", "space"])];
 
 /// The vocabulary, used by all. Within it: words may use words, and nothing above them.
-const WORDS: [&str; 11] = [
-    "budget",
-    "clock",
-    "config",
-    "definition",
-    "error",
-    "event",
-    "limits",
-    "plain",
-    "printable",
-    "texts",
-    "trial",
-];
+const WORDS: [&str; 9] =
+    ["budget", "config", "definition", "error", "event", "limits", "printable", "texts", "trial"];
 
 /// What only one room may mention.
 const SECRETS: [(&str, &[&str]); 6] = [
-    ("actix", &["src/runtime/"]),
-    ("tracing_subscriber", &["src/cli/"]),
-    ("println!", &["src/cli/", "src/main.rs", "src/neps/pickle/tests/"]),
-    ("serde_saphyr", &["src/study_file.rs"]),
-    ("journal.jsonl", &["src/store/"]),
+    ("actix", &["crates/runtime/src/"]),
+    ("tracing_subscriber", &["crates/cli/src/"]),
+    ("println!", &["crates/cli/src/", "crates/neps/src/pickle/tests/"]),
+    ("serde_saphyr", &["crates/cli/src/study_file.rs"]),
+    ("journal.jsonl", &["crates/store/src/"]),
     // `bench` starts itself, to measure several processes. The tests of pickles and YAML ask Python.
-    ("Command::new(", &["src/evaluate/", "src/cli/bench/", "src/neps/"]),
+    (
+        "Command::new(",
+        &["crates/runtime/src/evaluate/", "crates/cli/src/bench/", "crates/neps/src/"],
+    ),
 ];
+
+/// What the core, which is pure, knows nothing of.
+const IMPURE: [&str; 6] = ["std::fs", "std::thread", "std::time", "Instant", "now_s", "std::net"];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
@@ -64,20 +62,38 @@ fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The code of each file, without comments and without its unit tests.
-fn code() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folder of a crate.
+fn folder(name: &str) -> PathBuf {
+    if name == "trialmill" { root().into() } else { root().join("crates").join(name) }
+}
+
+/// The code of each file of a crate, without comments and without its unit tests. Names begin with
+/// the crate's folder.
+fn code_of(name: &str) -> Vec<Source> {
     let mut files = Vec::new();
-    sources(&root.join("src"), &mut files);
-    assert!(files.len() > 30, "the sources are not where this test looks");
+    sources(&folder(name).join("src"), &mut files);
+    assert!(!files.is_empty(), "the sources of {name} are not where this test looks");
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
         let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-        let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+        let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
         (name, lines.map(|line| format!("{line}\n")).collect())
     };
     files.into_iter().map(read).collect()
+}
+
+/// The same, with names from `src/` on, as modules are named.
+fn modules_of(name: &str) -> Vec<Source> {
+    let in_crate = |(file, code): Source| {
+        let (_, inner) = file.split_once("src/").unwrap();
+        (format!("src/{inner}"), code)
+    };
+    code_of(name).into_iter().map(in_crate).collect()
 }
 
 fn room_of(file: &str) -> &str {
@@ -85,22 +101,24 @@ fn room_of(file: &str) -> &str {
     path.split('/').next().unwrap_or(path).trim_end_matches(".rs")
 }
 
-/// Rooms that still have circles within them, each to be broken and taken off this list.
-const KNOWN: [&str; 3] = [
-    // mod.rs has both the verbs and what they share.
-    "src/cli/",
-    // core, watch, handle, published, state.
-    "src/runtime/",
-    // mod.rs has the `Store` trait, and opens and checks every layout, which use the trait.
-    "src/store/",
-];
+/// Each of our crates that a manifest names as a dependency, which is not below it.
+fn upward_crates(name: &str, manifest: &str) -> Vec<String> {
+    let (_, below) = CRATES.iter().find(|(own, _)| *own == name).unwrap();
+    let section = manifest.split("\n[dependencies]\n").nth(1).unwrap_or_default();
+    let section = section.split("\n[").next().unwrap_or_default();
+    let named = section.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+    let used = named.filter(|used| used.starts_with("trialmill"));
+    let used = used.map(|used| used.strip_prefix("trialmill-").unwrap_or(used));
+    let upward = used.filter(|used| !below.contains(used));
+    upward.map(|used| format!("{name} depends on {used}")).collect()
+}
 
 /// Each use of a room that is not below its user.
 fn upward_arrows(sources: &[Source]) -> Vec<String> {
     let mut broken = Vec::new();
     for (file, code) in sources {
         let own = room_of(file);
-        if ["lib", "main", "cli"].contains(&own) {
+        if own == "lib" {
             continue;
         }
         for used in code.split("crate::").skip(1) {
@@ -121,38 +139,47 @@ fn upward_arrows(sources: &[Source]) -> Vec<String> {
     broken
 }
 
-/// The circles of files, but for those that are known.
-fn new_circles(sources: &[Source]) -> Vec<Circle> {
-    let is_known = |circle: &Circle| {
-        KNOWN.iter().any(|room| circle.files.iter().all(|file| file.starts_with(room)))
-    };
-    Arrows::of(sources).circles().into_iter().filter(|circle| !is_known(circle)).collect()
+#[test]
+fn crates_depend_only_on_what_is_below_them() {
+    for (name, _) in CRATES {
+        let manifest = fs::read_to_string(folder(name).join("Cargo.toml")).unwrap();
+        assert_eq!(upward_crates(name, &manifest), Vec::<String>::new());
+    }
+    let folders = fs::read_dir(root().join("crates")).unwrap().flatten();
+    let unknown = folders.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let unknown: Vec<_> =
+        unknown.filter(|name| !CRATES.iter().any(|(own, _)| own == name)).collect();
+    assert!(unknown.is_empty(), "say in CRATES what these may use: {unknown:?}");
 }
 
 #[test]
-fn rooms_use_only_what_is_below_them() {
-    let broken = upward_arrows(&code());
+fn rooms_of_the_core_use_only_what_is_below_them() {
+    let broken = upward_arrows(&modules_of("core"));
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
 #[test]
 fn no_files_use_each_other_in_a_circle() {
-    let circles = new_circles(&code());
-    assert!(circles.is_empty(), "{circles:#?}");
+    for (name, _) in CRATES {
+        let circles = Arrows::of(&modules_of(name)).circles();
+        assert!(circles.is_empty(), "{name}: {circles:#?}");
+    }
 }
 
 #[test]
 fn every_room_keeps_its_secrets() {
     let mut broken = Vec::new();
-    for (file, code) in code() {
+    for (file, code) in CRATES.iter().flat_map(|(name, _)| code_of(name)) {
         for (secret, rooms) in SECRETS {
             let known = rooms.iter().any(|room| file.starts_with(room));
             if code.contains(secret) && !known {
                 broken.push(format!("{file} knows of `{secret}`, which belongs to {rooms:?}"));
             }
         }
-        let pure = file.starts_with("src/study/") || file.starts_with("src/optimizer/");
-        for impure in ["std::fs", "std::thread", "std::time", "Instant", "now_s", "std::net"] {
+        let pure = file.starts_with("crates/core/");
+        // How long something may take is no clock.
+        let code = code.replace("std::time::Duration", "");
+        for impure in IMPURE {
             if pure && code.contains(impure) {
                 broken.push(format!("{file} is pure and knows of `{impure}`"));
             }
@@ -163,10 +190,9 @@ fn every_room_keeps_its_secrets() {
 
 #[test]
 fn no_file_is_longer_than_can_be_read_at_once() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    for dir in ["src", "tests", "examples", "benches"] {
-        sources(&root.join(dir), &mut files);
+    for dir in ["src", "crates", "tests", "examples", "benches"] {
+        sources(&root().join(dir), &mut files);
     }
     let long: Vec<_> = files
         .iter()

@@ -251,7 +251,7 @@ fn a_step_that_is_refused_leaves_nothing_of_itself() {
     let home = Home::new();
     assert!(home.run("neps", 2, "echo {x}").wait().unwrap().success());
     let directory = Directory::open(&home.dir()).unwrap();
-    let mut store = trialmill_store::open(&directory, trialmill::Durability::Buffered).unwrap();
+    let mut store = directory.layout().open(&directory, trialmill::Durability::Buffered).unwrap();
     let sampled = |number, kind: String| {
         let names = directory.definition().space.names().clone();
         let kind = trialmill::Value::Text(kind.into());

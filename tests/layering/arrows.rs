@@ -107,14 +107,13 @@ fn home(modules: &BTreeMap<Path, Module>, path: &[String], depth: usize) -> Opti
     let module = (0..=path.len()).rev().find_map(|len| modules.get(&path[..len]))?;
     let len = module_path(&module.file).len();
     let Some(name) = path.get(len) else { return Some(module.file.clone()) };
-    // The root only hands on: what it does not import is not there.
     let imported = module.imports.iter().find(|import| import.name == *name);
     match imported.filter(|_| depth < 8) {
         Some(import) => {
             let through: Path = import.path.iter().chain(&path[len + 1..]).cloned().collect();
             home(modules, &through, depth + 1)
         }
-        None => (len > 0).then(|| module.file.clone()),
+        None => Some(module.file.clone()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The checks themselves: on small trees in memory, into which a fault was planted.
 
 use super::arrows::{Arrows, Source};
-use super::{new_circles, upward_arrows};
+use super::{upward_arrows, upward_crates};
 
 fn tree(files: &[(&str, &str)]) -> Vec<Source> {
     files.iter().map(|(file, code)| ((*file).to_owned(), (*code).to_owned())).collect()
@@ -33,11 +33,20 @@ fn a_planted_upward_arrow_is_reported() {
 }
 
 #[test]
+fn a_planted_upward_dependency_is_reported() {
+    let manifest = "[package]\nname = \"x\"\n\n[dependencies]\ntrialmill-core.workspace = true\n\
+                    trialmill-neps = { path = \"../neps\" }\nserde = \"1\"\n\n[dev-dependencies]\n\
+                    trialmill-runtime.workspace = true\n";
+    assert_eq!(upward_crates("store", manifest), ["store depends on neps"]);
+    assert_eq!(upward_crates("layouts", manifest), Vec::<String>::new());
+}
+
+#[test]
 fn a_planted_circle_is_reported_with_its_arrows() {
     let a = ("src/a.rs", "use crate::b::B;\npub struct A(B);\n");
     assert!(circles(&[LIB, a, ("src/b.rs", "pub struct B;\n")]).is_empty());
     let planted = [LIB, a, ("src/b.rs", "use crate::a::{self, A};\npub struct B(Box<A>);\n")];
-    let found = new_circles(&tree(&planted));
+    let found = Arrows::of(&tree(&planted)).circles();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].arrows, ["src/a.rs -> src/b.rs", "src/b.rs -> src/a.rs"]);
 }

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use trialmill::{AskOutcome, DirectClient, Error, Trial, TrialId};
 use trialmill_core::event::check_caller;
 
-use super::{Dir, print};
+use super::print::{Dir, print};
 
 /// Asks for trials to evaluate elsewhere: in a batch system, by hand, on another machine.
 ///
@@ -54,15 +54,17 @@ impl Ask {
                 trials.iter().map(|trial| format!("{} {}\n", trial.id, trial.config)).collect()
             }
         };
-        let Err(error) = super::write(&text) else { return Ok(ExitCode::SUCCESS) };
+        let Err(error) = super::print::write(&text) else { return Ok(ExitCode::SUCCESS) };
         // Nobody knows what was handed out, so nobody will report it.
-        super::say(format_args!("trialmill: cannot print: {error}; the trials are given back"));
+        super::print::say(format_args!(
+            "trialmill: cannot print: {error}; the trials are given back"
+        ));
         client.release_all(&trials)?;
         Ok(ExitCode::from(1))
     }
 
     fn nothing(&self, why: impl std::fmt::Display) -> ExitCode {
-        super::say(why);
+        super::print::say(why);
         if self.json {
             print("[]\n");
         }

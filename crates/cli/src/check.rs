@@ -17,7 +17,8 @@ use trialmill_store::{
     check_journal, lock_name,
 };
 
-use super::{Dir, Hinted, print, print_json};
+use super::hints::Hinted;
+use super::print::{Dir, print, print_json};
 
 /// Says whether a study is sound, what is wrong, where, and what can be done.
 ///

@@ -11,7 +11,9 @@ use trialmill_optimizers::of_study;
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Durability, Layout, copy_trial_files};
 
-use super::{Hinted, print, say, text};
+use super::hints::Hinted;
+use super::print::{print, say};
+use super::text;
 
 /// How many trials are stored at a time.
 const BATCH: usize = 1_000;

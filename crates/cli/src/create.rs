@@ -8,7 +8,8 @@ use serde_json::json;
 use trialmill::{Budget, Error, Study, Summary};
 use trialmill_store::Layout;
 
-use super::{print, text};
+use super::print::print;
+use super::text;
 use crate::study_file::StudyFile;
 
 /// Creates a study and evaluates nothing: for workers that come later, and for `ask` and `tell`.

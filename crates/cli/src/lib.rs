@@ -8,19 +8,21 @@ mod convert;
 mod create;
 mod hints;
 mod look;
+mod print;
 mod progress;
 mod run;
 pub mod study_file;
 mod tell;
 mod text;
 
-use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-pub(crate) use hints::Hinted;
 use trialmill::Error;
+
+use hints::Hinted;
+use print::say;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -118,45 +120,4 @@ fn show_log(verbose: u8) {
         // It would say so with `eprintln!`, which panics when nobody reads stderr.
         .log_internal_errors(false)
         .init();
-}
-
-/// A study's directory, as an argument.
-#[derive(clap::Args)]
-struct Dir {
-    /// The study's directory
-    #[arg(value_name = "DIR")]
-    dir: PathBuf,
-}
-
-/// Says something on stderr. That nobody reads it any more is no reason to die, as `eprintln!` does.
-pub(crate) fn say(text: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "{text}");
-}
-
-fn write(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
-}
-
-/// Prints to stdout. A reader that has enough (`| head`) is not an error.
-fn print(text: &str) -> ExitCode {
-    match write(text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => cannot_print(error),
-        _ => ExitCode::SUCCESS,
-    }
-}
-
-fn cannot_print(error: impl std::fmt::Display) -> ExitCode {
-    say(format_args!("trialmill: cannot print: {error}"));
-    ExitCode::from(1)
-}
-
-/// Prints JSON for scripts, with a line end.
-fn print_json(value: &impl serde::Serialize) -> ExitCode {
-    // By way of a `Value`, for which a number that is not finite is null.
-    match serde_json::to_value(value) {
-        Ok(json) => print(&format!("{json:#}\n")),
-        Err(error) => cannot_print(error),
-    }
 }

@@ -8,7 +8,9 @@ use trialmill::{Error, State, Trial, TrialId};
 use trialmill_core::trial::printable;
 use trialmill_view::{Status, Summary, TrialRow};
 
-use super::{Dir, Hinted, print, print_json, text};
+use super::hints::Hinted;
+use super::print::{Dir, print, print_json};
+use super::text;
 
 /// Looks at a study.
 #[derive(Args)]
@@ -42,7 +44,7 @@ pub(super) struct Trials {
 fn read(dir: &std::path::Path) -> Result<Summary, Error> {
     let summary = Summary::read(dir)?;
     if let Some(problem) = summary.problem() {
-        super::say(format_args!("trialmill: {}", Hinted(problem)));
+        super::print::say(format_args!("trialmill: {}", Hinted(problem)));
     }
     Ok(summary)
 }
@@ -90,7 +92,7 @@ impl Trials {
         if self.csv {
             return Ok(match csv(&summary, trials.map(|trial| summary.row(trial))) {
                 Ok(table) => print(&table),
-                Err(error) => super::cannot_print(error),
+                Err(error) => super::print::cannot_print(error),
             });
         }
         let line = |trial: &Trial| {

@@ -73,7 +73,10 @@ fn show(bar: Option<&ProgressBar>, snapshot: &Snapshot, began: (Instant, u64)) {
             let of = snapshot.budget.evaluations.map_or_else(String::new, |n| format!(" of {n}"));
             let new = snapshot.finished().saturating_sub(began.1);
             let rate = new as f64 / began.0.elapsed().as_secs_f64();
-            super::say(format_args!("{}{of} {text}, {rate:.2} a second", snapshot.finished()));
+            super::print::say(format_args!(
+                "{}{of} {text}, {rate:.2} a second",
+                snapshot.finished()
+            ));
         }
     }
 }

@@ -10,8 +10,8 @@ use trialmill_runtime::{Evaluation, RunOptions, StudySpec};
 use trialmill_store::Directory;
 
 use super::create::Described;
+use super::print::{Dir, print, print_json};
 use super::progress::Progress;
-use super::{Dir, print, print_json};
 use crate::study_file::StudyFile;
 
 /// Runs a study from a study file. Running the same command again goes on where it stopped.
@@ -154,7 +154,7 @@ impl Working {
         let quiet = self.quiet;
         let outcome = builder.run_command_with(command, |handle| {
             if is_unlimited && handle.snapshot().budget.is_unlimited() {
-                super::say("no budget is set: this goes on until it is stopped (Ctrl-C)");
+                super::print::say("no budget is set: this goes on until it is stopped (Ctrl-C)");
             }
             (!quiet).then(|| Progress::start(handle.clone()))
         })?;
@@ -167,12 +167,12 @@ impl Working {
             _ => print(&format!("{outcome}\n")),
         };
         if outcome.was_interrupted() {
-            super::say(format_args!("interrupted: run the same command again to go on"));
+            super::print::say(format_args!("interrupted: run the same command again to go on"));
             return ExitCode::from(130);
         }
         let study = outcome.study();
         if study.count(State::Success) == 0 && study.errors() > 0 {
-            super::say(format_args!(
+            super::print::say(format_args!(
                 "nothing succeeded: `trialmill status {}` shows the last error",
                 dir.display()
             ));

@@ -8,7 +8,7 @@ use trialmill::{DirectClient, Error, Report, ReportOutcome, State, TrialId};
 use trialmill_core::error::StudyError;
 use trialmill_core::event::check_caller;
 
-use super::{Dir, print, print_json};
+use super::print::{Dir, print, print_json};
 
 /// Reports a trial that was asked for.
 #[derive(Args)]
@@ -111,7 +111,7 @@ impl Release {
 
 fn end(trial: &TrialId, outcome: &ReportOutcome) -> ExitCode {
     let ReportOutcome::Superseded { state, attempts } = outcome else { return ExitCode::SUCCESS };
-    super::say(format_args!(
+    super::print::say(format_args!(
         "superseded: trial {trial} is {state} (attempt {attempts}), so nothing was changed. \
          Its deadline passed, somebody released it, or it was told before."
     ));

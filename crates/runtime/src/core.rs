@@ -15,7 +15,7 @@ use trialmill_core::trial::Trials;
 use trialmill_store::clock::now_s;
 use trialmill_store::{
     Directory, Disk, Durability, JournalStore, MemoryStore, Place, Presence, Purpose, Replica,
-    Sign, Store, Watcher, open as open_store,
+    Sign, Store, Watcher,
 };
 
 /// The study, its store and its optimizer. A turn is `begin`, `execute` for each command, `commit`.
@@ -83,7 +83,7 @@ impl StateCore {
         durability: Durability,
         optimizer: Box<dyn Optimizer>,
     ) -> Result<Self, Error> {
-        let store = open_store(&directory, durability)?;
+        let store = directory.layout().open(&directory, durability)?;
         Self::with_store(Some(directory.clone()), directory.definition().clone(), store, optimizer)
     }
 

@@ -326,7 +326,7 @@ impl<'a> Repair<'a> {
             file.write_all(&lines)?;
             file.sync_all()?;
             std::fs::rename(&beside, &path)?;
-            super::disk::sync_parent(&path)
+            super::replace::sync_parent(&path)
         })();
         if written.is_err() {
             let _ = std::fs::remove_file(&beside);
@@ -358,7 +358,7 @@ impl<'a> Repair<'a> {
             let mut to = File::create_new(self.directory.path().join(name))?;
             io::copy(&mut plain::open(&path)?, &mut to)?;
             to.sync_all()?;
-            super::disk::sync_parent(&path)
+            super::replace::sync_parent(&path)
         };
         for n in 1_u32.. {
             let name = format!("{BEFORE_REPAIR}{n}");

@@ -4,13 +4,11 @@
 use std::io;
 use std::path::Path;
 
-use super::directory::{
-    Directory, StudyJson, absolute, not_a_study, read_study_json, refuse_foreign,
-};
-use super::disk::replace;
-use super::layout::{Layout, Layouts, has_own_files, recognise};
+use super::layout::{Directory, Layout, Layouts, absolute, not_a_study};
 use super::liveness::Place;
 use super::lock::FileLock;
+use super::open::{StudyJson, has_own_files, read_study_json, recognise, refuse_foreign};
+use super::replace::replace;
 use crate::plain;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::file_system::FileSystem;
 use super::lock::is_contended;
+use super::replace::{beside, sync_parent};
 use crate::plain;
 use trialmill_core::limits::{NETWORK_LOCK_PAUSE_MAX, NETWORK_PATIENCE};
 
@@ -206,34 +207,4 @@ impl Disk for RealDisk {
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let (held, found) = (file.metadata()?, plain::open(path)?.metadata()?);
     Ok((held.dev(), held.ino()) == (found.dev(), found.ino()))
-}
-
-/// Replaces a file as a whole: readers see the old content or the new one, also after a crash.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = beside(path);
-    let result = (|| {
-        let mut file = plain::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)?;
-        sync_parent(path)
-    })();
-    if result.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
-    result
-}
-
-/// A name beside a file, for what is to take its place. Machines have the same process numbers.
-pub(super) fn beside(path: &Path) -> PathBuf {
-    let number: u32 = rand::random();
-    path.with_extension(format!("tmp-{}-{number:08x}", std::process::id()))
-}
-
-/// Makes the entry of a file in its directory survive power loss.
-pub fn sync_parent(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
-    }
 }

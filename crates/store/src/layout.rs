@@ -1,17 +1,26 @@
-//! The layouts: how a directory stores a study. A directory has one, fixed when it is created and
-//! recognised by what is in it when it is opened.
-//!
-//! The journal's layout is here. Others come from rooms above, and whoever assembles the program
+//! A study's directory, what is where in it, and the seam for layouts: how a directory stores a study.
+//! A directory has one layout, fixed when it is created and recognised by what is in it when it is
+//! opened. Layouts other than the journal's come from crates above, and whoever assembles the program
 //! hands over the table of all of them.
+//!
+//! ```text
+//! DIR/study.json              what the study is; replaced as a whole, never edited
+//! DIR/journal.jsonl           what happened: the truth
+//! DIR/journal.lock            held while one batch is committed
+//! DIR/workers/p<n>.lock       held for the life of process n
+//! DIR/trials/<id>/            a trial's working directory, made when first needed
+//! ```
+//!
+//! In a directory that NePS shares, the trials are NePS's files, and the first four of these are in
+//! `DIR/.trialmill/`: the journal there holds what NePS has no place for.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::directory::not_a_study;
-use super::disk::sync_parent;
-use super::reader::read_journal;
-use super::{Apply, Directory, Durability, Finding, JournalStore, Store};
-use crate::plain;
+use super::contract::{Apply, Durability, Store};
+use super::file_system::FileSystem;
+use super::finding::Finding;
+use super::liveness::Place;
 use trialmill_core::budget::Budget;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
@@ -114,89 +123,73 @@ impl fmt::Display for dyn Layout {
     }
 }
 
-/// The layout of a directory, by what is in it; none if no study is there.
-///
-/// That another machine has just created it may not be known to this one, which remembers for up to
-/// a minute that it was not there: so the server is asked before that is believed.
-pub(super) fn recognise(path: &Path, layouts: Layouts) -> Option<&'static dyn Layout> {
-    let find = || layouts.iter().copied().find(|layout| layout.recognises(path));
-    find().or_else(|| {
-        plain::ask_for_entries(path);
-        find()
-    })
+/// A directory that holds a study.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    pub(super) path: PathBuf,
+    pub(super) layout: &'static dyn Layout,
+    pub(super) definition: Definition,
+    /// The version of the journal's format that wrote it.
+    pub(super) format: u32,
+    pub(super) place: Place,
 }
 
-/// Whether trialmill has worked in a directory of this layout.
-pub fn has_own_files(layout: &dyn Layout, path: &Path) -> bool {
-    plain::is_file(&layout.own_path(path).join("study.json"))
+impl Directory {
+    /// The file system that it is on.
+    pub fn file_system(&self) -> FileSystem {
+        let found = FileSystem::of(&self.path);
+        if self.layout.is_shared() { found.for_record_locks() } else { found }
+    }
+
+    /// How it stores its study.
+    pub fn layout(&self) -> &'static dyn Layout {
+        self.layout
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the study is.
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    /// The machine we are on.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The working directory of a trial, which may not exist yet.
+    pub fn trial_path(&self, id: &TrialId) -> PathBuf {
+        self.layout.trial_path(&self.path, id)
+    }
+
+    /// Where our own files are.
+    pub fn own_path(&self) -> PathBuf {
+        self.layout.own_path(&self.path)
+    }
+
+    pub fn workers_path(&self) -> PathBuf {
+        self.own_path().join("workers")
+    }
+
+    /// The journal.
+    pub fn journal_path(&self) -> PathBuf {
+        self.own_path().join("journal.jsonl")
+    }
+
+    pub(super) fn journal_lock_path(&self) -> PathBuf {
+        self.own_path().join("journal.lock")
+    }
 }
 
-/// trialmill's own layout: one journal, and nobody else's files.
-#[derive(Debug)]
-pub struct JournalLayout;
+/// Commands may run in other directories, so every path that they get is absolute.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
+}
 
-impl Layout for JournalLayout {
-    fn name(&self) -> &'static str {
-        "journal"
-    }
-
-    fn is_shared(&self) -> bool {
-        false
-    }
-
-    fn recognises(&self, path: &Path) -> bool {
-        path.join("study.json").symlink_metadata().is_ok()
-    }
-
-    fn own_path(&self, path: &Path) -> PathBuf {
-        path.into()
-    }
-
-    fn trials_path(&self, path: &Path) -> PathBuf {
-        path.join("trials")
-    }
-
-    fn trial_path(&self, path: &Path, id: &TrialId) -> PathBuf {
-        self.trials_path(path).join(id.to_string())
-    }
-
-    fn create(&self, path: &Path, _: &Definition, _: &Policy) -> Result<bool, StoreError> {
-        std::fs::create_dir_all(path).map_err(StoreError::io("create", path))?;
-        // Not every file system lets a directory be synced; then it has its own ways.
-        path.ancestors().take(3).for_each(|dir| drop(sync_parent(dir)));
-        Ok(false)
-    }
-
-    fn definition(&self, path: &Path) -> Result<Definition, StoreError> {
-        Err(not_a_study(path, "it has no study.json"))
-    }
-
-    fn budget(&self, _: &Path) -> Budget {
-        Budget::default()
-    }
-
-    fn open(
-        &self,
-        directory: &Directory,
-        durability: Durability,
-    ) -> Result<Box<dyn Store>, StoreError> {
-        Ok(Box::new(JournalStore::open(directory, durability)?))
-    }
-
-    fn read(
-        &self,
-        directory: &Directory,
-        apply: Apply<'_>,
-    ) -> Result<Option<StoreError>, StoreError> {
-        read_journal(directory, apply)
-    }
-
-    /// Of the journal, `check_journal` and `check_entries` say it.
-    fn check(&self, _: &Directory) -> Result<Vec<Finding>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    fn set_damage_aside(&self, directory: &Directory) -> Result<PathBuf, StoreError> {
-        Ok(directory.path().into())
-    }
+pub(super) fn not_a_study(path: &Path, problem: &str) -> StoreError {
+    StoreError::NotAStudy { path: path.into(), problem: problem.into() }
 }

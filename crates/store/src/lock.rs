@@ -17,8 +17,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-use super::disk::beside;
 use super::file_system::is_nfs;
+use super::replace::beside;
 use crate::plain;
 use trialmill_core::error::StoreError;
 use trialmill_core::limits::{LOCK_PATH_CHECK, LOCK_PAUSE_MAX, LOCK_TIMEOUT};

@@ -11,10 +11,7 @@ use trialmill_core::study::{Answer, Ask, Command};
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Disk, FileLock};
 
-use super::{Bench, median};
-
-/// A part of a trial's time, and its microseconds.
-pub(super) type Part = (&'static str, f64);
+use super::plan::{Bench, Part, median};
 
 /// A disk that takes everything and keeps nothing: what is left is the serialisation.
 struct Nowhere {
@@ -77,7 +74,7 @@ impl Bench {
             return StateCore::open(directory, durability, random_search());
         }
         let first = std::fs::read(directory.journal_path())
-            .map_err(super::io("read", &directory.journal_path()))?;
+            .map_err(super::plan::io("read", &directory.journal_path()))?;
         let disk = Box::new(Nowhere { len: first.len() as u64, first });
         StateCore::open_on(disk, directory, durability, random_search())
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Measured, Row};
+use super::plan::{Measured, Row};
 
 type Column = (&'static str, &'static str, fn(&Row) -> String);
 

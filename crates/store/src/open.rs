@@ -1,15 +1,4 @@
-//! A study's directory: what is where, and how it is recognised.
-//!
-//! ```text
-//! DIR/study.json              what the study is; replaced as a whole, never edited
-//! DIR/journal.jsonl           what happened: the truth
-//! DIR/journal.lock            held while one batch is committed
-//! DIR/workers/p<n>.lock       held for the life of process n
-//! DIR/trials/<id>/            a trial's working directory, made when first needed
-//! ```
-//!
-//! In a directory that NePS shares, the trials are NePS's files, and the first four of these are in
-//! `DIR/.trialmill/`: the journal there holds what NePS has no place for.
+//! Opening the study of a directory: recognising it, reading what it is, removing it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,9 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use super::Finding;
-use super::file_system::FileSystem;
-use super::layout::{Layout, Layouts, has_own_files, recognise};
+use super::finding::Finding;
+use super::layout::{Directory, Layout, Layouts, absolute, not_a_study};
 use super::liveness::{Place, Presence, lock_path};
 use super::lock::is_held;
 use crate::plain;
@@ -30,7 +18,6 @@ use trialmill_core::event::{FORMAT, Process, ProcessId};
 use trialmill_core::limits::MAX_STUDY_FILE_BYTES;
 use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_core::space::SearchSpace;
-use trialmill_core::trial::TrialId;
 
 /// `study.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,17 +32,6 @@ pub(super) struct StudyJson {
     pub(super) space: Json,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub(super) evaluation: Map<String, Json>,
-}
-
-/// A directory that holds a study.
-#[derive(Debug, Clone)]
-pub struct Directory {
-    pub(super) path: PathBuf,
-    pub(super) layout: &'static dyn Layout,
-    pub(super) definition: Definition,
-    /// The version of the journal's format that wrote it.
-    pub(super) format: u32,
-    pub(super) place: Place,
 }
 
 impl Directory {
@@ -191,17 +167,6 @@ impl Directory {
         Presence::take(lock_path(&workers, number), self.file_system().is_shared())
     }
 
-    /// The file system that it is on.
-    pub fn file_system(&self) -> FileSystem {
-        let found = FileSystem::of(&self.path);
-        if self.layout.is_shared() { found.for_record_locks() } else { found }
-    }
-
-    /// How it stores its study.
-    pub fn layout(&self) -> &'static dyn Layout {
-        self.layout
-    }
-
     /// What is wrong with the files of the other program that works in it, and whom it stops.
     ///
     /// # Errors
@@ -209,53 +174,23 @@ impl Directory {
     pub fn check(&self) -> Result<Vec<Finding>, StoreError> {
         self.layout.check(self)
     }
-
-    /// The directory.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// What the study is.
-    pub fn definition(&self) -> &Definition {
-        &self.definition
-    }
-
-    /// The machine we are on.
-    pub fn place(&self) -> &Place {
-        &self.place
-    }
-
-    /// The working directory of a trial, which may not exist yet.
-    pub fn trial_path(&self, id: &TrialId) -> PathBuf {
-        self.layout.trial_path(&self.path, id)
-    }
-
-    /// Where our own files are.
-    pub fn own_path(&self) -> PathBuf {
-        self.layout.own_path(&self.path)
-    }
-
-    pub fn workers_path(&self) -> PathBuf {
-        self.own_path().join("workers")
-    }
-
-    /// The journal.
-    pub fn journal_path(&self) -> PathBuf {
-        self.own_path().join("journal.jsonl")
-    }
-
-    pub(super) fn journal_lock_path(&self) -> PathBuf {
-        self.own_path().join("journal.lock")
-    }
 }
 
-/// Commands may run in other directories, so every path that they get is absolute.
-pub(super) fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.into())
+/// The layout of a directory, by what is in it; none if no study is there.
+///
+/// That another machine has just created it may not be known to this one, which remembers for up to
+/// a minute that it was not there: so the server is asked before that is believed.
+pub(super) fn recognise(path: &Path, layouts: Layouts) -> Option<&'static dyn Layout> {
+    let find = || layouts.iter().copied().find(|layout| layout.recognises(path));
+    find().or_else(|| {
+        plain::ask_for_entries(path);
+        find()
+    })
 }
 
-pub(super) fn not_a_study(path: &Path, problem: &str) -> StoreError {
-    StoreError::NotAStudy { path: path.into(), problem: problem.into() }
+/// Whether trialmill has worked in a directory of this layout.
+pub fn has_own_files(layout: &dyn Layout, path: &Path) -> bool {
+    plain::is_file(&layout.own_path(path).join("study.json"))
 }
 
 /// Refuses a directory that holds something else than what a creator of a study leaves there.

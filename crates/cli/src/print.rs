@@ -1,0 +1,46 @@
+//! What the verbs share: printing, and the argument that names a directory.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A study's directory, as an argument.
+#[derive(clap::Args)]
+pub(crate) struct Dir {
+    /// The study's directory
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+/// Says something on stderr. That nobody reads it any more is no reason to die, as `eprintln!` does.
+pub(crate) fn say(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+pub(crate) fn write(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Prints to stdout. A reader that has enough (`| head`) is not an error.
+pub(crate) fn print(text: &str) -> ExitCode {
+    match write(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => cannot_print(error),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+pub(crate) fn cannot_print(error: impl std::fmt::Display) -> ExitCode {
+    say(format_args!("trialmill: cannot print: {error}"));
+    ExitCode::from(1)
+}
+
+/// Prints JSON for scripts, with a line end.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> ExitCode {
+    // By way of a `Value`, for which a number that is not finite is null.
+    match serde_json::to_value(value) {
+        Ok(json) => print(&format!("{json:#}\n")),
+        Err(error) => cannot_print(error),
+    }
+}
