@@ -14,9 +14,8 @@ use std::path::Path;
 
 use trialmill::{
     BoxError, Optimizer, OptimizerInfo, Parameter, Proposal, Report, Request, RunningTrial,
-    SearchSpace, State, Study, Suggestion, Trial, TrialId,
+    SearchSpace, State, Study, Suggestion, Trial, TrialId, Trials,
 };
-use trialmill_core::trial::Trials;
 
 /// On rung 0 are `width` configurations. On each next rung are the best of the one below, `eta`
 /// times fewer, at `eta` times the fidelity.

@@ -47,12 +47,10 @@
 
 use std::path::PathBuf;
 
-pub use trialmill_core::budget::{Budget, Limit, Spent};
+pub use trialmill_core::budget::{Budget, Limit};
 pub use trialmill_core::config::{Config, Value};
 pub use trialmill_core::definition::OptimizerInfo;
-pub use trialmill_core::error::{
-    BoxError, ConfigError, Error, EvaluateError, SpaceError, StoreError, StudyError,
-};
+pub use trialmill_core::error::{BoxError, Error, SpaceError, StoreError, StudyError};
 pub use trialmill_core::event::{Event, EventKind};
 pub use trialmill_core::optimizer::{Optimizer, Proposal, Request, Suggestion};
 pub use trialmill_core::space::{Confidence, Parameter, SearchSpace};
@@ -66,7 +64,7 @@ pub use trialmill_runtime::{
     StudyBuilder, StudyHandle, StudySpec,
 };
 pub use trialmill_store::{Durability, Layout};
-pub use trialmill_view::{Status, Summary, TrialRow};
+pub use trialmill_view::Summary;
 
 /// Where everything starts: [`Study::builder`].
 #[derive(Debug)]
