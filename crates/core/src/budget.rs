@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::trial::{Report, State, Trial};
 
-/// What may be spent; what is not set is not limited.
+/// What may be spent. A limit that is not set does not apply.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
@@ -63,7 +63,7 @@ impl Spent {
         self.fidelity += fidelity.unwrap_or(0.0);
     }
 
-    /// Takes an evaluation back: its attempt ended without a report.
+    /// Refunds an evaluation whose attempt ended without a report.
     pub fn take_evaluation(&mut self, fidelity: Option<f64>) {
         self.evaluations = self.evaluations.saturating_sub(1);
         self.fidelity -= fidelity.unwrap_or(0.0);
@@ -92,7 +92,7 @@ impl Budget {
         self.evaluations.map_or(u64::MAX, |limit| limit.saturating_sub(spent.evaluations))
     }
 
-    /// Whether nothing is limited.
+    /// Whether no limit is set.
     pub fn is_unlimited(&self) -> bool {
         *self == Budget::default()
     }

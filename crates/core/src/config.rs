@@ -25,9 +25,9 @@ pub enum Value {
     Int(i64),
     /// A floating-point number.
     Float(f64),
-    /// A text.
+    /// A string.
     Str(ArcStr),
-    /// Anything else that JSON can say; only directories written elsewhere have such values.
+    /// Any other JSON value; only directories that another program wrote contain them.
     Nested(Box<serde_json::Value>),
 }
 
@@ -43,7 +43,8 @@ impl Value {
 }
 
 impl fmt::Display for Value {
-    /// As a command's argument wants it: texts bare, numbers so that they read back exactly.
+    /// Formats the value as a command-line argument: strings unquoted, numbers so that they parse back
+    /// to exactly the same value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Value::Null => f.write_str("null"),
@@ -110,7 +111,7 @@ impl Serialize for Value {
             Value::Bool(x) => to.serialize_bool(*x),
             Value::Int(x) => to.serialize_i64(*x),
             Value::Float(x) if x.is_finite() => to.serialize_f64(*x),
-            // JSON has no word for these; NePS's configurations may have them.
+            // JSON cannot represent these, but NePS's configurations may contain them.
             Value::Float(x) => serde_json::json!({NON_FINITE: x.to_string()}).serialize(to),
             Value::Str(x) => to.serialize_str(x),
             Value::Nested(x) => x.serialize(to),
@@ -169,9 +170,9 @@ pub enum ConfigError {
     /// There is no such parameter.
     #[error("the configuration has no parameter '{name}'; it has: {known}")]
     Missing {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// The names there are.
+        /// The existing names.
         known: String,
     },
     /// The parameter has another type.
@@ -179,7 +180,7 @@ pub enum ConfigError {
     Type {
         /// The parameter.
         name: String,
-        /// What was asked for.
+        /// The requested type.
         wanted: &'static str,
         /// The value it has.
         found: String,
@@ -207,7 +208,7 @@ impl Config {
         Self::of_equally_many(names, values.into_iter().take(len).collect())
     }
 
-    /// As many values as names.
+    /// One value per name.
     pub fn of_equally_many(names: Names, values: Arc<[Value]>) -> Self {
         Config { names, values }
     }
@@ -251,7 +252,7 @@ impl Config {
         }
     }
 
-    /// A text.
+    /// A string.
     pub fn str(&self, name: &str) -> Result<&str, ConfigError> {
         match self.expect(name)? {
             Value::Str(x) => Ok(x),
@@ -297,7 +298,7 @@ impl Serialize for Config {
     }
 }
 
-/// Reads a configuration, sharing `names` with it when they are the ones it has.
+/// Reads a configuration and lets it share `names`, if its own names are the same.
 pub struct ConfigSeed<'a>(pub &'a Names);
 
 impl<'de> DeserializeSeed<'de> for ConfigSeed<'_> {
@@ -317,7 +318,7 @@ impl<'de> Visitor<'de> for ConfigSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Config, A::Error> {
         let mut values = Vec::with_capacity(self.0.len());
-        // Names that are not the shared ones; from the first such name on, all names go here.
+        // Names that differ from the shared ones: from the first such name on, all are collected here.
         let mut own: Option<Vec<Box<str>>> = None;
         while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
             let shared = self.0.get(values.len()).is_some_and(|name| **name == *key);

@@ -10,13 +10,13 @@ use crate::space::SearchSpace;
 /// What a study is from its creation to its end: the content of `study.json`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Definition {
-    /// Tells this study from every other.
+    /// Distinguishes this study from every other.
     pub study_id: String,
     /// What is searched.
     pub space: Arc<SearchSpace>,
-    /// Who proposes.
+    /// The optimizer that proposes configurations.
     pub optimizer: OptimizerInfo,
-    /// Where all random numbers come from.
+    /// The seed of all random numbers.
     pub seed: u64,
     /// How trials are evaluated unless a worker says otherwise: the command line's `command`,
     /// `timeout_seconds` and the like, so that `trialmill worker DIR` needs nothing more.

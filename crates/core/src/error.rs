@@ -46,14 +46,14 @@ pub enum StudyError {
     /// The id is taken.
     #[error("trial '{0}' exists already")]
     DuplicateTrial(TrialId),
-    /// The trial cannot go from its state to the one wanted.
+    /// The trial cannot change from its state to the requested one.
     #[error("trial '{id}' is {from} and cannot become {to}{hint}")]
     Transition {
         /// The trial.
         id: TrialId,
         /// Its state.
         from: State,
-        /// The state wanted.
+        /// The requested state.
         to: State,
         /// What to do instead, or nothing.
         hint: &'static str,
@@ -147,12 +147,12 @@ pub enum StoreError {
     Damaged {
         /// The journal.
         path: PathBuf,
-        /// Where the first bad byte stands.
+        /// The offset of the first bad byte.
         offset: u64,
         /// What is wrong there.
         problem: String,
     },
-    /// Somebody holds the lock for too long.
+    /// Another process has held the lock for too long.
     #[error("{} is locked for more than {waited_s} s{holder}: is that process stopped? The lock \
              frees itself when it ends.", path.display())]
     LockTimeout {
@@ -160,7 +160,7 @@ pub enum StoreError {
         path: PathBuf,
         /// How long we waited, in seconds.
         waited_s: u64,
-        /// Who holds it, where the system says so.
+        /// Who holds it, if the system reports it.
         holder: String,
     },
     /// The file system has no locks.
@@ -169,7 +169,7 @@ pub enum StoreError {
     NoLocks {
         /// The lock file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Another machine works on the study too, and the locks of the two do not reach each other.
@@ -183,7 +183,7 @@ pub enum StoreError {
         /// The mount option, or the kind of file system.
         why: String,
     },
-    /// Another machine took this one for dead in the middle of a turn, and went on without it.
+    /// Another machine took this one for dead in the middle of a commit, and continued without it.
     #[error("{} was replaced by another machine, which had heard nothing of this one for minutes. \
              What was not acknowledged is not stored; start again.", path.display())]
     LockLost {
@@ -215,6 +215,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// For `map_err`: wraps an I/O error with what was done to which file.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
         let path = path.to_path_buf();
         move |source| StoreError::Io { action, path, source }
@@ -312,11 +313,11 @@ pub enum Error {
     /// The `after_evaluation` hook panicked.
     #[error("the after_evaluation hook panicked: {0}. What was reported is safe.")]
     Hook(String),
-    /// The system gives no more threads.
+    /// The system refuses to start another thread.
     #[error("a thread cannot be started ({0}): use fewer workers")]
     Thread(io::Error),
     /// The study is closed in this process.
-    #[error("this study is closed in this process; open it again to go on")]
+    #[error("this study is closed in this process; open it again to continue")]
     Closed,
     /// The state actor has ended; nothing further was acknowledged.
     #[error(

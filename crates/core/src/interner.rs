@@ -1,16 +1,17 @@
-//! Texts that come again and again, kept once.
+//! Interns strings that repeat: worker names, categorical choices.
 
 use arcstr::ArcStr;
 use rustc_hash::FxHashSet;
 
 use crate::limits::MAX_INTERNED;
 
-/// The texts that were seen so far.
+/// The strings interned so far.
 #[derive(Debug, Default)]
 pub struct Interner(FxHashSet<ArcStr>);
 
 impl Interner {
-    /// The one copy of a text. Once there are very many, those that come new are not shared.
+    /// The shared copy of a string. Above [`MAX_INTERNED`] strings, new ones get a copy of their own,
+    /// so that a study with a million distinct strings does not grow this table without bound.
     pub fn intern(&mut self, text: &str) -> ArcStr {
         if let Some(known) = self.0.get(text) {
             return known.clone();

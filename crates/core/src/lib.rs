@@ -1,5 +1,6 @@
-//! What a study is made of. The words: spaces, configurations, trials, events, budgets. And
-//! [`study`], which knows and decides. All of it is pure: no file, no thread, no clock.
+//! The pure core of trialmill: the vocabulary (search spaces, configurations, trials, events,
+//! budgets), and [`study`], which holds the state of a study and decides what happens to it. Nothing
+//! in this crate touches a file, a thread or a clock.
 
 pub mod budget;
 pub mod config;

@@ -1,4 +1,4 @@
-//! Every bound of the program, in one place: queues, sizes, retries, waits.
+//! All bounds of the program in one place: queues, sizes, retries, timeouts.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 pub const MAX_PARAMETERS: usize = 4_096;
 /// Choices a categorical parameter may have.
 pub const MAX_CHOICES: usize = 65_536;
-/// Bytes of a study file or of `study.json`. A value of two bytes takes some 72 in memory, twice.
+/// Bytes of a study file or of `study.json`. A value of two bytes takes about 72 in memory, twice.
 pub const MAX_STUDY_FILE_BYTES: u64 = 2 << 20;
 /// Bytes of one journal line: a report whose curve and extra values need more is refused.
 pub const MAX_LINE_BYTES: usize = 16 << 20;
@@ -19,31 +19,30 @@ pub const STDERR_TAIL_BYTES: u64 = 64 << 10;
 /// Bytes of journal that are read and decoded at a time while catching up.
 pub const READ_CHUNK_BYTES: usize = 4 << 20;
 
-/// Bytes of one value in a pickle, or of one frame: a length beyond it is damage.
+/// Bytes of one value in a pickle, or of one frame: a greater length means damage.
 pub const MAX_PICKLE_VALUE_BYTES: usize = 1 << 30;
 /// How deep a pickle that is written may be nested: deeper than Python's own, whose recursion
 /// ends at 1,000.
 pub const MAX_PICKLE_DEPTH: usize = 1_000;
-/// How often a tuple of a pickle that is written may be met inside itself before it is made. It is
-/// written once for each.
+/// How often a tuple may contain itself when a pickle is written; each occurrence is written once.
 pub const MAX_PICKLE_KNOTS: usize = 16;
-/// Items of a pickle that room is made for before they are seen.
+/// Items of a pickle for which memory is reserved before they are read.
 pub const MAX_PICKLE_RESERVED_ITEMS: usize = 65_536;
 
 /// Bytes of a text file of NePS that are read: a configuration, a report, an optimizer's state.
 pub const MAX_NEPS_TEXT_BYTES: usize = 16 << 20;
 /// Bytes of memory that the values of one YAML file may take once its aliases are followed.
 pub const MAX_NEPS_VALUE_BYTES: usize = 32 << 20;
-/// Containers within containers in a file of NePS. In the journal a dict takes up to three levels,
-/// and a journal line has 128.
+/// Nesting depth of containers in a file of NePS. A dict takes up to three levels in a journal line,
+/// and serde_json reads 128.
 pub const MAX_NEPS_DEPTH: usize = 40;
 /// Decimal digits of an integer in a file of NePS: Python's own limit.
 pub const MAX_NEPS_INT_DIGITS: usize = 4_300;
-/// Bytes of journal that a process reads while it holds the journal's lock and others wait; more is
-/// read before, without it.
+/// Bytes of journal that a process reads while it holds the journal's lock and others wait. Anything
+/// beyond that it reads first, without the lock.
 pub const READ_UNDER_LOCK_BYTES: u64 = 256 << 10;
 
-/// Threads that decode a long journal, and the bytes that each needs to be worth starting.
+/// Threads that decode a long journal; each is started only for at least [`DECODE_THREAD_BYTES`].
 pub const DECODE_THREADS: usize = 8;
 /// See [`DECODE_THREADS`].
 pub const DECODE_THREAD_BYTES: usize = 512 << 10;
@@ -56,65 +55,68 @@ pub const MAX_BATCH: usize = 65_536;
 pub const STATE_MAILBOX: usize = 4_096;
 /// Messages that the state actor commits with one write.
 pub const MAX_BATCH_MESSAGES: usize = 1_024;
-/// The part of the last commit's time that a turn waits for those who were answered together with the
-/// first to come back, and the longest such wait. Without a sync it is next to nothing.
+/// The group-commit window, as 1/N of the last commit's duration: how long the state actor waits for
+/// the workers that it answered together to report back. Without a sync a commit takes microseconds,
+/// and so does the wait.
 pub const GROUP_COMMIT_PART: u32 = 4;
-/// See [`GROUP_COMMIT_PART`].
+/// The longest group-commit window.
 pub const GROUP_COMMIT_MAX: Duration = Duration::from_micros(500);
 
-/// How long the journal's lock is waited for before the wait becomes an error.
+/// How long a process waits for the journal's lock before that is an error.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest pause between two tries for the journal's lock.
 pub const LOCK_PAUSE_MAX: Duration = Duration::from_millis(2);
-/// How often whoever waits for a lock makes sure that its file is still the one at its path.
+/// How often a process that waits for a lock checks that the lock file is still the one at its path.
 pub const LOCK_PATH_CHECK: Duration = Duration::from_secs(1);
-/// The same on a network file system, where each try is a question to the server.
+/// The longest pause on a network file system, where each try is a request to the server.
 pub const NETWORK_LOCK_PAUSE_MAX: Duration = Duration::from_millis(10);
-/// On a network file system, how long a lock is waited for before its holder counts as a machine that
-/// died, and an unfinished end of the journal before it is an error. More than the 90 s after which
-/// an NFS 4 server frees a dead machine's locks by itself.
+/// On a network file system: how long a process waits for a lock before it takes the holder for a dead
+/// machine, and for an unfinished end of the journal before that is an error. Longer than the 90 s
+/// after which an NFS 4 server frees a dead machine's locks by itself.
 pub const NETWORK_PATIENCE: Duration = Duration::from_secs(150);
-/// On a network file system, how often the watcher asks the server for what others wrote.
+/// On a network file system: how often the watcher asks the server whether others wrote.
 pub const NETWORK_POLL: Duration = Duration::from_secs(1);
 
-/// How long one of NePS's locks is waited for: NePS's own default.
+/// How long a process waits for one of NePS's locks: NePS's own default.
 pub const NEPS_LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 /// Bytes of NePS's trial cache that are read: 300 to 600 for a trial.
 pub const MAX_CACHE_BYTES: u64 = 4 << 30;
-/// How often, and how far apart, a file is looked at again that NePS may just be rewriting in its
-/// place. A fuzzer's file is never rewritten.
+/// How often a file is read before it counts as damaged, because NePS may be rewriting it in place.
+/// Under a fuzzer nobody does.
 pub const NEPS_READS: u32 = if cfg!(fuzzing) { 1 } else { 10 };
-/// See [`NEPS_READS`].
+/// The pause between two such reads.
 pub const NEPS_READ_PAUSE: Duration = Duration::from_millis(25);
-/// Different texts (workers, choices) of which a reader keeps one copy.
+/// Distinct strings (worker names, choices) that a reader interns.
 pub const MAX_INTERNED: usize = 1 << 16;
-/// Records in NePS's cache before they are made one: NePS's own default.
+/// Records in NePS's cache before they are consolidated into one: NePS's own default.
 pub const NEPS_MAX_UPDATES: usize = 10;
-/// How long somebody else's open NePS lock file is taken for a request: NePS polls 5 times a second.
+/// How long a NePS lock file that another process holds open counts as a request for the lock: NePS
+/// polls 5 times a second.
 pub const NEPS_TURN: Duration = Duration::from_millis(450);
 /// How long after its last request a NePS worker counts as present.
 pub const NEPS_PRESENT: Duration = Duration::from_secs(1);
-/// While NePS workers are present, how far apart our samplings are.
+/// The least time between two of our samplings while NePS workers are present.
 pub const NEPS_PACE: Duration = Duration::from_millis(100);
 
-/// The same where NePS 0.12 works, of which the oldest polls once a second. Its workers die after five
-/// seconds without the lock.
+/// [`NEPS_TURN`] for NePS 0.12, whose oldest release polls once a second. Its workers give up and die
+/// after five seconds without the lock.
 pub const NEPS_0_12_TURN: Duration = Duration::from_millis(1_200);
 /// How long a NePS 0.12 worker may take from sampling a trial to taking its lock.
 pub const NEPS_START: Duration = Duration::from_secs(2);
-/// How long the lock of a trial is waited for that nobody evaluates: somebody may just be looking.
+/// How long we wait for the lock of a trial that nobody evaluates: a process that merely probes the
+/// lock holds it for a moment.
 pub const NEPS_TRIAL_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
-/// How far apart two changes of a directory are at least told by its time.
+/// The resolution of a directory's modification time: two changes closer together may show as one.
 pub const NEPS_TIME_GRAIN: Duration = Duration::from_millis(100);
 
-/// How often the watcher looks: dead processes, a journal that others made longer, Ctrl-C.
+/// How often the watcher polls: for dead processes, a longer journal, Ctrl-C.
 pub const WATCH_POLL: Duration = Duration::from_millis(50);
-/// How many looks a short-lived verb waits for killed commands of dead processes to be gone.
+/// How many polls a short-lived verb waits until the killed commands of dead processes are gone.
 pub const RECOVER_POLLS: u32 = 20;
-/// How often a process writes its sign of life, for watchers on other hosts.
+/// How often a process writes its heartbeat, for watchers on other hosts.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
-/// Without a new sign of life for this long, on the watcher's own monotonic clock, a process of
-/// another host counts as dead even while its lock looks held.
+/// Without a new heartbeat for this long, on the watcher's own monotonic clock, a process on another
+/// host counts as dead even while its lock looks held.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often a trial may be started before it counts as crashed, unless the study says otherwise.
@@ -124,5 +126,5 @@ pub const KILL_GRACE: Duration = Duration::from_secs(5);
 /// When nothing at all has succeeded since a run began, this many errors in a row stop it.
 pub const GIVE_UP_AFTER_ERRORS: u64 = 20;
 
-/// How often progress is drawn or printed: on a terminal, and elsewhere.
+/// The interval of progress output: on a terminal, and elsewhere.
 pub const PROGRESS_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(10)];

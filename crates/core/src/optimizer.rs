@@ -1,6 +1,6 @@
-//! Optimizers: they are asked for configurations, given all trials and the budget.
+//! The [`Optimizer`] trait: given all trials and the budget, propose configurations.
 //!
-//! A user's own optimizer implements [`Optimizer`] and goes the same way as those here; see
+//! A user's own optimizer implements the same trait as the built-in ones; see
 //! `examples/own_optimizer.rs`.
 
 use rand::SeedableRng;
@@ -16,9 +16,9 @@ use crate::trial::{TrialId, Trials};
 
 /// Proposes what to evaluate next.
 ///
-/// The state it works from is all in the [`Request`]: an optimizer that keeps something of its own
-/// must be able to make it again from the trials, because a study may be resumed, or shared by
-/// several processes, each with an optimizer of its own.
+/// Everything it works from is in the [`Request`]. An optimizer that keeps state of its own must be
+/// able to rebuild it from the trials, because a study may be resumed, or shared by several processes,
+/// each with its own instance of the optimizer.
 pub trait Optimizer: Send {
     /// Its name and arguments. Stored when a study is created, compared when one is opened.
     fn info(&self) -> OptimizerInfo;
@@ -26,7 +26,7 @@ pub trait Optimizer: Send {
     /// Proposes up to `request.n()` configurations.
     ///
     /// # Errors
-    /// An error ends the run; nothing is stored of this request.
+    /// An error ends the run; the study stores nothing of this request.
     fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError>;
 
     /// Checks the space before the first request: a grid needs a parameter it can enumerate, a
@@ -46,16 +46,24 @@ pub trait Optimizer: Send {
     }
 }
 
-/// What an optimizer may look at.
+/// What an optimizer may read when it is asked.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
+    /// See [`n`](Self::n).
     pub n: usize,
+    /// See [`space`](Self::space).
     pub space: &'a SearchSpace,
+    /// See [`trials`](Self::trials).
     pub trials: &'a Trials,
+    /// See [`budget`](Self::budget).
     pub budget: &'a Budget,
+    /// See [`spent`](Self::spent).
     pub spent: &'a Spent,
+    /// The study's seed; [`rng`](Self::rng) derives the random streams from it.
     pub seed: u64,
+    /// How many samples were taken before this request.
     pub first_sample: u64,
+    /// The number that the first new configuration of this request gets.
     pub next_number: u64,
 }
 

@@ -28,7 +28,7 @@ use trialmill_store::{Directory, Durability, Layout};
 #[must_use = "a builder does nothing until it runs"]
 pub struct StudyBuilder {
     directory: Option<PathBuf>,
-    /// The study that is there, once it was read: so it is read once.
+    /// The existing study once it has been read, so that it is read only once.
     opened: Option<Directory>,
     spec: StudySpec,
     options: RunOptions,
@@ -92,17 +92,17 @@ impl StudyBuilder {
     }
 
     setters! {
-        /// What is searched. May be left out for a study that exists.
+        /// The search space. May be left out for an existing study.
         space: SearchSpace => spec.space = Some(space);
-        /// Where all random numbers come from; without, a new study draws one.
+        /// The seed of all random numbers; a new study draws one if unset.
         seed: u64 => spec.seed = Some(seed);
         /// How many workers this process has; as many as it has cores unless set.
         workers: usize => options.workers = workers;
         /// How many trials a worker asks for at a time: more than one when an evaluation takes
         /// less than a commit.
         batch: usize => options.batch = batch;
-        /// What all workers of all processes together may spend. Without, an existing study keeps
-        /// its budget; with, it gets this one, which is how a study is made longer.
+        /// What all workers of all processes together may spend. An existing study keeps its budget if
+        /// this is unset, and otherwise gets this one: that is how to extend a study.
         budget: Budget => spec.budget = Some(budget);
         /// Whether trials in progress count against the evaluations: they do (N means N), unless
         /// this says that only completed ones count (NePS's
@@ -112,13 +112,13 @@ impl StudyBuilder {
         max_attempts: u32 => spec.max_attempts = Some(max_attempts);
         /// What each worker of this run may spend.
         per_worker: Budget => options.per_worker = per_worker;
-        /// How long each worker of this run may go on asking, by the clock on the wall.
+        /// How long each worker of this run may keep asking, in elapsed time.
         max_seconds_per_worker: f64 => options.seconds_per_worker = Some(max_seconds_per_worker);
         /// What errors of evaluations mean for the run.
         on_error: OnError => options.on_error = on_error;
         /// With [`OnError::Ignore`], how many errors stop a run in which nothing has succeeded.
         give_up_after: u64 => options.give_up_after = give_up_after;
-        /// What is recorded where an evaluation says nothing.
+        /// The values to record where a report leaves them out.
         defaults: ReportDefaults => options.defaults = defaults;
         /// How long one evaluation may take. A command is killed then; a closure can see it with
         /// [`RunningTrial::should_stop`](crate::RunningTrial::should_stop).
@@ -132,18 +132,18 @@ impl StudyBuilder {
         durability: Durability => options.durability = durability;
         /// Removes the study that is in the directory first. Refused while a process holds it.
         overwrite: bool => options.overwrite = overwrite;
-        /// At the end of the budget, whether to wait for what other processes still evaluate, and
-        /// take it over if they die. Without, this process ends at once. Trials that callers of
-        /// `ask` hold are not waited for.
+        /// At the end of the budget, whether to wait for the trials that other processes still
+        /// evaluate, and to take them over if those processes die. If not, this process ends at once.
+        /// It never waits for trials that callers of `ask` hold.
         wait_for_others: bool => options.wait_for_others = wait_for_others;
-        /// Whether Ctrl-C and SIGTERM end the run in good order. Without, they kill, and the next
-        /// start takes the trials back.
+        /// Whether Ctrl-C and SIGTERM end the run cleanly. If not, they kill the process, and the next
+        /// start requeues its trials.
         ctrl_c: bool => options.ctrl_c = ctrl_c;
-        /// Kept in `study.json` for workers that join with the command line.
+        /// How to evaluate trials; kept in `study.json` for workers that join with the command line.
         evaluation: Evaluation => spec.evaluation = Some(evaluation);
     }
 
-    /// Who proposes; random search unless set.
+    /// The optimizer; random search unless set.
     pub fn optimizer(mut self, optimizer: impl Optimizer + 'static) -> Self {
         self.optimizer = Some(Box::new(optimizer));
         self
@@ -177,8 +177,8 @@ impl StudyBuilder {
         self
     }
 
-    /// Called for every event of the study from now on, also those of other processes, once it is
-    /// stored. It runs on the state actor's thread: be quick.
+    /// Called for every event of the study from now on, including those of other processes, once it is
+    /// stored. It runs on the state actor's thread, so it must be quick.
     pub fn on_event(mut self, hook: impl FnMut(&Event) + Send + 'static) -> Self {
         self.hooks.on_event = Some(Box::new(hook));
         self
@@ -200,8 +200,8 @@ impl StudyBuilder {
     /// ```
     ///
     /// # Errors
-    /// The settings make no sense, the directory cannot be used, the store or the optimizer fails,
-    /// or an evaluation does and the run is to raise that. What was acknowledged is safe.
+    /// The settings make no sense, the directory cannot be used, the store or the optimizer fails, or
+    /// an evaluation fails and the run is set to raise that. Everything acknowledged is safe.
     pub fn run<F, R>(self, evaluate: F) -> Result<Outcome, Error>
     where
         F: Fn(&RunningTrial) -> Result<R, BoxError> + Sync,
@@ -220,8 +220,8 @@ impl StudyBuilder {
         self.run_command_with(command, |_| ())
     }
 
-    /// The same, with something beside it that needs the handle: a progress bar, say. What `beside`
-    /// gives is dropped when the workers have ended.
+    /// The same, with something running alongside that needs the handle, such as a progress bar. The
+    /// value that `beside` returns is dropped when the workers have ended.
     ///
     /// # Errors
     /// As [`run_command`](Self::run_command).
@@ -246,7 +246,7 @@ impl StudyBuilder {
         session.close()
     }
 
-    /// Creates the study, or changes the policy of the one that is there, and evaluates nothing.
+    /// Creates the study, or changes the policy of an existing one, without evaluating anything.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -254,7 +254,7 @@ impl StudyBuilder {
         self.open_core().map(drop)
     }
 
-    /// Opens the study without starting workers; the [`Session`] starts them, and its handle gives
+    /// Opens the study without starting workers: the [`Session`] starts them, and its handle offers
     /// everything else.
     ///
     /// # Errors
@@ -267,7 +267,7 @@ impl StudyBuilder {
         Session::start(core, self.options, self.hooks.after_evaluation)
     }
 
-    /// Whether nothing ends the workers of this run but the study's own budget.
+    /// Whether only the study's own budget ends the workers of this run.
     pub fn is_unlimited(&self) -> bool {
         self.options.per_worker.is_unlimited() && self.options.seconds_per_worker.is_none()
     }

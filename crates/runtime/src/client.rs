@@ -1,8 +1,8 @@
-//! The client: the one place where asking, reporting, releasing, retrying and reading are written.
+//! The client: the one implementation of asking, reporting, releasing, retrying and reading.
 //!
-//! It does not matter how its commands reach the study. A [`StudyHandle`](super::StudyHandle) sends
+//! It is independent of how its commands reach the study. A [`StudyHandle`](super::StudyHandle) sends
 //! them to the state actor of a running session; a [`DirectClient`](super::DirectClient) decides
-//! them itself, in a process that does not stay.
+//! them itself, in a short-lived process.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use trialmill_core::study::{Answer, Ask, Command, StopReason, StudyState};
 use trialmill_core::trial::{Report, State, Trial, TrialId};
 use trialmill_store::{Directory, Machine};
 
-/// How commands reach a study, and how one reads it.
+/// How commands reach a study, and how a study is read.
 pub trait Exchange {
-    /// Has commands decided in order and stored together; gives an answer for each.
+    /// Has commands decided in order and stored together; returns one answer per command.
     ///
     /// # Errors
-    /// The state is gone or the store fails; then nothing of this was acknowledged.
+    /// The state is lost or the store fails; then none of these commands was acknowledged.
     fn exchange(&self, commands: Vec<Command>) -> Result<Vec<Result<Answer, StudyError>>, Error>;
 
     /// Reads the study as it is now, up to date with what other processes did.
@@ -32,30 +32,29 @@ pub trait Exchange {
         read: impl FnOnce(&StudyState) -> R + Send + 'static,
     ) -> Result<R, Error>;
 
-    /// Where the study is; none for a study in memory.
+    /// The study's directory; `None` for a study in memory.
     fn directory(&self) -> Option<&Directory>;
 }
 
-/// Everything that one may do with a study, over any [`Exchange`]. Each method returns once what it
-/// did is durable.
+/// All operations on a study, over any [`Exchange`]. Each method returns once its effect is durable.
 #[derive(Clone)]
 pub struct Client<E> {
     pub(super) exchange: E,
 }
 
-/// What asking for trials gives.
+/// The outcome of asking for trials.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AskOutcome {
     /// Evaluate these; `attempts` is the number of this attempt, for [`Client::report`].
     Trials(Vec<Trial>),
-    /// Nothing now: results are needed first. Ask again later.
+    /// No trial now: the optimizer needs results first. Ask again later.
     Wait,
-    /// Nothing any more.
+    /// No trial ever again, and why.
     Stop(StopReason),
 }
 
 impl AskOutcome {
-    /// The trials; none where there is nothing now, or nothing any more.
+    /// The trials; an empty list for the other outcomes.
     pub fn into_trials(self) -> Vec<Trial> {
         match self {
             AskOutcome::Trials(trials) => trials,
@@ -105,8 +104,8 @@ impl<E: Exchange> Client<E> {
         Ok(self.exchange(commands)?.into_iter().collect::<Result<_, _>>()?)
     }
 
-    /// Reads the study as it is now, up to date with what other processes did. In a running session
-    /// the closure runs on the state actor's thread: let it take what it needs and be quick.
+    /// Runs a closure on the current study, after catching up with other processes. In a running
+    /// session the closure runs on the state actor's thread: it should copy what it needs and be quick.
     ///
     /// # Errors
     /// The state is gone, or the closure panicked ([`Error::Closed`]).
@@ -117,7 +116,7 @@ impl<E: Exchange> Client<E> {
         self.exchange.read(read)
     }
 
-    /// Where the study is; none for a study in memory.
+    /// The study's directory; `None` for a study in memory.
     pub fn directory(&self) -> Option<&Directory> {
         self.exchange.directory()
     }
@@ -145,7 +144,7 @@ impl<E: Exchange> Client<E> {
         })
     }
 
-    /// Samples `n` configurations that wait, pending (NePS: `lock_and_sample_trial`).
+    /// Samples `n` configurations that stay pending (NePS: `lock_and_sample_trial`).
     ///
     /// # Errors
     /// The optimizer fails, or is a slow one, which only workers that wait for a trial may ask.
@@ -162,8 +161,8 @@ impl<E: Exchange> Client<E> {
         }
     }
 
-    /// Reports an attempt (NePS: `lock_and_report_trial_evaluation`). Without `attempt`, whoever
-    /// holds the trial now.
+    /// Reports an attempt (NePS: `lock_and_report_trial_evaluation`). Without `attempt`: the current
+    /// one, whichever worker or caller holds it.
     ///
     /// # Errors
     /// There is no such trial, the report is too large, or the state is gone.
@@ -177,7 +176,7 @@ impl<E: Exchange> Client<E> {
         self.exchange_one(Command::Report { trial, attempt, report }).map(report_outcome)
     }
 
-    /// Hands a trial back without a report.
+    /// Releases a trial without a report: it is requeued.
     ///
     /// # Errors
     /// There is no such trial, or the state is gone.
@@ -185,7 +184,7 @@ impl<E: Exchange> Client<E> {
         self.exchange_one(release(trial.clone(), attempt)).map(report_outcome)
     }
 
-    /// Hands back all of these trials together, each if its attempt is still the current one.
+    /// Releases all of these trials together, each if its attempt is still the current one.
     ///
     /// # Errors
     /// One of them is not of this study, or the state is gone.
@@ -194,8 +193,7 @@ impl<E: Exchange> Client<E> {
         self.exchange_all(trials.iter().map(one).collect()).map(drop)
     }
 
-    /// Requeues all trials in these states that failed or crashed, to be tried again; gives their
-    /// ids.
+    /// Requeues all trials in these states that failed or crashed; returns their ids.
     ///
     /// # Errors
     /// The state is gone.
@@ -204,7 +202,7 @@ impl<E: Exchange> Client<E> {
         Ok(requeued([answer]))
     }
 
-    /// Requeues these trials, all or none of them; gives their ids.
+    /// Requeues these trials, all or none of them; returns their ids.
     ///
     /// # Errors
     /// One of them does not exist, or neither failed nor crashed; or the state is gone.
@@ -215,7 +213,7 @@ impl<E: Exchange> Client<E> {
                 |id: &TrialId| study.trial(id).is_some_and(|trial| trial.state.is_error());
             wanted.into_iter().find(|id| !is_error(id))
         })?;
-        // The study itself then says why it refuses that one, and the others are not touched.
+        // The study's own error then explains why that one is refused, and the others stay untouched.
         let commands = match refused {
             Some(id) => vec![Command::RetryOne(id)],
             None => ids.iter().cloned().map(Command::RetryOne).collect(),

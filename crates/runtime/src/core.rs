@@ -1,5 +1,5 @@
-//! What the state actor does, without the actor: a turn over the store, the study and the
-//! optimizer. Tests and the short-lived verbs of the command line use it directly.
+//! The state actor's work without the actor: executing batches of commands over the store, the study
+//! and the optimizer. Tests and the short-lived verbs of the command line use it directly.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use trialmill_store::{
     Replica, Store, Watcher,
 };
 
-/// The study, its store and its optimizer. A turn is `begin`, `execute` for each command, `commit`.
+/// The study, its store and its optimizer. A batch is `begin`, `execute` for each command, `commit`.
 pub struct StateCore {
     study: StudyState,
     store: Box<dyn Store>,
@@ -31,24 +31,24 @@ pub struct StateCore {
     listeners: Listeners,
     /// Whether a report is answered with its trial.
     shows_reported: bool,
-    /// Why a staged event could not be applied: a mistake of this program, so nothing is stored.
+    /// Why a staged event could not be applied. That is a bug of this program, so nothing is stored.
     broken: Option<StudyError>,
 }
 
-/// Those who are told of events.
+/// The receivers of events.
 #[derive(Default)]
 struct Listeners {
     hook: Option<EventHook>,
-    /// What the hook has still to be told, once it is stored.
-    untold: Vec<Event>,
-    /// What a slow optimizer's own copy of the study has still to apply.
+    /// Events that go to the hook once they are stored.
+    unsent: Vec<Event>,
+    /// Events that a slow optimizer's own copy of the study has not applied yet.
     feed: Option<Vec<Event>>,
 }
 
 impl Listeners {
     fn note(&mut self, event: &Event) {
         if self.hook.is_some() {
-            self.untold.push(event.clone());
+            self.unsent.push(event.clone());
         }
         if let Some(feed) = &mut self.feed {
             feed.push(event.clone());
@@ -56,7 +56,7 @@ impl Listeners {
     }
 }
 
-/// What the store reads of the others' events, on its way to the study.
+/// Passes the events of other processes, which the store reads, to the study and the listeners.
 struct Follower<'a> {
     study: &'a mut StudyState,
     listeners: &'a mut Listeners,
@@ -101,7 +101,7 @@ impl StateCore {
         Self::with_store(Some(directory.clone()), directory.definition().clone(), store, optimizer)
     }
 
-    /// A study that is in this process's memory alone.
+    /// A study that exists only in this process's memory.
     ///
     /// # Errors
     /// The optimizer cannot search the space.
@@ -153,7 +153,7 @@ impl StateCore {
         let answer = self.execute(Command::Join(machine.process()))?;
         if let Answer::Joined(number) = answer {
             self.process = number;
-            // Held before the others can read that we joined.
+            // Taken before the commit: nobody may read that we joined and find our lock free.
             self.presence = match &self.directory {
                 Some(directory) => Some(Arc::new(directory.presence(number)?)),
                 None => None,
@@ -163,9 +163,9 @@ impl StateCore {
         Ok(self.process)
     }
 
-    /// Takes back what dead processes hold, and the claims whose deadline has passed: what the
-    /// watcher does in a running process, for one that does not stay. A command of a dead process
-    /// that goes on is killed, and waited for a little.
+    /// Requeues the trials of dead processes and of callers whose deadline has passed. In a running
+    /// session the watcher does this; a short-lived process calls this once. Commands of a dead
+    /// process that still run are killed, and this waits briefly until they are gone.
     ///
     /// # Errors
     /// The store fails.
@@ -193,8 +193,8 @@ impl StateCore {
         Ok(())
     }
 
-    /// Refuses to work beside processes of other machines where no lock reaches them. Those that give
-    /// no sign of life are dead.
+    /// Refuses to work beside processes of other machines if no lock reaches them. A process without
+    /// a heartbeat counts as dead.
     fn meet_other_machines(&self, watcher: &mut Watcher) -> Result<(), StoreError> {
         let Some(directory) = &self.directory else { return Ok(()) };
         let file_system = directory.file_system();
@@ -217,7 +217,7 @@ impl StateCore {
         Ok(())
     }
 
-    /// Runs commands as one turn of their own.
+    /// Executes commands as one batch of their own.
     ///
     /// # Errors
     /// The store fails; then nothing of this is acknowledged.
@@ -232,10 +232,10 @@ impl StateCore {
         Ok(answers)
     }
 
-    /// Changes the rules as `change` says, if that changes anything.
+    /// Changes the policy with `change`; stores nothing if it stays the same.
     ///
     /// # Errors
-    /// The rules make no sense, or the store fails.
+    /// The policy makes no sense, or the store fails.
     pub fn change_policy(&mut self, change: impl FnOnce(&mut Policy)) -> Result<(), Error> {
         self.begin(Purpose::Sampling)?;
         let mut policy = self.study.policy().clone();
@@ -248,13 +248,13 @@ impl StateCore {
         }
     }
 
-    /// Begins a turn: the lock, and what others did.
+    /// Begins a batch: takes the lock, and catches up on the events of others.
     pub(crate) fn begin(&mut self, purpose: Purpose) -> Result<(), StoreError> {
         let mut follower = Follower { study: &mut self.study, listeners: &mut self.listeners };
         self.store.begin(purpose, &mut follower)
     }
 
-    /// Decides a command, stages what comes of it and applies it.
+    /// Decides a command, stages the resulting events and applies them.
     pub(crate) fn execute(&mut self, command: Command) -> Result<Answer, StudyError> {
         let reported = match &command {
             Command::Report { trial, .. } if self.shows_reported => Some(trial.clone()),
@@ -277,24 +277,24 @@ impl StateCore {
         })
     }
 
-    /// Ends a turn: everything staged is stored and durable.
+    /// Ends a batch: afterwards everything staged is stored and durable.
     pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
         if let Some(error) = &self.broken {
             return Err(StoreError::Poisoned(error.to_string()));
         }
         self.store.commit(self.study.trials())?;
         if let Some(hook) = &mut self.listeners.hook {
-            self.listeners.untold.drain(..).for_each(|event| hook(&event));
+            self.listeners.unsent.drain(..).for_each(|event| hook(&event));
         }
         Ok(())
     }
 
-    /// Answers reports with the trials as they are stored, from now on: for hooks that hear of trials.
+    /// From now on, answers reports with the stored trials: for hooks that receive trials.
     pub(crate) fn show_reported(&mut self) {
         self.shows_reported = true;
     }
 
-    /// Tells `hook` of every event from now on.
+    /// Calls `hook` for every event from now on.
     pub fn on_event(&mut self, hook: EventHook) {
         self.listeners.hook = Some(hook);
     }
@@ -305,7 +305,7 @@ impl StateCore {
         if self.slow { self.optimizer.take() } else { None }
     }
 
-    /// Whether something happened since the slow optimizer was last told.
+    /// Whether there are events that the slow optimizer has not received.
     pub(crate) fn has_feed(&self) -> bool {
         self.listeners.feed.as_ref().is_some_and(|feed| !feed.is_empty())
     }
@@ -315,12 +315,12 @@ impl StateCore {
         self.listeners.feed.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// What others need to see what happens to the study outside this process.
+    /// What the watcher's thread needs to notice what other processes do to the study.
     pub(crate) fn watcher(&self) -> Option<Watcher> {
         self.store.watcher()
     }
 
-    /// This process's sign of life.
+    /// This process's lock file and heartbeat.
     pub(crate) fn presence(&self) -> Option<Arc<Presence>> {
         self.presence.clone()
     }
@@ -330,10 +330,10 @@ impl StateCore {
         self.process
     }
 
-    /// Leaves the study in good order; what this process was evaluating is handed back.
+    /// Leaves the study cleanly; the trials that this process was evaluating are requeued.
     ///
     /// # Errors
-    /// The store fails; the lock file's freedom then tells the others.
+    /// The store fails; the others then notice that our lock file is free.
     pub fn leave(&mut self) -> Result<(), StoreError> {
         let process = std::mem::take(&mut self.process);
         if process == 0 {
@@ -346,22 +346,22 @@ impl StateCore {
         Ok(())
     }
 
-    /// The study as it is after the last turn.
+    /// The study as of the last batch.
     pub fn study(&self) -> &StudyState {
         &self.study
     }
 
-    /// The study, when nothing more is to be done.
+    /// The study, at the end.
     pub fn into_study(self) -> StudyState {
         self.study
     }
 
-    /// Where the study is, unless it is in memory alone.
+    /// The study's directory; `None` for a study in memory.
     pub fn directory(&self) -> Option<&Directory> {
         self.directory.as_ref()
     }
 
-    /// The study's directory.
+    /// The path of the study's directory; `None` for a study in memory.
     pub fn path(&self) -> Option<&Path> {
         self.directory.as_ref().map(Directory::path)
     }

@@ -1,5 +1,5 @@
-//! A client without a session: for a process that does a thing or two with a study and goes, such
-//! as a verb of the command line or a job of a batch system.
+//! A client without a session, for short-lived processes: a verb of the command line, or a job of a
+//! batch system.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,12 +20,12 @@ pub struct Direct {
     directory: Option<Directory>,
 }
 
-/// A client that talks to a directory without a running session. It joins nothing, so it has no
-/// workers, and trials that it asks for are held by their deadline alone.
+/// A client that works on a directory without a running session. It does not join the study, so it has
+/// no workers, and only a deadline protects the trials it asks for.
 pub type DirectClient = Client<Direct>;
 
 impl Client<Direct> {
-    /// Opens the study of a directory, and takes back what dead processes hold.
+    /// Opens the study of a directory, and requeues the trials of dead processes.
     ///
     /// # Errors
     /// There is no study, or it cannot be locked or read, or is damaged.
@@ -54,7 +54,7 @@ impl Exchange for Direct {
         read: impl FnOnce(&StudyState) -> R + Send + 'static,
     ) -> Result<R, Error> {
         let mut core = self.core.lock();
-        // A turn without commands catches up on what others stored.
+        // An empty batch catches up on what others stored.
         core.execute_all(Vec::new())?;
         Ok(read(core.study()))
     }

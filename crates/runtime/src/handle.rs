@@ -21,8 +21,8 @@ pub struct ToSession {
     pub(super) directory: Option<Directory>,
 }
 
-/// Talks to the state actor of an open study. Clone it freely; every method may be called from any
-/// thread but the state actor's own, and returns when what it did is durable.
+/// Sends commands to the state actor of an open study. Clone it freely. Every method may be called
+/// from any thread but the state actor's own, and returns when its effect is durable.
 pub type StudyHandle = Client<ToSession>;
 
 impl Exchange for ToSession {
@@ -63,7 +63,7 @@ impl Client<ToSession> {
         understand(answers.await.ok())
     }
 
-    /// The study in numbers, as of the last commit of this process. Costs nothing.
+    /// The study in numbers, as of the last commit of this process. Cheap.
     pub fn snapshot(&self) -> Snapshot {
         self.exchange.published.snapshot()
     }
@@ -76,7 +76,7 @@ impl Client<ToSession> {
         self.exchange.state.do_send(Poke);
     }
 
-    /// Hands nothing out any more; workers end when what they evaluate has ended.
+    /// Stops handing out trials; each worker ends after its current evaluation.
     pub(crate) fn interrupt(&self) {
         if self.exchange.published.interrupt() {
             self.exchange.state.do_send(Interrupt);

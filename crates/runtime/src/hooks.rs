@@ -24,8 +24,8 @@ pub struct Hooks {
     pub before_sampling: Option<SamplingHook>,
     /// Called by the worker after each evaluation.
     pub after_evaluation: Option<EvaluationHook>,
-    /// Called for every event of the study from now on, also those of other processes. It runs on
-    /// the state actor's thread: be quick.
+    /// Called for every event of the study from now on, including those of other processes. It runs on
+    /// the state actor's thread, so it must be quick.
     pub on_event: Option<EventHook>,
 }
 
@@ -39,7 +39,7 @@ impl std::fmt::Debug for Hooks {
     }
 }
 
-/// An optimizer with a hook before it.
+/// An optimizer with a hook that is called before each request.
 pub(super) struct Hooked {
     pub(super) inner: Box<dyn Optimizer>,
     pub(super) hook: SamplingHook,

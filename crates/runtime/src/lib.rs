@@ -1,9 +1,9 @@
-//! The actors, and all that knows of actix.
+//! The actors: this crate alone uses actix.
 //!
 //! ```text
 //! WorkerActor, or a worker's thread      StateActor (a thread of its own)            disk
 //!  reports, and the next request  ────────► collect until the mailbox is empty
-//!                                        begin: lock, catch up on what others did
+//!                                        begin: lock, catch up on others' events
 //!                                        decide each command → events → apply
 //!                                        commit: one write, unlock, one sync ──────► journal
 //!  answers                     ◄──────── only now

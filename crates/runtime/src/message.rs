@@ -11,7 +11,7 @@ use trialmill_core::error::StudyError;
 use trialmill_core::optimizer::Proposal;
 use trialmill_core::study::{Answer, Command, StudyState};
 
-/// The state is gone: what every waiting and later message is answered then.
+/// The state is lost: the answer to every waiting and later message from then on.
 #[derive(Debug, Clone)]
 pub(crate) struct Lost(pub(crate) Arc<str>);
 
@@ -26,7 +26,7 @@ pub(crate) enum Reply {
 
 impl Reply {
     pub(crate) fn send(self, answers: Answers) {
-        // Whoever asked may be gone; what was decided stays decided.
+        // The sender may be gone; what was decided stays decided.
         match self {
             Reply::Thread(to) => drop(to.send(answers)),
             Reply::Task(to) => drop(to.send(answers)),
@@ -34,30 +34,30 @@ impl Reply {
     }
 }
 
-/// To the state actor: decide these commands in order, store what comes of it, answer once it is
-/// durable. A worker's report and its next request travel in one such message. A request that cannot be
-/// met yet must be the last command; its answer waits until it can be met.
+/// To the state actor: decide these commands in order, store the resulting events, and answer once
+/// they are durable. A worker's report and its next request for trials travel in one such message. A
+/// request that cannot be met yet must be the last command; its answer is delayed until it can be.
 pub(crate) struct Execute {
     pub(crate) commands: Vec<Command>,
     pub(crate) reply: Reply,
 }
 
-/// What somebody wants to see of the study.
+/// A closure that reads the study.
 pub(crate) type View = Box<dyn FnOnce(Result<&StudyState, Lost>) + Send>;
 
-/// To the state actor: look at the study, up to date with what others did.
+/// To the state actor: run this closure on the study, once it has caught up with other processes.
 pub(crate) struct Inspect(pub(crate) View);
 
 /// To the state actor, from itself: all waiting messages are collected; commit them.
 pub(crate) struct Flush;
 
-/// To the state actor, from the watcher: others did something; try the waiting requests again.
+/// To the state actor, from the watcher: other processes wrote events; try the waiting requests again.
 pub(crate) struct Poke;
 
-/// To the state actor: hand nothing out any more, and say so to whoever waits.
+/// To the state actor: hand out no more trials, and tell the waiting workers to stop.
 pub(crate) struct Interrupt;
 
-/// To the state actor: commit what is waiting, leave the study, give the state back, and end.
+/// To the state actor: commit what is waiting, leave the study, return the state, and end.
 pub(crate) struct Shutdown(pub(crate) crossbeam_channel::Sender<StudyState>);
 
 /// To the optimizer actor: these events happened; now propose.

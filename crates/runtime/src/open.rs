@@ -1,4 +1,8 @@
-//! Opening: from what a study is said to be, and what is in the directory, to an open state.
+//! Opening a study: compares its specification with what the directory contains, creates or reads the
+//! study, and yields the open state.
+//!
+//! The order matters. Everything that can be wrong with the settings is checked before an existing
+//! study is removed, and a new study gets its policy before another process can join it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,21 +20,21 @@ use trialmill_core::space::SearchSpace;
 use trialmill_optimizers::{RandomSearch, from_info, of_study};
 use trialmill_store::Directory;
 
-/// A study that is to be opened.
+/// A study about to be opened.
 pub(super) struct Opening<'a> {
-    /// None for a study in memory.
+    /// `None` for a study in memory.
     pub(super) directory: Option<&'a Path>,
-    /// The study that is there, if it was read before.
+    /// The existing study, if it has been read already.
     pub(super) opened: Option<Directory>,
     pub(super) spec: &'a StudySpec,
     pub(super) options: &'a RunOptions,
-    /// An optimizer that was given as a value; it goes before one that is named.
+    /// An optimizer given as a value; it takes precedence over a named one.
     pub(super) optimizer: Option<Box<dyn Optimizer>>,
     pub(super) before_sampling: Option<SamplingHook>,
 }
 
 impl Opening<'_> {
-    /// Creates the study or opens the one that is there, and sets its policy.
+    /// Creates the study or opens the existing one, and sets its policy.
     pub(super) fn open(self) -> Result<StateCore, Error> {
         self.options.check()?;
         self.spec.check()?;
@@ -66,7 +70,7 @@ impl Opening<'_> {
             (None, None) => return Err(no_space()),
         };
         optimizer.check(&space).map_err(|error| Error::Setting(error.to_string()))?;
-        // NePS describes its optimizers in its own words.
+        // NePS describes its optimizers with names and arguments of its own.
         let info = match &existing {
             Some(directory) if !is_given && directory.layout().is_shared() => {
                 directory.definition().optimizer.clone()
@@ -77,11 +81,11 @@ impl Opening<'_> {
         if let Some(evaluation) = &self.spec.evaluation {
             definition.evaluation = evaluation.to_json();
         }
-        // Only now that nothing can be wrong with what comes in its place.
+        // Only now: nothing can be wrong with the replacement any more.
         if self.options.overwrite {
             Directory::remove(path)?;
         }
-        // A new study has its policy before anybody can join it.
+        // A new study has its policy before any process can join it.
         let policy = self.spec.policy(&Policy::default());
         let (seed, layout) = (self.spec.seed, self.spec.layout);
         let directory = match existing {
@@ -92,7 +96,7 @@ impl Opening<'_> {
         StateCore::open(directory, durability, self.hooked(optimizer))
     }
 
-    /// The study that is in the directory, unless it is to be created or replaced.
+    /// The directory's study, unless it is to be created or replaced.
     fn existing(&mut self, path: &Path) -> Result<Option<Directory>, Error> {
         let can_be_created = self.spec.space.is_some();
         if can_be_created && self.options.overwrite {
@@ -113,8 +117,8 @@ impl Opening<'_> {
         }
     }
 
-    /// The optimizer of an existing study. A NePS study may name one that only NePS has: its trials
-    /// are still handed out, so that is no error before something must be sampled.
+    /// The optimizer of an existing study. A NePS study may name one that only NePS has. Its pending
+    /// trials can still be handed out, so that is an error only once something must be sampled.
     fn optimizer_of(&self, directory: &Directory) -> Result<Box<dyn Optimizer>, Error> {
         let mut definition = directory.definition().clone();
         if !directory.layout().is_shared() {

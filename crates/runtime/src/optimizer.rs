@@ -1,5 +1,5 @@
-//! The actor of a slow optimizer: it proposes outside the lock, from its own copy of the study, and
-//! no report waits for it.
+//! The actor of a slow optimizer. It proposes outside the lock, from its own copy of the study, so no
+//! report waits for it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,4 +1,4 @@
-//! How one run goes in this process, as a value. Nothing of it is kept in the study.
+//! The options of one run in this process, as a value. The study stores none of them.
 
 use std::time::Duration;
 
@@ -11,8 +11,7 @@ use trialmill_core::error::Error;
 use trialmill_core::limits::{GIVE_UP_AFTER_ERRORS, KILL_GRACE, MAX_BATCH, MAX_WORKERS};
 use trialmill_store::Durability;
 
-/// How a run goes. The default is what most want; the fields that a study file may set can be
-/// deserialised.
+/// The options of a run. The fields that a study file may set can be deserialised.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunOptions {
@@ -26,7 +25,7 @@ pub struct RunOptions {
     /// What each worker may spend.
     #[serde(skip)]
     pub per_worker: Budget,
-    /// How long each worker may keep asking, by the clock on the wall.
+    /// How long each worker may keep asking, in elapsed time.
     #[serde(skip)]
     pub seconds_per_worker: Option<f64>,
     /// How many trials a worker asks for at a time: more than one when an evaluation takes less
@@ -36,7 +35,7 @@ pub struct RunOptions {
     /// With [`OnError::Ignore`], how many errors stop a run in which nothing has succeeded.
     #[serde(skip)]
     pub give_up_after: u64,
-    /// What is recorded where an evaluation says nothing.
+    /// The values to record where a report leaves them out.
     #[serde(skip)]
     pub defaults: ReportDefaults,
     /// How long a command may take to end after SIGTERM, before SIGKILL.
@@ -45,14 +44,14 @@ pub struct RunOptions {
     /// What an acknowledgement means.
     #[serde(skip)]
     pub durability: Durability,
-    /// Whether to remove the study that is in the directory first.
+    /// Whether to remove an existing study in the directory first.
     #[serde(skip)]
     pub overwrite: bool,
-    /// At the end of the budget, whether to wait for what other processes still evaluate, and take
-    /// it over if they die.
+    /// At the end of the budget, whether to wait for the trials that other processes still evaluate,
+    /// and to take them over if those processes die.
     #[serde(skip)]
     pub wait_for_others: bool,
-    /// Whether Ctrl-C and SIGTERM end the run in good order.
+    /// Whether Ctrl-C and SIGTERM end the run cleanly.
     #[serde(skip)]
     pub ctrl_c: bool,
 }
@@ -78,10 +77,10 @@ impl Default for RunOptions {
 }
 
 impl RunOptions {
-    /// Checks the values that no run can have.
+    /// Rejects values that no run can have.
     ///
     /// # Errors
-    /// Says which one, and what is allowed.
+    /// Names the value, and what is allowed.
     pub fn check(&self) -> Result<(), Error> {
         let setting = |problem: String| Err(Error::Setting(problem));
         if !(1..=MAX_WORKERS).contains(&self.workers) {

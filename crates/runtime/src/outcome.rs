@@ -1,4 +1,4 @@
-//! What a run leaves: the study as it ended, and why.
+//! The outcome of a run: the final study, and why the run ended.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -34,12 +34,12 @@ impl Outcome {
         self.reason
     }
 
-    /// Whether somebody asked to stop before it was done.
+    /// Whether the user stopped it before it was done.
     pub fn was_interrupted(&self) -> bool {
         self.reason == StopReason::Interrupted
     }
 
-    /// Where the study is, unless it was in memory alone.
+    /// The study's directory; `None` for a study in memory.
     pub fn directory(&self) -> Option<&Path> {
         self.directory.as_deref()
     }

@@ -47,7 +47,7 @@ async fn work(
             match ended {
                 Ok(ended) => worker.ended(&running, ended),
                 Err(error) => {
-                    // What ended before is told; the rest is handed back when we leave.
+                    // Report what has ended; the rest is requeued when this process leaves.
                     handle.exchange_async(worker.take_unsent()).await?;
                     return Err(error.into());
                 }

@@ -1,4 +1,4 @@
-//! What the state actor publishes after every turn, for those who only look: progress, the
+//! What the state actor publishes after every batch, for readers such as the progress bar and the
 //! watcher. Reading it never makes the state actor wait.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use trialmill_core::event::{Lease, Process, ProcessId};
 use trialmill_core::study::StudyState;
 use trialmill_core::trial::{State, TrialId};
 
-/// The study in numbers, as of the last turn.
+/// The study in numbers, as of the last batch.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     counts: [u64; State::ALL.len()],
@@ -21,9 +21,9 @@ pub struct Snapshot {
     pub spent: Spent,
     /// The best trial and its objective.
     pub best: Option<(TrialId, f64)>,
-    /// How often a trial was given back to be started again.
+    /// How often a trial was requeued.
     pub requeues: u64,
-    /// Workers of this process that wait for something.
+    /// How many workers of this process wait for a trial.
     pub waiting: usize,
     /// The other processes that take part.
     pub(crate) others: Vec<Process>,
@@ -50,7 +50,7 @@ pub(crate) struct Published {
 }
 
 impl Published {
-    /// Marks the run as interrupted; tells whether it was not before.
+    /// Marks the run as interrupted; returns whether it was not interrupted before.
     pub(crate) fn interrupt(&self) -> bool {
         !self.interrupted.swap(true, Ordering::AcqRel)
     }

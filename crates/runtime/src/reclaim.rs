@@ -1,7 +1,7 @@
 //! Reclaiming trials: from processes that died, and from callers whose deadline has passed.
 //!
-//! A running process does this from its watcher's thread, a process that does not stay does it
-//! once when it opens the study.
+//! A running session does this on its watcher's thread; a short-lived process does it once, when it
+//! opens the study.
 
 use crate::evaluate::reap_orphans;
 use trialmill_core::error::Error;
@@ -10,7 +10,7 @@ use trialmill_core::study::{Command, StudyState};
 use trialmill_core::trial::TrialId;
 use trialmill_store::{Directory, Liveness, Watcher};
 
-/// The trials that a process holds, with their attempts; none for one that has left meanwhile.
+/// The trials that a process holds, with their attempts; `None` if it has left meanwhile.
 pub(super) fn held_by(study: &StudyState, process: ProcessId) -> Option<Vec<(TrialId, u32)>> {
     let held = study.evaluating_by(process).map(|trial| (trial.id.clone(), trial.attempts));
     study.is_member(process).then(|| held.collect())
@@ -25,10 +25,10 @@ pub(super) fn buried(commands: &[Command]) -> Vec<ProcessId> {
     commands.iter().filter_map(process).collect()
 }
 
-/// What is to be taken back: everything of dead processes, once none of their commands goes on,
-/// and the claims of callers whose deadline has passed. For a process of another machine that is
-/// silent nothing is waited for: with its machine its commands are dead or cut off, and what they
-/// report of an attempt that is not current any more does not count.
+/// The commands that requeue what is to be reclaimed: all trials of dead processes, once none of their
+/// evaluation commands still runs, and the claims of callers whose deadline has passed. For a silent
+/// process of another machine this does not wait: its commands are dead or cut off along with their
+/// machine, and a report for an attempt that is no longer current does not count.
 pub(super) fn reclaim(
     watcher: &mut Watcher,
     directory: Option<&Directory>,
@@ -42,7 +42,7 @@ pub(super) fn reclaim(
         if liveness == Liveness::Alive {
             continue;
         }
-        // What we know may be old: it has left in good order, and its lock file with it.
+        // Our snapshot may be old: the process may have left cleanly and removed its lock file.
         let Some(held) = held_by(process.process)? else { continue };
         let attempts: Vec<_> = directory.map_or_else(Vec::new, |directory| {
             held.iter().map(|(trial, attempt)| (directory.trial_path(trial), *attempt)).collect()

@@ -1,4 +1,4 @@
-//! An open study in this process: the threads that carry it, from the first lock to the last.
+//! A session: an open study in this process and the threads that run it, from joining to leaving.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -28,8 +28,8 @@ use trialmill_core::event::{ProcessId, worker_id};
 use trialmill_core::study::{StopReason, StudyState};
 use trialmill_core::trial::{Report, WorkerId};
 
-/// An open study. Workers of this process run in it, any number of times; [`close`](Self::close)
-/// leaves it in good order.
+/// An open study. It runs workers of this process any number of times; [`close`](Self::close) leaves
+/// the study cleanly.
 pub struct Session {
     handle: StudyHandle,
     process: ProcessId,
@@ -42,7 +42,7 @@ pub struct Session {
     watch: Option<WatchThread>,
 }
 
-/// The thread of actix's system; the state actor alone lives on it.
+/// The thread of actix's system; only the state actor runs on it.
 struct SystemThread {
     thread: JoinHandle<()>,
     system: System,
@@ -60,8 +60,8 @@ impl Session {
             core.show_reported();
         }
         let process = core.join()?;
-        // Before anything is asked for: else the budget looks used, and who does not wait would
-        // leave while the commands of a dead process are still being ended.
+        // Before any worker asks: otherwise the budget looks used up, and a run that does not wait for
+        // others would leave while the commands of a dead process are still being killed.
         core.recover()?;
         let rules = StopRules::new(
             core.study(),
@@ -106,26 +106,26 @@ impl Session {
         })
     }
 
-    /// Talks to the study while it is open.
+    /// A handle on the study while it is open.
     pub fn handle(&self) -> StudyHandle {
         self.handle.clone()
     }
 
-    /// The name of worker `number` of this process, for those who drive workers of their own.
+    /// The name of worker `number` of this process, for callers that drive workers of their own.
     pub fn worker_id(&self, number: usize) -> WorkerId {
         worker_id(self.process, number)
     }
 
-    /// Tells all workers of this process to stop; what cannot be ended is handed back.
+    /// Tells all workers of this process to stop; trials that they cannot finish are released.
     pub fn stop_signal(&self) -> Arc<StopSignal> {
         self.context.stop.clone()
     }
 
     /// Runs the workers with a closure, each on a thread of its own, until the study, the budget or
-    /// Ctrl-C ends it. Tells why it ended.
+    /// Ctrl-C ends the run. Returns why it ended.
     ///
     /// # Errors
-    /// The state is gone, or the optimizer fails; and errors of evaluations, where the run is to
+    /// The state is lost, or the optimizer fails; also errors of evaluations, if the run is set to
     /// raise them.
     pub fn run<F, R>(&self, evaluate: F) -> Result<StopReason, Error>
     where
@@ -193,7 +193,7 @@ impl Session {
         self.finish(collect(&ended, self.context.options.workers, &self.context.stop))
     }
 
-    /// From now on until the value is dropped, the first Ctrl-C ends the run in good order.
+    /// Until the returned value is dropped, the first Ctrl-C ends the run cleanly.
     fn mind_signals(&self) -> Option<Minded<'_>> {
         self.context.options.ctrl_c.then(|| {
             *self.signals.lock() = SignalGuard::new();
@@ -205,7 +205,7 @@ impl Session {
         Worker::new(worker_id(self.process, number), self.context.clone())
     }
 
-    /// Makes one ending of all workers' endings.
+    /// Combines the results of all workers into one.
     fn finish(&self, ended: Vec<Result<StopReason, Error>>) -> Result<StopReason, Error> {
         if let Some(cause) = self.handle.published().take_error() {
             return Err(cause);
@@ -224,10 +224,10 @@ impl Session {
         Ok(reason)
     }
 
-    /// Leaves the study in good order and gives back its final state.
+    /// Leaves the study cleanly and returns its final state.
     ///
     /// # Errors
-    /// The last commit failed, or the state was gone before.
+    /// The last commit failed, or the state was already lost.
     pub fn close(mut self) -> Result<Outcome, Error> {
         let study = self.shut_down();
         if let Some(cause) = self.handle.published().take_error() {
@@ -240,7 +240,7 @@ impl Session {
     }
 
     fn shut_down(&mut self) -> Option<StudyState> {
-        // The watcher first: from then on nobody is declared dead, and our lock is still held.
+        // End the watcher first: from then on we declare no process dead, and still hold our own lock.
         drop(self.watch.take());
         let SystemThread { thread, system, commands } = self.system.take()?;
         let (done, ended) = crossbeam_channel::bounded(1);
@@ -253,7 +253,7 @@ impl Session {
     }
 }
 
-/// While a run minds signals.
+/// Handles signals for as long as it lives.
 struct Minded<'a>(&'a SignalSlot);
 
 impl Drop for Minded<'_> {
@@ -338,8 +338,8 @@ fn evaluation_error(study: &StudyState, rules: &StopRules, on_error: OnError) ->
     }
 }
 
-/// A child takes some descriptors while it is started and waited for; a thousand children take
-/// more than the usual soft limit.
+/// Raises the soft limit of open files: a child takes some descriptors while it starts and runs, and
+/// a thousand children take more than the usual limit.
 fn raise_open_files_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)

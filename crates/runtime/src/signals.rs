@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first ends the run in good order, the second ends the commands without
-//! grace, the third kills us; and after the run they mean again what they meant before.
+//! Ctrl-C, SIGTERM and SIGHUP: the first one ends the run cleanly, the second kills the commands
+//! without grace, the third kills this process. After the run the signals have their old effect again.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -9,24 +9,24 @@ use signal_hook::flag;
 
 struct Signals {
     pressed: Arc<AtomicBool>,
-    /// How often it was seen to be pressed in this run.
+    /// How many presses this run has noticed.
     presses: AtomicUsize,
-    /// Whether a signal does what it does without us: outside a run, and the third time in one.
+    /// Whether signals have their default effect: outside a run, and at the third press in one.
     default: Arc<AtomicBool>,
     runs: AtomicUsize,
 }
 
 static SIGNALS: OnceLock<Option<Signals>> = OnceLock::new();
 
-/// The guard of the run that is going on, if one is.
+/// The guard of the current run, if there is one.
 pub(crate) type SignalSlot = parking_lot::Mutex<Option<SignalGuard>>;
 
 /// While it lives, the first and the second Ctrl-C only set a flag.
 pub(crate) struct SignalGuard(&'static Signals);
 
 impl SignalGuard {
-    /// None where the system lets no handler be set; then a signal kills at once, and the next
-    /// start takes the trials back.
+    /// `None` if the system refuses the handlers; then a signal kills at once, and the next start
+    /// requeues the trials.
     pub(crate) fn new() -> Option<Self> {
         let signals = SIGNALS.get_or_init(|| register().ok()).as_ref()?;
         if signals.runs.fetch_add(1, Ordering::AcqRel) == 0 {
@@ -37,8 +37,8 @@ impl SignalGuard {
         Some(SignalGuard(signals))
     }
 
-    /// How often Ctrl-C was pressed, as far as this is called often enough to tell. From the second
-    /// on the next one kills.
+    /// How often Ctrl-C was pressed; presses between two calls count as one. From the second press on,
+    /// the next one kills.
     pub(crate) fn presses(&self) -> usize {
         if !self.0.pressed.swap(false, Ordering::AcqRel) {
             return self.0.presses.load(Ordering::Acquire);
@@ -66,7 +66,7 @@ fn register() -> std::io::Result<Signals> {
         default: Arc::new(AtomicBool::new(true)),
         runs: AtomicUsize::new(0),
     };
-    // The terminal that closes is an interruption too, unless `nohup` said to outlive it.
+    // A closing terminal interrupts the run too, unless `nohup` asked to survive that.
     let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
     for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
         flag::register_conditional_default(signal, signals.default.clone())?;

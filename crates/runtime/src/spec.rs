@@ -1,4 +1,4 @@
-//! What a study is, as a value: what a study file describes, and a builder's setters fill in.
+//! The specification of a study, as a value: a study file or the builder's setters fill it in.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value as Json, json};
@@ -11,23 +11,23 @@ use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_core::space::SearchSpace;
 use trialmill_store::Layout;
 
-/// What a study is. What is left out keeps the value that an existing study has; a new study gets
-/// the default.
+/// The specification of a study. For a field that is left out, an existing study keeps its value and a
+/// new study gets the default.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StudySpec {
-    /// What is searched. A new study needs it.
+    /// The search space. A new study needs one.
     #[serde(alias = "pipeline_space", deserialize_with = "space")]
     pub space: Option<SearchSpace>,
-    /// Who proposes, by name; random search unless set.
+    /// The optimizer, by name; random search unless set.
     pub optimizer: Option<OptimizerInfo>,
-    /// Where all random numbers come from; without, a new study draws one.
+    /// The seed of all random numbers; a new study draws one if unset.
     pub seed: Option<u64>,
     /// How a new directory stores the study. An existing one must have this layout.
     #[serde(skip)]
     pub layout: Option<&'static dyn Layout>,
-    /// What all workers of all processes together may spend. An existing study gets this budget,
-    /// which is how a study is made longer.
+    /// What all workers of all processes together may spend. An existing study gets this budget: that
+    /// is how to extend a study.
     pub budget: Option<Budget>,
     /// Whether trials in progress count against the evaluations.
     #[serde(skip)]
@@ -50,10 +50,10 @@ pub struct Evaluation {
 }
 
 impl StudySpec {
-    /// Checks the values that no study can have.
+    /// Rejects values that no study can have.
     ///
     /// # Errors
-    /// Says which one, and what is allowed.
+    /// Names the value, and what is allowed.
     pub fn check(&self) -> Result<(), Error> {
         if self.max_attempts == Some(0) {
             return Err(Error::Setting("max_attempts must be 1 or more".into()));
@@ -72,7 +72,7 @@ impl StudySpec {
 }
 
 impl Evaluation {
-    /// How this study's trials are evaluated, as far as its creator said so.
+    /// How this study's trials are evaluated, if its creator specified that.
     pub fn of(definition: &Definition) -> Self {
         let kept = |key| definition.evaluation.get(key).cloned().unwrap_or_default();
         Evaluation {

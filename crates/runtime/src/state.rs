@@ -1,10 +1,10 @@
 //! The state actor: it alone changes the study, on a thread of its own.
 //!
-//! It collects until its mailbox is empty, then takes one turn for all that was waiting: one lock,
-//! one write, one sync, and only then the answers. Those who were answered together and come back at
-//! once are waited for, a fraction of what a commit takes: else the first of them would have a sync to
-//! itself, and all others the next. A request that cannot be met yet is kept, and tried
-//! again when the study changes; so a thousand waiting workers cost nothing.
+//! It collects messages until its mailbox is empty, then commits all of them as one batch: one lock,
+//! one write, one sync, and only then the answers. After answering a batch, it waits briefly (at most
+//! a quarter of the last commit) for those workers to report back, so that they share the next sync.
+//! Without the wait the first one back would trigger a sync of its own. A request that cannot be met
+//! yet is parked, and tried again when the study changes; so a thousand waiting workers cost nothing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use trialmill_core::optimizer::Proposal;
 use trialmill_core::study::{Answer, Ask, Command, StopReason};
 use trialmill_store::Purpose;
 
-/// A request that waits, alone in its message.
+/// A request for trials that cannot be met yet. It is the only command of its message.
 struct Parked {
     ask: Ask,
     reply: Reply,
@@ -46,22 +46,22 @@ pub(crate) struct StateActor {
     address: Option<Addr<StateActor>>,
 }
 
-/// Who may be back at once, and how long they are waited for.
+/// Group commit: how many senders are expected back at once, and how long to wait for them.
 struct GroupCommit {
-    /// How many the last turn answered.
+    /// How many senders the last batch answered.
     answered: usize,
     window: Duration,
-    /// When the first message of the next turn came.
+    /// When the first message of the next batch arrived.
     since: Instant,
 }
 
-/// The optimizer that must be asked outside the lock, if ours must.
+/// The optimizer, if it is slow and must be asked outside the lock.
 #[derive(Default)]
 struct SlowOptimizer {
     actor: Option<Addr<OptimizerActor>>,
-    /// A proposal is being made.
+    /// Whether it is working on a proposal.
     busy: bool,
-    /// What it said last, until the study changes: that it waits, or that it has finished.
+    /// Its last answer, valid until the study changes: that it waits, or that it has finished.
     said: Option<Answer>,
     arrived: Vec<Proposed>,
 }
@@ -102,8 +102,8 @@ impl StateActor {
         }
     }
 
-    /// Takes one turn. A panic in here, a failed write or a failed sync ends the state for good:
-    /// everybody is told, and nothing is acknowledged any more.
+    /// Commits one batch. A panic in here, a failed write or a failed sync ends the state for good:
+    /// every waiting sender gets the error, and nothing is acknowledged any more.
     fn flush(&mut self) {
         let messages = std::mem::take(&mut self.inbox);
         let inspections = std::mem::take(&mut self.inspections);
@@ -139,7 +139,7 @@ impl StateActor {
                 (Some(core), None) => Ok(core.study()),
                 (_, lost) => Err(lost.clone().unwrap_or_else(|| Lost("it has ended".into()))),
             };
-            // Somebody else's code: if it panics, its caller alone gets no answer.
+            // This is the caller's code: if it panics, only that caller gets no answer.
             let _ = catch_unwind(AssertUnwindSafe(|| read(study)));
         }
     }
@@ -159,8 +159,8 @@ impl StateActor {
         messages: Vec<Execute>,
         ready: &mut Vec<(Reply, Vec<Result<Answer, StudyError>>)>,
     ) -> Result<(), Error> {
-        // Until everything is durable, every reply is in `ready` or in `self.parked`, so that a
-        // failure can tell all of them.
+        // Until everything is durable, every reply stays in `ready` or in `self.parked`, so that a
+        // failure reaches all of them.
         let mut waiting: Vec<(Vec<Command>, Reply)> = Vec::with_capacity(messages.len());
         waiting.extend(messages.into_iter().map(|message| (message.commands, message.reply)));
         let Some(mut core) = self.core.take() else { return Ok(()) };
@@ -181,8 +181,8 @@ impl StateActor {
             let wanted = self.try_parked(&mut core, ready);
             match broken {
                 None => self.ask_slow_optimizer(&mut core, wanted),
-                // Those who wait for a trial hear of it, as they do of a fast optimizer's error; the
-                // reports of this turn, and those still to come, are stored.
+                // The workers that wait for a trial get the error, as with a fast optimizer. The
+                // reports of this batch and of later ones are stored all the same.
                 Some(error) => {
                     let parked = self.parked.drain(..);
                     ready.extend(parked.map(|p| (p.reply, vec![Err(error.clone())])));
@@ -197,7 +197,7 @@ impl StateActor {
         result
     }
 
-    /// Runs the commands of one message; a request at its end may have to wait.
+    /// Runs the commands of one message; a request at its end may be parked.
     fn run(
         &mut self,
         core: &mut StateCore,
@@ -223,7 +223,7 @@ impl StateActor {
                         self.parked.push(Parked { ask, reply });
                         return;
                     }
-                    // What came before the request is answered now; the worker then requests again.
+                    // Answer the commands before the request now; the worker then asks again.
                     answers.push(Ok(Answer::Wait));
                 }
                 _ => answers.push(answer),
@@ -247,11 +247,11 @@ impl StateActor {
 
     fn must_wait(&self, core: &StateCore, ask: &Ask, answer: &Answer) -> bool {
         match answer {
-            // A caller outside comes again by itself.
+            // An external caller asks again by itself.
             _ if ask.lease.is_some() => false,
             Answer::Wait | Answer::Propose => true,
-            // The end of the study, but for what other processes still evaluate: if one of them
-            // dies, somebody must be there to take its trials.
+            // Nothing is left but what other processes still evaluate. If one of them dies, this
+            // process must still be there to take over its trials.
             Answer::Stop(StopReason::Budget(_) | StopReason::Finished) => {
                 self.rules.wait_for_others && core.study().held_by_others(core.process())
             }
@@ -259,7 +259,7 @@ impl StateActor {
         }
     }
 
-    /// Tries the requests that wait; gives how many proposals the rest of them waits for.
+    /// Retries the parked requests; returns how many proposals those that stay parked wait for.
     fn try_parked(
         &mut self,
         core: &mut StateCore,
@@ -268,7 +268,7 @@ impl StateActor {
         let mut waiting = std::mem::take(&mut self.parked).into_iter();
         while let Some(parked) = waiting.next() {
             match self.try_ask(core, &parked.ask) {
-                // What the first must wait for, the others must too.
+                // What the first one waits for, the others wait for too.
                 Ok(answer) if self.must_wait(core, &parked.ask, &answer) => {
                     self.parked.push(parked);
                     self.parked.extend(waiting);
@@ -289,7 +289,7 @@ impl StateActor {
                     let worker = trialmill_core::event::worker_id(core.process(), 0);
                     core.execute(Command::Offer { worker, suggestions, first_sample })?;
                 }
-                // It does not know what has happened meanwhile: ask it again.
+                // It has not seen the latest events yet: ask it again.
                 Ok(Proposal::Wait | Proposal::Finished) if core.has_feed() => {}
                 Ok(Proposal::Wait) if core.study().nothing_goes_on() => {
                     let optimizer = core.study().definition().optimizer.name.clone();
@@ -309,7 +309,7 @@ impl StateActor {
         Ok(())
     }
 
-    /// Asks for as many proposals as workers wait for, and the budget has room for.
+    /// Asks for as many proposals as workers wait for, within the budget.
     fn ask_slow_optimizer(&mut self, core: &mut StateCore, wanted: usize) {
         let (Some(actor), Some(address)) = (&self.slow.actor, &self.address) else {
             return;
@@ -342,7 +342,7 @@ impl Actor for StateActor {
 impl Handler<Execute> for StateActor {
     type Result = ();
     fn handle(&mut self, message: Execute, ctx: &mut Context<Self>) {
-        // Any command may change what a slow optimizer said.
+        // Any command may invalidate a slow optimizer's last answer.
         self.slow.said = None;
         self.inbox.push(message);
         self.wake(ctx);
@@ -386,7 +386,7 @@ impl Handler<Flush> for StateActor {
     fn handle(&mut self, _: Flush, ctx: &mut Context<Self>) {
         let some_are_missing = self.inbox.len() < self.group_commit.answered;
         if some_are_missing && self.group_commit.since.elapsed() < self.group_commit.window {
-            // The workers need the core to come back.
+            // Yield: the workers need this core to evaluate and report back.
             std::thread::yield_now();
             ctx.notify(Flush);
             return;

@@ -6,7 +6,7 @@ use trialmill_core::study::{StopReason, StudyState};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(try_from = "String")]
 pub enum OnError {
-    /// It is recorded and the run goes on; only when nothing at all succeeds does it stop.
+    /// It is recorded and the run continues; it stops only when nothing at all succeeds.
     #[default]
     Ignore,
     /// The worker that met it stops; the run ends well.
@@ -88,7 +88,7 @@ impl StopRules {
         study.errors().saturating_sub(self.errors_before)
     }
 
-    /// Nothing has succeeded since the run began, and enough has failed to be sure of it.
+    /// Whether nothing has succeeded since the run began, after enough failures to be sure.
     pub(crate) fn nothing_succeeds(&self, study: &StudyState) -> bool {
         self.errors(study) >= self.give_up_after
             && study.count(trialmill_core::trial::State::Success) <= self.successes_before

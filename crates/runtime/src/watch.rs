@@ -1,5 +1,5 @@
-//! The watcher: a thread that looks, so that the state actor need not. It sees other processes
-//! die, callers' deadlines pass, the journal grow by others' hands, and Ctrl-C.
+//! The watcher: a thread that polls, so that the state actor need not. It notices when other processes
+//! die, callers' deadlines pass, other processes append to the journal, or the user presses Ctrl-C.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -58,10 +58,11 @@ impl Watch {
         }
     }
 
-    /// One look around; also the first thing at a start, so that what a dead process held is taken
-    /// back before anything new is sampled.
+    /// Polls once. A session does this first of all, so that the trials of a dead process are requeued
+    /// before anything new is sampled.
     pub(crate) fn poll(&mut self) -> Result<(), Error> {
-        // Nobody may have asked for the turn that lost it; what is evaluated now can not be stored.
+        // The state may have been lost in a batch that no worker waits for. What the workers evaluate
+        // now can no longer be stored, so stop them.
         if self.handle.published().has_failed() {
             self.stop.stop();
         }

@@ -1,4 +1,4 @@
-//! What a worker does: ask, evaluate, report; the report and the next request travel together.
+//! A worker's loop: ask, evaluate, report. The report and the next request travel in one message.
 //!
 //! [`Worker`] is the loop without its driver. Closures are driven by a thread each, which blocks on
 //! its own reply channel; commands by the actor in `process_worker.rs`.
@@ -30,7 +30,7 @@ pub(crate) struct WorkerContext {
     pub(crate) stop: Arc<StopSignal>,
 }
 
-/// One worker, from its first request to its end.
+/// One worker, from its first request to its last report.
 pub(crate) struct Worker {
     id: WorkerId,
     context: Arc<WorkerContext>,
@@ -90,7 +90,7 @@ impl Worker {
         self.context.options.per_worker.reached(&self.spent).map(StopReason::WorkerBudget)
     }
 
-    /// Takes the answers to [`next_commands`](Self::next_commands); gives what to evaluate.
+    /// Takes the answers to [`next_commands`](Self::next_commands); returns what to evaluate.
     pub(crate) fn accept(
         &mut self,
         mut answers: Vec<Result<Answer, StudyError>>,
@@ -108,7 +108,7 @@ impl Worker {
                 }
                 Ok(Answer::Reported(trial)) => reported.push(*trial),
                 Ok(_) => {}
-                // The trial must end all the same, saying why.
+                // The trial must still end, with a report that gives the reason.
                 Err(ref error @ StudyError::TooLarge { ref id, attempt, .. }) => {
                     let report = Box::new(Report::crashed("result", error.to_string()));
                     let (trial, attempt) = (id.clone(), Some(attempt));
@@ -170,12 +170,12 @@ impl Worker {
         self.ended.push(Command::Report { trial, attempt, report });
     }
 
-    /// What is still to be told, for a worker that cannot go on.
+    /// The commands that were not sent yet, for a worker that cannot continue.
     pub(crate) fn take_unsent(&mut self) -> Vec<Command> {
         std::mem::take(&mut self.ended)
     }
 
-    /// Whether the rest of a batch is to be handed back instead of evaluated.
+    /// Whether the rest of a batch is to be released instead of evaluated.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.is_some() || self.context.stop.is_stopped()
     }

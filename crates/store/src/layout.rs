@@ -171,6 +171,7 @@ impl Directory {
         self.layout.own_path(&self.path)
     }
 
+    /// The directory with the lock file of each process.
     pub fn workers_path(&self) -> PathBuf {
         self.own_path().join("workers")
     }

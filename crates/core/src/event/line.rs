@@ -133,7 +133,7 @@ pub fn verified(line: &[u8]) -> Result<(), LineError> {
     Ok(())
 }
 
-/// Reads lines, sharing the names of parameters and workers between them.
+/// Decodes lines; parameter names and worker names are shared between the events.
 pub struct Decoder {
     names: Names,
     /// The names of workers, and the choices of categorical parameters.
@@ -141,6 +141,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// A decoder for the lines of a study whose parameters have these names.
     pub fn new(names: Names) -> Self {
         Decoder { names, interner: Interner::default() }
     }

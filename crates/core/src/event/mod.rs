@@ -1,8 +1,8 @@
 //! The journal's vocabulary: everything that can happen to a study.
 //!
-//! An event is what was decided, with all that is needed to apply it; a journal is a list of
-//! events, and the state of a study is what applying them in order gives. The vocabulary is
-//! versioned by [`FORMAT`]; `line.rs` writes and reads its lines.
+//! An event records one decision, with everything needed to apply it. A journal is a list of events,
+//! and the state of a study is the result of applying them in order. [`FORMAT`] is the version of
+//! this vocabulary; `line.rs` encodes and decodes its lines.
 
 mod frequent;
 mod line;
@@ -37,11 +37,11 @@ pub struct Event {
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventKind {
-    /// The rules of the study were set, or changed.
+    /// The study's policy was set or changed.
     Policy(Policy),
     /// A process joined and will hold `workers/p<process>.lock` for its life.
     Joined(Process),
-    /// A process left in good order.
+    /// A process left cleanly.
     Left {
         /// Which.
         process: ProcessId,
@@ -76,10 +76,10 @@ pub enum EventKind {
         trial: TrialId,
         /// Which attempt.
         attempt: u32,
-        /// What it said.
+        /// The report.
         report: Box<Report>,
     },
-    /// An attempt ended without one, and the trial waits again.
+    /// An attempt ended without a report, and the trial is pending again.
     Requeued {
         /// Which trial.
         trial: TrialId,
@@ -92,7 +92,7 @@ pub enum EventKind {
     Put(Box<Trial>),
 }
 
-/// The rules of a study that may change while it runs.
+/// The part of a study's settings that may change while it runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
@@ -101,8 +101,8 @@ pub struct Policy {
     /// Whether trials in progress count against the evaluations (they do, so N means N), or only
     /// completed ones (NePS's `continue_until_max_evaluation_completed`).
     pub count_in_progress: bool,
-    /// How often a trial may be started before it counts as crashed. An attempt that was handed
-    /// back in good order does not count.
+    /// How often a trial may be started before it counts as crashed. An attempt that was released
+    /// cleanly does not count.
     pub max_attempts: u32,
 }
 
@@ -123,7 +123,7 @@ pub struct Process {
     pub process: ProcessId,
     /// The machine it runs on.
     pub host: Arc<str>,
-    /// That machine's boot, so that clocks and process ids of another boot are not believed.
+    /// The id of that machine's boot: clocks and process ids mean nothing across boots.
     pub boot: Arc<str>,
     /// Its process id there.
     pub pid: u32,
@@ -148,15 +148,15 @@ pub fn worker_id(process: ProcessId, number: usize) -> WorkerId {
     Worker::Member { process, number }.to_string().into()
 }
 
-/// Checks the name of a caller outside: workers of processes have names of their own.
+/// Checks the name of an external caller: it must not look like the name of a process's worker.
 ///
 /// # Errors
-/// What such a name is like.
+/// What is wrong with the name.
 pub fn check_caller(name: &str) -> Result<(), String> {
     Worker::caller(name).map(drop)
 }
 
-/// The process that a worker's name tells of; a caller outside has none.
+/// The process that a worker's name belongs to; `None` for an external caller.
 pub fn process_of(worker: &str) -> Option<ProcessId> {
     Worker::named(worker).process()
 }

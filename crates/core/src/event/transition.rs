@@ -44,8 +44,7 @@ impl Trial {
         trial
     }
 
-    /// Lets an event happen to a trial that exists. Events that are not about such a trial change
-    /// nothing.
+    /// Applies an event to an existing trial. Events that concern no existing trial change nothing.
     pub fn apply(&mut self, kind: EventKind, time: f64) {
         match kind {
             EventKind::Claimed { worker, .. } => self.start(worker, time),

@@ -105,7 +105,7 @@ impl Domain {
                 if choices.is_empty() || choices.len() > MAX_CHOICES {
                     return Err(format!("needs 1 to {MAX_CHOICES} choices, has {}", choices.len()));
                 }
-                // Texts of the choices, not the choices: `1` and `"1"` are the same argument.
+                // Compares the choices as strings: `1` and `"1"` are the same command-line argument.
                 let mut texts: Vec<String> = choices.iter().map(Value::to_string).collect();
                 texts.sort_unstable();
                 match texts.windows(2).find(|pair| pair[0] == pair[1]) {

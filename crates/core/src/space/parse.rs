@@ -178,7 +178,7 @@ fn flag(map: &Map<String, Json>, key: &str) -> Result<bool, String> {
     }
 }
 
-/// A number, or a text that is one: in YAML 1.1, which NePS reads, `1e-5` is a text.
+/// A number, or a string that spells one: in YAML 1.1, which NePS reads, `1e-5` is a string.
 fn float(key: &str, json: &Json) -> Result<f64, String> {
     let number = match json {
         Json::Number(number) => number.as_f64(),

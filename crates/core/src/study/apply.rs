@@ -6,7 +6,7 @@ use crate::event::{Event, EventKind, Lease};
 use crate::trial::{State, Trial, TrialId};
 
 impl StudyState {
-    /// Lets an event happen.
+    /// Applies an event.
     ///
     /// # Errors
     /// The event contradicts those before it; then nothing is changed.
@@ -66,13 +66,13 @@ impl StudyState {
         }
         let fidelity = self.definition.space.fidelity_of(&trial.config);
         let at = self.trials.push(trial);
-        // Also one that came from outside: whatever drew it, the next sample is another.
+        // An imported trial counts too: whatever drew it, the next sample must use a new stream.
         self.sample_count += 1;
         self.index.add(at, &self.trials, fidelity);
         Ok(at)
     }
 
-    /// Lets an event change its trial, and the indexes with it.
+    /// Applies an event to its trial, and keeps the indexes up to date.
     fn change(&mut self, at: u32, lease: Option<Lease>, kind: EventKind, time: f64) {
         let fidelity = self.definition.space.fidelity_of(&self.trials.at(at).config);
         self.index.remove(at, self.trials.at(at), fidelity);
@@ -83,8 +83,8 @@ impl StudyState {
         }
     }
 
-    /// Sets a trial as a whole. Whoever decided it has checked it; of what NePS did to a trial in a
-    /// directory that it shares, the last word is believed.
+    /// Replaces a trial as a whole, without checks: `decide` has checked the puts of our own clients,
+    /// and in a directory that is shared with NePS, NePS's latest record of a trial wins.
     fn put(&mut self, trial: Trial) -> Result<(), StudyError> {
         let Some(at) = self.trials.position(&trial.id) else {
             let at = self.insert(trial)?;

@@ -1,4 +1,4 @@
-//! What a study can be asked to do, and what it answers.
+//! The commands that a study can be given, and its answers.
 
 use serde::Serialize;
 
@@ -7,20 +7,20 @@ use crate::event::{Lease, Policy, Process, ProcessId, Reason};
 use crate::optimizer::Suggestion;
 use crate::trial::{Report, State, Trial, TrialId, WorkerId};
 
-/// Something to be decided.
+/// A request to a study, which [`StudyState::decide`](super::StudyState::decide) turns into events.
 #[derive(Debug, Clone)]
 pub enum Command {
     /// A process wants to take part; its number is decided here. Answer: [`Answer::Joined`].
     Join(Process),
-    /// A process leaves in good order; what it was evaluating is handed back.
+    /// A process leaves cleanly; the trials it was evaluating are requeued.
     Leave(ProcessId),
-    /// A process is dead; what it was evaluating is handed back, or given up after too many
-    /// attempts. Answer: [`Answer::Requeued`].
+    /// A process is dead; each trial it was evaluating is requeued, or marked as crashed after too
+    /// many attempts. Answer: [`Answer::Requeued`].
     Bury(ProcessId),
     /// A worker or a caller wants trials to evaluate. Answer: [`Answer::Evaluate`],
     /// [`Answer::Wait`] or [`Answer::Stop`].
     Ask(Ask),
-    /// Configurations are wanted that wait, pending, until somebody asks for a trial (NePS:
+    /// Samples configurations that stay pending until a worker or a caller asks for a trial (NePS:
     /// `lock_and_sample_trial`). Answer as for `Ask`.
     Sample {
         /// How many.
@@ -28,8 +28,8 @@ pub enum Command {
         /// For whom.
         worker: WorkerId,
     },
-    /// An optimizer outside the lock has proposed these; they wait as pending. Answer:
-    /// [`Answer::Evaluate`], or [`Answer::Propose`] when somebody else has sampled meanwhile.
+    /// An optimizer that runs outside the lock has proposed these; they become pending trials. Answer:
+    /// [`Answer::Evaluate`], or [`Answer::Propose`] when another process has sampled meanwhile.
     Offer {
         /// How many samples there were when they were made.
         first_sample: u64,
@@ -45,7 +45,7 @@ pub enum Command {
         trial: TrialId,
         /// Which attempt; none for a caller who has the only claim.
         attempt: Option<u32>,
-        /// What it says.
+        /// The report.
         report: Box<Report>,
     },
     /// An attempt ends without a report. Answer as for `Report`.
@@ -57,21 +57,22 @@ pub enum Command {
         /// Why.
         reason: Reason,
     },
-    /// Gives trials that failed or crashed back to be tried again. Answer: [`Answer::Requeued`].
+    /// Requeues trials that failed or crashed. Answer: [`Answer::Requeued`].
     Retry {
         /// Those in these states.
         states: Vec<State>,
     },
-    /// Gives one trial that failed or crashed back. Answer: [`Answer::Requeued`].
+    /// Requeues one trial that failed or crashed. Answer: [`Answer::Requeued`].
     RetryOne(TrialId),
     /// Sets a trial as a whole: an import, or a correction (NePS: `put_updated_trial`).
     Put(Box<Trial>),
-    /// Changes the rules.
+    /// Changes the policy.
     SetPolicy(Policy),
 }
 
 impl Command {
-    /// Whether deciding it may sample trials, or change what NePS's samplers read.
+    /// Whether deciding this command may sample trials, or change what other samplers read: the policy
+    /// and the set of processes. Some stores need another lock for that.
     pub fn may_sample(&self) -> bool {
         use Command::*;
         matches!(self, Join(_) | Ask(_) | Sample { .. } | Offer { .. } | SetPolicy(_))
@@ -83,9 +84,9 @@ impl Command {
 pub struct Ask {
     /// Who asks.
     pub worker: WorkerId,
-    /// How many at the most.
+    /// The maximum number of trials.
     pub n: usize,
-    /// When the claim ends by itself: for callers whose process does not stay.
+    /// When the claim expires: for callers whose process ends before the evaluation does.
     pub lease: Option<Lease>,
 }
 
@@ -94,13 +95,13 @@ pub struct Ask {
 pub enum Answer {
     /// It is done.
     Done,
-    /// The report is stored, and this is the trial as it is stored. Only who asks for that
-    /// beforehand is answered so (`StateCore::show_reported`), because the copy costs.
+    /// The report is stored, and this is the stored trial. Only on demand
+    /// (`StateCore::show_reported`), because the copy has a cost.
     Reported(Box<Trial>),
     /// The process has this number.
     Joined(ProcessId),
-    /// Evaluate these, or they now wait as pending, as was asked. A trial's `attempts` is the number
-    /// of this attempt.
+    /// After `Ask`: evaluate these; a trial's `attempts` is the number of this attempt. After `Sample`
+    /// or `Offer`: these are now pending.
     Evaluate(Vec<Trial>),
     /// The optimizer needs results of trials in progress.
     Wait,
@@ -117,7 +118,7 @@ pub enum Answer {
         /// The latest attempt.
         attempts: u32,
     },
-    /// These trials wait again.
+    /// These trials are pending again.
     Requeued(Vec<TrialId>),
 }
 
@@ -135,12 +136,11 @@ pub enum StopReason {
     WorkerSeconds,
     /// An evaluation failed, and the run stops at errors.
     Error,
-    /// Somebody asked to stop.
+    /// The user asked to stop.
     Interrupted,
     /// Nothing ran: the study was opened and closed.
     Closed,
-    /// Another machine saw no sign of life of this process, took it for dead, and gave its trials
-    /// to others.
+    /// Another machine saw no heartbeat of this process, took it for dead, and requeued its trials.
     Expelled,
 }
 

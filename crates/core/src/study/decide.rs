@@ -1,4 +1,4 @@
-//! What a study decides: a command becomes events and an answer, and nothing is changed yet.
+//! Decisions: a command becomes events and an answer; the study itself is not changed yet.
 
 use super::{Answer, Ask, Command, StopReason, StudyState};
 use crate::error::StudyError;
@@ -21,8 +21,8 @@ impl Decision {
 }
 
 impl StudyState {
-    /// Decides a command. The optimizer is asked in here, unless it is slow: then `None` stands
-    /// for it, and the answer may be [`Answer::Propose`].
+    /// Decides a command. This calls the optimizer, unless it is slow: then the caller passes `None`,
+    /// and the answer may be [`Answer::Propose`].
     pub fn decide(
         &self,
         command: Command,
@@ -51,7 +51,7 @@ impl StudyState {
                 Ok(decision) => Ok(decision),
                 Err(answer) => Ok(Decision::new(Vec::new(), answer)),
             },
-            // Sample k is drawn from stream k, once: whoever was slower proposes again.
+            // Sample k is drawn from stream k, once: the slower of two processes proposes again.
             Command::Offer { first_sample, .. } if first_sample != self.sample_count => {
                 Ok(Decision::new(Vec::new(), Answer::Propose))
             }
@@ -137,7 +137,7 @@ impl StudyState {
                     events.append(&mut sampled.events);
                     handed.append(&mut sampled.handed);
                 }
-                // What was pending is handed out; the optimizer is asked again by the next request.
+                // Hand out what was pending; the next request asks the optimizer again.
                 _ if !handed.is_empty() => {}
                 Ok(Err(answer)) => return Ok(Decision::new(Vec::new(), answer)),
                 Err(error) => return Err(error),
@@ -175,7 +175,7 @@ impl StudyState {
         }
     }
 
-    /// What an optimizer may look at for its next `n` samples.
+    /// What an optimizer may read to propose its next `n` samples.
     pub fn request<'a>(&'a self, n: usize, spent: &'a crate::budget::Spent) -> Request<'a> {
         Request {
             n,
@@ -205,7 +205,7 @@ impl StudyState {
             let named = id.is_some();
             let id = id.unwrap_or(TrialId::Number(next_number));
             next_number = next_number.max(id.number().map_or(0, |n| n.saturating_add(1)));
-            // A number of our own is new; only a name must be looked for among its neighbours.
+            // Our own numbers are always new; only a name can collide within this batch.
             if self.trial(&id).is_some() || (named && handed.contains(&id)) {
                 return Err(self.optimizer_error(format!("proposed trial '{id}' a second time")));
             }
@@ -231,7 +231,7 @@ impl StudyState {
         Ok(Decision { events, answer: Answer::Evaluate(Vec::new()), handed })
     }
 
-    /// No trial is being evaluated or waits to be: no result can come.
+    /// Whether no trial is pending or being evaluated, so that no result can arrive.
     pub fn nothing_goes_on(&self) -> bool {
         self.count(State::Evaluating) == 0 && self.index.pending.is_empty()
     }
@@ -264,7 +264,7 @@ impl StudyState {
         Decision::new(events, Answer::Requeued(ids))
     }
 
-    /// Gives an attempt's trial back, or gives the trial up after too many lost attempts.
+    /// Requeues an attempt's trial, or marks it as crashed after too many lost attempts.
     fn requeue(&self, trial: &Trial, reason: Reason) -> EventKind {
         let lost = trial.losses + 1;
         if reason.counts() && lost >= self.policy.max_attempts {
@@ -293,7 +293,7 @@ impl StudyState {
         Decision::new(events, Answer::Requeued(ids))
     }
 
-    /// An id stands for one configuration for ever, and the attempts only go up.
+    /// An id identifies one configuration for ever, and the number of attempts never decreases.
     fn check_put(&self, trial: &Trial) -> Result<(), StudyError> {
         let Some(old) = self.trial(&trial.id) else { return Ok(()) };
         if old.config != trial.config {
@@ -324,8 +324,8 @@ impl StudyState {
         }
     }
 
-    /// Decides and applies at once, for those who keep no journal: tests, benches, a simulation.
-    /// Gives the answer and the events that happened.
+    /// Decides and applies in one step, for callers that keep no journal: tests, benches, simulations.
+    /// Returns the answer and the applied events.
     ///
     /// # Errors
     /// The command was refused; nothing has changed.

@@ -16,7 +16,7 @@ pub(super) struct Index {
     /// more the empty set may stay.
     held: BTreeMap<Option<ProcessId>, FxHashSet<u32>>,
     pub(super) leases: BTreeMap<u32, Lease>,
-    /// The trials that none is better than in every objective. With one objective: the best.
+    /// The Pareto front: the trials that no other trial dominates. With one objective: the best.
     pub(super) front: Vec<u32>,
     pub(super) last_error: Option<u32>,
     /// What finished trials spent, and what those in progress are charged with.
@@ -88,14 +88,14 @@ impl Index {
         }
     }
 
-    /// Adds what a report says was spent. It stays spent when the trial is tried again.
+    /// Adds what a report declares as spent. It stays spent when the trial is retried.
     pub(super) fn spend(&mut self, trial: &Trial) {
         if let Some(report) = &trial.report {
             self.done.add_report(report);
         }
     }
 
-    /// Makes the front anew: only after a trial on it was taken back by hand.
+    /// Rebuilds the front from scratch; needed only after a trial on it was changed by hand.
     pub(super) fn rebuild_front(&mut self, trials: &Trials) {
         self.front.clear();
         for at in 0..trials.len() as u32 {
@@ -106,8 +106,8 @@ impl Index {
     fn improve_front(&mut self, at: u32, trials: &Trials) {
         let objectives = |at: u32| trials.at(at).objectives();
         let new = objectives(at);
-        let stands = matches!(trials.at(at).state, State::Success | State::External);
-        if !stands || new.is_empty() || new.iter().any(|x| x.is_nan()) || self.front.contains(&at) {
+        let counts = matches!(trials.at(at).state, State::Success | State::External);
+        if !counts || new.is_empty() || new.iter().any(|x| x.is_nan()) || self.front.contains(&at) {
             return;
         }
         let no_worse =

@@ -1,9 +1,10 @@
 //! The pure core: what a study knows, how events change it, and what it decides.
 //!
-//! No file, clock, thread or actor is here. [`Study::apply`] is the only way the state changes, and
-//! opening a directory is `apply` over its events, so a recovered state cannot differ from a live
-//! one. [`Study::decide`](Study) answers a command with events and changes nothing. Whatever a
-//! worker asks is answered from the indexes that `apply` keeps: no scan of all trials.
+//! This module uses no file, clock, thread or actor. [`StudyState::apply`] is the only way the state
+//! changes, and opening a directory is `apply` over its events, so a recovered state cannot differ
+//! from a live one. [`StudyState::decide`] turns a command into events and an answer, and changes
+//! nothing. Everything a worker asks for is answered from the indexes that `apply` maintains, without
+//! scanning all trials.
 
 mod apply;
 mod command;
@@ -20,7 +21,7 @@ use crate::event::{Lease, Policy, Process, ProcessId};
 use crate::trial::{State, Trial, TrialId, Trials};
 use index::Index;
 
-/// Everything known about a study, and the rules by which it goes on.
+/// The state of a study: its definition, its policy, its trials and its processes.
 #[derive(Debug)]
 pub struct StudyState {
     definition: Definition,
@@ -55,7 +56,7 @@ impl StudyState {
         &self.definition
     }
 
-    /// Its rules at this moment.
+    /// Its current policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
@@ -120,26 +121,26 @@ impl StudyState {
         self.count(State::Failed) + self.count(State::Crashed)
     }
 
-    /// The trial that failed or crashed last, of those that still stand so.
+    /// The trial that failed or crashed last, among those that are still in such a state.
     pub fn last_error(&self) -> Option<&Trial> {
-        let stands = |trial: &&Trial| trial.state.is_error();
+        let is_error = |trial: &&Trial| trial.state.is_error();
         if self.errors() == 0 {
             return None;
         }
         let last = self.index.last_error.map(|at| self.trials.at(at));
-        // It was given back to be tried again: then an earlier one is looked for, for once.
-        last.filter(stands).or_else(|| {
+        // If the latest failure was requeued, scan for the one before it. Rare.
+        last.filter(is_error).or_else(|| {
             let end = |trial: &&Trial| trial.metadata.time_end.unwrap_or(0.0);
-            self.trials.iter().filter(stands).max_by(|a, b| end(a).total_cmp(&end(b)))
+            self.trials.iter().filter(is_error).max_by(|a, b| end(a).total_cmp(&end(b)))
         })
     }
 
-    /// The processes that joined and did not say that they left.
+    /// The processes that joined and have neither left nor been buried.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         self.processes.values()
     }
 
-    /// Whether a process takes part: it joined, and nobody said that it left or died.
+    /// Whether a process takes part: it joined, and no event records that it left or died.
     pub fn is_member(&self, process: ProcessId) -> bool {
         self.processes.contains_key(&process)
     }
@@ -154,7 +155,7 @@ impl StudyState {
         self.claims
     }
 
-    /// How often a trial was given back to be started again.
+    /// How often a trial was requeued.
     pub fn requeues(&self) -> u64 {
         self.requeues
     }
@@ -164,7 +165,7 @@ impl StudyState {
         self.trial(id).map_or(0, |trial| trial.losses)
     }
 
-    /// How many random streams are taken: one for each trial, whoever sampled it.
+    /// How many random streams are used up: one per trial, no matter which process sampled it.
     pub fn sample_count(&self) -> u64 {
         self.sample_count
     }

@@ -54,6 +54,7 @@ impl Trials {
         self.last_number.saturating_add(1)
     }
 
+    /// The position of a trial, by id.
     pub fn position(&self, id: &TrialId) -> Option<u32> {
         let usual = usual_position(id);
         match usual.filter(|at| self.list.get(*at).is_some_and(|trial| trial.id == *id)) {
@@ -67,6 +68,7 @@ impl Trials {
         &self.list[at as usize]
     }
 
+    /// The same as [`at`](Self::at), to change it.
     pub fn at_mut(&mut self, at: u32) -> &mut Trial {
         &mut self.list[at as usize]
     }

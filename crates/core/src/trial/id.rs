@@ -1,4 +1,4 @@
-//! Trial ids: `17`, `3_rung_1`, or a text that other tools chose.
+//! Trial ids: `17`, `3_rung_1`, or any string that another tool chose.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,7 +23,7 @@ pub enum TrialId {
     Str(Arc<String>),
 }
 
-/// A text that cannot be a trial id.
+/// A string that cannot be a trial id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{0}' cannot be a trial id: an id has 1 to 128 letters, digits, '_', '-' and '.', and does \
@@ -55,7 +55,7 @@ impl FromStr for TrialId {
     type Err = InvalidTrialId;
 
     fn from_str(text: &str) -> Result<Self, InvalidTrialId> {
-        // Only the spelling that we would print: `007` stays a text, so ids survive unchanged.
+        // Only the spelling that we would print: `007` stays a string, so ids survive unchanged.
         let number = |digits: &str| -> Option<u64> {
             let canonical = digits == "0" || !digits.starts_with(['0', '+']);
             digits.parse().ok().filter(|_| canonical)

@@ -74,7 +74,7 @@ impl Trial {
         self.metadata.time_started = Some(time);
     }
 
-    /// Ends an attempt without a report, so that the trial waits again.
+    /// Ends an attempt without a report: the trial is pending again.
     pub fn requeue(&mut self, reason: Reason) {
         self.state = State::Pending;
         self.report = None;

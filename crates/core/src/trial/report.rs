@@ -1,7 +1,7 @@
 //! What an evaluation says: objectives, cost, learning curve, extra values, or what went wrong.
 //!
 //! JSON has no word for numbers that are not finite, and a crashed training gives them; here they
-//! are the texts `"inf"`, `"-inf"` and `"nan"`.
+//! are the strings `"inf"`, `"-inf"` and `"nan"`.
 
 use std::fmt;
 
@@ -109,6 +109,7 @@ impl Report {
         Self::without_objective(State::Crashed).because(err_type, message)
     }
 
+    /// A report that has nothing but the state in which the trial ends.
     pub fn without_objective(reported_as: State) -> Self {
         Report {
             objective_to_minimize: None,

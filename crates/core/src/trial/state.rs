@@ -112,7 +112,7 @@ impl std::str::FromStr for State {
 pub enum Reason {
     /// Its process died.
     Died,
-    /// It was handed back in good order: a stop, or a caller who gave it up.
+    /// It was released: the run was stopped, or its caller gave it up.
     Released,
     /// The caller's deadline passed.
     Expired,

@@ -4,8 +4,8 @@
 //! is an empty file of its trial's directory, `attempt-<n>.lock`, with a lock on it: the command and
 //! all its descendants that keep their standard input hold that lock, and it is free when the last of
 //! them is gone. Those that have another standard input are known by their environment. A trial is
-//! not handed out again before they are gone; and whoever sees, on the same machine, that the process
-//! is dead while its commands go on, kills them.
+//! not handed out again before they are gone; and any process on the same machine that notices that
+//! the worker process is dead while its commands still run kills them.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -22,7 +22,7 @@ use nix::unistd::{Pid, getpgid, getpgrp};
 use trialmill_store::plain;
 
 /// The lock of one attempt, to be given to its command as standard input. Each attempt has a file of
-/// its own, so that whoever reaps an old attempt cannot meet the command of a new one.
+/// its own, so that reaping an old attempt cannot hit the command of a new one.
 #[derive(Debug)]
 pub struct AttemptLock(File);
 

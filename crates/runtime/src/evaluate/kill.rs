@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::StopSignal;
 
 /// Ends the command and everything in its process group, with some grace unless that is cut short;
-/// gives how its leader ended.
+/// returns how its leader ended.
 pub(super) async fn end(
     child: &mut Child,
     grace: Duration,
@@ -34,8 +34,8 @@ pub(super) async fn end(
     }
 }
 
-/// Kills what a command that has ended left in the background: it would go on beside the trial's
-/// next attempt, and nobody would end it any more.
+/// Kills what an ended command left in the background: otherwise it would run beside the trial's next
+/// attempt, and nothing would ever end it.
 pub(super) fn rest(group: Option<u32>) {
     if let Some(group) = group {
         let _ = killpg(Pid::from_raw(group as i32), Signal::SIGKILL);

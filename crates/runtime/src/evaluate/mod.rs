@@ -27,11 +27,11 @@ use trialmill_core::trial::Report;
 pub enum Ended {
     /// With a report.
     Report(Box<Report>),
-    /// It was stopped, and somebody else may start it again.
+    /// It was stopped: the trial is to be released, and another worker may start it again.
     Released,
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
     text.or_else(|| panic.downcast_ref::<String>().cloned())

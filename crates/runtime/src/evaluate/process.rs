@@ -85,7 +85,7 @@ impl ProcessEvaluator {
             }
             () = time_is_up => (kill::end(&mut child, self.grace, trial.stop_signal()).await, Some("timeout")),
             () = trial.stop_signal().stopped() => {
-                // A command that still came to a result has one; else the trial is handed back.
+                // If the command still wrote a result, use it; otherwise release the trial.
                 return match kill::end(&mut child, self.grace, trial.stop_signal()).await.map(|how| judge(how, &files)) {
                     Ok(report) if report.is_success() => Ok(Ended::Report(Box::new(report))),
                     _ => Ok(Ended::Released),
@@ -135,8 +135,8 @@ impl ProcessEvaluator {
                 command.env(name, value);
             }
         }
-        // `a-b` and `a_b` would be the same variable: it is that of the parameter that has its very
-        // name, or nobody's.
+        // `a-b` and `a_b` would become the same variable: it is set only for a parameter whose name is
+        // exactly the variable's.
         let mut users: HashMap<String, u32> = HashMap::new();
         for (name, _) in trial.config().iter() {
             *users.entry(variable(name)).or_default() += 1;
@@ -186,7 +186,7 @@ fn judge(status: ExitStatus, files: &Files) -> Report {
     let code = status.code().unwrap_or(-1);
     if code != 0 {
         let mut message = format!("the command ended with exit code {code}");
-        // Its last words are mostly the reason, and this message is what everybody sees first.
+        // The end of stderr usually has the reason, and this message is what users see first.
         if let Some(words) = last_words(files) {
             message += &format!(": {words}");
         }

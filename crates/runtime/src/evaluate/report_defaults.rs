@@ -1,4 +1,4 @@
-//! What is recorded where an evaluation says nothing.
+//! The values to record where a report leaves them out.
 
 use trialmill_core::trial::{Objective, Report};
 

@@ -1,4 +1,4 @@
-//! What a command says: a number, or a JSON object with NePS's keys.
+//! Parses a command's result: a number, or a JSON object with NePS's keys.
 
 use serde_json::{Map, Value as Json};
 
@@ -19,7 +19,7 @@ pub fn parse(text: &str) -> Result<Report, String> {
             .into());
     }
     let short = || text.chars().take(200).collect::<String>();
-    // Python prints numbers that JSON does not know.
+    // Python prints some numbers that JSON does not have.
     if let Ok(number) = text.parse::<f64>() {
         return Ok(Report::objective(number));
     }
@@ -39,7 +39,7 @@ pub fn parse(text: &str) -> Result<Report, String> {
 }
 
 /// Python's `json.dumps` writes NaN, Infinity and -Infinity, which JSON does not have: outside of
-/// texts they become the texts that stand for them here.
+/// strings they become the strings that represent them here.
 fn quote_numbers_that_are_not_finite(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     let mut in_text = false;

@@ -1,4 +1,4 @@
-//! A trial while it is evaluated: what the evaluation sees of it.
+//! A running trial, as its evaluation sees it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,8 +58,8 @@ impl StopSignal {
     }
 }
 
-/// Where a study's files are. Paths are made when they are asked for: most closures need none, and
-/// making them costs as much as all else that a worker does.
+/// The directories of a study and its trials. Paths are built on demand: most closures need none, and
+/// building them costs as much as everything else that a worker does.
 pub(crate) struct TrialPaths {
     pub(crate) study: PathBuf,
     pub(crate) of_trial: Box<dyn Fn(&TrialId) -> PathBuf + Send + Sync>,
@@ -125,11 +125,11 @@ impl RunningTrial {
         &self.0.trial
     }
 
-    /// Its own directory, for checkpoints and logs; made on the first call. It survives a death,
-    /// so a later attempt finds what an earlier one left.
+    /// Its own directory, for checkpoints and logs; created on the first call. It survives the death of
+    /// the process, so a later attempt finds what an earlier one left.
     ///
     /// # Errors
-    /// It cannot be made; or the study is in memory alone.
+    /// It cannot be created, or the study is in memory.
     pub fn dir(&self) -> io::Result<&Path> {
         let paths = self.0.paths.as_ref().ok_or_else(|| {
             io::Error::new(
@@ -149,13 +149,13 @@ impl RunningTrial {
         Some(self.0.previous_dir.get_or_init(|| (paths.of_trial)(previous)))
     }
 
-    /// The study's directory, unless it is in memory alone.
+    /// The study's directory; `None` for a study in memory.
     pub fn study_dir(&self) -> Option<&Path> {
         self.0.paths.as_ref().map(|paths| &*paths.study)
     }
 
-    /// Whether the evaluation should end: the run stops, or the trial's time is up. A thread
-    /// cannot be killed, so a long evaluation asks this now and then and returns an error.
+    /// Whether the evaluation should end: the run stops, or the trial's time is up. A thread cannot be
+    /// killed, so a long evaluation should check this now and then, and return an error if it is true.
     pub fn should_stop(&self) -> bool {
         self.0.stop.is_stopped() || self.is_timed_out()
     }
@@ -170,7 +170,7 @@ impl RunningTrial {
         self.0.timeout
     }
 
-    /// How long it has been going on.
+    /// How long it has been running.
     pub fn elapsed(&self) -> Duration {
         self.0.began.elapsed()
     }

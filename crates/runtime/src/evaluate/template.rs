@@ -1,4 +1,4 @@
-//! A command with places for the trial's parameters: `train.py --lr {lr} --out {trial_dir}`.
+//! A command with placeholders for the trial's parameters: `train.py --lr {lr} --out {trial_dir}`.
 
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
@@ -47,7 +47,8 @@ impl CommandTemplate {
     }
 }
 
-/// The files through which a command and its trial talk, all in the trial's directory.
+/// The files through which a command receives its trial and returns its result, all in the trial's
+/// directory.
 #[derive(Debug)]
 pub(super) struct Files {
     pub(super) dir: PathBuf,
