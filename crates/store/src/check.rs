@@ -1,7 +1,7 @@
-//! Whether a study's files are sound, and mending those that are not.
+//! Checks whether a study's files are sound, and repairs them.
 //!
-//! Looking takes no lock that a worker would wait for. Mending holds the journal's lock, so that
-//! nobody can join meanwhile, and refuses while anybody takes part.
+//! Checking takes no lock that a worker would wait for. Repairing holds the journal's lock, so that no
+//! process can join meanwhile, and refuses to start while any process takes part.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
@@ -19,27 +19,27 @@ use trialmill_core::error::StoreError;
 use trialmill_core::event::{Decoder, Event, EventKind, ProcessId, encode};
 use trialmill_core::trial::TrialId;
 
-/// How long mending waits for the journal's lock: long enough for somebody who just looks.
+/// How long a repair waits for the journal's lock: long enough for a process that merely probes it.
 const A_LITTLE: Duration = Duration::from_millis(300);
 /// The journal's name, for findings.
 pub const JOURNAL: &str = "journal.jsonl";
-/// Names that a finding lists.
+/// How many names a finding lists.
 const MAX_NAMES: usize = 20;
 
-/// What stands in a journal.
+/// The content of a journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalCheck {
-    /// How many sound records it begins with.
+    /// How many valid records it begins with.
     pub records: u64,
-    /// How many bytes they take: where the first bad byte stands.
+    /// How many bytes they take: the offset of the first bad byte.
     pub sound_bytes: u64,
-    /// How many bytes there are.
+    /// How many bytes there are in all.
     pub bytes: u64,
-    /// What stands behind the sound records.
+    /// What follows the last valid record.
     pub end: JournalEnd,
 }
 
-/// What stands behind a journal's sound records.
+/// What follows the last valid record of a journal's valid prefix.
 #[derive(Debug, Clone, PartialEq)]
 pub enum JournalEnd {
     /// Nothing.
@@ -50,9 +50,9 @@ pub enum JournalEnd {
     Damaged {
         /// What is wrong at the first bad byte.
         problem: String,
-        /// How many sound records stand there or behind.
+        /// How many valid records follow it.
         records: u64,
-        /// The trials that those tell of.
+        /// The trials that those are about.
         trials: BTreeSet<TrialId>,
     },
 }
@@ -90,8 +90,8 @@ pub fn check_journal(directory: &Directory, apply: Apply<'_>) -> Result<JournalC
     Ok(JournalCheck { records: tail.next_seq, sound_bytes, bytes, end })
 }
 
-/// Hands over the events behind the damage that the journal does not have before it; none for a
-/// record that is sound and cannot be understood.
+/// Yields the events after the damage that the journal does not contain before it; `None` for a valid
+/// record that cannot be interpreted.
 fn behind_damage(
     directory: &Directory,
     disk: &dyn Disk,
@@ -125,8 +125,8 @@ fn trial_of(event: &Event) -> Option<&TrialId> {
     }
 }
 
-/// Looks at everything that is in the directory beside the journal's content. `is_trial` and
-/// `is_member` say what the study has; nothing is said of trials where there is no `is_trial`.
+/// Checks everything in the directory but the journal's content. `is_trial` and `is_member` know what
+/// the study contains; without `is_trial`, nothing is reported about trials.
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -224,7 +224,7 @@ fn is_leftover(name: &str) -> bool {
     name.starts_with("journal.tmp-") || name.starts_with("study.tmp-")
 }
 
-/// The names in a directory of its own, in order; none where it is missing or something else.
+/// The names in one of the study's own directories, sorted; empty if it is missing or not a directory.
 fn names(dir: &Path) -> Result<Vec<String>, StoreError> {
     if !dir.symlink_metadata().is_ok_and(|data| data.is_dir()) {
         return Ok(Vec::new());
@@ -236,30 +236,30 @@ fn names(dir: &Path) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
-/// A study that nobody uses, held so for as long as it is mended.
+/// A study that no process uses, kept so while it is repaired.
 #[derive(Debug)]
 pub struct Repair<'a> {
     directory: &'a Directory,
-    /// Held; freed at the end.
+    /// Held until the end of the repair.
     _lock: FileLock,
 }
 
-/// What became of the records behind the damage.
+/// What became of the records after the damage.
 #[derive(Debug, Default)]
 pub struct Rescued {
-    /// How many stand in the journal again, with new numbers.
+    /// How many are in the journal again, with new numbers.
     pub kept: u64,
-    /// How many do not fit to what is left, and are in the copy alone.
+    /// How many contradict what is left, and exist only in the copy.
     pub dropped: u64,
-    /// The trials that the dropped ones tell of.
+    /// The trials that the dropped ones are about.
     pub trials: BTreeSet<TrialId>,
 }
 
 impl<'a> Repair<'a> {
-    /// Begins, where nobody uses the study.
+    /// Begins a repair, if no process uses the study.
     ///
     /// # Errors
-    /// Somebody does, or the lock cannot be taken.
+    /// A process does, or the lock cannot be taken.
     pub fn begin(directory: &'a Directory) -> Result<Self, StoreError> {
         let in_use = |who: String| StoreError::InUse { path: directory.path().into(), who };
         let mut lock = FileLock::open(&directory.journal_lock_path())?;
@@ -269,14 +269,14 @@ impl<'a> Repair<'a> {
             }
             result => result?,
         }
-        // Those who join hold the journal's lock meanwhile, so from here on nobody does.
+        // A process joins under the journal's lock, which we hold now: so from here on none can.
         match directory.live_process()? {
             Some(process) => Err(in_use(format!("process p{process} of the study"))),
             None => Ok(Repair { directory, _lock: lock }),
         }
     }
 
-    /// Cuts a torn end off; gives the name of the copy that is kept.
+    /// Cuts off a torn end; returns the name of the kept copy.
     ///
     /// # Errors
     /// A file operation fails; the journal is as before.
@@ -292,8 +292,8 @@ impl<'a> Repair<'a> {
         Ok(copy)
     }
 
-    /// Drops the damage: the journal is then its sound beginning, and those records behind the
-    /// damage that `apply` still takes after it. Gives the name of the copy that is kept, too.
+    /// Drops the damage: the journal then consists of its valid prefix and of those records after the
+    /// damage that `apply` still accepts. Also returns the name of the kept copy.
     ///
     /// # Errors
     /// A file operation fails; the journal is as before.
@@ -335,7 +335,7 @@ impl<'a> Repair<'a> {
         Ok((copy, rescued))
     }
 
-    /// Removes what processes that died left, and names it.
+    /// Removes what dead processes left behind, and returns its names.
     ///
     /// # Errors
     /// Something cannot be removed.
@@ -376,7 +376,7 @@ impl<'a> Repair<'a> {
     }
 }
 
-/// The lock file of a process, from the study's directory on.
+/// The lock file of a process, relative to the study's directory.
 pub fn lock_name(process: ProcessId) -> String {
     lock_path(Path::new("workers"), process).to_string_lossy().into_owned()
 }

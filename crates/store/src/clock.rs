@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
-/// What was told last, and the time since boot at that moment.
+/// The last time that was returned, and the time since boot at that moment.
 static TOLD: Mutex<Stamp> = Mutex::new(Stamp { time_s: 0.0, uptime_s: 0.0 });
 
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +16,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    /// The wall clock's time, unless that was set back: then as much later as has passed.
+    /// The wall clock's time; if that was set back, the last returned time plus the elapsed time.
     fn next(self, wall_s: f64, uptime_s: f64) -> Self {
         let passed_s = (uptime_s - self.uptime_s).max(0.0);
         Stamp { time_s: wall_s.max(self.time_s + passed_s), uptime_s }

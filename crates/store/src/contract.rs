@@ -1,4 +1,4 @@
-//! What a store is asked, and what it gets: lock → catch up → stage → commit.
+//! The contract of a store: lock → catch up → stage → commit.
 
 use trialmill_core::error::{StoreError, StudyError};
 use trialmill_core::event::Event;
@@ -16,58 +16,58 @@ pub enum Durability {
     Buffered,
 }
 
-/// Takes the events that others stored.
+/// Receives the events that other processes stored.
 pub type Apply<'a> = &'a mut dyn FnMut(Event) -> Result<(), StudyError>;
 
-/// The study as a store sees it: its trials, and a way to let events happen to them. A store whose
-/// files are NePS's compares them with these trials, so it keeps no copy of its own.
+/// The study as a store sees it: its trials, and a way to apply events to them. A store over NePS's
+/// files compares those with these trials, so it needs no copy of its own.
 pub trait Replica {
-    /// All trials as they are now.
+    /// All trials in their current state.
     fn trials(&self) -> &Trials;
 
-    /// Lets an event happen that others stored.
+    /// Applies an event that another process stored.
     ///
     /// # Errors
-    /// It contradicts those before it; then nothing is changed.
+    /// The event contradicts earlier ones; then nothing is changed.
     fn apply(&mut self, event: Event) -> Result<(), StudyError>;
 }
 
-/// What a turn is for. Where NePS works too it decides which of NePS's locks are needed: a turn that
-/// only reports does not wait for a model that NePS fits.
+/// What a batch may do. In a directory shared with NePS this decides which of NePS's locks are needed:
+/// a batch that only reports does not wait while NePS fits a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Trials may be sampled, or the rules changed.
+    /// It may sample trials or change the policy.
     Sampling,
-    /// Nothing of that.
+    /// Neither.
     Reporting,
 }
 
-/// A place where events are kept. One turn is `begin`, any number of `stage`, `commit`. Whoever has
-/// staged events applies them to the study before the next call.
+/// Where events are kept. A batch is one `begin`, any number of `stage`, and one `commit`. The caller
+/// applies the events it staged to the study before the next call.
 ///
-/// After an error the store is poisoned: it takes no more turns, no sync is tried again, and the
+/// After an error the store is poisoned: it refuses further batches, never retries a sync, and the
 /// next start recovers.
 pub trait Store: Send {
-    /// Takes the locks, then hands over what others stored since the last turn, in order.
+    /// Takes the locks, then applies what others stored since the last batch, in order.
     ///
     /// # Errors
-    /// A lock cannot be had, or what is stored is damaged or contradicts itself.
+    /// A lock cannot be taken, or the stored events are damaged or contradict each other.
     fn begin(&mut self, purpose: Purpose, replica: &mut dyn Replica) -> Result<(), StoreError>;
 
-    /// Adds events to the turn, all or none. `trials` are as they were before these events.
+    /// Adds events to the batch, all or none. `trials` are as they were before these events.
     ///
     /// # Errors
-    /// One of them is larger than a record may be; the turn is as before.
+    /// One of them is larger than a record may be; the batch is unchanged.
     fn stage(&mut self, events: &[Event], trials: &Trials) -> Result<(), StudyError>;
 
     /// Stores the staged events with one write, frees the lock, and makes them durable. `trials` are
     /// as the staged events have left them.
     ///
     /// # Errors
-    /// Nothing of this turn may be acknowledged.
+    /// Nothing of this batch may be acknowledged.
     fn commit(&mut self, trials: &Trials) -> Result<(), StoreError>;
 
-    /// What another thread needs to see that others stored something, or died.
+    /// What another thread needs to notice that other processes stored something, or died.
     fn watcher(&self) -> Option<Watcher> {
         None
     }

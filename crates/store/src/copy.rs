@@ -1,4 +1,4 @@
-//! Taking along what evaluations left in a trial's directory.
+//! Copies what evaluations left in a trial's directory.
 
 use std::path::Path;
 

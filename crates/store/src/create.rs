@@ -1,5 +1,4 @@
-//! Creating a study: by many processes at once, of which one creates it and the others open what
-//! it made.
+//! Creates a study. Many processes may do so at once: one creates it, the others open the result.
 
 use std::io;
 use std::path::Path;
@@ -18,11 +17,11 @@ use trialmill_core::space::SearchSpace;
 
 impl Directory {
     /// Creates a study in a directory that is missing or empty, or opens the one that is there.
-    /// Any number of processes may do this at once; one of them creates it. Tells whether we did.
+    /// Any number of processes may do this at once; one of them creates it. Returns whether we did.
     ///
-    /// `seed` is compared only when it is given: without, an existing study keeps its own. `policy`
-    /// is that of a new study; it is there before anybody can join. `layout` is that of a new study,
-    /// and compared when it is given.
+    /// `seed` is compared with an existing study's only if it is given. `policy` is for a new study,
+    /// and is stored before any process can join. `layout` is for a new study, and is compared with an
+    /// existing study's if it is given.
     ///
     /// # Errors
     /// The directory holds something else, or a study with another space, optimizer, seed or layout,
@@ -53,7 +52,7 @@ impl Directory {
         Ok((there.resume(directory.definition, seed, policy, layout)?, created))
     }
 
-    /// Opens a study for writing that was opened for looking, so that it is not read a second time.
+    /// Opens a study for writing that was opened read-only, so that it is not read a second time.
     /// The arguments are those of [`create_or_open_as`](Self::create_or_open_as).
     ///
     /// # Errors
@@ -84,20 +83,20 @@ impl Directory {
         self.prepare_for_writing()?;
         self.compare(&wanted, seed)?;
         if self.definition.space.is_unknown() && !wanted.space.is_unknown() {
-            // Somebody tells us what NePS did not.
+            // The caller supplies what NePS's files did not contain.
             self.definition.space = wanted.space;
             self.write_study_json()?;
         }
         Ok(self)
     }
 
-    /// Makes our own files in a directory where only NePS has worked so far.
+    /// Creates our own files in a directory where only NePS has worked so far.
     pub(super) fn settle(&self) -> Result<(), StoreError> {
         let policy = Policy { budget: self.layout.budget(&self.path), ..Policy::default() };
         self.settle_with(&policy).map(drop)
     }
 
-    /// Makes our own files, unless they are there. Tells whether we made them.
+    /// Creates our own files unless they exist. Returns whether it did.
     fn settle_with(&self, policy: &Policy) -> Result<bool, StoreError> {
         let own = &self.own_path();
         if self.layout.is_shared() {
@@ -154,7 +153,7 @@ impl Directory {
             Err(StoreError::Mismatch { path: self.path.clone(), what, there, wanted })
         };
         let own = &self.definition;
-        // NePS stores the parameters in the order of their names, or not at all.
+        // NePS stores the parameters sorted by name, or not at all.
         let same = match self.layout.is_shared() {
             false => own.space == wanted.space,
             true => own.space.has_same(&wanted.space),
@@ -189,7 +188,7 @@ fn seeded(definition: Definition, seed: Option<u64>) -> Definition {
     }
 }
 
-/// Whether a journal without a `study.json` has nothing but what a creator that died writes first.
+/// Whether a journal without a `study.json` contains only what an interrupted creation writes first.
 fn is_left_by_a_creator(journal: &Path) -> bool {
     match plain::read(journal, MAX_LINE_BYTES as u64) {
         Err(error) => error.kind() == io::ErrorKind::NotFound,

@@ -1,13 +1,13 @@
-//! Reads many lines of a journal at once: a long one, at a start, on all cores.
+//! Decodes many journal lines at once: a long journal is opened on all cores.
 
 use trialmill_core::config::Names;
 use trialmill_core::event::{Decoder, Event, LineError};
 use trialmill_core::limits::{DECODE_THREAD_BYTES, DECODE_THREADS};
 
-/// A line's length with its line feed, and what it says.
+/// A line's length with its line feed, and its content.
 pub(super) type Decoded = (u64, Result<(u64, Event), LineError>);
 
-/// One decoder for each thread, so that each keeps the names that it knows.
+/// One decoder per thread, so that each keeps its own interned strings.
 pub(super) struct Decoders(Vec<Decoder>);
 
 impl Decoders {
@@ -16,7 +16,8 @@ impl Decoders {
         Decoders((0..threads.min(DECODE_THREADS)).map(|_| Decoder::new(names.clone())).collect())
     }
 
-    /// Reads whole lines, in order, up to a bad one at least. Few are read here; a thread is worth its start only for many.
+    /// Decodes whole lines, in order, at least up to the first bad one. Small inputs are decoded on the
+    /// calling thread: starting threads pays only for large ones.
     pub(super) fn decode(&mut self, lines: &[u8]) -> Vec<Decoded> {
         let parts = (lines.len() / DECODE_THREAD_BYTES).clamp(1, self.0.len());
         let Some((own, others)) = self.0[..parts].split_first_mut() else { return Vec::new() };
@@ -27,8 +28,8 @@ impl Decoders {
         std::thread::scope(|scope| {
             let mut threads = Vec::with_capacity(others.len());
             for (at, decoder) in others.iter_mut().enumerate() {
-                let (part, behind) = split(rest, parts - 1 - at);
-                rest = behind;
+                let (part, remaining) = split(rest, parts - 1 - at);
+                rest = remaining;
                 threads.push(scope.spawn(move || decode(decoder, part)));
             }
             let mut decoded = decode(own, first);
@@ -55,7 +56,7 @@ fn decode(decoder: &mut Decoder, lines: &[u8]) -> Vec<Decoded> {
     let mut used = 0;
     while let Some(end) = memchr::memchr(b'\n', &lines[used..]) {
         let line = decoder.decode(&lines[used..used + end]);
-        // Nothing behind the first bad line is used; and a million empty lines would take memory.
+        // Stop at the first bad line: nothing after it is used, and a million empty lines take memory.
         let is_bad = line.is_err();
         decoded.push((end as u64 + 1, line));
         if is_bad {

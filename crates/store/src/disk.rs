@@ -1,4 +1,4 @@
-//! The few things a journal needs of a file, behind a trait so that a test can fail each of them.
+//! The few operations that a journal needs from a file, behind a trait so that a test can fail each.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -14,19 +14,19 @@ use trialmill_core::limits::{NETWORK_LOCK_PAUSE_MAX, NETWORK_PATIENCE};
 
 /// A file that grows at its end.
 pub trait Disk: Send {
-    /// Its length in bytes, as every process sees it now.
+    /// Its current length in bytes, as every process sees it.
     fn len(&self) -> io::Result<u64>;
     /// Whether it is empty.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
-    /// Reads at most `buffer.len()` bytes at a place; 0 only at the end.
+    /// Reads at most `buffer.len()` bytes at an offset; returns 0 only at the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all bytes at the end.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Cuts the file to a length.
     fn truncate(&mut self, len: u64) -> io::Result<()>;
-    /// Makes everything that was appended before this call, by anybody, survive power loss.
+    /// Makes everything that any process appended before this call survive power loss.
     fn sync(&mut self) -> io::Result<()>;
 
     /// Whether other machines read and write it through caches of their own. Then it is read and
@@ -36,17 +36,17 @@ pub trait Disk: Send {
         false
     }
 
-    /// On a network file system, how long the lock is waited for before its holder counts as a machine
-    /// that died.
+    /// On a network file system: how long to wait for the lock before its holder counts as a dead
+    /// machine.
     fn patience(&self) -> Duration {
         NETWORK_PATIENCE
     }
 
-    /// Makes what is read from now on what is stored, and not an old copy of this machine's; nobody
-    /// else has the lock meanwhile. Called by who has the study's lock.
+    /// Takes the file's own lock. From then on reads return what the server has, and not an old copy in
+    /// this machine's cache. The caller must hold the study's lock.
     ///
     /// # Errors
-    /// [`io::ErrorKind::TimedOut`] if somebody had the lock all that time.
+    /// [`io::ErrorKind::TimedOut`] if another machine held the lock all that time.
     fn lock(&mut self, timeout: Duration) -> io::Result<()> {
         let _ = timeout;
         Ok(())
@@ -57,8 +57,8 @@ pub trait Disk: Send {
         Ok(())
     }
 
-    /// Puts a copy, synced, in its place, and locks it: for a file whose lock a dead machine has for
-    /// ever. `is_ours` is asked last before the copy takes the place.
+    /// Replaces the file with a synced copy, and locks that: for a file whose lock a dead machine holds
+    /// for ever. `is_ours` is checked immediately before the replacement.
     fn replace_with_copy(&mut self, is_ours: &dyn Fn() -> bool) -> io::Result<()> {
         let _ = is_ours;
         Err(io::ErrorKind::Unsupported.into())
@@ -95,12 +95,13 @@ impl RealDisk {
     }
 }
 
-/// How long a reader waits for a moment in which nobody writes.
+/// How long a reader waits for a moment without a writer.
 const NETWORK_READER_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Makes a network file system forget what this machine has of an open file: a lock does that (nfs(5),
-/// "Using file locks with NFS"). What was stored before is never changed, so the lock need not be kept
-/// for reading. If it cannot be had, the file is as it was when it was opened, a moment ago.
+/// Makes a network file system drop this machine's cached pages of an open file: taking a lock does
+/// that (nfs(5), "Using file locks with NFS"). Stored records never change, so reading does not need to
+/// keep the lock. If the lock cannot be taken, the reader sees the file as it was when it was opened, a
+/// moment ago.
 pub fn drop_cache(file: &File) {
     let begin = Instant::now();
     let mut pause = Duration::from_millis(1);
@@ -119,7 +120,7 @@ fn open_to_append(path: &Path) -> io::Result<File> {
 }
 
 impl Disk for RealDisk {
-    /// Also notices that the file was removed: what is appended to it then is kept nowhere.
+    /// Also notices that the file was removed: appends to a removed file are lost.
     fn len(&self) -> io::Result<u64> {
         let data = self.file.metadata()?;
         match data.nlink() {
@@ -192,8 +193,8 @@ impl Disk for RealDisk {
             }
             let copy = open_to_append(&beside)?;
             fs2::FileExt::try_lock_exclusive(&copy)?;
-            // An NFS client moves a file away first that it has open itself: then for a moment there
-            // is none. So it is closed before.
+            // An NFS client that has a file open renames it away before it replaces it, so that for a
+            // moment no file exists. So close it first.
             self.file = copy;
             std::fs::rename(&beside, &self.path)?;
             sync_parent(&self.path)
@@ -202,8 +203,8 @@ impl Disk for RealDisk {
     }
 }
 
-/// Whether an open file is the one at a path, which is opened anew: on NFS a lookup alone may be
-/// answered from this machine's cache.
+/// Whether an open file is the one at a path. The path is opened again for that: on NFS this machine's
+/// cache may answer a mere lookup.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let (held, found) = (file.metadata()?, plain::open(path)?.metadata()?);
     Ok((held.dev(), held.ino()) == (found.dev(), found.ino()))

@@ -18,7 +18,7 @@ pub enum FindingKind {
     DeadProcess,
     /// Trials are evaluating by processes that take no part.
     HeldByNobody,
-    /// A caller's time for a trial is over.
+    /// A caller's lease on a trial has expired.
     ExpiredLease,
     /// A later version wrote the directory.
     NewerFormat,
@@ -28,7 +28,7 @@ pub enum FindingKind {
     StudyUnreadable,
     /// A temporary file of a process that died.
     Leftover,
-    /// The lock file of a process that takes no part any more.
+    /// The lock file of a process that is no longer a member.
     LeftoverLock,
     /// Bytes that were cut off the journal, kept.
     TornBytesKept,
@@ -46,7 +46,7 @@ pub enum FindingKind {
     TornCache,
     /// NePS's cache is damaged in its middle.
     CacheDamaged,
-    /// Trials stand in their directories and not in the cache.
+    /// Trials have directories but are not in the cache.
     VanishedFromCache,
     /// Directories of no trial, too incomplete to be one.
     OrphanDirectory,
@@ -77,7 +77,7 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
-    /// Whether `trialmill check --repair` mends it without losing anything.
+    /// Whether `trialmill check --repair` repairs it without losing anything.
     pub fn mended_by_repair(self) -> bool {
         matches!(
             self,
@@ -105,9 +105,9 @@ impl FindingKind {
 pub struct Finding {
     /// What it is; in JSON `torn_tail`, `damage`, `dead_process`, …
     pub kind: FindingKind,
-    /// Whether the study is sound all the same.
+    /// Whether the study is nevertheless sound.
     pub harmless: bool,
-    /// The file, from the study's directory on.
+    /// The file, relative to the study's directory.
     pub file: String,
     /// The line of the file, from 1.
     pub line: Option<u64>,

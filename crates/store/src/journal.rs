@@ -6,10 +6,10 @@
 //! a file that is locked while it is read and written, and stored before it is unlocked: so there
 //! the journal itself is locked too, inside the lock, and synced before both are freed.
 //!
-//! A process that dies in the middle of an append leaves a torn tail. Whoever has the lock next
-//! cuts it off before anything is appended, and keeps the bytes in `torn-<offset>`. Where the end
-//! may be somebody's who lives (`unfinished.rs`), it is waited for instead. Bytes that are damaged
-//! *before* sound records may have been acknowledged: then nothing is written any more.
+//! A process that dies in the middle of an append leaves a torn tail. The next process that takes the
+//! lock cuts it off before it appends anything, and keeps the bytes in `torn-<offset>`. If the writer
+//! of the unfinished end may still live (`unfinished.rs`), it waits instead. Damaged bytes *before*
+//! valid records may have been acknowledged: then nothing is written any more.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ use trialmill_core::trial::Trials;
 pub struct JournalStore {
     path: PathBuf,
     lock: FileLock,
-    /// How long the lock, or the end of an unfinished append, is waited for.
+    /// How long to wait for the lock, or for the end of an unfinished append.
     patience: Duration,
     disk: Box<dyn Disk>,
     tail: Tail,
@@ -52,12 +52,12 @@ pub struct JournalStore {
     file_system: FileSystem,
     /// Our number in the study, once we joined.
     process: Option<ProcessId>,
-    /// Whether everything was read that was there when the store was opened.
+    /// Whether everything that existed when the store was opened has been read.
     is_current: bool,
 }
 
 impl JournalStore {
-    /// Opens the journal of a directory. Nothing is read before the first turn.
+    /// Opens the journal of a directory. Nothing is read before the first batch.
     ///
     /// # Errors
     /// The journal or its lock file cannot be opened.
@@ -67,7 +67,7 @@ impl JournalStore {
         Self::with_disk(directory, durability, Box::new(disk))
     }
 
-    /// The same over another disk, such as one that fails on purpose.
+    /// The same over another disk, such as one that fails on demand.
     ///
     /// # Errors
     /// The lock file cannot be opened.
@@ -111,12 +111,14 @@ impl JournalStore {
         }
     }
 
-    /// Goes on with a copy of a journal that a machine has locked which is not heard of any more: it
-    /// died or was cut off in the middle of a turn, and its server keeps the lock (NFS 3 for ever).
+    /// Continues with a copy of the journal, because the machine that locked the original has been
+    /// silent for too long: it died or was cut off in the middle of a commit, and the server keeps its
+    /// lock (NFS 3 for ever).
     ///
-    /// Whatever that machine still appends, before its answer it looks whether the lock file is the
-    /// one that it locked. If it finds it, the lock file was replaced later, and the copy, which is
-    /// made after that, has its records. If not, it acknowledges nothing.
+    /// Why this cannot lose an acknowledged record: whatever that machine still appends, before it
+    /// answers it checks that the lock file is still the one that it locked. If it is, the lock file
+    /// was replaced later, and the copy, made later still, contains its records. If it is not, that
+    /// machine acknowledges nothing.
     fn leave_behind(&mut self) -> Result<(), StoreError> {
         tracing::warn!(
             "{}: locked for {} s by a machine that is not heard of: this process goes on without it",
@@ -134,16 +136,17 @@ impl JournalStore {
         self.lock.unlock()
     }
 
-    /// Reads what takes long without the lock, so that nobody waits for a process that joins a long
-    /// study. A sound record that is there while we hold the lock is there for good: an append that
-    /// fails is undone before its lock is freed. Tells whether the lock was given up for that.
+    /// Reads a long journal without the lock, so that the others do not wait for a process that joins a
+    /// long study. That is safe: a valid record that exists while we hold the lock is permanent,
+    /// because a failed append is undone before its lock is freed. Returns whether this gave up the
+    /// lock.
     fn read_ahead(&mut self, apply: Apply<'_>) -> Result<bool, StoreError> {
         let len = self.disk.len().map_err(StoreError::io("read", &self.path))?;
         if len.saturating_sub(self.tail.offset) <= READ_UNDER_LOCK_BYTES {
             return Ok(false);
         }
         self.unlock()?;
-        // What follows the sound part is judged under the lock.
+        // What follows the valid prefix is judged only under the lock.
         self.tail.read_to(len, &*self.disk, &self.path, apply)?;
         Ok(true)
     }
@@ -179,7 +182,7 @@ impl JournalStore {
                                    runs, or by `check --repair`";
                     return Err(self.damaged(problem.into()));
                 }
-                // Its writer may live, and this machine see a part of it only.
+                // Its writer may live, and this machine may see only a part of its append.
                 Rest::Torn => {
                     self.unlock()?;
                     std::thread::sleep(WATCH_POLL);
@@ -199,8 +202,8 @@ impl JournalStore {
         StoreError::Damaged { path: self.path.clone(), offset: self.tail.offset, problem }
     }
 
-    /// Whether the unfinished end of another file, which is written under the same lock, is that of a
-    /// process that died.
+    /// Whether a dead process left the unfinished end of another file that is written under the same
+    /// lock.
     pub fn an_end_is_of_a_dead_process(&self) -> bool {
         let is_shared = self.disk.is_shared();
         Deaths::default().writer_is_dead(false, is_shared, &self.workers, self.process)
@@ -212,12 +215,12 @@ impl JournalStore {
         Ok(deaths.writer_is_dead(has_hole, self.disk.is_shared(), &self.workers, self.process))
     }
 
-    /// Cuts a torn tail off, and keeps its bytes beside.
+    /// Cuts off a torn tail, and keeps its bytes in a file of their own.
     fn cut(&mut self) -> Result<(), StoreError> {
         let offset = self.tail.offset;
         let io = |action| StoreError::io(action, &self.path);
         let len = self.disk.len().map_err(io("read"))?;
-        // Two processes may die at the same place: the bytes of the first are kept too.
+        // Two processes may die at the same offset: keep the bytes of both.
         let name = |n: u32| match n {
             0 => self.path.with_file_name(format!("torn-{offset}")),
             n => self.path.with_file_name(format!("torn-{offset}.{n}")),
@@ -225,7 +228,7 @@ impl JournalStore {
         let is_free = |kept: &PathBuf| kept.symlink_metadata().is_err();
         let kept = (0..).map(name).find(is_free).unwrap_or_else(|| name(0));
         if let Err(error) = self.keep(offset, &kept) {
-            // Half a copy on a full disk is of no use, and the next start makes another.
+            // Half a copy on a full disk is useless, and the next start makes another.
             let _ = std::fs::remove_file(&kept);
             return Err(error);
         }
@@ -240,7 +243,7 @@ impl JournalStore {
         Ok(())
     }
 
-    /// Copies everything from `offset` on to a new file.
+    /// Copies everything from `offset` on into a new file.
     fn keep(&self, offset: u64, kept: &Path) -> Result<(), StoreError> {
         let mut file = plain::create(kept).map_err(StoreError::io("write", kept))?;
         let (mut chunk, mut at) = (vec![0; READ_CHUNK_BYTES], offset);
@@ -260,8 +263,8 @@ impl JournalStore {
             return Ok(());
         }
         if let Err(error) = self.disk.append(&self.staged) {
-            // What did get there must not stand before somebody else's records. On a network file
-            // system the lock may be lost, and their records stand there already.
+            // Undo a partial append: it must not precede another process's records. On a network file
+            // system we may have lost the lock, and their records may be there already.
             if !self.disk.is_shared() {
                 let _ = self.disk.truncate(self.tail.offset);
             }
@@ -280,8 +283,8 @@ impl JournalStore {
         self.staged_records = 0;
     }
 
-    /// Stores what was appended while nobody else may read it, and makes sure that the lock is still
-    /// ours: a machine that took this one for dead has put another lock file in its place.
+    /// Syncs the append before others may read it, and checks that the lock is still ours: a machine
+    /// that took this one for dead has put another lock file in its place.
     fn sync_under_lock(&mut self) -> Result<(), StoreError> {
         if self.unsynced {
             self.sync()?;
@@ -312,8 +315,8 @@ impl Guarded for JournalStore {
 }
 
 impl JournalStore {
-    /// [`Store::begin`] for a store that has a journal beside other files, and takes some of its
-    /// events for itself.
+    /// [`Store::begin`] for a store that keeps a journal beside other files, and uses some of its
+    /// events itself.
     pub fn begin_with(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
         self.guarded(|store| {
             store.clear_stage();
@@ -381,7 +384,7 @@ impl Store for JournalStore {
 }
 
 impl Drop for JournalStore {
-    /// Buffered commits reach the disk at the latest when the study is closed in good order.
+    /// Buffered commits reach the disk at the latest when the study is closed cleanly.
     fn drop(&mut self) {
         if self.poison.is_none() {
             let _ = self.sync();

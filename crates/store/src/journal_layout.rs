@@ -14,7 +14,7 @@ use trialmill_core::error::StoreError;
 use trialmill_core::event::Policy;
 use trialmill_core::trial::TrialId;
 
-/// trialmill's own layout: one journal, and nobody else's files.
+/// trialmill's own layout: one journal, and no other program's files.
 #[derive(Debug)]
 pub struct JournalLayout;
 

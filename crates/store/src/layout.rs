@@ -1,7 +1,7 @@
-//! A study's directory, what is where in it, and the seam for layouts: how a directory stores a study.
-//! A directory has one layout, fixed when it is created and recognised by what is in it when it is
-//! opened. Layouts other than the journal's come from crates above, and whoever assembles the program
-//! hands over the table of all of them.
+//! A study's directory, and the seam for layouts: how a directory stores a study. A directory has one
+//! layout, fixed when it is created and recognised by its content when it is opened. Layouts other
+//! than the journal's come from crates above this one, and the program passes in the table of all
+//! layouts.
 //!
 //! ```text
 //! DIR/study.json              what the study is; replaced as a whole, never edited
@@ -11,8 +11,8 @@
 //! DIR/trials/<id>/            a trial's working directory, made when first needed
 //! ```
 //!
-//! In a directory that NePS shares, the trials are NePS's files, and the first four of these are in
-//! `DIR/.trialmill/`: the journal there holds what NePS has no place for.
+//! In a directory shared with NePS, the trials are NePS's files, and the first four of these are in
+//! `DIR/.trialmill/`: the journal there keeps what NePS's files cannot.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -27,28 +27,28 @@ use trialmill_core::error::StoreError;
 use trialmill_core::event::Policy;
 use trialmill_core::trial::TrialId;
 
-/// The layouts that a program knows. The first is that of new directories.
+/// The layouts that a program knows. The first one is for new directories.
 pub type Layouts = &'static [&'static dyn Layout];
 
 /// How a directory stores a study.
 pub trait Layout: fmt::Debug + Send + Sync {
-    /// As the command line and `study.json` spell it.
+    /// Its name on the command line and in `study.json`.
     fn name(&self) -> &'static str;
 
-    /// Whoever asks for a layout takes any of the same family in a directory that exists: which of
-    /// them it is, is found out.
+    /// A request for a layout accepts any layout of the same family in an existing directory; which one
+    /// it is, is detected.
     fn family(&self) -> &'static str {
         self.name()
     }
 
-    /// Whether another program works in such a directory. Then the study is described in that
-    /// program's words, and our own files are in a room apart.
+    /// Whether another program works in such a directory. Then that program's files describe the study,
+    /// and our own files are in a subdirectory.
     fn is_shared(&self) -> bool;
 
     /// Whether a directory holds a study of this layout.
     fn recognises(&self, path: &Path) -> bool;
 
-    /// Where `study.json`, the journal, and the signs of life are.
+    /// Where `study.json`, the journal, and the lock files of the processes are.
     fn own_path(&self, path: &Path) -> PathBuf;
 
     /// Where the trials' directories are.
@@ -57,7 +57,8 @@ pub trait Layout: fmt::Debug + Send + Sync {
     /// The working directory of a trial.
     fn trial_path(&self, path: &Path, id: &TrialId) -> PathBuf;
 
-    /// Creates what a new directory has besides our own files. Tells whether we did, and nobody else.
+    /// Creates what a new directory has besides our own files. Returns whether we did, rather than
+    /// another process.
     ///
     /// # Errors
     /// It cannot be written.
@@ -68,13 +69,13 @@ pub trait Layout: fmt::Debug + Send + Sync {
         policy: &Policy,
     ) -> Result<bool, StoreError>;
 
-    /// What the study is, by the other program's files; asked where ours are not there.
+    /// The study's definition according to the other program's files; used where ours do not exist.
     ///
     /// # Errors
     /// They cannot be read.
     fn definition(&self, path: &Path) -> Result<Definition, StoreError>;
 
-    /// What all workers together may spend, by the other program's files.
+    /// What all workers together may spend according to the other program's files.
     fn budget(&self, path: &Path) -> Budget;
 
     /// Opens the store of a directory.
@@ -97,14 +98,14 @@ pub trait Layout: fmt::Debug + Send + Sync {
         apply: Apply<'_>,
     ) -> Result<Option<StoreError>, StoreError>;
 
-    /// What is wrong with the other program's files, and whom it stops.
+    /// What is wrong with the other program's files, and which workers that stops.
     ///
     /// # Errors
     /// The directory cannot be read.
     fn check(&self, directory: &Directory) -> Result<Vec<Finding>, StoreError>;
 
-    /// Moves what is damaged so that nobody can open the directory to our own files; whoever opens
-    /// the directory next makes it anew. Gives where it is kept.
+    /// Moves a file whose damage keeps everyone from opening the directory to our own files; the next
+    /// process that opens the directory rebuilds it. Returns where it is kept.
     ///
     /// # Errors
     /// It cannot be locked or moved.
@@ -135,7 +136,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// The file system that it is on.
+    /// The file system of the directory.
     pub fn file_system(&self) -> FileSystem {
         let found = FileSystem::of(&self.path);
         if self.layout.is_shared() { found.for_record_locks() } else { found }
@@ -186,7 +187,7 @@ impl Directory {
     }
 }
 
-/// Commands may run in other directories, so every path that they get is absolute.
+/// Commands may run in other directories, so every path passed to them is absolute.
 pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.into())
 }

@@ -1,8 +1,8 @@
 //! Where a study's events are kept: lock → catch up → stage → commit.
 //!
-//! Only this module touches the study's files, and it knows nothing of messages. A [`Store`] is
-//! owned by the state actor alone. [`JournalStore`] is trialmill's own; [`MemoryStore`] keeps nothing.
-//! Other [`Layout`]s bring their own stores.
+//! Only this crate and the layouts built on it touch the study's files, and it knows nothing about
+//! messages. The state actor alone owns a [`Store`]. [`JournalStore`] is trialmill's own;
+//! [`MemoryStore`] keeps nothing. Other [`Layout`]s bring their own stores.
 
 mod check;
 pub mod clock;

@@ -1,9 +1,10 @@
 //! Who is alive: each process holds a lock file for its life, and the kernel frees it when the
 //! process dies, within milliseconds, whatever it died of.
 //!
-//! Across hosts a lock server may notice a death late, or never (NFS 3). There each process also
-//! counts up in its lock file, and whoever sees no new count for [`HEARTBEAT_TIMEOUT`] on its *own* monotonic
-//! clock calls it silent, and goes on without it. The wall clocks of two machines are never compared.
+//! Across hosts a lock server may notice a death late, or never (NFS 3). There each process also writes
+//! a heartbeat, a growing count, into its lock file. A process whose count does not change for
+//! [`HEARTBEAT_TIMEOUT`] on the watcher's *own* monotonic clock is silent, and the others continue
+//! without it. The wall clocks of two machines are never compared.
 
 use std::collections::HashMap;
 use std::io;
@@ -31,15 +32,15 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Here.
+    /// This machine, in its current boot.
     pub fn here() -> Self {
         let host = nix::unistd::gethostname().unwrap_or_default();
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Machine { host: host.to_string_lossy().into(), boot: boot.trim().into() }
     }
 
-    /// Whether one kernel serves a process and us, though it may be in a container that goes by another
-    /// name: then the locks of both are seen by both.
+    /// Whether a process runs on our kernel, even if in a container with another host name: then each
+    /// sees the other's locks.
     pub fn shares_kernel(&self, process: &Process) -> bool {
         process.boot == self.boot && (!self.boot.is_empty() || process.host == self.host)
     }
@@ -49,15 +50,15 @@ impl Machine {
         process.host == self.host && process.boot == self.boot
     }
 
-    /// Whether a process with that number runs on this machine, in this boot. Asked where somebody
-    /// has removed its lock file: then the file's absence says nothing.
+    /// Whether a process with that id runs on this machine, in this boot. For the case that its lock
+    /// file was removed by hand: then the file's absence proves nothing.
     pub(super) fn is_running(&self, process: &Process) -> bool {
         self.is_here(process)
             && nix::sys::signal::kill(nix::unistd::Pid::from_raw(process.pid as i32), None).is_ok()
     }
 
-    /// Whether a claim that was made on this machine, in this boot, has ended; of others, only
-    /// those who watched them know.
+    /// Whether a lease that was granted on this machine, in this boot, has expired. Other leases can be
+    /// judged only by a process that has watched them for their whole duration.
     pub fn has_ended(&self, lease: &Lease) -> bool {
         lease.host == self.host && lease.boot == self.boot && uptime_s() >= lease.until_uptime_s
     }
@@ -72,7 +73,7 @@ impl Machine {
         }
     }
 
-    /// A claim that ends by itself after some time.
+    /// A lease that expires after some time.
     pub fn lease(&self, duration: Duration) -> Lease {
         Lease {
             seconds: duration.as_secs_f64(),
@@ -83,7 +84,7 @@ impl Machine {
     }
 }
 
-/// This process's sign of life: the lock is held as long as this value lives.
+/// Shows the others that this process lives: the lock is held as long as this value exists.
 #[derive(Debug)]
 pub struct Presence {
     lock: FileLock,
@@ -93,67 +94,67 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// Takes a process's lock file. It is taken before anybody can know of the process.
+    /// Takes a process's lock file, before any other process can know of the process.
     pub(super) fn take(path: PathBuf, is_shared: bool) -> Result<Self, StoreError> {
         let mut lock = FileLock::open(&path)?;
-        // Waits, because somebody may just be looking whether the lock is held.
+        // Waits, because another process may just be probing the lock.
         lock.lock(LOCK_TIMEOUT)?;
         let presence = Presence { lock, path, heartbeats: AtomicU64::new(0), is_shared };
         presence.heartbeat().map_err(StoreError::io("write", &presence.path))?;
         Ok(presence)
     }
 
-    /// Counts up, for watchers on other hosts.
+    /// Writes a new count, for watchers on other hosts.
     ///
     /// # Errors
-    /// The file cannot be written; the lock is held all the same.
+    /// The file cannot be written; the lock is still held.
     pub fn heartbeat(&self) -> io::Result<()> {
         let heartbeats = self.heartbeats.fetch_add(1, Ordering::Relaxed);
         let file = self.lock.file();
         file.write_all_at(format!("{heartbeats:020}\n").as_bytes(), 0)?;
-        // Else it reaches the server half a minute later.
+        // Without a sync it reaches the server half a minute later.
         if self.is_shared { file.sync_data() } else { Ok(()) }
     }
 
-    /// Leaves in good order: the lock file goes.
+    /// Leaves cleanly: removes the lock file.
     pub fn leave(&self) {
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// What is known about a process.
+/// Whether a process lives, as far as can be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Liveness {
-    /// It lives, or nothing shows that it does not.
+    /// It lives, or nothing proves that it does not.
     Alive,
-    /// Its lock is free: it is dead. A command that it started may go on.
+    /// Its lock is free: it is dead. A command that it started may still run.
     Dead,
-    /// It is of another machine, which has the directory over a network, and its sign of life is
-    /// overdue: it is dead, cut off, or stopped. That locks are held says nothing: a server may keep
-    /// them for a dead machine.
+    /// It is on another machine, which has the directory over a network, and its heartbeat is overdue:
+    /// it is dead, cut off, or stopped. Its held lock proves nothing, because a server may keep the
+    /// locks of a dead machine.
     Silent,
 }
 
-/// Sees, from a thread of its own, what other processes do to a study.
+/// Notices, on a thread of its own, what other processes do to a study.
 #[derive(Debug)]
 pub struct Watcher {
     /// The journal, where there is one.
     journal: Option<Watched>,
-    /// NePS's cache, where NePS shares the directory, and its stamp when we last wrote it.
+    /// NePS's cache, if NePS shares the directory, and its stamp when we last wrote it.
     cache: Option<Watched>,
     workers: Option<PathBuf>,
     machine: Machine,
-    /// Whether the locks of other machines can be seen here.
+    /// Whether the locks of other machines are visible here.
     locks_reach: bool,
     heartbeats: Heartbeats,
-    /// What was last found out about processes of other machines, and when: it takes questions to the
-    /// server.
+    /// The last known liveness of processes on other machines, and when it was probed: each probe costs
+    /// requests to the server.
     known: HashMap<ProcessId, (Liveness, Instant)>,
     leases: HashMap<(String, u32), Instant>,
 }
 
 impl Watcher {
-    /// Of a study in memory, which no other process can reach.
+    /// For a study in memory, which no other process can reach.
     pub(super) fn alone(machine: Machine) -> Self {
         Watcher {
             journal: None,
@@ -167,7 +168,7 @@ impl Watcher {
         }
     }
 
-    /// Of a study with a journal. `workers` has the lock files of its processes.
+    /// For a study with a journal. `workers` contains the lock files of its processes.
     pub(super) fn of_journal(
         journal: Watched,
         workers: PathBuf,
@@ -188,7 +189,7 @@ impl Watcher {
         self.journal.as_ref().is_some_and(Watched::is_shared)
     }
 
-    /// Whether others wrote to the study since our last turn.
+    /// Whether others wrote to the study since our last batch.
     pub fn has_grown(&mut self) -> bool {
         let changed = |path: &Path| Some(stamp(path));
         let len = |path: &Path| std::fs::metadata(path).ok().map(|data| data.len());
@@ -220,10 +221,10 @@ impl Watcher {
             Err(_) => return Liveness::Alive,
         };
         match held {
-            // Somebody removed its lock file.
+            // Its lock file was removed by hand.
             false if self.machine.is_running(process) && !plain::is_file(&path) => Liveness::Alive,
             false if is_here || self.locks_reach => Liveness::Dead,
-            // On our own machine the kernel's word is enough: a stopped process is alive.
+            // On our own machine the lock is proof enough: a stopped process is alive.
             true if is_here => Liveness::Alive,
             _ if !self.heartbeats.overdue(&path) => Liveness::Alive,
             _ if self.is_shared() => Liveness::Silent,
@@ -231,7 +232,7 @@ impl Watcher {
         }
     }
 
-    /// Whether a process of another machine has given a sign of life since we first looked.
+    /// Whether a process on another machine has written a heartbeat since we first probed it.
     pub fn has_heartbeat(&self, process: &Process) -> bool {
         let Some(workers) = &self.workers else { return false };
         self.heartbeats.has_heartbeat(&lock_path(workers, process.process))
@@ -243,12 +244,12 @@ impl Watcher {
         let path = lock_path(workers, process);
         self.heartbeats.forget(&path);
         self.known.remove(&process);
-        // Somebody else may have been faster.
+        // Another process may have removed it already.
         let _ = std::fs::remove_file(path);
     }
 
-    /// Whether a caller's claim has run out. On the machine that made it, by that machine's time
-    /// since boot; elsewhere, or after a restart, only after we ourselves have watched it that long.
+    /// Whether a caller's lease has expired. On the machine that granted it, that machine's time since
+    /// boot decides; elsewhere, or after a reboot, only our having watched it for its whole duration.
     pub fn is_expired(&mut self, trial: &str, attempt: u32, lease: &Lease) -> bool {
         if lease.host == self.machine.host && lease.boot == self.machine.boot {
             return uptime_s() >= lease.until_uptime_s;
@@ -258,8 +259,7 @@ impl Watcher {
     }
 }
 
-/// The signs of life of processes of other machines, by our own clock. The wall clocks of two machines
-/// are never compared.
+/// The heartbeats of processes on other machines, timed by our own clock.
 #[derive(Debug, Default)]
 pub(super) struct Heartbeats(HashMap<PathBuf, Heartbeat>);
 
@@ -271,7 +271,8 @@ struct Heartbeat {
 }
 
 impl Heartbeats {
-    /// Looks at the lock file of a process; tells whether no new sign of life came for [`HEARTBEAT_TIMEOUT`].
+    /// Reads the lock file of a process; returns whether no new heartbeat came for
+    /// [`HEARTBEAT_TIMEOUT`].
     pub(super) fn overdue(&mut self, path: &Path) -> bool {
         let text = plain::read(path, 64).ok();
         let count = text.and_then(|text| std::str::from_utf8(&text).ok()?.trim().parse().ok());

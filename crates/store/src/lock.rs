@@ -48,8 +48,8 @@ impl FileLock {
         Ok(FileLock { file, path: path.into(), record: !nfs, nfs, pause_max: LOCK_PAUSE_MAX })
     }
 
-    /// With both kinds of lock wherever the file is, and another longest pause between two tries:
-    /// for files that programs of other makers lock too.
+    /// Takes both kinds of lock on every file system, with another longest pause between two tries:
+    /// for files that other programs lock too.
     pub fn shared_with_others(self, pause_max: Duration) -> Self {
         FileLock { record: true, pause_max, ..self }
     }
@@ -81,11 +81,11 @@ impl FileLock {
         }
     }
 
-    /// Takes the lock, waiting up to `timeout`. If somebody removed or replaced the lock file, the
-    /// one that others find at its path is locked instead.
+    /// Takes the lock, waiting up to `timeout`. If the lock file was removed or replaced, this locks
+    /// the one that others find at its path instead.
     ///
     /// # Errors
-    /// Somebody else held it all that time, or the file system has no locks.
+    /// Another process held it all that time, or the file system has no locks.
     pub fn lock(&mut self, timeout: Duration) -> Result<(), StoreError> {
         let begin = Instant::now();
         let mut checked = begin;
@@ -98,7 +98,8 @@ impl FileLock {
                 if self.was_replaced() {
                     match Self::open(&self.path) {
                         Ok(FileLock { file, .. }) => self.file = file,
-                        // The whole directory is gone: nobody else comes, and the journal says so.
+                        // The whole directory is gone: no other process comes, and the access to the
+                        // journal then reports it.
                         Err(_) if locked => return Ok(()),
                         Err(error) => return Err(error),
                     }
@@ -124,7 +125,7 @@ impl FileLock {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -140,9 +141,9 @@ impl FileLock {
         !matches!((self.file.metadata(), found), (Ok(held), Ok(found)) if id(&held) == id(&found))
     }
 
-    /// Puts a new lock file, which we hold, in the place of one whose holder is not heard of any
-    /// more: a server may keep the locks of a dead machine for ever. Whoever held the old one finds
-    /// out by [`was_replaced`](Self::was_replaced).
+    /// Replaces a lock file whose holder has been silent for too long with a new one that we hold: a
+    /// server may keep the locks of a dead machine for ever. The old holder notices it with
+    /// [`was_replaced`](Self::was_replaced).
     pub fn replace(&mut self) -> Result<(), StoreError> {
         let beside = beside(&self.path);
         let failed = |error| StoreError::io("replace", &self.path)(error);
@@ -156,7 +157,7 @@ impl FileLock {
     /// Frees the lock.
     ///
     /// # Errors
-    /// The system refuses, which it does not for a lock that is held.
+    /// The system refuses, which does not happen for a lock that is held.
     pub fn unlock(&self) -> Result<(), StoreError> {
         let freed = match self.record {
             true => set_record(&self.file, libc::F_UNLCK).map_err(io::Error::from),
@@ -175,12 +176,12 @@ impl FileLock {
         &self.file
     }
 
-    /// Who holds the lock, as Linux says in `/proc/locks`, for an error message.
+    /// Who holds the lock according to Linux's `/proc/locks`, for an error message.
     fn holder(&self) -> String {
         let Ok(inode) = self.file.metadata().map(|data| data.ino()) else { return String::new() };
         let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-        // `1: FLOCK  ADVISORY  WRITE 4242 fe:01:1234 0 EOF`; of a record lock by descriptor the
-        // process is not known, and -1 stands there.
+        // `1: FLOCK  ADVISORY  WRITE 4242 fe:01:1234 0 EOF`; for an OFD record lock the process is
+        // unknown, and the field is -1.
         let mut held = locks.lines().filter(|line| line.contains(&format!(":{inode} ")));
         match held.find_map(|line| line.split_whitespace().nth(4)?.parse::<u32>().ok()) {
             Some(pid) => format!(" by process {pid} of this machine"),
@@ -189,8 +190,9 @@ impl FileLock {
     }
 }
 
-/// Whether anybody holds the lock of a file, in either kind. A shared try, so that those who look do
-/// not see each other. A file that is not there is not held, nor is what no process could have made.
+/// Whether any process holds the lock of a file, of either kind. This tries a shared lock, so that
+/// processes that merely probe do not see each other. A missing file is not held, nor is anything that
+/// no process of ours could have created.
 pub fn is_held(path: &Path) -> io::Result<bool> {
     let file = match plain::open(path) {
         Ok(file) => file,
@@ -204,8 +206,8 @@ pub fn is_held(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// The same for a flock of this machine, by what Linux says in `/proc/locks`: without a try, which
-/// somebody else's would fail at.
+/// The same for a flock of this machine, read from Linux's `/proc/locks`: without trying the lock,
+/// which would make another process's try fail.
 pub fn is_flocked_here(path: &Path) -> bool {
     let Ok(inode) = path.symlink_metadata().map(|data| data.ino()) else { return false };
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
@@ -235,7 +237,7 @@ fn set_record(file: &File, kind: libc::c_int) -> Result<(), Errno> {
     }
 }
 
-/// Whether somebody else has an exclusive record lock on a file.
+/// Whether another process has an exclusive record lock on a file.
 fn has_record(file: &File) -> bool {
     let mut found = whole_file(libc::F_RDLCK);
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut found)).is_ok()

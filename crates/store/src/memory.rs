@@ -1,11 +1,11 @@
-//! A store that keeps nothing: for tests, and for those who want no directory.
+//! A store that keeps nothing: for tests, and for runs without a directory.
 
 use super::{Machine, Purpose, Replica, Store, Watcher};
 use trialmill_core::error::{StoreError, StudyError};
 use trialmill_core::event::Event;
 use trialmill_core::trial::Trials;
 
-/// The study lives in the process's memory alone, and ends with it.
+/// The study exists only in the process's memory, and ends with it.
 #[derive(Debug, Default)]
 pub struct MemoryStore;
 
@@ -22,7 +22,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    /// Nobody else can come, but callers' deadlines pass.
+    /// No other process can join, but the deadlines of callers still pass.
     fn watcher(&self) -> Option<Watcher> {
         Some(Watcher::alone(Machine::here()))
     }

@@ -1,4 +1,4 @@
-//! Opening the study of a directory: recognising it, reading what it is, removing it.
+//! Opens the study of a directory: recognises its layout, reads its definition, or removes it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,8 @@ impl Directory {
         Ok(directory)
     }
 
-    /// Makes sure that a study may be written, and that what we write is in directories of ours.
+    /// Checks that the study may be written, and that everything we write goes into directories of our
+    /// own.
     pub(super) fn prepare_for_writing(&self) -> Result<(), StoreError> {
         if self.format > FORMAT {
             let (found, known) = (self.format, FORMAT);
@@ -64,7 +65,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Opens a study for looking, also one that a newer version wrote.
+    /// Opens a study read-only, including one that a newer version wrote.
     ///
     /// # Errors
     /// There is none, or it is damaged.
@@ -119,7 +120,7 @@ impl Directory {
             }
             ours.push(entry.path());
         }
-        // `study.json` last: while it is there, the rest can be removed another time.
+        // `study.json` last: while it exists, an interrupted removal can be repeated.
         ours.sort_by_key(|path| *path == study_json);
         for path in ours {
             let removed = if path.is_dir() {
@@ -132,7 +133,7 @@ impl Directory {
         Ok(())
     }
 
-    /// A process that holds a lock of the study.
+    /// Finds a process that holds a lock of the study.
     pub(super) fn live_process(&self) -> Result<Option<ProcessId>, StoreError> {
         let workers = self.workers_path();
         let entries = match std::fs::read_dir(&workers) {
@@ -167,7 +168,7 @@ impl Directory {
         Presence::take(lock_path(&workers, number), self.file_system().is_shared())
     }
 
-    /// What is wrong with the files of the other program that works in it, and whom it stops.
+    /// What is wrong with the other program's files, and which workers that stops.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -176,10 +177,10 @@ impl Directory {
     }
 }
 
-/// The layout of a directory, by what is in it; none if no study is there.
+/// The layout of a directory, judged by its content; `None` if it contains no study.
 ///
-/// That another machine has just created it may not be known to this one, which remembers for up to
-/// a minute that it was not there: so the server is asked before that is believed.
+/// Another machine may have just created the study while this machine's cache says, for up to a
+/// minute, that it does not exist. So this asks the server before it believes that.
 pub(super) fn recognise(path: &Path, layouts: Layouts) -> Option<&'static dyn Layout> {
     let find = || layouts.iter().copied().find(|layout| layout.recognises(path));
     find().or_else(|| {
@@ -193,7 +194,7 @@ pub fn has_own_files(layout: &dyn Layout, path: &Path) -> bool {
     plain::is_file(&layout.own_path(path).join("study.json"))
 }
 
-/// Refuses a directory that holds something else than what a creator of a study leaves there.
+/// Refuses a directory that contains anything but what an interrupted creation leaves there.
 pub(super) fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
@@ -219,7 +220,7 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Reads `study.json`; gives its format too.
+/// Reads `study.json`; also returns its format.
 pub(super) fn read_study_json(
     path: &Path,
     layout: &dyn Layout,
@@ -237,7 +238,7 @@ pub(super) fn read_study_json(
         return Err(not_a_study(path, &problem));
     }
     let space = match &json.space {
-        // A study converted from NePS, which does not always say its space.
+        // A study converted from NePS, whose files do not always contain the search space.
         Json::Object(map) if map.is_empty() => SearchSpace::unknown(),
         space => SearchSpace::from_json(space).map_err(|error| wrong(error.to_string()))?,
     };

@@ -1,6 +1,6 @@
-//! The study's files are plain files and directories of its own. What a link, a pipe or a device of
-//! such a name leads to is not the study's: it is never opened, so nothing hangs at it and nothing
-//! outside the study's directory is written.
+//! Opens plain files and nothing else. A link, a pipe or a device with the name of a study's file is
+//! never opened: so nothing can make this process hang, and nothing outside the study's directory is
+//! written.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
@@ -15,7 +15,7 @@ pub fn open(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path)
 }
 
-/// Opens a file as these options say.
+/// Opens a file with these options.
 pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     match open_once(options, path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && asks_server(path) => {
@@ -26,7 +26,7 @@ pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 }
 
 fn open_once(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    // A name is looked at before it is opened, because opening a device may already do something.
+    // Check the name before opening it: merely opening a device may have an effect.
     match std::fs::symlink_metadata(path) {
         Ok(data) => check(&data)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -38,7 +38,8 @@ fn open_once(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// The same for a file that is written to: then it has no second name, outside of the study.
+/// The same for a file to be written: it must not have a second name (a hard link), because that could
+/// be outside of the study.
 pub fn open_to_write(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let file = open_with(options, path)?;
     match file.metadata()?.nlink() {
@@ -47,7 +48,7 @@ pub fn open_to_write(options: &mut OpenOptions, path: &Path) -> io::Result<File>
     }
 }
 
-/// Makes a file anew; what stood there before, under this name or another, is not written to.
+/// Creates a new file; an existing one, under this name or another, is not written to.
 pub fn create(path: &Path) -> io::Result<File> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -78,29 +79,29 @@ pub fn read_limited(from: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether a plain file is there.
+/// Whether a plain file exists.
 pub fn is_file(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|data| data.is_file())
 }
 
-/// The same for anything but a link that leads nowhere, after the server was asked.
+/// The same for anything but a dangling link, after asking the server.
 pub fn is_there(path: &Path) -> bool {
     path.exists() || (asks_server(path) && path.exists())
 }
 
-/// Makes a network file system forget which names it has looked for in vain, in a directory and in
-/// those above it: it remembers that for up to a minute, while others make files of these names.
-/// Opening a directory asks the server what has changed in it (nfs(5), "Data and metadata coherence").
+/// Makes a network file system forget which names did not exist, in a directory and in those above it:
+/// it remembers that for up to a minute, even while others create such files. Opening a directory asks
+/// the server what has changed in it (nfs(5), "Data and metadata coherence").
 pub fn ask_for_entries(path: &Path) {
     let mut above: Vec<&Path> = path.ancestors().collect();
     above.reverse();
-    // The nearest ones that are there, and each that is found thereby.
+    // First the nearest existing ancestor, then each one found through it.
     let first = above.iter().rposition(|path| path.is_dir()).unwrap_or(0);
     above[first..].iter().all(|path| File::open(path).is_ok());
 }
 
-/// Asks a network server for the entries of the directory that a path is in, and of those above;
-/// false on other file systems, where what is not found is not there.
+/// Asks a network server for the entries of the directory that contains a path, and of those above;
+/// returns false on other file systems, where a name that is not found does not exist.
 fn asks_server(path: &Path) -> bool {
     let there = path.ancestors().skip(1).find_map(|above| {
         File::open(if above.as_os_str().is_empty() { Path::new(".") } else { above }).ok()
@@ -114,13 +115,14 @@ fn asks_server(path: &Path) -> bool {
     true
 }
 
-/// Makes a directory unless it is there. Of its path the last `own` are the study's, and no links.
+/// Creates a directory unless it exists. The last `own` components of its path are the study's, and
+/// must not be links.
 pub fn create_dir(path: &Path, own: usize) -> io::Result<()> {
     path.ancestors().take(own).try_for_each(own_dir)?;
     std::fs::create_dir_all(path)
 }
 
-/// Refuses what is there and is no directory of the study's own.
+/// Refuses anything that exists but is not a directory of the study's own.
 pub fn own_dir(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Ok(data) if !data.is_dir() => {

@@ -1,13 +1,13 @@
-//! A store that has failed once takes no more turns.
+//! A store that has failed once refuses all further batches.
 
 use trialmill_core::error::StoreError;
 
 /// A store whose steps are guarded: its first error closes it, and frees what it holds.
 pub trait Guarded {
-    /// Why it takes no more turns.
+    /// Why it refuses further batches.
     fn poison(&mut self) -> &mut Option<String>;
 
-    /// Frees every lock of the turn.
+    /// Frees every lock of the batch.
     fn release(&mut self);
 
     /// Runs a step.

@@ -1,12 +1,12 @@
-//! Reading a study without any lock: for status, listings and exports, while workers go on.
+//! Reads a study without any lock: for status, listings and exports, while workers run.
 
 use super::tail::{Rest, Tail};
 use super::{Apply, Directory, RealDisk};
 use trialmill_core::error::StoreError;
 
-/// Reads the events of a study as they are now, changing nothing and making nobody wait. A record
-/// that somebody is just appending is left out. Gives what is wrong with the study's files, where
-/// something is: then the events are those that stand before the damage.
+/// Reads the current events of a study without changing anything or making any process wait. A record
+/// that is just being appended is left out. If something is wrong with the study's files, returns what,
+/// and the events are those before the damage.
 ///
 /// # Errors
 /// They cannot be read at all.

@@ -1,4 +1,4 @@
-//! Replacing a file as a whole, and making that survive power loss.
+//! Replaces a file as a whole, and makes that survive power loss.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -22,7 +22,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     result
 }
 
-/// A name beside a file, for what is to take its place. Machines have the same process numbers.
+/// A temporary name in the same directory for the file's replacement. It contains more than the process
+/// id, because processes on two machines may have the same.
 pub(super) fn beside(path: &Path) -> PathBuf {
     let number: u32 = rand::random();
     path.with_extension(format!("tmp-{}-{number:08x}", std::process::id()))

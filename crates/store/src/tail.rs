@@ -1,4 +1,9 @@
-//! Reading a journal: line by line to the end of its sound part, and what stands behind that.
+//! Reads a journal line by line to the end of its valid prefix, and judges what follows.
+//!
+//! Torn or damaged? What follows the prefix is *torn* if it contains no valid record that the prefix
+//! lacks: then it is an append that never finished, was never acknowledged, and may be cut off. If
+//! there is such a record, bytes before it were destroyed after they may have been acknowledged:
+//! *damaged*, and nothing may be cut or appended.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,21 +16,21 @@ use trialmill_core::error::StoreError;
 use trialmill_core::event::{LineError, verified};
 use trialmill_core::limits::{MAX_LINE_BYTES, READ_CHUNK_BYTES};
 
-/// Reads a journal line by line and knows where the sound part ends.
+/// Reads a journal line by line, and tracks where its valid prefix ends.
 pub(super) struct Tail {
     decoders: Decoders,
-    /// Where the sound part ends.
+    /// Where the valid prefix ends.
     pub(super) offset: u64,
     pub(super) next_seq: u64,
     buffer: Vec<u8>,
 }
 
-/// What stands behind the sound part.
+/// What follows the valid prefix.
 pub(super) enum Rest {
     Nothing,
-    /// No sound record follows: a torn append, harmless to cut.
+    /// No new valid record follows: a torn append, safe to cut off.
     Torn,
-    /// Sound records follow.
+    /// Valid records follow.
     Damaged(String),
 }
 
@@ -34,7 +39,7 @@ impl Tail {
         Tail { decoders: Decoders::new(names), offset: 0, next_seq: 0, buffer: Vec::new() }
     }
 
-    /// Reads from where it stopped; gives what stands behind the sound part.
+    /// Continues reading where it stopped; returns what follows the valid prefix.
     pub(super) fn catch_up(
         &mut self,
         disk: &dyn Disk,
@@ -49,7 +54,7 @@ impl Tail {
         self.read_to(len, disk, path, apply)
     }
 
-    /// The same, to a place that is not before the one where it stopped.
+    /// The same up to an offset, which must not lie before the one where it stopped.
     pub(super) fn read_to(
         &mut self,
         len: u64,
@@ -116,9 +121,9 @@ impl Tail {
         }
     }
 
-    /// Looks whether sound records follow the first bad byte: those that the journal does not have
-    /// yet. A doubled tail has only records that it has; one with a number that it has and another
-    /// content was written where locks do not work, and may have been acknowledged.
+    /// Checks whether valid records that the journal does not contain yet follow the first bad byte. A
+    /// tail that was written twice contains only known records, and is harmless. A record with a known
+    /// number but another content was written where locks do not work, and may have been acknowledged.
     fn rest(
         &self,
         disk: &dyn Disk,
@@ -156,7 +161,7 @@ impl Tail {
         }
     }
 
-    /// Whether the sound part has exactly these records, by number and checksum.
+    /// Whether the valid prefix has exactly these records, by number and checksum.
     fn has(
         &self,
         disk: &dyn Disk,
@@ -191,21 +196,21 @@ impl Tail {
 
 const CRC_LEN: usize = 8;
 
-/// The number and checksum of the sound record that a line is, or ends in: bytes of a torn line may
-/// stand before it without a line feed between. A record's own values may look like the head of a
-/// record, so every place is tried.
+/// The number and checksum of the valid record that a line consists of, or ends with: the bytes of a
+/// torn line may precede it without a line feed. A record's own values may look like the head of a
+/// record, so every offset is tried.
 fn sound_end(line: &[u8]) -> Option<(u64, [u8; CRC_LEN])> {
     sound_in(line).map(|Sound { seq, crc, .. }| (seq, crc))
 }
 
-/// A record whose checksum is right, wherever it stands.
+/// A record with a correct checksum, wherever in the line it begins.
 pub(super) struct Sound<'a> {
     pub(super) seq: u64,
     pub(super) crc: [u8; CRC_LEN],
     pub(super) record: &'a [u8],
 }
 
-/// Hands over the sound records between two bytes.
+/// Yields the valid records between two offsets.
 pub(super) fn sound_records(
     disk: &dyn Disk,
     mut at: u64,
@@ -232,10 +237,10 @@ pub(super) fn sound_records(
 }
 
 fn sound_in(line: &[u8]) -> Option<Sound<'_>> {
-    // Something that writes CRLF went over the file: the records are there all the same.
+    // A tool that writes CRLF has rewritten the file: the records themselves are intact.
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     const HEAD: &[u8] = b"{\"crc\":\"";
-    // A search costs more than its setting up only where there is something to search.
+    // Setting up a search costs more than the search of a short line.
     if line.len() < HEAD.len() + CRC_LEN {
         return None;
     }
@@ -252,7 +257,7 @@ fn sound_in(line: &[u8]) -> Option<Sound<'_>> {
         })
 }
 
-/// A hostile line must not make us compute a checksum for each of its bytes.
+/// Bounds the work: a hostile line must not make us compute a checksum at each of its bytes.
 const MAX_HEADS_IN_A_LINE: usize = 64;
 
 fn seq_of(line: &[u8]) -> u64 {

@@ -1,8 +1,9 @@
-//! Whose the unfinished end of a journal is.
+//! Decides whether the writer of a journal's unfinished end is dead.
 //!
-//! An end is cut off because its writer died in the middle of it. A doubt is no death: on a network
-//! file system an end looks the same while its writer lives and this machine sees a part of it only,
-//! as zeros for what has not arrived. What was cut off then were acknowledged results.
+//! An end may be cut off only if its writer died in the middle of it; a suspicion is not enough. On a
+//! network file system an end looks just like that while its writer lives and this machine sees only a
+//! part of the append, with zeros for the bytes that have not arrived. Cutting it off then would
+//! destroy acknowledged results.
 
 use std::io;
 use std::path::Path;
@@ -13,7 +14,7 @@ use super::lock::is_held;
 use trialmill_core::event::ProcessId;
 use trialmill_core::limits::READ_CHUNK_BYTES;
 
-/// What shows whether processes live.
+/// Evidence of which processes are dead, gathered over several reads of their lock files.
 #[derive(Debug, Default)]
 pub(super) struct Deaths {
     heartbeats: Heartbeats,
@@ -23,10 +24,11 @@ impl Deaths {
     /// Whether the writer of an unfinished end is dead. `workers` has the lock files of all processes
     /// of the study, `own` is the number of this one.
     ///
-    /// On a local file system our lock is the proof: its last holder ended in the middle. Zeros alone
-    /// are no append of a process that died; a power cut leaves them, and then nobody lives. On a
-    /// network file system somebody of the study must have died, or nobody else live, and a hole is
-    /// never cut: what belongs there may be stored by another machine.
+    /// On a local file system our holding the lock is the proof: its last holder ended in the middle.
+    /// Zeros are the exception: a dying process does not write them, but a power cut leaves them, and
+    /// then no other process lives. On a network file system at least one process must have died, or no
+    /// other process may live; and a hole is never cut, because another machine may hold the bytes that
+    /// belong there.
     pub(super) fn writer_is_dead(
         &mut self,
         has_hole: bool,

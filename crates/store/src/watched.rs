@@ -1,4 +1,4 @@
-//! Seeing that somebody changed a file.
+//! Notices that another process changed a file.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::plain;
 use trialmill_core::limits::NETWORK_POLL;
 
-/// Something that changes when somebody replaces a file or changes its length.
+/// A number that changes when a file is replaced or its length changes.
 pub fn stamp(path: &Path) -> u64 {
     let mix = |data: std::fs::Metadata| data.ino().rotate_left(40) ^ data.len();
     path.symlink_metadata().map_or(0, mix)
@@ -37,7 +37,7 @@ impl Watched {
     /// Whether what `look` finds at its path is not what we know.
     pub(super) fn has_changed(&mut self, read: impl Fn(&Path) -> Option<u64>) -> bool {
         if self.is_shared && self.asked.elapsed() >= NETWORK_POLL {
-            // An open asks the server; a lookup may be answered from a cache that is a minute old.
+            // Opening asks the server; a mere lookup may be answered from a cache, a minute old.
             drop(plain::open(&self.path));
             self.asked = Instant::now();
         }
