@@ -24,7 +24,7 @@ fn what_is_told_is_not_lost() {
     // The job runs somewhere else than here.
     assert_eq!(first["location"], study.path("s/trials/1").to_str().unwrap());
     assert_eq!(study.count("evaluating"), 6);
-    study.run(&["status", "s"]).exits(0).says(&["asked", "slurm"]);
+    study.run(&["status", "s"]).exits(0).says(&["leased", "slurm"]);
 
     let tell = |arguments: &[&str]| study.run(&[&["tell", "s"], arguments].concat()).exits(0);
     tell(&["1", "--objective", "0.5", "--cost", "2"]);
