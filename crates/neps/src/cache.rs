@@ -1,8 +1,9 @@
-//! `.trial_cache.pkl`: pickles one after another, of which the last word on a trial counts.
+//! `.trial_cache.pkl`: a sequence of pickles, in which the last record of a trial counts.
 //!
-//! First may stand a dict of all trials; then come single trials and lists of them. Whoever reads it
-//! and finds many of these makes one dict of all: NePS rewrites the file in its place. So each turn
-//! begins with a look whether it still is the file that we know, and reads on from there.
+//! The file may begin with a dict of all trials; single trials and lists of trials follow. A process
+//! that finds many of these consolidates them into one dict, and NePS does so by rewriting the file in
+//! place. So each batch first checks that the file is still the one we know, and then reads on from
+//! where we stopped.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -20,36 +21,36 @@ use trialmill_core::limits::{
 use trialmill_store::plain;
 use trialmill_store::{FileSystem, drop_cache, sync_parent};
 
-/// How many bytes before the known end are compared, to see that the file is the same.
+/// How many bytes before our offset are compared, to recognise the file.
 const SAMPLE_BYTES: usize = 64;
 
-/// The cache as far as it was read.
+/// The cache, as far as it has been read.
 #[derive(Debug)]
 pub(super) struct Cache {
     path: PathBuf,
     file: Option<File>,
     inode: u64,
-    /// How much was read, and the last bytes of it.
+    /// How much has been read, and its last bytes.
     offset: u64,
     sample: Vec<u8>,
     /// Trials in the records after the dict.
     updates: usize,
     max_updates: Option<usize>,
     writable: bool,
-    /// Whether other machines write to it through caches of their own.
+    /// Whether other machines write to the file through caches of their own.
     is_shared: bool,
 }
 
-/// What a look at the cache gave.
+/// What one read of the cache found.
 #[derive(Debug, Default)]
 pub(super) struct News {
-    /// Trials that were written since, in order.
+    /// The records written since the last read, in order.
     pub(super) records: Vec<Record>,
-    /// The file is another one than before: what is not in `records` is not in it.
-    pub(super) anew: bool,
-    /// The file is not there.
+    /// Whether the file was replaced or rewritten: then `records` is its whole content.
+    pub(super) rewritten: bool,
+    /// Whether the file does not exist.
     pub(super) missing: bool,
-    /// It ends in the middle of a record, at this byte.
+    /// The offset of an incomplete last record, if there is one.
     pub(super) torn_at: Option<u64>,
 }
 
@@ -69,10 +70,10 @@ impl Cache {
         }
     }
 
-    /// Begins a turn, with NePS's lock held. On a network file system this machine has pages of the
-    /// file that may be old, and an open alone does not make it drop them while it has the file open
-    /// for writing: a lock of the file itself does. NePS opens the file in each turn, and closes it
-    /// before it frees its lock, which comes to the same.
+    /// Begins a batch, with NePS's lock held. On a network file system this machine may have stale pages
+    /// of the file, and while it has the file open for writing, opening it again does not drop them:
+    /// locking the file itself does. NePS opens the file rewritten each time and closes it before it frees
+    /// its lock, which has the same effect.
     pub(super) fn begin(&self) {
         if let (true, Some(file)) = (self.is_shared, &self.file) {
             let _ = fs2::FileExt::unlock(file);
@@ -80,7 +81,7 @@ impl Cache {
         }
     }
 
-    /// Ends a turn, before NePS's lock is freed: what was written is at the server.
+    /// Ends a batch, before NePS's lock is freed: makes sure the server has what was written.
     pub(super) fn end(&self) -> io::Result<()> {
         match &self.file {
             Some(file) if self.is_shared => {
@@ -95,7 +96,10 @@ impl Cache {
         &self.path
     }
 
-    /// Reads what was written since the last look.
+    /// Reads what was written since the last read.
+    ///
+    /// An incomplete last record is read again for a while before it counts as torn: we hold NePS's
+    /// lock, but a NePS worker that starts rewrites the file without it.
     ///
     /// # Errors
     /// It cannot be read, or is damaged before its end.
@@ -108,28 +112,31 @@ impl Cache {
             std::thread::sleep(NEPS_READ_PAUSE);
             self.begin();
             let more = self.read_once(shared)?;
-            // In a file that was rewritten meanwhile stands all of it again.
-            let mut records = if more.anew { Vec::new() } else { news.records };
+            // A file that was rewritten meanwhile contains everything again: drop what we had.
+            let mut records = if more.rewritten { Vec::new() } else { news.records };
             records.extend(more.records);
-            news = News { records, anew: more.anew || news.anew, ..more };
+            news = News { records, rewritten: more.rewritten || news.rewritten, ..more };
         }
         Ok(news)
     }
 
+    /// Reads once. There are three ways to notice that the file is not the one we know: it does not
+    /// exist, its inode differs (it was replaced), or the bytes before our offset differ (it was
+    /// rewritten in place). In each case everything is read from the start.
     fn read_once(&mut self, shared: &mut Shared) -> Result<News, StoreError> {
         let path = self.path.clone();
         let failed = |error| StoreError::io("read", &path)(error);
         let inode = match self.inode_at_path() {
             Ok(inode) => inode,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let anew = self.forget();
-                return Ok(News { missing: true, anew, ..News::default() });
+                let rewritten = self.forget();
+                return Ok(News { missing: true, rewritten, ..News::default() });
             }
             Err(error) => return Err(failed(error)),
         };
-        let mut anew = false;
+        let mut rewritten = false;
         if self.file.is_none() || inode != self.inode {
-            anew = self.forget();
+            rewritten = self.forget();
             self.file = Some(self.open().map_err(failed)?);
             self.inode = inode;
         }
@@ -137,13 +144,13 @@ impl Cache {
         let mut start = self.offset - self.sample.len() as u64;
         let mut bytes = read_from(file, start).map_err(failed)?;
         if !bytes.starts_with(&self.sample) {
-            (self.offset, self.updates, start, anew) = (0, 0, 0, true);
+            (self.offset, self.updates, start, rewritten) = (0, 0, 0, true);
             self.sample.clear();
             bytes = read_from(file, 0).map_err(failed)?;
         }
-        // NePS empties the file before it writes it anew.
+        // An empty file counts as torn, because NePS truncates the file before it rewrites it.
         let torn_at = (bytes.is_empty() && self.offset == 0).then_some(0);
-        let mut news = News { anew, torn_at, ..News::default() };
+        let mut news = News { rewritten, torn_at, ..News::default() };
         let known = self.sample.len();
         let result = self.take(&bytes[known..], shared, &mut news);
         let end = (self.offset - start) as usize;
@@ -151,9 +158,10 @@ impl Cache {
         result.map(|()| news)
     }
 
-    /// The file that stands at its path. On a network file system it is opened for that: a machine
-    /// that looked in the moment in which another one replaced the file remembers for half a minute
-    /// that there is none, and made it anew from what it knew.
+    /// The inode of the file at the cache's path. On a network file system this opens the file: a
+    /// machine that looked it up at the moment in which another one replaced it remembers for half a
+    /// minute that it does not exist. It would then rebuild the cache from what it knew, and drop what
+    /// the others wrote.
     fn inode_at_path(&self) -> io::Result<u64> {
         let data = match self.is_shared {
             true => plain::open(&self.path)?.metadata()?,
@@ -175,7 +183,7 @@ impl Cache {
         Ok(file)
     }
 
-    /// Reads records until the bytes end.
+    /// Decodes all complete records.
     fn take(
         &mut self,
         bytes: &[u8],
@@ -220,8 +228,8 @@ impl Cache {
         knew
     }
 
-    /// Cuts off what stands behind the last whole record, and keeps it in `kept`. Tells whether
-    /// anything stood there.
+    /// Cuts off what follows the last complete record, and keeps it in `kept`. Returns whether there was
+    /// anything.
     pub(super) fn cut(&mut self, kept: &Path) -> Result<bool, StoreError> {
         let failed = |error| StoreError::io("cut the torn end of", &self.path)(error);
         let Some(file) = &self.file else { return Ok(false) };
@@ -234,7 +242,7 @@ impl Cache {
         Ok(true)
     }
 
-    /// Appends records that are whole, with one write.
+    /// Appends complete records with one write.
     pub(super) fn append(&mut self, bytes: &[u8], trials: usize) -> io::Result<()> {
         if self.file.is_none() {
             let file = plain::create(&self.path)?;
@@ -260,9 +268,9 @@ impl Cache {
         self.file.as_ref().map_or(Ok(()), File::sync_data)
     }
 
-    /// Whether it is time to make one dict of all. NePS's rule while its workers are there, so that
-    /// none of them does it in its own, unlocked way; else when the updates outnumber the trials, so
-    /// that the cost of a trial does not grow with their number.
+    /// Whether it is time to consolidate the file into one dict. While NePS workers are present, NePS's
+    /// own threshold applies, so that none of them does it in its own, unlocked way. Otherwise the
+    /// updates must outnumber the trials, so that the cost per trial does not grow with their number.
     pub(super) fn wants_consolidation(&self, trials: usize, neps_is_present: bool) -> bool {
         self.updates
             > match (self.max_updates, neps_is_present) {
@@ -272,14 +280,15 @@ impl Cache {
             }
     }
 
-    /// Puts one dict of all trials in its place: written beside, synced, renamed.
+    /// Replaces the file with one dict of all trials: written to a temporary file, synced, renamed.
     pub(super) fn replace(&mut self, pickle: &[u8]) -> io::Result<()> {
         let beside = self.path.with_extension(format!("tmp-{}", std::process::id()));
         let result = (|| {
             let mut file = plain::create(&beside)?;
             file.write_all(pickle)?;
             file.sync_data()?;
-            // An NFS client moves a file away first that it has open itself: for a moment there is none.
+            // Close the file first: an NFS client that has it open renames it away before it replaces
+            // it, so that for a moment no file exists.
             self.file = None;
             std::fs::rename(&beside, &self.path)
         })();
@@ -298,8 +307,8 @@ impl Cache {
     }
 }
 
-/// Locks the cache itself. NePS's lock keeps out all who write, and who only reads has this one for a
-/// moment: if it is held for longer then by a machine that died, and the open must do.
+/// Locks the cache file itself. NePS's lock excludes all writers, and readers hold this lock only for a
+/// moment. If it stays held, the holder is a dead machine, and having opened the file must suffice.
 fn lock_or_open(file: &File) {
     let begin = Instant::now();
     while fs2::FileExt::try_lock_exclusive(file).is_err() && begin.elapsed() < NETWORK_POLL {

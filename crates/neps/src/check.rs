@@ -1,4 +1,4 @@
-//! What is wrong in a directory that NePS shares, and whom it stops.
+//! What is wrong in a directory shared with NePS, and which workers that stops.
 
 use std::path::{Path, PathBuf};
 
@@ -20,8 +20,8 @@ const STATE: &str = "optimizer_state.pkl";
 const ERRORS: &str = "shared_errors.jsonl";
 const BY_REPAIR: &str = "--repair mends it, and so does the next trialmill worker that comes";
 
-/// Looks at the files of a directory that NePS 0.13 to 0.17 shares. Changes nothing, and takes no
-/// lock; so what others are just writing may be seen half written.
+/// Checks the files of a directory shared with NePS 0.13 to 0.17. Changes nothing and takes no lock, so
+/// it may see what others are just writing half written.
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -39,7 +39,7 @@ pub(crate) fn check(directory: &Directory) -> Result<Vec<Finding>, StoreError> {
     }
     if known.trials.is_empty() && !ids.is_empty() && whole {
         let problem = "it is missing, and trials stand in their directories: the first NePS worker \
-                       that comes makes it anew, but is told of no trials";
+                       that comes rebuilds it, but learns of no trials";
         found.push(Finding::damage(FindingKind::CacheMissing, CACHE, problem, BY_REPAIR));
     }
     if !strange.is_empty() {
@@ -100,7 +100,7 @@ fn inspect_cache(configs: &Path, shared: &mut Shared, found: &mut Vec<Finding>) 
                 StoreError::Damaged { offset, .. } => Some(*offset),
                 _ => None,
             };
-            let remedy = "--repair keeps it aside and makes it anew from the trials' directories";
+            let remedy = "--repair sets it aside and rebuilds it from the trials' directories";
             let finding =
                 Finding::damage(FindingKind::CacheDamaged, CACHE, error.to_string(), remedy);
             found.push(Finding { byte, ..finding });
@@ -191,8 +191,8 @@ fn compare(
     found
 }
 
-/// The trials of which files are missing. Somebody may just be making them, after the cache, so they
-/// are looked at again for a while.
+/// The trials whose files are missing. Another process may be about to write them, after the cache, so
+/// this checks them again for a while.
 fn lacking(trials: &Trials, files: &TrialFiles) -> Vec<TrialId> {
     let mut lacking: Vec<&Trial> = trials.iter().filter(|trial| files.lacks_any(trial)).collect();
     for _ in 1..NEPS_READS {

@@ -1,4 +1,4 @@
-//! Creating a directory that NePS can share, and what a directory that NePS created is.
+//! Creates a directory that NePS can share, and reads the definition of one that NePS created.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ use trialmill_store::Layout;
 use trialmill_store::plain;
 use trialmill_store::{replace, sync_parent};
 
-/// What a study is, as far as NePS's files say it.
+/// The definition of a study, as far as NePS's files contain it.
 ///
 /// # Errors
 /// They cannot be read.
@@ -62,7 +62,7 @@ fn optimizer_info(value: &Value, version: Version) -> Result<OptimizerInfo, Stri
     Ok(OptimizerInfo { name: name.into(), arguments })
 }
 
-/// What all workers together may spend, as NePS says it.
+/// What all workers together may spend, from NePS's files.
 pub(crate) fn budget(path: &Path, version: Version) -> Budget {
     match version {
         Version::V0_12 => Spending::new(path).budget(),
@@ -70,9 +70,9 @@ pub(crate) fn budget(path: &Path, version: Version) -> Budget {
     }
 }
 
-/// Creates the directory of a study: beside, and then in its place at once, because NePS workers
-/// that are started in the same moment read whatever they find. Tells whether we did; if somebody
-/// else was faster, theirs stays.
+/// Creates the directory of a study under a temporary name and then renames it, because NePS workers
+/// that start at the same moment read whatever they find. Returns whether we created it; if another
+/// process was faster, its directory stays.
 ///
 /// # Errors
 /// It cannot be written.
@@ -124,7 +124,7 @@ fn write_all(
     Ok(())
 }
 
-/// As that version of NePS writes it, and compares it when a worker joins.
+/// The optimizer's description as that version of NePS writes it, and compares it when a worker joins.
 fn info(version: Version, optimizer: &OptimizerInfo) -> Value {
     let flag = |key: &str| optimizer.arguments.get(key).and_then(Json::as_bool).unwrap_or(false);
     let text = |text: &str| Value::Str(text.into());

@@ -1,5 +1,5 @@
-//! `shared_errors.jsonl`: the errors of all workers. A NePS worker that does not ignore errors stops
-//! when it finds one.
+//! `shared_errors.jsonl`: the errors of all workers. A NePS worker stops when it finds one, unless it
+//! is set to ignore errors.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};

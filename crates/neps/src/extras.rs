@@ -1,4 +1,4 @@
-//! What NePS's records say beyond our trials, by id; and what makes a record news.
+//! What NePS's records contain beyond our trials, by id; and which records are news.
 
 use rustc_hash::FxHashMap;
 
@@ -22,18 +22,18 @@ impl AllExtras {
     }
 }
 
-/// Compares a record of the cache with what we know of its trial; gives whether it is news. NePS does
-/// not count attempts: a start that we have not seen is one more.
+/// Compares a record of the cache with what we know of its trial; returns whether it is news. NePS does
+/// not count attempts: a start that we have not seen counts as one more.
 pub(super) fn is_news(record: &mut Record, known: Option<&Trial>) -> bool {
     let Some(known) = known else { return true };
     let trial = &mut record.trial;
     let started = trial.metadata.time_started;
-    let anew = started.is_some() && started != known.metadata.time_started;
-    trial.attempts = trial.attempts.max(known.attempts + u32::from(anew));
+    let is_new_start = started.is_some() && started != known.metadata.time_started;
+    trial.attempts = trial.attempts.max(known.attempts + u32::from(is_new_start));
     trial != known
 }
 
-/// The trials of a directory, read without a study to apply them to.
+/// The trials of a directory that is read without a study.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) trials: Trials,
@@ -41,7 +41,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Takes the records of a cache, of which the last on a trial counts.
+    /// Takes the records of a cache; the last one of each trial counts.
     pub(super) fn learn(&mut self, records: Vec<Record>) {
         for mut record in records {
             let known = self.trials.get(&record.trial.id);

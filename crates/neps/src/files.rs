@@ -1,8 +1,9 @@
 //! The copy of each trial in its directory: `config.yaml`, `metadata.json`, `report.yaml` and
 //! `previous_trial_id.txt`, for people, and for NePS when its cache is lost.
 //!
-//! Each is whole or absent: it is written beside and renamed. They are not synced one by one, since
-//! the cache is, and whoever opens a directory next mends them from it.
+//! Each is either complete or absent, because it is written to a temporary file and renamed. They are
+//! not synced one by one: the cache is synced, and the next process that opens the directory mends
+//! them from it.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -104,11 +105,11 @@ impl TrialFiles {
     /// Writes what changes while a trial lives: its metadata, and its report once there is one.
     pub(super) fn update(&self, record: &View<'_>) -> io::Result<()> {
         let id = &record.trial.id;
-        // Somebody may have removed what is only a copy; the next opener writes the rest of it.
+        // The directory is only a copy and may have been removed; the next opener restores the rest.
         plain::create_dir(&self.directory(id), 1)?;
         let report_path = self.report_path(id);
         match &record.trial.report {
-            // What NePS wrote says more than we could.
+            // The file that NePS wrote contains more than we could write.
             Some(_) if record.extras.report.is_some() && plain::is_file(&report_path) => {}
             Some(report) => replace(&report_path, &text(&report_path, &report_value(report)))?,
             None => match std::fs::remove_file(&report_path) {
@@ -137,7 +138,7 @@ impl TrialFiles {
         self.value(&self.report_path(id)).err()
     }
 
-    /// Writes whatever file of a trial is missing or empty. Tells whether there was one.
+    /// Writes each file of a trial that is missing or empty. Returns whether there was one.
     pub(super) fn mend(&self, record: &View<'_>, translation: &Translation) -> io::Result<bool> {
         let id = &record.trial.id;
         plain::own_dir(&self.directory(id))?;
@@ -333,7 +334,7 @@ pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     std::fs::rename(&beside, path)
 }
 
-/// A name that nothing has among these files, for what is set aside.
+/// An unused name in a directory, for a file that is set aside.
 pub(super) fn free_name(own: &Path, name: &str) -> PathBuf {
     let numbered = |n: u32| match n {
         0 => own.join(name),

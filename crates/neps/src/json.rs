@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::value::{Dict, Value, python_float};
 use trialmill_core::limits::{MAX_NEPS_DEPTH, MAX_NEPS_INT_DIGITS, MAX_NEPS_TEXT_BYTES};
 
-/// Why a text is no JSON that Python's `json.load` would read into plain values.
+/// Why a string is not JSON that Python's `json.load` would read into plain values.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error("not JSON as NePS writes it: {problem}, at byte {byte}; restore the file, or remove it")]
 pub(crate) struct JsonError {
@@ -94,7 +94,7 @@ fn write_text(out: &mut String, text: &str) {
 /// What `json.load(file)` gives.
 ///
 /// # Errors
-/// The text is not JSON, too long, too deep, or has what plain values cannot hold (a lone
+/// The string is not JSON, too long, too deep, or contains what plain values cannot hold (a lone
 /// surrogate).
 pub(crate) fn read(text: &[u8]) -> Result<Value, JsonError> {
     let problem = |byte, problem: String| JsonError { byte, problem };

@@ -1,4 +1,4 @@
-//! The layouts of NePS, as the store knows layouts.
+//! NePS's layouts, as implementations of the store's `Layout`.
 
 use std::path::{Path, PathBuf};
 
@@ -15,8 +15,8 @@ use trialmill_store::{
     Apply, Directory, Durability, Finding, Layout, Store, has_own_files, read_journal,
 };
 
-/// Where trialmill keeps what is its own in a directory that NePS shares: `study.json`, the signs
-/// of life, and a journal of what NePS has no place for.
+/// Where trialmill keeps its own files in a directory shared with NePS: `study.json`, the lock files of
+/// its processes, and a journal for what NePS's files cannot represent.
 const OWN_ROOM: &str = ".trialmill";
 
 /// All of them, the newest first.

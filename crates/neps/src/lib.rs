@@ -1,6 +1,6 @@
-//! The layouts that NePS workers share: their files, their locks, their order of things.
+//! The layouts that NePS workers share: their files, their locks, and the order of their writes.
 //!
-//! NePS's trial cache is the truth, and each trial's directory a copy of it. A turn here is as in the
+//! NePS's trial cache is the truth, and each trial's directory is a copy. A batch works as in the
 //! journal: lock, read what others appended, append, unlock, sync.
 
 mod cache;

@@ -1,4 +1,4 @@
-//! A lock that excludes both of NePS's kinds, waited for as NePS does.
+//! A lock that excludes both of NePS's kinds of locks, with NePS's settings for waiting.
 //!
 //! NePS 0.13 and later lock with POSIX records by default; its tools, its older versions and
 //! `NEPS_LINUX_FILELOCK_FUNCTION=flock` lock with flock. On a local Linux file system these two do
@@ -41,7 +41,7 @@ impl SharedLock {
         self.file.lock(self.timeout)
     }
 
-    /// Where it is.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         self.file.path()
     }

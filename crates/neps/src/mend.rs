@@ -1,8 +1,8 @@
-//! Putting right what crashes and NePS's unlocked writes leave behind, under the trials' lock.
+//! Repairs what crashes and NePS's unlocked writes leave behind, under the trials' lock.
 //!
-//! Whoever writes a trial writes the cache first and then its directory. So a directory that knows
-//! more than the cache has seen a record that was lost from it, and one that knows less belongs to a
-//! process that died in between.
+//! Every writer of a trial, NePS or us, writes the cache first and the trial's directory second. That
+//! order tells which of the two is right when they differ: if the directory has more, the cache has
+//! lost a record that it once had; if the directory has less, its writer died in between.
 
 use std::path::PathBuf;
 
@@ -17,12 +17,12 @@ use trialmill_store::Replica;
 use trialmill_store::plain;
 
 impl NepsStore {
-    /// Cuts a torn tail off the cache, and keeps its bytes with our own files.
+    /// Cuts off a torn tail of the cache, and keeps its bytes with our own files.
     pub(super) fn cut(&mut self, offset: u64) -> Result<(), StoreError> {
         let kept = self.free_name(&format!("torn-cache-{offset}"));
         if self.cache.cut(&kept)? {
             tracing::warn!(
-                "{}: a process died while it wrote; what stood behind byte {offset} is kept in {}",
+                "{}: a process died while it wrote; what followed byte {offset} is kept in {}",
                 self.cache.path().display(),
                 kept.display()
             );
@@ -34,21 +34,27 @@ impl NepsStore {
         free_name(&self.own, name)
     }
 
-    /// An optimizer state that cannot be read stops every NePS worker for ever.
-    pub(super) fn make_state_anew(&mut self, problem: &str) -> Result<(), StoreError> {
+    /// Rebuilds the optimizer's state: one that cannot be read stops every NePS worker for ever.
+    pub(super) fn rebuild_state(&mut self, problem: &str) -> Result<(), StoreError> {
         let path = self.state.path().to_path_buf();
         if path.symlink_metadata().is_ok() {
             let kept = self.free_name("optimizer_state.pkl.damaged");
             std::fs::rename(&path, &kept).map_err(StoreError::io("set aside", &path))?;
         }
-        tracing::warn!("{}: {problem}; it is made anew", path.display());
+        tracing::warn!("{}: {problem}; it is rebuilt", path.display());
         let budget = self.policy().budget;
         self.state.create(self.version, &budget)?;
         self.state.has_changed();
         Ok(())
     }
 
-    /// Compares the cache with the directories, once when it is opened, and when it was lost.
+    /// Compares the cache with the trials' directories: once when the study is opened, and again when
+    /// the cache was lost.
+    ///
+    /// First trials and reports that only a directory has go back into the cache, in the order in which
+    /// they were sampled. If the cache was lost, it is then
+    /// rebuilt as a whole. Last, missing files of the directories are written from the cache, which by
+    /// now is complete.
     pub(super) fn mend(&mut self, lost: bool, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let configs = self.root.join("configs");
         let (ids, _) = self.files.list().map_err(StoreError::io("read", &configs))?;
@@ -80,7 +86,7 @@ impl NepsStore {
         }
         let trials = replica.trials();
         if lost && !trials.is_empty() {
-            tracing::warn!("{}: made anew from all trials", self.cache.path().display());
+            tracing::warn!("{}: rebuilt from all trials", self.cache.path().display());
             self.staged = Default::default();
             self.consolidate(trials)?;
         }
@@ -94,9 +100,10 @@ impl NepsStore {
         Ok(())
     }
 
-    /// A NePS worker that starts rewrites the cache without a lock, and may drop a trial that another
-    /// has just sampled, before we have seen it. Its directory stands where our next trial's would: so
-    /// it is known again, and the next number is taken.
+    /// Finds trials that were lost from the cache before we saw them. A NePS worker that starts rewrites
+    /// the cache without a lock, and may drop a trial that another worker has just sampled. The trial's
+    /// directory survives, under the number that our next trial would get: so put that trial back, and
+    /// use the next number.
     pub(super) fn find_next(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
         loop {
             let trials = replica.trials();
@@ -113,7 +120,7 @@ impl NepsStore {
                     self.restage(record, replica)?;
                 }
                 _ if self.files.is_incomplete(&id) => self.set_aside(&id)?,
-                // Somebody's trial all the same: its name is taken.
+                // It may still be a trial, so its name cannot be reused.
                 _ => {
                     let problem =
                         format!("trial {id} cannot be read, and the cache does not know it");
@@ -123,7 +130,7 @@ impl NepsStore {
         }
     }
 
-    /// Takes over what a trial's directory says, and writes it into the cache for the others.
+    /// Adopts a record read from a trial's directory, and writes it back into the cache.
     fn restage(&mut self, record: Record, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let id = record.trial.id.clone();
         let was_known = replica.trials().get(&id).is_some();
@@ -132,8 +139,8 @@ impl NepsStore {
         trial.map_or(Ok(()), |trial| self.write_again(trial, was_known))
     }
 
-    /// Whether the cache, which somebody has written anew, says something older of a trial than we
-    /// know: its directory, which is written last, then agrees with us and not with the cache.
+    /// Whether a rewritten cache has an older record of a trial than we know. Then the trial's
+    /// directory, which is always written last, agrees with us and not with the cache.
     pub(super) fn is_stale(&mut self, record: &Record, known: Option<&Trial>) -> bool {
         let agrees = |a: &Trial, b: &Trial| {
             let (own, other) = (&a.metadata, &b.metadata);
@@ -148,7 +155,7 @@ impl NepsStore {
         there.is_ok_and(|there| agrees(&there.trial, known) && !agrees(&there.trial, &record.trial))
     }
 
-    /// Reports that an unlocked write has dropped from the cache before we have seen them.
+    /// Finds reports that an unlocked write has dropped from the cache before we saw them.
     pub(super) fn find_reports(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let unseen = replica.trials().iter().filter_map(|known| self.unseen_report(known));
         for record in unseen.collect::<Vec<_>>() {
@@ -159,7 +166,7 @@ impl NepsStore {
         Ok(())
     }
 
-    /// A trial whose directory has its report, and the cache has not.
+    /// The record of a trial whose directory contains a report that the cache lacks.
     fn unseen_report(&mut self, known: &Trial) -> Option<Record> {
         let open = |trial: &Trial| progress(trial.state) < 2;
         if !open(known) || !plain::is_file(&self.files.report_path(&known.id)) {
@@ -171,13 +178,14 @@ impl NepsStore {
         (!open(&there.trial)).then_some(there)
     }
 
-    /// Appends what we know of a trial once more.
+    /// Appends our record of a trial to the cache again.
     pub(super) fn put_back(&mut self, id: &TrialId, trials: &Trials) -> Result<(), StoreError> {
         tracing::warn!("trial {id} was lost from the cache by an unlocked write: put back");
         trials.get(id).map_or(Ok(()), |trial| self.write_again(trial, true))
     }
 
-    /// Trials that the cache knew, and that are not in the one that stands there now.
+    /// Handles trials that were in the cache and are not in the current one: one whose directory still
+    /// exists was lost, and is put back; any other was removed on purpose.
     pub(super) fn find_vanished(
         &mut self,
         in_cache: Vec<TrialId>,
@@ -200,7 +208,7 @@ impl NepsStore {
         Ok(())
     }
 
-    /// Moves a directory away that no trial can be made of: NePS would stumble over its name.
+    /// Moves away a directory that cannot be read as a trial: NePS would stumble over its name.
     pub(super) fn set_aside(&self, id: &TrialId) -> Result<(), StoreError> {
         let directory = self.files.directory(id);
         let kept = self.free_name(&format!("config_{id}.set-aside"));

@@ -1,4 +1,4 @@
-//! Plain data: what a pickle holds of it, and between NePS's values and those of our words.
+//! Plain data: extracts it from a pickle, and converts between NePS's values and ours.
 
 use super::pickle::{Item, Pickle, Ref};
 use super::value::Value;

@@ -1,10 +1,10 @@
-//! Leaving NePS its turn.
+//! Gives NePS's (Python) workers their turn at the locks.
 //!
-//! NePS tries its locks without waiting, 5 to 20 times a second, and so hardly ever finds one free
-//! that a busy process takes again and again. But it opens the lock file for each request, and closes it
-//! when it is done; we keep ours open. So an open that is not followed by a close is somebody who
-//! waits or works, and until then we stay away from the lock. inotify sees this host only; on others
-//! NePS finds the lock free between our turns.
+//! NePS polls its locks 5 to 20 times a second without queueing, so it hardly ever finds one free that a
+//! busy process takes again and again. But it opens the lock file for each request, and closes it when
+//! it is done; we keep ours open. So an open without a close is a process that waits for the lock or
+//! holds it, and until it closes the file we stay away from the lock. inotify sees only this host; on
+//! others, NePS finds the lock free between our commits.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,20 +14,20 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 
 use trialmill_core::limits::{NEPS_PACE, NEPS_PRESENT, NEPS_TURN};
 
-/// The others who come to the lock files.
+/// The other processes that use the lock files.
 pub(super) struct PythonTurns {
     inotify: Option<Inotify>,
     files: HashMap<WatchDescriptor, PathBuf>,
-    /// When those who have a file open now opened it, the last one last.
+    /// For each file, when its current openers opened it, in order.
     open: HashMap<PathBuf, Vec<Instant>>,
     last_seen: Option<Instant>,
     our_last: Instant,
-    /// How long an open file is taken for a request.
+    /// How long an open file counts as a request for the lock.
     turn: Duration,
 }
 
 impl PythonTurns {
-    /// Watches lock files, which we have opened before.
+    /// Watches lock files that we have already opened.
     pub(super) fn watch(paths: &[&Path]) -> Self {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).ok();
         let mut files = HashMap::new();
@@ -55,8 +55,8 @@ impl PythonTurns {
         PythonTurns { turn, ..self }
     }
 
-    /// Waits while somebody else has this lock file open, but no longer than NePS needs to notice
-    /// that the lock is free.
+    /// Waits while another process has this lock file open, but no longer than NePS needs to notice that
+    /// the lock is free.
     pub(super) fn yield_turn(&mut self, path: &Path) {
         let begin = Instant::now();
         while begin.elapsed() < self.turn {
@@ -68,8 +68,8 @@ impl PythonTurns {
         }
     }
 
-    /// Waits, where NePS workers are at work, until some time has passed since our last sampling:
-    /// they are slower, and the trials are for all.
+    /// If NePS workers are present, waits until some time has passed since our last sampling: they are
+    /// slower, and should get their share of the trials.
     pub(super) fn keep_pace(&mut self) {
         self.poll();
         if self.others_are_present() {
@@ -78,7 +78,7 @@ impl PythonTurns {
         self.our_last = Instant::now();
     }
 
-    /// Whether others came to a lock a short time ago.
+    /// Whether others used a lock a short time ago.
     pub(super) fn others_are_present(&self) -> bool {
         self.last_seen.is_some_and(|seen| seen.elapsed() < NEPS_PRESENT)
     }
@@ -97,7 +97,7 @@ impl PythonTurns {
                 }
             }
         }
-        // Another trialmill keeps its descriptor open for good: that is no request.
+        // Another trialmill process keeps its descriptor open for its life: that is no request.
         let turn = self.turn;
         self.open.values_mut().for_each(|open| open.retain(|since| since.elapsed() < turn));
     }

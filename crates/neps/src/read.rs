@@ -1,4 +1,4 @@
-//! Reading a directory of NePS without any lock, and without writing anything into it.
+//! Reads a directory of NePS without any lock, and without writing anything.
 
 use super::cache::{Cache, News};
 use super::extras::Found;
@@ -13,8 +13,8 @@ use trialmill_core::trial::{Trial, Trials};
 use trialmill_store::clock::now_s;
 use trialmill_store::{Apply, Directory};
 
-/// Reads the trials as they are now, and NePS's limits. Gives what is wrong, where something is;
-/// then the trials come from their directories as far as those can be read.
+/// Reads the current trials and NePS's limits. If something is wrong, returns what; then the trials
+/// come from their directories, as far as those can be read.
 ///
 /// # Errors
 /// The directory cannot be read at all.

@@ -2,7 +2,7 @@
 //!
 //! A `SearchSpace` has plain names. A `PipelineSpace` that NePS did not convert has configurations
 //! like `SAMPLING__Resolvable.lr::float__1e-06_0.1_True: 0.01`, and a categorical's value is the
-//! index of its choice; a [`Translation`] goes between those and plain names and values.
+//! index of its choice; a [`Translation`] converts between those and plain names and values.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! `optimizer_state.pkl`: the budget and the workers' ids. Its random state is NePS's own, and goes
-//! through untouched; we sample from streams of our own.
+//! `optimizer_state.pkl`: the budget and the workers' ids. Its random state belongs to NePS and is
+//! preserved unchanged; we sample from streams of our own.
 
 use std::path::{Path, PathBuf};
 
@@ -36,9 +36,9 @@ impl StateFile {
         &self.path
     }
 
-    /// Whether somebody wrote it since we last asked.
+    /// Whether another process wrote it since the last call.
     pub(super) fn has_changed(&mut self) -> bool {
-        // Opened, because on a network file system only that asks the server.
+        // Opens the file, because on a network file system only that asks the server.
         let data = plain::open(&self.path).and_then(|file| file.metadata()).ok();
         let stamp = data.and_then(|data| Some((data.len(), data.modified().ok()?)));
         let changed = stamp.is_none() || stamp != self.stamp;
@@ -117,7 +117,7 @@ impl StateFile {
         })
     }
 
-    /// Changes the file as a whole; what is not understood in it stays.
+    /// Changes the file as a whole, and preserves everything in it that we do not understand.
     fn edit(&self, change: impl FnOnce(&mut Pickle<'_>)) -> Result<(), StoreError> {
         let failed =
             |problem: String| StoreError::Damaged { path: self.path.clone(), offset: 0, problem };
@@ -129,7 +129,7 @@ impl StateFile {
         replace(&self.path, &text).map_err(StoreError::io("write", &self.path))
     }
 
-    /// Makes the file anew: with these limits, and a random state of its own.
+    /// Creates the file with these limits and a fresh random state.
     pub(super) fn create(&self, version: Version, budget: &Budget) -> Result<(), StoreError> {
         let mut text = Vec::new();
         pickle::write(&fresh(version, budget), &mut text).map_err(|error| StoreError::Damaged {
@@ -153,8 +153,8 @@ fn sound(bytes: &[u8]) -> Result<Pickle<'_>, String> {
     }
 }
 
-/// The random state is as Python and numpy have it, in plain numbers: a file that names numpy's own
-/// classes can be read by one half of all numpy versions only.
+/// The random state in plain numbers, as Python and numpy accept it: only half of all numpy versions
+/// can read a file that names numpy's own classes.
 fn fresh(version: Version, budget: &Budget) -> Pickle<'static> {
     let mut p = Pickle::new();
     let none = p.none();

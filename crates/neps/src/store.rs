@@ -43,10 +43,10 @@ pub(super) struct NepsStore {
     turns: PythonTurns,
     pub(super) shared: Shared,
     pub(super) extras: AllExtras,
-    /// What NePS has no place for: rules, processes.
+    /// Our own journal, for what NePS's files cannot represent: the policy and the processes.
     journal: JournalStore,
     policy: Policy,
-    /// The limits that NePS's file had when it was last read.
+    /// The limits in NePS's file when we last read it.
     budget: Budget,
     pub(super) staged: Staged,
     has_looked: bool,
@@ -57,7 +57,7 @@ pub(super) struct NepsStore {
     stamp: Arc<AtomicU64>,
 }
 
-/// What a turn will write.
+/// What a batch will write.
 #[derive(Default)]
 pub(super) struct Staged {
     records: Vec<u8>,
@@ -69,7 +69,7 @@ pub(super) struct Staged {
     joined: Vec<String>,
 }
 
-/// What one call of [`Store::stage`] adds to the turn: all of it, or nothing.
+/// What one call of [`Store::stage`] adds to the batch: all of it, or nothing.
 #[derive(Default)]
 pub(super) struct Step {
     records: Vec<u8>,
@@ -77,12 +77,12 @@ pub(super) struct Step {
     created: Vec<TrialId>,
     updated: Vec<TrialId>,
     failed: Vec<TrialId>,
-    /// The trials as its events so far leave them. The study applies these events only afterwards.
+    /// The trials after the step's events so far. The study applies these events only afterwards.
     latest: FxHashMap<TrialId, Record>,
 }
 
 impl NepsStore {
-    /// Opens the files of a directory. Nothing is read before the first turn.
+    /// Opens the files of a directory. Nothing is read before the first batch.
     ///
     /// # Errors
     /// A lock file or our own journal cannot be opened.
@@ -145,7 +145,7 @@ impl NepsStore {
         configs
     }
 
-    /// The rules are in our journal; of the budget NePS's own file has the last word.
+    /// Reads the policy, which is in our journal; but NePS's own file overrides the budget.
     fn learn_policy(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let (policy, mut changed) = (&mut self.policy, false);
         self.journal.begin_with(&mut |event| match event.kind {
@@ -158,7 +158,7 @@ impl NepsStore {
         if self.holds_optimizer_lock && self.state.has_changed() {
             match self.state.budget() {
                 Ok(budget) => self.budget = budget,
-                Err(problem) => self.make_state_anew(&problem)?,
+                Err(problem) => self.rebuild_state(&problem)?,
             }
             changed = true;
         }
@@ -191,18 +191,18 @@ impl NepsStore {
             .map_err(|source| StoreError::Study { path: self.cache.path().into(), source })
     }
 
-    /// The rules as they are now.
+    /// The current policy.
     pub(super) fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// A trial of the study as its record is written.
+    /// The record of a trial of the study, ready to be written.
     pub(super) fn view<'a>(&'a self, trial: &'a Trial) -> View<'a> {
         View { trial: self.in_neps_s_words(trial), extras: self.extras.get(&trial.id) }
     }
 
-    /// The trial as this version of NePS can say it. What the cache says is compared with that: else
-    /// our own record of a state that NePS has no word for would be news to us.
+    /// The trial as this version of NePS can represent it. Records of the cache are compared with that:
+    /// otherwise our own record of a state that NePS does not have would look like news to us.
     pub(super) fn in_neps_s_words<'a>(&self, trial: &'a Trial) -> Cow<'a, Trial> {
         let state = self.version.state(trial.state);
         match state == trial.state {
@@ -211,7 +211,8 @@ impl NepsStore {
         }
     }
 
-    /// Brings the study up to date with what NePS, or another process, has recorded of a trial.
+    /// Emits the events that bring the study up to date with a record that NePS or another process has
+    /// written.
     pub(super) fn emit(
         &mut self,
         record: Record,
@@ -227,8 +228,8 @@ impl NepsStore {
                 replica,
             );
         };
-        // `put` has no place for a claim that ends by itself. So the trial is put as it was before,
-        // and then claimed, at the time that the record has for it.
+        // A `put` cannot carry a lease. So put the trial as it was before, and then claim it, at the
+        // time that the record has for the claim.
         let started = trial.metadata.time_started.unwrap_or_else(trialmill_store::clock::now_s);
         let mut before = trial.clone();
         let metadata =
@@ -248,7 +249,8 @@ impl NepsStore {
     fn catch_up(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let first = !std::mem::replace(&mut self.has_looked, true);
         self.cache.begin();
-        let News { records, anew, missing, torn_at } = self.cache.read_new(&mut self.shared)?;
+        let News { records, rewritten, missing, torn_at } =
+            self.cache.read_new(&mut self.shared)?;
         if let Some(offset) = torn_at {
             if !self.journal.an_end_is_of_a_dead_process() {
                 let problem = "a record has no end, and nothing shows that its writer is dead";
@@ -261,11 +263,11 @@ impl NepsStore {
         let mut in_cache: Vec<TrialId> = Vec::new();
         for mut record in records {
             let id = &record.trial.id;
-            if anew {
+            if rewritten {
                 in_cache.push(id.clone());
             }
             let known = replica.trials().get(id).map(|known| self.in_neps_s_words(known));
-            if anew && self.is_stale(&record, known.as_deref()) {
+            if rewritten && self.is_stale(&record, known.as_deref()) {
                 self.put_back(&id.clone(), replica.trials())?;
             } else if is_news(&mut record, known.as_deref()) {
                 drop(known);
@@ -275,7 +277,7 @@ impl NepsStore {
         if first || lost {
             self.mend(lost, replica)?;
         }
-        if anew && !lost {
+        if rewritten && !lost {
             self.find_vanished(in_cache, replica)?;
             self.find_reports(replica)?;
         }
@@ -285,7 +287,7 @@ impl NepsStore {
         Ok(())
     }
 
-    /// Adds to a step what is to be written for an event.
+    /// Adds what must be written for an event to a step.
     fn stage_one(
         &mut self,
         event: &Event,
@@ -365,7 +367,7 @@ impl NepsStore {
         Ok(())
     }
 
-    /// Adds a step to the turn.
+    /// Adds a step to the batch.
     fn accept(&mut self, step: Step) {
         let staged = &mut self.staged;
         staged.records.extend_from_slice(&step.records);
@@ -378,8 +380,8 @@ impl NepsStore {
         }
     }
 
-    /// Writes the record of a trial that the study knows into the cache, for the others. `was_known`
-    /// says that the trial's directory must follow; else all of this was just read from there.
+    /// Writes the study's record of a trial into the cache, for the others. If `was_known`, the trial's
+    /// directory must be updated too; otherwise the record was just read from there.
     pub(super) fn write_again(&mut self, trial: &Trial, was_known: bool) -> Result<(), StoreError> {
         let (trial, extras) = (trial.clone(), self.extras.get(&trial.id).clone());
         let mut step = Step::default();
@@ -390,8 +392,8 @@ impl NepsStore {
         Ok(())
     }
 
-    /// The cache first, because it is the truth; then the copies, of which a crash leaves some to
-    /// whoever opens the directory next.
+    /// Writes the cache first, because it is the truth, and then the copies. A crash in between leaves
+    /// some copies stale; the next process that opens the directory mends them.
     fn write(&mut self, trials: &Trials) -> Result<(), StoreError> {
         let staged = std::mem::take(&mut self.staged);
         if staged.policy {
@@ -454,7 +456,7 @@ impl NepsStore {
         written.map_err(StoreError::io("write", &path))
     }
 
-    /// Makes one dict of all trials.
+    /// Consolidates the cache into one dict of all trials.
     pub(super) fn consolidate(&mut self, trials: &Trials) -> Result<(), StoreError> {
         let mut writer = Writer::new(&self.shared.translation);
         let mut pairs = Vec::with_capacity(trials.len());
@@ -545,7 +547,7 @@ impl Store for NepsStore {
 }
 
 impl Drop for NepsStore {
-    /// Buffered commits reach the disk at the latest when the study is closed in good order.
+    /// Buffered commits reach the disk at the latest when the study is closed cleanly.
     fn drop(&mut self) {
         if self.poison.is_none() {
             let _ = self.sync();

@@ -33,7 +33,7 @@ impl Value {
         Value::Map(entries.map(|(key, value)| (Value::Str(key.into()), value)).collect())
     }
 
-    /// The integer that decimal digits say, as `Int` where it fits.
+    /// The integer with these decimal digits, as `Int` if it fits.
     pub(crate) fn integer(negative: bool, digits: &str) -> Value {
         let digits = match digits.trim_start_matches('0') {
             "" => "0",
@@ -275,7 +275,7 @@ pub(crate) fn python_float(float: f64) -> String {
         return format!("{sign}inf");
     }
     let mut shortest = format!("{:e}", float.abs());
-    // Of two shortest texts that are equally near, Python takes the even one; Rust does so only
+    // Of two shortest strings that are equally near, Python takes the even one; Rust does so only
     // for a given number of digits.
     let decimals = shortest.find('e').unwrap_or(1).saturating_sub(2);
     let even = format!("{:.decimals$e}", float.abs());

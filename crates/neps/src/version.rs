@@ -20,7 +20,7 @@ pub(super) enum Version {
 }
 
 impl Version {
-    /// The version whose directory that is; none where it is not one of NePS.
+    /// The version that wrote a directory; `None` if it is not one of NePS.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let has = |name: &str| path.join(name).symlink_metadata().is_ok();
         if has("optimizer_info.yaml") || has("optimizer_state.pkl") || has("configs") {
@@ -32,8 +32,7 @@ impl Version {
         }
     }
 
-    /// The state that this version knows, and that comes nearest: one that it does not know would
-    /// make its cache unreadable for it.
+    /// The nearest state that this version has: an unknown one would make the cache unreadable for it.
     pub(super) fn state(self, state: State) -> State {
         match (self, state) {
             (Version::V0_15, State::Submitted) => State::Pending,
@@ -43,8 +42,8 @@ impl Version {
     }
 }
 
-/// Tells the versions with a trial cache apart, by what they call the limits in their optimizer's
-/// state. NePS rewrites that file in its place, so whoever finds it empty tries again.
+/// Distinguishes the versions that have a trial cache, by their names for the limits in the optimizer's
+/// state. NePS rewrites that file in place, so a reader that finds it empty tries again.
 fn with_cache(path: &Path) -> Version {
     for looks in 1..=NEPS_READS {
         let state = plain::read(&path.join("optimizer_state.pkl"), MAX_STUDY_FILE_BYTES);

@@ -1,8 +1,8 @@
-//! One trial as NePS's cache holds it, and what of it our words have no place for.
+//! One trial as NePS's cache stores it, including what our `Trial` cannot represent.
 //!
 //! The object graph is that of `neps.state.trial`: `Trial{config, metadata, report, source}`,
-//! `MetaData`, `State`, `Report`. The number of attempts is ours alone, and stands in an attribute
-//! `trialmill` of the trial, which NePS carries along.
+//! `MetaData`, `State`, `Report`. Only we count attempts; the count is in an attribute `trialmill` of
+//! the trial, which NePS preserves.
 
 mod read;
 mod write;
@@ -24,17 +24,17 @@ const TRIAL: (&str, &str) = ("neps.state.trial", "Trial");
 const METADATA: (&str, &str) = ("neps.state.trial", "MetaData");
 const REPORT: (&str, &str) = ("neps.state.trial", "Report");
 const STATE: (&str, &str) = ("neps.state.trial", "State");
-/// The attribute of a trial that holds what only trialmill knows of it.
+/// The attribute of a trial for what only trialmill records.
 const OURS: &str = "trialmill";
 
-/// A trial of a directory that NePS shares, as it was read.
+/// A trial as read from a directory shared with NePS.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
     pub(super) trial: Trial,
     pub(super) extras: Extras,
 }
 
-/// What NePS's record says of a trial that our words have no place for.
+/// The parts of NePS's record that our `Trial` cannot represent.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Extras {
     /// Its directory, if NePS stored another one than ours would be.
@@ -43,14 +43,14 @@ pub(super) struct Extras {
     /// `run`, `ask_and_tell` or `imported`; NePS 0.17 has it.
     pub(super) source: Option<Box<str>>,
     pub(super) lease: Option<Box<Lease>>,
-    /// The class of its exception, where not every Python has it.
+    /// The class of its exception, if not every Python has it.
     pub(super) foreign_exception: Option<Box<str>>,
-    /// The configuration and the report as NePS stored them, where ours do not say all of it.
+    /// The configuration and the report as NePS stored them, if ours do not contain everything.
     pub(super) config: Option<Arc<Pickle<'static>>>,
     pub(super) report: Option<Arc<Pickle<'static>>>,
 }
 
-/// A record to be written: a trial of the study, and what is known of it beside.
+/// A record to be written: a trial of the study, and its extras.
 #[derive(Debug, Clone)]
 pub(super) struct View<'a> {
     /// The study's own, but for a state that this version of NePS does not know.
@@ -58,7 +58,7 @@ pub(super) struct View<'a> {
     pub(super) extras: &'a Extras,
 }
 
-/// How far a trial has come. The record that has come further is the newer one.
+/// Ranks states by progress; of two records, the one with the higher rank is newer.
 pub(super) fn progress(state: State) -> u8 {
     match state {
         State::Pending | State::Submitted => 0,
@@ -67,7 +67,7 @@ pub(super) fn progress(state: State) -> u8 {
     }
 }
 
-/// What reading many records shares.
+/// What the reading of many records shares.
 pub(super) struct Shared {
     /// The names of the space, so that configurations share them.
     pub(super) names: Names,

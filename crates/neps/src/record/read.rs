@@ -1,4 +1,4 @@
-//! Reading a trial: classes are expected by name, and nothing is called.
+//! Reads a trial: expects classes by name, and never calls anything.
 
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ fn report(from: &Pickle<'_>, at: Ref) -> Result<Option<(Report, bool)>, String> 
     let curve = field("learning_curve").and_then(|at| elements(from, at));
     let learning_curve =
         curve.map(|curve| curve.iter().filter_map(|at| numbers(from, *at)).collect());
-    // An exception is a class by name and its arguments: what it is called is all that is taken.
+    // An exception consists of a class name and arguments; only the name of the class is used.
     let failure = field("err").map(|err| {
         whole = false;
         Box::new(Failure {
@@ -166,7 +166,7 @@ fn key_text(key: &Value) -> String {
     }
 }
 
-/// A dict as a JSON object, and whether that says all of it.
+/// A dict as a JSON object, and whether that represents all of it.
 fn mapping(from: &Pickle<'_>, at: Ref) -> Option<(serde_json::Map<String, Json>, bool)> {
     let Item::Dict(pairs) = from.get(at) else { return None };
     let mut exact = true;
@@ -185,7 +185,7 @@ fn mapping(from: &Pickle<'_>, at: Ref) -> Option<(serde_json::Map<String, Json>,
 
 type Pairs = Vec<(String, ConfigValue)>;
 
-/// A dict as the values of a configuration, and whether that says all of it.
+/// A dict as the values of a configuration, and whether that represents all of it.
 fn pairs(from: &Pickle<'_>, at: Ref) -> Option<(Pairs, bool)> {
     let Item::Dict(items) = from.get(at) else { return None };
     let mut exact = true;

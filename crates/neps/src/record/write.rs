@@ -1,4 +1,4 @@
-//! Writing a trial: its keys and classes stand there once, however many trials there are.
+//! Writes trials; keys and classes are written once, however many trials there are.
 
 use serde_json::Value as Json;
 
@@ -114,7 +114,7 @@ impl<'a> Writer<'a> {
             Value::Bool(x) => return self.pickle.bool(*x),
             Value::Str(text) => return self.pickle.str(text.clone()),
             Value::Int(x) => Item::Int(*x),
-            // Beyond 64 bits it is nothing that we count with: its digits are kept.
+            // Beyond 64 bits it is not a number that we calculate with: keep its digits.
             Value::BigInt(digits) => Item::Str(digits.clone().into()),
             Value::Float(x) => Item::Float(*x),
             Value::List(list) => Item::List(list.iter().map(|value| self.value(value)).collect()),
@@ -151,8 +151,8 @@ impl<'a> Writer<'a> {
         self.object(REPORT, &fields)
     }
 
-    /// Only exceptions that every Python can make again from their message: another one would make
-    /// the cache unreadable for everybody.
+    /// Only exceptions that every Python can reconstruct from their message: any other would make the
+    /// cache unreadable for everyone.
     fn exception(&mut self, failure: &Failure) -> Ref {
         let known = PLAIN_EXCEPTIONS.iter().find(|name| **name == failure.err_type);
         self.reduce(("builtins", known.copied().unwrap_or("Exception")), &failure.err)

@@ -6,7 +6,7 @@ use trialmill_store::{Directory, Finding, FindingKind};
 
 const BY_REPAIR: &str = "--repair keeps it aside, and so does the next trialmill worker that comes";
 
-/// Looks at the files that all trials share; what is wrong with a trial shows in its state.
+/// Checks the files that all trials share; what is wrong with a single trial shows in its state.
 pub(crate) fn check(directory: &Directory) -> Vec<Finding> {
     let (root, mut found) = (directory.path(), Vec::new());
     if let Err(problem) = Spending::new(root).read() {

@@ -1,8 +1,8 @@
 //! The directories of the trials, and NePS 0.12's files in them.
 //!
-//! NePS writes in place and syncs nothing. Here a directory appears with all its files at once, and a
-//! file is whole or absent. They are not synced either: our journal is, and whoever opens a
-//! directory next mends them from it.
+//! NePS writes in place and syncs nothing. We create a directory with all its files at once, and each
+//! file is either complete or absent. We do not sync them either: our journal is synced, and the next
+//! process that opens the directory mends them from it.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Write};
@@ -36,14 +36,15 @@ const LOCK: &str = ".config_lock";
 pub(super) struct TrialFiles {
     results: PathBuf,
     own: PathBuf,
-    /// Whether other machines may write to it, of whose new files ours does not know at once.
+    /// Whether other machines may write to it; this machine notices their new files late.
     is_shared: bool,
 }
 
-/// What shows that a file was written; nothing where it is empty or not there, which are one to NePS.
+/// A stamp that changes when a file is written; `None` for an empty or missing file, which NePS treats
+/// alike.
 type Stamp = Option<(u64, u64, SystemTime)>;
 
-/// How the files of a trial are.
+/// The stamps of a trial's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Stamps {
     pub(super) config: Stamp,
@@ -51,7 +52,7 @@ pub(super) struct Stamps {
     pub(super) error: Stamp,
 }
 
-/// What shows that a trial's directory came or went.
+/// A stamp that changes when a trial's directory is created or removed.
 pub(super) type ListStamp = Option<(SystemTime, u64)>;
 
 impl TrialFiles {
@@ -68,7 +69,7 @@ impl TrialFiles {
         self.results.join(format!("{PREFIX}{id}"))
     }
 
-    /// The lock that whoever evaluates the trial holds.
+    /// The lock that the evaluating worker holds.
     pub(super) fn lock_path(&self, id: &TrialId) -> PathBuf {
         self.directory(id).join(LOCK)
     }
@@ -88,10 +89,11 @@ impl TrialFiles {
         Ok(ids)
     }
 
-    /// Changes with the list; none while a change could go unseen. Most file systems count the
-    /// directories in a directory; where not, only its time tells, and not those of one moment apart.
+    /// A stamp that changes with the list; `None` while a change could go unnoticed. Most file systems
+    /// count the subdirectories of a directory. On the others only its modification time shows a change,
+    /// and that cannot distinguish two changes of one moment.
     pub(super) fn list_stamp(&self) -> ListStamp {
-        // Opened, because on a network file system only that asks the server.
+        // Opens the directory, because on a network file system only that asks the server.
         let data = File::open(&self.results).and_then(|results| results.metadata()).ok()?;
         let time = data.modified().ok()?;
         let is_old = || time.elapsed().is_ok_and(|age| age > NEPS_TIME_GRAIN);
@@ -111,8 +113,8 @@ impl TrialFiles {
         Stamps { config: stamp(CONFIG), result: stamp(RESULT), error: stamp(ERROR) }
     }
 
-    /// Makes the directory of a trial. It is made among our own files: NePS takes whatever stands among
-    /// its own for a trial.
+    /// Creates the directory of a trial among our own files and renames it into place: NePS takes
+    /// anything among its own files for a trial.
     pub(super) fn create(&self, trial: &Trial) -> io::Result<()> {
         let beside = self.own.join(format!(".new_{PREFIX}{}", std::process::id()));
         match std::fs::remove_dir_all(&beside) {
@@ -146,7 +148,7 @@ impl TrialFiles {
         replace(&directory.join(name), &yaml::write_pure(&value))
     }
 
-    /// Takes back how a trial ended, where it had: it waits again.
+    /// Removes the files that record how a trial ended, if any: it is pending again.
     pub(super) fn reopen(&self, trial: &Trial) -> io::Result<()> {
         let directory = self.directory(&trial.id);
         let removed = remove(&directory.join(RESULT))? | remove(&directory.join(ERROR))?;
@@ -159,7 +161,7 @@ impl TrialFiles {
         replace(&path, &yaml::write_pure(&text::metadata(before, trial, spent)))
     }
 
-    /// Writes whatever file of a trial is missing or empty. Tells whether there was one.
+    /// Writes each file of a trial that is missing or empty. Returns whether there was one.
     pub(super) fn mend(&self, trial: &Trial) -> io::Result<bool> {
         let stamps = self.stamps(&trial.id);
         let mut mended = false;
@@ -181,7 +183,7 @@ impl TrialFiles {
         Ok(mended)
     }
 
-    /// Moves a directory among our own files; gives where it is now.
+    /// Moves a directory among our own files; returns its new path.
     pub(super) fn set_aside(&self, path: &Path) -> io::Result<PathBuf> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let kept = free_name(&self.own, &format!("{}.set-aside", name.trim_start_matches('.')));
@@ -189,7 +191,7 @@ impl TrialFiles {
         Ok(kept)
     }
 
-    /// Reads a trial's configuration and metadata, as of one that waits.
+    /// Reads a trial's configuration and metadata, as a pending trial.
     ///
     /// # Errors
     /// Its configuration is missing or makes no sense.
@@ -203,7 +205,7 @@ impl TrialFiles {
             key => (json::write(&key), to_config(&value)),
         });
         let config = shared.config(pairs.collect());
-        // NePS goes on without the metadata, too.
+        // NePS continues without the metadata, too.
         let metadata = read_yaml(&directory.join(METADATA)).unwrap_or(Value::None);
         let time = |key: &str| metadata.get(key).and_then(Value::as_f64);
         let previous = plain::read(&directory.join(PREVIOUS), MAX_NEPS_TEXT_BYTES as u64);
@@ -222,7 +224,7 @@ impl TrialFiles {
         read_yaml(&self.directory(id).join(METADATA)).ok()?.get("time_end")?.as_f64()
     }
 
-    /// Reads how a trial ended; `is_error` says in which file that stands.
+    /// Reads how a trial ended: from `error.yaml` if `is_error`, otherwise from `result.yaml`.
     ///
     /// # Errors
     /// The file makes no sense.
@@ -246,7 +248,7 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     File::create_new(path)?.write_all(text.as_bytes())
 }
 
-/// Tells whether there was one.
+/// Returns whether there was one.
 fn remove(path: &Path) -> io::Result<bool> {
     match std::fs::remove_file(path) {
         Ok(()) => Ok(true),

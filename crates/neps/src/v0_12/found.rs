@@ -1,5 +1,14 @@
-//! What a trial's files say of it, against what the journal tells: the rules by which NePS 0.12
-//! computes a state.
+//! Compares a trial's files with our journal, using the rules by which NePS 0.12 derives a trial's state
+//! from its files.
+//!
+//! | `result.yaml` | `error.yaml` | lock | state |
+//! |---|---|---|---|
+//! | yes | yes | | corrupted |
+//! | one of them | | | ended, or corrupted if it cannot be read |
+//! | no | no | held | evaluating |
+//! | no | no | free | pending |
+//!
+//! A trial whose configuration cannot be read is corrupted in any case.
 
 use super::files::{Stamps, TrialFiles};
 use super::open::is_claimed;
@@ -8,14 +17,14 @@ use trialmill_core::config::Config;
 use trialmill_core::event::Reason;
 use trialmill_core::trial::{MetaData, Report, State, Trial, TrialId};
 
-/// The state that the files say, with the report of one that ended.
+/// The state that the files show, with the report of a trial that ended.
 enum Found {
     Open(State),
     Ended(Box<Report>),
 }
 
-/// Gives a trial as its files say it, if that is news. `is_held` is asked only where it matters: somebody
-/// evaluates it.
+/// Returns the trial as its files show it, if that is news. `is_held` tells whether a worker evaluates
+/// it, and is called only if that matters.
 pub(super) fn news(
     files: &TrialFiles,
     id: &TrialId,
@@ -26,7 +35,8 @@ pub(super) fn news(
 ) -> Option<Trial> {
     let has_ended = stamps.result.is_some() || stamps.error.is_some();
     if known.is_some_and(is_claimed) && !has_ended {
-        // Nobody but trialmill changes it; with an end, its process died before it told.
+        // A process of trialmill holds the claim, so no other program changes the trial. (If its files
+        // show an end, that process died before it wrote the journal.)
         return None;
     }
     let (read, mut problem) = match files.read(id, shared) {
@@ -56,7 +66,7 @@ pub(super) fn news(
     let mut trial = match (known, read) {
         (Some(known), None) => known.clone(),
         (None, None) => unreadable(),
-        // NePS 0.12.0 samples an id anew whose worker was killed.
+        // NePS 0.12.0 samples another configuration for an id whose worker was killed.
         (Some(known), Some(read)) if known.config != read.config => {
             Trial { attempts: known.attempts, losses: known.losses, state: known.state, ..read }
         }

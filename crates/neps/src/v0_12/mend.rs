@@ -1,5 +1,5 @@
-//! Putting right, once when a directory is opened, what crashes left behind: a power cut that took
-//! files of ours, and what a NePS worker that was killed while it wrote leaves to stop all others.
+//! Repairs, once when a directory is opened, what crashes left behind: files of ours that a power cut
+//! destroyed, and the half-written files of a killed NePS worker, which stop all other NePS workers.
 
 use super::open::total_cost;
 use super::store::Neps012Store;
@@ -19,14 +19,15 @@ impl Neps012Store {
         self.mend_seeds()
     }
 
-    /// Every worker of NePS stops at a state that it cannot read. `used` is what it should say.
+    /// Repairs the optimizer's state: every NePS worker stops at one that it cannot read. `used` is the
+    /// cost that it should contain.
     pub(super) fn mend_spending(&self, used: f64) -> Result<(), StoreError> {
         let path = self.spending.path();
         match self.spending.read() {
             Ok(Some(_)) => return Ok(()),
             Ok(None) => {}
             Err(problem) => {
-                tracing::warn!("{}: {problem}; it is made anew", path.display());
+                tracing::warn!("{}: {problem}; it is rebuilt", path.display());
                 let kept = free_name(&self.own, "optimizer_state.yaml.damaged");
                 std::fs::rename(path, &kept).map_err(StoreError::io("set aside", path))?;
             }
@@ -37,7 +38,7 @@ impl Neps012Store {
         self.spending.write(None, used, None).map_err(StoreError::io("write", path))
     }
 
-    /// Without the directory NePS draws new seeds; with half of it, it stops.
+    /// Repairs the directory of seeds: without it NePS draws new seeds, but an incomplete one stops it.
     fn mend_seeds(&self) -> Result<(), StoreError> {
         let seeds = self.root.join(".seed_state");
         let is_empty = |name: &str| {

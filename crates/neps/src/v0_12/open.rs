@@ -1,5 +1,4 @@
-//! Which trials have not ended: only to them NePS may do something, so only at their files it is
-//! looked in each turn.
+//! Tracks which trials have not ended: only those can NePS change, so each batch reads only their files.
 
 use std::collections::BTreeSet;
 
@@ -30,18 +29,18 @@ impl OpenTrials {
     }
 }
 
-/// What all reports together cost.
+/// The total cost of all reports.
 pub(super) fn total_cost(trials: &Trials) -> f64 {
     let costs = trials.iter().filter_map(|trial| trial.report.as_ref()?.cost);
     costs.filter(|cost| cost.is_finite()).sum()
 }
 
-/// Whether trialmill evaluates it, or a caller of it; else it is NePS that does.
+/// Whether a worker or a caller of trialmill evaluates the trial; otherwise NePS does.
 pub(super) fn is_claimed(trial: &Trial) -> bool {
     trial.state == State::Evaluating && trial.metadata.evaluating_worker_id.is_some()
 }
 
-/// Whether this process evaluates it.
+/// Whether this process evaluates the trial.
 pub(super) fn is_held_by(trial: &Trial, process: Option<ProcessId>) -> bool {
     let worker = trial.metadata.evaluating_worker_id.as_deref();
     is_claimed(trial) && process.is_some() && worker.and_then(process_of) == process

@@ -1,4 +1,4 @@
-//! Reading a directory of NePS 0.12 without taking, or even trying, any of its locks.
+//! Reads a directory of NePS 0.12 without taking, or even trying, any of its locks.
 
 use super::files::TrialFiles;
 use super::found::news;
@@ -12,8 +12,8 @@ use trialmill_store::clock::now_s;
 use trialmill_store::is_flocked_here;
 use trialmill_store::{Apply, Directory, has_own_files, read_journal};
 
-/// Reads the events of our journal, and then what the trials' files say beyond them. Gives what is wrong
-/// with the journal, where something is.
+/// Reads the events of our journal, and then what the trials' files contain beyond them. If something
+/// is wrong with the journal, returns what.
 ///
 /// # Errors
 /// The directory cannot be read at all.
@@ -44,7 +44,7 @@ pub(crate) fn read_study(
     let mut found: Vec<Trial> = Vec::new();
     let mut left: Vec<&TrialId> = listed.iter().filter(is_open).collect();
     for looks in 1..=NEPS_READS {
-        // What makes no sense may be half written: all of it is looked at again.
+        // A file that makes no sense may be half written: read all of them again.
         left.retain(|id| {
             let held = || is_flocked_here(&files.lock_path(id));
             let news = news(&files, id, &files.stamps(id), known.get(id), &mut shared, held);
@@ -68,8 +68,8 @@ pub(crate) fn read_study(
     Ok(problem)
 }
 
-/// Lets an event happen to trials that no study keeps. One that makes no sense is refused by the
-/// reader's own study, and is none of ours.
+/// Applies an event to trials outside of a study. This ignores an event that makes no sense; the
+/// reader's own study refuses it.
 fn follow(trials: &mut Trials, event: &Event) {
     let Event { time, kind } = event.clone();
     match kind {

@@ -1,5 +1,5 @@
-//! `.optimizer_state.yaml`: what all trials together cost, by which NePS 0.12 stops; and in 0.12.0
-//! its random state, which goes through untouched.
+//! `.optimizer_state.yaml`: the total cost of all trials, at which NePS 0.12 stops; and in 0.12.0 its
+//! random state, which is preserved unchanged.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use trialmill_store::plain;
 const USED: &str = "used_budget";
 const REMAINING: &str = "remaining_budget";
 
-/// The file. It is not there before there was a cost, or NePS sampled: 0.12.0 reads none that lacks its random
-/// state.
+/// The file. It exists only once a trial has reported a cost, or NePS has sampled: 0.12.0 cannot read
+/// one without its random state.
 #[derive(Debug)]
 pub(crate) struct Spending {
     path: PathBuf,
@@ -30,7 +30,7 @@ impl Spending {
         &self.path
     }
 
-    /// What it says, where it is there.
+    /// Its content, if the file exists.
     ///
     /// # Errors
     /// It is empty, or makes no sense.
@@ -46,7 +46,7 @@ impl Spending {
         }
     }
 
-    /// The limit of the cost with which NePS runs: its parts have lost the last digits.
+    /// The limit of the cost with which NePS runs, whose last digits got lost in its parts.
     pub(crate) fn budget(&self) -> Budget {
         let value = self.read().ok().flatten();
         let number = |key: &str| value.as_ref()?.get(key)?.as_f64();
@@ -56,7 +56,7 @@ impl Spending {
         Budget { cost, ..Budget::default() }
     }
 
-    /// Adds a cost; gives what was used before.
+    /// Adds a cost; returns what was used before.
     pub(super) fn add(&self, cost: f64, max: Option<f64>) -> io::Result<f64> {
         let value = self.read().ok().flatten();
         let used = value.as_ref().and_then(|value| value.get(USED)?.as_f64()).unwrap_or(0.0);
@@ -64,7 +64,7 @@ impl Spending {
         Ok(used)
     }
 
-    /// Writes what was used, and keeps what else stands in the file.
+    /// Writes what was used, and preserves everything else in the file.
     pub(super) fn write(
         &self,
         before: Option<Value>,

@@ -1,8 +1,9 @@
 //! The store of a directory that NePS 0.12 shares.
 //!
-//! A turn: NePS's decision lock, then that of our journal; what other processes of trialmill told; what
-//! NePS did; our own events. Then NePS's files, and the journal last: a process that dies in between
-//! leaves files that say more than the journal, which is found like what NePS does.
+//! A batch takes NePS's decision lock and then that of our journal; reads the events of other trialmill
+//! processes; finds what NePS did; adds our own events. Then it writes NePS's files, and the journal
+//! last. A process that dies in between leaves files that contain more than the journal; that is later
+//! found in the same way as what NePS does.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -42,9 +43,9 @@ pub(crate) struct Neps012Store {
     shared: Shared,
     lock: SharedLock,
     turns: PythonTurns,
-    /// The truth of all that trialmill did, and saw NePS do.
+    /// The truth of everything that trialmill did, and of what it saw NePS do.
     journal: JournalStore,
-    /// Which process we are, once we joined.
+    /// The number of our process, once we joined.
     process: Option<ProcessId>,
     /// The locks of the trials that this process evaluates: NePS sees them held, and the kernel frees them.
     held: FxHashMap<TrialId, FileLock>,
@@ -57,15 +58,15 @@ pub(crate) struct Neps012Store {
     stamp: Arc<AtomicU64>,
 }
 
-/// How the files of a trial were when they were last read.
+/// The state of a trial's files when they were last read.
 #[derive(Default)]
 struct Seen {
     stamps: Stamps,
-    /// Since when NePS may be about to take its lock.
+    /// Since when NePS may be about to take the trial's lock.
     fresh: Option<Instant>,
 }
 
-/// What a turn did to a trial.
+/// What a batch did to a trial.
 #[derive(Default)]
 struct Touched {
     is_new: bool,
@@ -73,7 +74,7 @@ struct Touched {
 }
 
 impl Neps012Store {
-    /// Opens the files of a directory. Nothing is read before the first turn.
+    /// Opens the files of a directory. Nothing is read before the first batch.
     ///
     /// # Errors
     /// The lock file or our own journal cannot be opened.
@@ -108,7 +109,7 @@ impl Neps012Store {
         self.root.join("all_losses_and_configs.txt")
     }
 
-    /// Learns what other processes of trialmill told.
+    /// Follows an event of another trialmill process.
     fn catch_up(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let (open, max_cost) = (&mut self.open, &mut self.max_cost);
         self.journal.begin_with(&mut |event| {
@@ -118,13 +119,13 @@ impl Neps012Store {
             open.note(&event.kind);
             replica.apply(event)
         })?;
-        // Somebody took us for dead, or told the end of a trial of ours.
+        // Another process took us for dead, or ended a trial of ours.
         let (process, trials) = (self.process, replica.trials());
         self.held.retain(|id, _| trials.get(id).is_some_and(|trial| is_held_by(trial, process)));
         Ok(())
     }
 
-    /// Finds what NePS did, and tells it.
+    /// Finds what NePS did, and emits it as events.
     fn read_new(&mut self, ahead: &mut Ahead, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let first = !std::mem::replace(&mut self.has_looked, true);
         let (results, trials) = (self.files.results().to_path_buf(), replica.trials());
@@ -151,7 +152,7 @@ impl Neps012Store {
         if first { self.mend(replica.trials()) } else { Ok(()) }
     }
 
-    /// Gives the trials that are new; writes those again whose directory is gone.
+    /// Returns the trials that are new; writes the directories of known trials again that are gone.
     fn compare(&self, listed: Vec<TrialId>, trials: &Trials) -> Result<Vec<TrialId>, StoreError> {
         let there: FxHashSet<&TrialId> = listed.iter().collect();
         for trial in trials.iter().filter(|trial| !there.contains(&trial.id)) {
@@ -163,13 +164,13 @@ impl Neps012Store {
         Ok(listed.iter().filter(|id| trials.get(id).is_none()).cloned().collect())
     }
 
-    /// Writes whatever file of a trial is missing.
+    /// Writes each missing file of a trial.
     pub(super) fn mend_one(&self, trial: &Trial) -> Result<bool, StoreError> {
         let directory = self.files.directory(&trial.id);
         self.files.mend(trial).map_err(StoreError::io("write", &directory))
     }
 
-    /// Gives a trial as its files say it, if that is news.
+    /// Returns a trial as its files show it, if that is news.
     fn inspect(&mut self, id: &TrialId, known: Option<&Trial>, first: bool) -> Option<Trial> {
         let stamps = self.files.stamps(id);
         let seen = self.seen.get(id);
@@ -203,7 +204,7 @@ impl Neps012Store {
         news(&self.files, id, &stamps, known, &mut self.shared, || held)
     }
 
-    /// Tells what NePS did to a trial.
+    /// Emits what NePS did to a trial.
     fn emit(&mut self, mut trial: Trial, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let time = trialmill_store::clock::now_s();
         let event = |trial: &Trial| Event { time, kind: EventKind::Put(Box::new(trial.clone())) };
@@ -252,7 +253,7 @@ impl Neps012Store {
         Ok(ahead)
     }
 
-    /// Writes NePS's files of all trials that the turn changed, and holds the locks of ours.
+    /// Writes NePS's files of all trials that the batch changed, and holds the locks of ours.
     fn write(&mut self, trials: &Trials) -> Result<(), StoreError> {
         let touched = std::mem::take(&mut self.touched);
         let cost = |(id, touched): (&TrialId, &Touched)| new_cost(trials.get(id)?, touched);
@@ -295,7 +296,7 @@ impl Neps012Store {
         }
     }
 
-    /// Holds a trial's lock while a worker of ours evaluates it, and not longer.
+    /// Holds a trial's lock exactly as long as a worker of ours evaluates it.
     fn hold(&mut self, trial: &Trial) -> Result<(), StoreError> {
         let id = &trial.id;
         if !is_held_by(trial, self.process) {
@@ -322,7 +323,7 @@ impl Guarded for Neps012Store {
     }
 }
 
-/// What a turn's report of a trial says was spent.
+/// What the batch's report of a trial declares as spent.
 fn new_cost(trial: &Trial, touched: &Touched) -> Option<f64> {
     let cost = trial.report.as_ref()?.cost?;
     (touched.is_reported && cost.is_finite()).then_some(cost)

@@ -1,4 +1,4 @@
-//! What stands in a trial's files: our words in those of NePS 0.12, and back.
+//! The content of a trial's files: converts between our trials and NePS 0.12's files.
 
 use serde_json::{Map, Value as Json};
 
@@ -10,7 +10,7 @@ use trialmill_core::trial::{Failure, Objective, Report, State, Trial};
 /// What a cost adds to a trial's metadata.
 const COST_KEYS: [&str; 4] = ["account_for_cost", "eval_cost", "max", "used"];
 
-/// What was spent before a trial, and what all trials may.
+/// The cost of all earlier trials, and the limit for all.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CostLine {
     pub(super) used: f64,
@@ -22,7 +22,7 @@ pub(super) fn config(trial: &Trial) -> Value {
     Value::map(trial.config.iter().map(|(name, value)| (name, from_config(value))))
 }
 
-/// `metadata.yaml`: what stands in it stays, but for what changed.
+/// `metadata.yaml`: preserves what it contains, except for what changed.
 pub(super) fn metadata(before: Value, trial: &Trial, spent: Option<CostLine>) -> Value {
     let mut pairs = match before {
         Value::Map(pairs) => pairs,
@@ -59,8 +59,8 @@ pub(super) enum End {
     Error(Value),
 }
 
-/// How a trial ended. A result has an objective in 0.12, and all else is an error. Of several
-/// objectives its `loss` is the first; the list stands beside it.
+/// How a trial ended. In 0.12 a result has an objective, and everything else is an error. With several
+/// objectives, `loss` is the first one, and the list is stored in addition.
 pub(super) fn end(report: &Report) -> End {
     let failed = matches!(report.reported_as, State::Failed | State::Crashed);
     let objective = report.objective_to_minimize.as_ref().filter(|_| !failed);
@@ -114,7 +114,7 @@ pub(super) fn read_result(value: &Value) -> Result<Report, String> {
     };
     let known = ["loss", "objective_to_minimize", "cost", "learning_curve", "info_dict"];
     for (key, value) in pairs {
-        // A user's own words beside NePS's.
+        // A user's own keys besides NePS's.
         if let Some(key) = key.as_str().filter(|key| !known.contains(key)) {
             extra.entry(key).or_insert_with(|| value.to_json());
         }
