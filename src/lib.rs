@@ -30,8 +30,8 @@
 //! state lets one do. An optimizer of your own implements [`Optimizer`].
 //!
 //! # Where things are
-//! This library is a facade: it has the names that you need, and the crates behind it do the work.
-//! Those promise nothing by themselves.
+//! This library is a facade: it re-exports the names that you need from the crates that do the work.
+//! Those crates have no stable interface of their own.
 //!
 //! | crate | what |
 //! |---|---|

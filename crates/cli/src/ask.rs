@@ -1,4 +1,4 @@
-//! `ask`: trials for those who evaluate them elsewhere.
+//! `ask`: hands out trials to callers that evaluate them elsewhere.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use super::print::{Dir, print};
 
 /// Asks for trials to evaluate elsewhere: in a batch system, by hand, on another machine.
 ///
-/// A trial that was asked for belongs to the caller until it is told, released, or its deadline has
-/// passed; then it is handed out again.
+/// A trial that was asked for belongs to the caller until it is reported or released, or its deadline
+/// has passed; then it is handed out again.
 #[derive(Args)]
 pub(super) struct Ask {
     #[command(flatten)]
@@ -55,9 +55,9 @@ impl Ask {
             }
         };
         let Err(error) = super::print::write(&text) else { return Ok(ExitCode::SUCCESS) };
-        // Nobody knows what was handed out, so nobody will report it.
+        // The caller never saw these trials, so it cannot report them.
         super::print::say(format_args!(
-            "trialmill: cannot print: {error}; the trials are given back"
+            "trialmill: cannot print: {error}; the trials are released"
         ));
         client.release_all(&trials)?;
         Ok(ExitCode::from(1))

@@ -1,4 +1,4 @@
-//! `check`: whether a study is sound, what is wrong with it and where, and mending it.
+//! `check`: reports whether a study is sound, and what is wrong where; repairs it on request.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,20 +20,20 @@ use trialmill_store::{
 use super::hints::Hinted;
 use super::print::{Dir, print, print_json};
 
-/// Says whether a study is sound, what is wrong, where, and what can be done.
+/// Reports whether a study is sound, what is wrong, where, and what can be done.
 ///
 /// It takes no lock that a worker would wait for, and changes nothing.
 #[derive(Args)]
 pub(super) struct Check {
     #[command(flatten)]
     dir: Dir,
-    /// Mend what loses nothing that was acknowledged: cut a torn end, remove leftovers, give back
-    /// what dead processes hold. Refused while anybody uses the study. The journal before it is
-    /// kept beside it, with .before-repair-<n>
+    /// Repair whatever loses nothing that was acknowledged: cut a torn end, remove leftovers, requeue
+    /// the trials of dead processes. Refused while any process uses the study. The old journal is kept
+    /// beside the new one, with .before-repair-<n>
     #[arg(long)]
     pub(super) repair: bool,
-    /// With --repair: go on without the damaged bytes. LOSES what stood in them, and the records
-    /// behind them that do not fit without; those that do are kept. All of it is in the copy
+    /// With --repair: continue without the damaged bytes. LOSES their content, and those later records
+    /// that contradict the rest; all others are kept. The copy contains everything
     #[arg(long, requires = "repair")]
     drop_damaged: bool,
     /// For scripts
@@ -41,7 +41,7 @@ pub(super) struct Check {
     json: bool,
 }
 
-/// What a look saw.
+/// The result of one inspection.
 struct Inspection {
     study: StudyState,
     journal: Option<JournalCheck>,
@@ -72,7 +72,7 @@ impl Check {
         Ok(self.report(dir, inspection.journal.as_ref(), &inspection.found, &done, None))
     }
 
-    /// Mends, under the journal's lock, what was found under it.
+    /// Repairs, under the journal's lock, what was found under it.
     fn repair(&self, directory: &Directory) -> Result<Vec<String>, Error> {
         let mut done = Vec::new();
         let repair = Repair::begin(directory)?;
@@ -88,8 +88,8 @@ impl Check {
                 done.push(format!("cut a torn end of {bytes} bytes; the journal before: {copy}"));
             }
             JournalEnd::Damaged { .. } if self.drop_damaged => {
-                // A process that left without the reports that were lost would hold its trials for
-                // ever: it stays, and is buried below.
+                // Without its lost reports, a process that left would hold its trials for ever. So do
+                // not apply its `left`: it is buried below.
                 let mut fits = |event: Event| match &event.kind {
                     EventKind::Left { process }
                         if study.evaluating_by(*process).next().is_some() =>
@@ -110,7 +110,7 @@ impl Check {
                     trials.join(" "),
                 ));
             }
-            // Whose processes those are whose lock files are there, only the lost records know.
+            // Only the lost records know which processes the remaining lock files belong to.
             JournalEnd::Damaged { .. } => return Ok(done),
             _ => {}
         }
@@ -121,7 +121,7 @@ impl Check {
             study.leases().filter(|(_, lease)| directory.machine().has_ended(lease)).count();
         let lost = held_by_nobody(&study);
         if !gone.is_empty() || ended > 0 || !lost.is_empty() {
-            // As everybody does who opens the study.
+            // As every process does that opens the study.
             let client = DirectClient::open(directory.path())?;
             for (id, attempt) in &lost {
                 if reap_orphans(&[(directory.trial_path(id), *attempt)]) {
@@ -204,7 +204,8 @@ fn text(
     text + &format!("{} is {is}{records}\n", dir.display())
 }
 
-/// While others write, one look may see the middle of something.
+/// Inspects again if something seems wrong: while others write, one inspection may see a half-written
+/// state.
 fn inspect_twice(directory: &Directory) -> Result<Inspection, Error> {
     let inspection = inspect(directory)?;
     let is_whole = |journal: &JournalCheck| journal.end == JournalEnd::Whole;
@@ -251,7 +252,7 @@ fn inspect(directory: &Directory) -> Result<Inspection, Error> {
         found.push(finding.about([trial.id.clone()]));
     }
     let whole = journal.as_ref().is_some_and(|j| !matches!(j.end, JournalEnd::Damaged { .. }));
-    // What a damaged journal does not tell of may be in its lost part.
+    // Whatever a damaged journal does not mention may be in its lost part.
     found.extend(check_entries(
         directory,
         &|id| !whole || study.trial(id).is_some(),
@@ -260,7 +261,7 @@ fn inspect(directory: &Directory) -> Result<Inspection, Error> {
     Ok(Inspection { study, journal, found })
 }
 
-/// Processes that died, with what they hold.
+/// Processes that died, with the trials they hold.
 pub(super) fn of_dead_processes(directory: &Directory, study: &StudyState) -> Vec<Finding> {
     let dead = study.processes().filter(|process| !directory.is_alive(process));
     let finding = |process: &Process| {
@@ -301,7 +302,7 @@ fn of_journal(journal: &JournalCheck) -> Option<Finding> {
             Some(at(Finding::harmless(FindingKind::TornTail, JOURNAL, problem, remedy)))
         }
         JournalEnd::Damaged { problem, records, trials } => {
-            let problem = format!("{problem}; {records} sound records stand behind it");
+            let problem = format!("{problem}; {records} sound records follow it");
             let remedy = "put the file back from a backup. Or `trialmill trials --json` exports \
                           what stands before. Or --repair --drop-damaged goes on without the \
                           damaged bytes: that loses what stood in them, and those records behind \

@@ -1,4 +1,4 @@
-//! `check` of a directory that NePS shares.
+//! `check` of a directory shared with NePS.
 
 use std::process::ExitCode;
 use trialmill_layouts::Studies;
@@ -59,7 +59,8 @@ fn held_by_neps(study: &StudyState) -> Vec<TrialId> {
     study.evaluating().filter(is_neps).map(|trial| trial.id.clone()).collect()
 }
 
-/// Opening it mends it; only a cache that is damaged in its middle must be moved away before.
+/// Repairs the directory by opening it; only a cache that is damaged in its middle must be moved away
+/// first.
 fn repair(directory: &Directory, found: &[Finding]) -> Result<Vec<String>, Error> {
     let mut done = Vec::new();
     let summary = Summary::read(directory.path())?;
@@ -74,7 +75,7 @@ fn repair(directory: &Directory, found: &[Finding]) -> Result<Vec<String>, Error
     }
     let optimizer = of_study(directory.definition());
     let mut core = StateCore::open(directory, Durability::Synced, optimizer)?;
-    // A turn that may sample looks at the optimizer's state too.
+    // A batch that may sample reads the optimizer's state too.
     core.change_policy(|_| {})?;
     core.recover()?;
     let mendable = |finding: &&Finding| finding.kind.mended_by_repair();

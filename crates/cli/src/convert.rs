@@ -34,7 +34,7 @@ pub(super) struct Convert {
     /// How it stores the study: journal, neps (0.15 to 0.17), neps-0.14, neps-0.13, neps-0.12
     #[arg(long, value_name = "LAYOUT", value_parser = trialmill_layouts::by_name)]
     layout: &'static dyn Layout,
-    /// Take along what evaluations left in the trials' directories
+    /// Also copy what evaluations left in the trials' directories
     #[arg(long)]
     files: bool,
 }
@@ -78,7 +78,7 @@ impl Convert {
     }
 }
 
-/// A trial that nobody evaluates.
+/// A trial that no worker evaluates.
 fn resting(trial: &Trial) -> Trial {
     let mut trial = trial.clone();
     if trial.state == State::Evaluating {

@@ -14,20 +14,20 @@ use crate::study_file::StudyFile;
 
 /// Creates a study and evaluates nothing: for workers that come later, and for `ask` and `tell`.
 ///
-/// On a study that is there, it changes what may be changed: the budget and the attempts.
+/// For an existing study, it changes what may be changed: the budget and the attempts.
 #[derive(Args)]
 pub(super) struct Create {
     #[command(flatten)]
     described: Described,
 }
 
-/// A study file, what goes over it, and where the study is.
+/// A study file, the flags that override it, and the study's directory.
 #[derive(Args)]
 pub(super) struct Described {
     /// The study file (YAML or JSON): space, optimizer, budget, workers, command
     #[arg(value_name = "STUDY")]
     file: PathBuf,
-    /// The study's directory; created unless it is there
+    /// The study's directory; created unless it exists
     #[arg(long, value_name = "DIR")]
     pub(super) dir: PathBuf,
     /// How a new directory stores the study: journal, neps (0.15 to 0.17), neps-0.14, neps-0.13,
@@ -37,7 +37,7 @@ pub(super) struct Described {
     /// The optimizer, over the file's: random_search, grid_search
     #[arg(long, value_name = "NAME")]
     optimizer: Option<String>,
-    /// Where all random numbers come from
+    /// The seed of all random numbers
     #[arg(long)]
     seed: Option<u64>,
     /// Evaluations of all workers of all processes together
@@ -52,7 +52,7 @@ pub(super) struct Described {
     /// How often a trial may be started before it counts as crashed [default: 3]
     #[arg(long, value_name = "N")]
     max_attempts: Option<u32>,
-    /// Remove the study that is in the directory first; refused while a process holds it
+    /// Remove an existing study in the directory first; refused while a process holds it
     #[arg(long)]
     overwrite: bool,
 }
@@ -66,7 +66,7 @@ impl Create {
 }
 
 impl Described {
-    /// Reads the study file; what the command line says goes over it.
+    /// Reads the study file; the command line overrides it.
     pub(super) fn read(&self) -> Result<StudyFile, Error> {
         let mut file = StudyFile::read(&self.file)?;
         let StudyFile { spec, options, .. } = &mut file;

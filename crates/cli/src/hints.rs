@@ -1,4 +1,4 @@
-//! What the program adds to an error: which of its verbs helps. The library does not know them.
+//! Adds to an error which of the program's verbs helps. The library does not know the verbs.
 
 use std::fmt;
 
@@ -45,7 +45,7 @@ fn of_store(error: &StoreError) -> &'static str {
         }
         StoreError::Newer { .. } => " (`trialmill status` and `trialmill trials` read it.)",
         StoreError::Damaged { .. } => {
-            " `trialmill trials --json` still exports what stands before that byte."
+            " `trialmill trials --json` still exports what precedes that byte."
         }
         _ => "",
     }

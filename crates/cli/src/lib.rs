@@ -64,9 +64,9 @@ enum Verb {
     Tell(tell::Tell),
     Release(tell::Release),
     Retry(tell::Retry),
-    /// Shows where a study stands
+    /// Shows the status of a study
     Status(query::Query),
-    /// Shows the best trial; of several objectives, all that none is better than
+    /// Shows the best trial, or with several objectives the Pareto front
     Best(query::Query),
     Trials(query::Trials),
     Check(check::Check),
@@ -117,7 +117,7 @@ fn show_log(verbose: u8) {
         .with_ansi(io::stderr().is_terminal())
         .without_time()
         .with_target(false)
-        // It would say so with `eprintln!`, which panics when nobody reads stderr.
+        // It would report that with `eprintln!`, which panics when stderr is closed.
         .log_internal_errors(false)
         .init();
 }

@@ -12,7 +12,7 @@ pub(crate) struct Dir {
     pub(crate) dir: PathBuf,
 }
 
-/// Says something on stderr. That nobody reads it any more is no reason to die, as `eprintln!` does.
+/// Prints to stderr. Unlike `eprintln!`, it does not panic when stderr is closed.
 pub(crate) fn say(text: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! `status`, `best`, `trials`: looking, without a lock that a worker would wait for.
+//! `status`, `best`, `trials`: read a study, without a lock that a worker would wait for.
 
 use std::process::ExitCode;
 
@@ -49,7 +49,7 @@ fn read(dir: &std::path::Path) -> Result<Summary, Error> {
     Ok(summary)
 }
 
-/// The status, its problem said as the program says it.
+/// The status, with its problem in the program's own phrasing.
 pub(super) fn status(summary: &Summary) -> Status<'_> {
     let problem = summary.problem().map(|problem| Hinted(problem).to_string());
     Status { problem, ..summary.status() }

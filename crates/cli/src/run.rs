@@ -14,7 +14,7 @@ use super::print::{Dir, print, print_json};
 use super::progress::Progress;
 use crate::study_file::StudyFile;
 
-/// Runs a study from a study file. Running the same command again goes on where it stopped.
+/// Runs a study from a study file. Running the same command again resumes it.
 ///
 /// The command after `--` (or `command:` in the file) is started once per trial. `{name}` in it is a
 /// parameter's value, or one of {trial_id}, {attempt}, {trial_dir}, {previous_dir}, {config_file},
@@ -34,7 +34,7 @@ pub(super) struct Run {
     working: Working,
 }
 
-/// Adds workers to a study that exists.
+/// Adds workers to an existing study.
 ///
 /// Without a command, the one that the study was created with is used. The workers share the budget
 /// with all others, see each other's trials, and may be killed at any time.
@@ -64,7 +64,7 @@ struct Working {
     /// Cost of each worker of this process
     #[arg(long, value_name = "COST")]
     cost_per_worker: Option<f64>,
-    /// How long each worker of this process may go on asking
+    /// How long each worker of this process may keep asking
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
     /// How long one evaluation may take before it is killed
@@ -122,7 +122,7 @@ impl WorkerVerb {
 }
 
 impl Working {
-    /// Puts the command that is given here, if any, in the place of the one that was kept.
+    /// Replaces the study's stored command with the one given here, if any.
     fn command(&self, kept: &mut Vec<String>) -> Vec<String> {
         if !self.command.is_empty() {
             kept.clone_from(&self.command);
@@ -130,7 +130,7 @@ impl Working {
         kept.clone()
     }
 
-    /// Puts what the command line says over the options.
+    /// Overrides the options with those of the command line.
     fn go_over(&self, options: &mut RunOptions) {
         let Budget { evaluations, cost, .. } = &mut options.per_worker;
         *evaluations = self.evaluations_per_worker.or(*evaluations);
@@ -154,7 +154,7 @@ impl Working {
         let quiet = self.quiet;
         let outcome = builder.run_command_with(command, |handle| {
             if is_unlimited && handle.snapshot().budget.is_unlimited() {
-                super::print::say("no budget is set: this goes on until it is stopped (Ctrl-C)");
+                super::print::say("no budget is set: this runs until it is stopped (Ctrl-C)");
             }
             (!quiet).then(|| Progress::start(handle.clone()))
         })?;
@@ -167,7 +167,7 @@ impl Working {
             _ => print(&format!("{outcome}\n")),
         };
         if outcome.was_interrupted() {
-            super::print::say(format_args!("interrupted: run the same command again to go on"));
+            super::print::say(format_args!("interrupted: run the same command again to resume"));
             return ExitCode::from(130);
         }
         let study = outcome.study();

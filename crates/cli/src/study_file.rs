@@ -23,7 +23,7 @@ use trialmill_core::limits::MAX_STUDY_FILE_BYTES;
 use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_runtime::{Evaluation, RunOptions, StudySpec};
 
-/// What a study file says: what the study is, and how the run of the process that reads it goes.
+/// The content of a study file: the study's specification, and the options of the run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StudyFile {
     /// What the study is.
@@ -83,7 +83,7 @@ impl StudyFile {
     pub fn read(path: &Path) -> Result<Self, Error> {
         let read = |source| StudyFileError::Read { path: path.into(), source };
         let content = |problem| StudyFileError::Content { path: path.into(), problem };
-        // Not its size is asked: a pipe and `/dev/zero` have none.
+        // Do not rely on its size: a pipe and `/dev/zero` have none.
         let file = std::fs::File::open(path).map_err(read)?;
         let text =
             trialmill_store::plain::read_limited(file, MAX_STUDY_FILE_BYTES).map_err(read)?;
@@ -157,7 +157,7 @@ fn value<T: DeserializeOwned>(key: &str, json: Json) -> Result<T, Error> {
 /// The struct that these keys are fields of.
 fn section<T: DeserializeOwned>(map: Map<String, Json>) -> Result<T, Error> {
     serde_json::from_value(map.clone().into()).map_err(|error| {
-        // serde does not say which key is wrong: the one that is wrong also when it is alone.
+        // serde does not name the wrong key: it is the one that fails on its own, too.
         let alone = |(key, json): (String, Json)| {
             let error = serde_json::from_value::<T>(json!({ &key: json })).err()?;
             Some(format!("{key}: {error}"))

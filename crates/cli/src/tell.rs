@@ -1,4 +1,4 @@
-//! `tell`, `release`, `retry`: what became of trials that were asked for.
+//! `tell`, `release`, `retry`: report, release or requeue trials.
 
 use std::process::ExitCode;
 
@@ -37,12 +37,12 @@ pub(super) struct Tell {
     /// What it cost
     #[arg(long, allow_hyphen_values = true)]
     cost: Option<f64>,
-    /// The attempt that was handed out; without, whoever holds the trial now
+    /// The attempt that was handed out; the current one if not given
     #[arg(long)]
     attempt: Option<u32>,
 }
 
-/// Hands a trial that was asked for back.
+/// Releases a trial that was asked for; it is handed out again.
 #[derive(Args)]
 pub(super) struct Release {
     #[command(flatten)]
@@ -50,12 +50,12 @@ pub(super) struct Release {
     /// The trial
     #[arg(value_name = "ID")]
     id: TrialId,
-    /// The attempt that was handed out; without, the one that is going on
+    /// The attempt that was handed out; the current one if not given
     #[arg(long)]
     attempt: Option<u32>,
 }
 
-/// Gives failed or crashed trials back to be tried again; run workers afterwards.
+/// Requeues failed or crashed trials; run workers afterwards.
 #[derive(Args)]
 pub(super) struct Retry {
     #[command(flatten)]
@@ -94,7 +94,7 @@ impl Release {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let client = DirectClient::open(&self.dir.dir)?;
         let trial = client.trial(&self.id)?;
-        // A worker's command goes on: the next attempt would run beside it, in the same directory.
+        // A worker's command still runs: the next attempt would run beside it, in the same directory.
         let holder = trial.metadata.evaluating_worker_id.as_deref();
         let holder = holder.filter(|_| trial.state == State::Evaluating);
         if let Some(worker) = holder.filter(|holder| check_caller(holder).is_err()) {

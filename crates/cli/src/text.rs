@@ -1,4 +1,4 @@
-//! A study in words, for a terminal.
+//! A study as text for a terminal.
 
 use std::fmt::Write;
 
@@ -6,10 +6,10 @@ use trialmill::State;
 use trialmill_core::trial::printable;
 use trialmill_view::{ProcessRow, Status, TrialRow};
 
-/// How many trials a line names at the most.
+/// The maximum number of trials that a line names.
 const NAMED: usize = 8;
 
-/// Where a study stands.
+/// The status of a study.
 pub(super) fn status(status: &Status<'_>) -> String {
     // Writing to a `String` does not fail.
     let mut text = format!("{}: {}, seed {}\n", status.directory, status.optimizer, status.seed);
@@ -75,7 +75,7 @@ fn process(process: &ProcessRow<'_>) -> String {
     format!("process    {process} on {host} (pid {pid}) {alive}, evaluating {n}: {named}{more}\n")
 }
 
-/// The best trial, or all that none is better than in every objective.
+/// The best trial, or with several objectives the Pareto front.
 pub(super) fn best(front: &[TrialRow<'_>]) -> String {
     let line = |row: &TrialRow<'_>| {
         let objective = row.objective().map(ToString::to_string).unwrap_or_default();

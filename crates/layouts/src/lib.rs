@@ -1,5 +1,5 @@
-//! The layouts that this program knows: here the store, which knows only the journal, and NePS's
-//! layouts, which build on it, are put together.
+//! The table of all layouts: combines the store's own, the journal, with NePS's layouts, which build on
+//! the store.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ pub trait Studies: Sized {
     /// There is none, it is damaged, or a newer version wrote it.
     fn open(path: &Path) -> Result<Self, StoreError>;
 
-    /// Opens a study for looking, also one that a newer version wrote.
+    /// Opens a study read-only, including one that a newer version wrote.
     ///
     /// # Errors
     /// There is none, or it is damaged.

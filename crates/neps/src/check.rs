@@ -38,7 +38,7 @@ pub(crate) fn check(directory: &Directory) -> Result<Vec<Finding>, StoreError> {
         found.extend(compare(&known, &files, &ids, &mut shared));
     }
     if known.trials.is_empty() && !ids.is_empty() && whole {
-        let problem = "it is missing, and trials stand in their directories: the first NePS worker \
+        let problem = "it is missing, but trials have directories: the first NePS worker \
                        that comes rebuilds it, but learns of no trials";
         found.push(Finding::damage(FindingKind::CacheMissing, CACHE, problem, BY_REPAIR));
     }
@@ -141,7 +141,7 @@ fn compare(
         FindingKind::VanishedFromCache,
         if known.trials.is_empty() { Vec::new() } else { adoptable },
         false,
-        "trials stand in their directories and not in the cache: NePS dies of their ids",
+        "trials have directories and are not in the cache: NePS dies of their ids",
         BY_REPAIR,
     );
     add(
@@ -163,7 +163,7 @@ fn compare(
         FindingKind::LostReport,
         of(&unseen),
         false,
-        "the cache says that they are not finished, and their reports are there",
+        "the cache has them as unfinished, but their reports exist",
         BY_REPAIR,
     );
     add(

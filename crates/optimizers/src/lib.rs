@@ -1,4 +1,4 @@
-//! The optimizers that are built in, one algorithm to a file, and the registry of their names.
+//! The built-in optimizers, one algorithm per file, and the registry of their names.
 
 mod grid_search;
 mod random_search;

@@ -1,4 +1,4 @@
-//! The optimizers that can be named: from the name and arguments in a study to the optimizer.
+//! The registry of optimizers: turns the name and arguments stored in a study into an optimizer.
 
 use serde_json::{Map, Value as Json};
 
@@ -8,8 +8,8 @@ use trialmill_core::definition::OptimizerInfo;
 use trialmill_core::error::{BoxError, StudyError};
 use trialmill_core::optimizer::{Optimizer, Proposal, Request};
 
-/// Stands for an optimizer that only another program has: trials of the study can be reported, listed
-/// and handed out again, but none can be sampled.
+/// A placeholder for an optimizer that only another program has: trials of the study can be reported,
+/// listed and handed out again, but none can be sampled.
 #[derive(Debug, Clone)]
 pub struct Elsewhere(StudyError);
 
@@ -23,7 +23,7 @@ impl Optimizer for Elsewhere {
     }
 }
 
-/// The optimizer of a study, or what says why it cannot be had here.
+/// The optimizer of a study, or a placeholder whose error explains why it is not available here.
 pub fn of_study(definition: &Definition) -> Box<dyn Optimizer> {
     let optimizer = definition.optimizer.name.clone();
     if definition.space.is_unknown() {

@@ -121,7 +121,7 @@ impl JournalStore {
     /// machine acknowledges nothing.
     fn leave_behind(&mut self) -> Result<(), StoreError> {
         tracing::warn!(
-            "{}: locked for {} s by a machine that is not heard of: this process goes on without it",
+            "{}: locked for {} s by a machine that is silent: this process continues without it",
             self.path.display(),
             self.patience.as_secs()
         );

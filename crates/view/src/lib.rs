@@ -1,6 +1,6 @@
-//! What one sees of a study from outside: where it stands, its trials, the best of them. Typed and
-//! serialisable numbers for whoever shows or exports them; nothing here prints, and reading takes no
-//! lock. Serialised, they have NePS's names.
+//! Views of a study: its status, its trials, the best of them, as typed and serialisable values for
+//! printing, exports and dashboards. Nothing here prints, and reading takes no lock. Serialised fields
+//! have NePS's names.
 
 mod row;
 mod status;

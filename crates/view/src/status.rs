@@ -1,4 +1,4 @@
-//! Where a study stands.
+//! The status of a study.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,17 @@ use trialmill_core::study::StudyState;
 use trialmill_core::trial::{State, TrialId};
 use trialmill_store::clock::now_s;
 
-/// Where a study stands. What is serialised is for scripts and stays as it is; the rest is for those
-/// who show it.
+/// The status of a study. The serialised fields are a stable interface for scripts; the others are for
+/// display.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status<'a> {
     /// Where the study is.
     pub directory: String,
-    /// Tells this study from every other.
+    /// Distinguishes this study from every other.
     pub study_id: &'a str,
-    /// Who proposes.
+    /// The optimizer.
     pub optimizer: &'a OptimizerInfo,
-    /// Where all random numbers come from.
+    /// The seed of all random numbers.
     pub seed: u64,
     /// How many trials there are.
     pub trials: usize,
@@ -57,7 +57,7 @@ pub struct Status<'a> {
 }
 
 impl Summary {
-    /// Where the study stands.
+    /// The status of the study.
     pub fn status(&self) -> Status<'_> {
         Status::of(self)
     }
@@ -83,7 +83,7 @@ pub struct ProcessRow<'a> {
 pub struct Held<'a> {
     /// The trial.
     pub trial: &'a TrialId,
-    /// How long its evaluation has gone on.
+    /// How long its evaluation has been running.
     pub seconds: f64,
 }
 
@@ -103,7 +103,7 @@ pub struct LeaseRow<'a> {
 pub struct LastError<'a> {
     /// The trial.
     pub trial: &'a TrialId,
-    /// What it said.
+    /// Its error message.
     pub message: Option<&'a str>,
 }
 

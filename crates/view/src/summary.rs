@@ -32,7 +32,7 @@ pub enum Best<'a> {
 }
 
 impl Summary {
-    /// Reads the study of a directory as it is now, changing nothing and making nobody wait.
+    /// Reads the current study of a directory, without changing anything or making any process wait.
     ///
     /// # Errors
     /// There is no study, or it cannot be read at all. A damaged journal is read up to the damage;
@@ -49,12 +49,12 @@ impl Summary {
         &self.study
     }
 
-    /// Where it is.
+    /// Its directory.
     pub(super) fn directory(&self) -> &Directory {
         &self.directory
     }
 
-    /// What is wrong with the journal, where something is.
+    /// What is wrong with the journal, if anything.
     pub fn problem(&self) -> Option<&StoreError> {
         self.problem.as_ref()
     }

@@ -298,7 +298,7 @@ impl StudyState {
         let Some(old) = self.trial(&trial.id) else { return Ok(()) };
         if old.config != trial.config {
             return Err(StudyError::Contradiction(format!(
-                "trial '{}' cannot get another configuration: its id stands for the one it has",
+                "trial '{}' cannot get another configuration: its id identifies the one it has",
                 trial.id
             )));
         }

@@ -71,7 +71,7 @@ pub fn reap_orphans(attempts: &[(PathBuf, u32)]) -> bool {
     }
     let orphans = if known.by_dir.is_empty() { Vec::new() } else { known.processes() };
     for pid in &orphans {
-        tracing::warn!("process {pid} goes on with a trial whose worker is dead: killed");
+        tracing::warn!("process {pid} still evaluates a trial whose worker is dead: killed");
         // Commands get a group of their own, so the group is the command's and never ours.
         match getpgid(Some(*pid)) {
             Ok(group) if group != getpgrp() => drop(killpg(group, Signal::SIGKILL)),
