@@ -34,13 +34,13 @@ Exit codes:
    4  a file operation failed (permission, full disk); what was acknowledged is safe
    5  the journal is damaged; nothing is written to it any more
       (`check` says where, and what can be done)
-   6  a lock could not be had
+   6  a lock could not be taken
    7  the study refuses: an unknown trial, or an optimizer that fails
    8  evaluations fail, and the run was to stop for that
    9  nothing can be handed out now (ask)
   10  the attempt was superseded: somebody else has the trial meanwhile (tell, release)
   70  the state was lost; start again
- 130  interrupted; the same command goes on";
+ 130  interrupted; the same command resumes";
 
 /// Runs the trials of a hyperparameter optimisation: many workers, one shared state, on disk at
 /// every moment. Any number of processes may work in the same directory.
