@@ -271,7 +271,8 @@ impl StateCore {
             self.study.apply(event).inspect_err(|error| self.broken = Some(error.clone()))?;
         }
         let answer = self.study.answer(decision);
-        Ok(match reported.and_then(|id| self.study.trial(&id)) {
+        let Some(id) = reported else { return Ok(answer) };
+        Ok(match self.study.trial(&id) {
             Some(trial) if answer == Answer::Done => Answer::Reported(Box::new(trial.clone())),
             _ => answer,
         })
