@@ -8,11 +8,13 @@ use rand::rngs::Xoshiro256PlusPlus;
 
 pub use crate::definition::OptimizerInfo;
 
+use crate::definition::Definition;
+
 use crate::budget::{Budget, Spent};
 use crate::config::Config;
 use crate::error::BoxError;
 use crate::space::SearchSpace;
-use crate::trial::{TrialId, Trials};
+use crate::trial::{Trial, TrialId, Trials};
 
 /// Proposes what to evaluate next.
 ///
@@ -42,6 +44,19 @@ pub trait Optimizer: Send {
     /// Whether a proposal takes longer than a commit (a model is fitted, say). Such an optimizer
     /// runs on an actor of its own, and reports never wait for it.
     fn is_slow(&self) -> bool {
+        false
+    }
+
+    /// Learns of a trial that is new or has changed, in the order of the journal, before it is asked.
+    /// Every process reads the same journal, so what is learned like this is the same in all of
+    /// them, and in a study that is resumed. Called only if [`observes`](Self::observes) says so.
+    fn observe(&mut self, definition: &Definition, trial: &Trial) {
+        let _ = (definition, trial);
+    }
+
+    /// Whether it learns from [`observe`](Self::observe), rather than from the trials of a request
+    /// alone.
+    fn observes(&self) -> bool {
         false
     }
 }

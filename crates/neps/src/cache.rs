@@ -73,10 +73,14 @@ impl Cache {
     /// file that may be old, and an open alone does not make it drop them while it has the file open
     /// for writing: a lock of the file itself does. NePS opens the file in each turn, and closes it
     /// before it frees its lock, which comes to the same.
-    pub(super) fn begin(&self) {
+    pub(super) fn begin(&mut self) {
         if let (true, Some(file)) = (self.is_shared, &self.file) {
             let _ = fs2::FileExt::unlock(file);
-            lock_or_open(file);
+            if !is_locked_soon(file) {
+                // By a machine that died. Closed and opened again it is as it is stored.
+                self.file = None;
+                self.file = self.open().ok();
+            }
         }
     }
 
@@ -168,7 +172,7 @@ impl Cache {
             false => plain::open(&self.path),
         }?;
         match (self.is_shared, self.writable) {
-            (true, true) => lock_or_open(&file),
+            (true, true) => drop(is_locked_soon(&file)),
             (true, false) => drop_cache(&file),
             _ => {}
         }
@@ -299,12 +303,16 @@ impl Cache {
 }
 
 /// Locks the cache itself. NePS's lock keeps out all who write, and who only reads has this one for a
-/// moment: if it is held for longer then by a machine that died, and the open must do.
-fn lock_or_open(file: &File) {
+/// moment: if it is held for longer, then by a machine that died.
+fn is_locked_soon(file: &File) -> bool {
     let begin = Instant::now();
-    while fs2::FileExt::try_lock_exclusive(file).is_err() && begin.elapsed() < NETWORK_POLL {
+    while fs2::FileExt::try_lock_exclusive(file).is_err() {
+        if begin.elapsed() >= NETWORK_POLL {
+            return false;
+        }
         std::thread::sleep(NETWORK_LOCK_PAUSE_MAX);
     }
+    true
 }
 
 /// The trials of one pickle: a dict of them, a list, or a single one.

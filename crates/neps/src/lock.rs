@@ -7,10 +7,10 @@
 //! closed. Both are on one descriptor that stays open: the state actor alone owns it.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use trialmill_core::error::StoreError;
-use trialmill_core::limits::{LOCK_PAUSE_MAX, NEPS_LOCK_TIMEOUT};
+use trialmill_core::limits::{LOCK_PAUSE_MAX, NEPS_LOCK_TIMEOUT, NETWORK_PATIENCE, NETWORK_POLL};
 use trialmill_store::FileLock;
 
 /// One of NePS's lock files, kept open. Dropping it frees the lock.
@@ -41,9 +41,42 @@ impl SharedLock {
         self.file.lock(self.timeout)
     }
 
+    /// The same on a network file system, where a machine can die with the lock and its server keep it
+    /// for ever (NFS 3). `holder_is_dead` is asked all the while: once it says so, and the patience of
+    /// all others must have ended too, another lock file takes the place of this one, which NePS finds
+    /// as we do: it opens the file for each lock. Tells whether that happened.
+    pub(super) fn lock_or_replace(
+        &mut self,
+        holder_is_dead: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, StoreError> {
+        let begin = Instant::now();
+        loop {
+            match self.file.lock(NETWORK_POLL) {
+                Ok(()) => return Ok(false),
+                Err(error @ StoreError::LockTimeout { .. }) => {
+                    let is_dead = holder_is_dead();
+                    let waited = begin.elapsed();
+                    if is_dead && waited >= NETWORK_PATIENCE {
+                        self.file.replace()?;
+                        return Ok(true);
+                    }
+                    if waited >= self.timeout.max(NETWORK_PATIENCE) {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         self.file.path()
+    }
+
+    /// Whether another machine has put another file in its place.
+    pub(super) fn was_replaced(&self) -> bool {
+        self.file.was_replaced()
     }
 
     /// Frees it.

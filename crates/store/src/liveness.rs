@@ -261,7 +261,7 @@ impl Watcher {
 /// The signs of life of processes of other machines, by our own clock. The wall clocks of two machines
 /// are never compared.
 #[derive(Debug, Default)]
-pub(super) struct Heartbeats(HashMap<PathBuf, Heartbeat>);
+pub struct Heartbeats(HashMap<PathBuf, Heartbeat>);
 
 #[derive(Debug, Clone, Copy)]
 struct Heartbeat {
