@@ -16,28 +16,28 @@ type Case = fn(usize) -> Result<()>;
 const CASES: [(&str, Case); 5] = [
     ("turn in memory, batch 64", |n| {
         let mut solo = Solo::in_memory()?;
-        (0..n / 64).try_for_each(|_| solo.turn(64))
+        (0..n / 64).try_for_each(|_| solo.batch(64))
     }),
     ("turn in memory, one trial", |n| {
         let mut solo = Solo::in_memory()?;
-        (0..n).try_for_each(|_| solo.turn(1))
+        (0..n).try_for_each(|_| solo.batch(1))
     }),
     ("commit buffered, batch 64", |n| {
         let dir = tempfile::tempdir()?;
         let mut solo = Solo::on_disk(&dir.path().join("s"), Durability::Buffered)?;
-        (0..n / 64).try_for_each(|_| solo.turn(64))
+        (0..n / 64).try_for_each(|_| solo.batch(64))
     }),
     ("commit buffered, one trial", |n| {
         let dir = tempfile::tempdir()?;
         let mut solo = Solo::on_disk(&dir.path().join("s"), Durability::Buffered)?;
-        (0..n).try_for_each(|_| solo.turn(1))
+        (0..n).try_for_each(|_| solo.batch(1))
     }),
     // Less the case "commit buffered, batch 64".
     ("write, then open", |n| {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("s");
         let mut solo = Solo::on_disk(&path, Durability::Buffered)?;
-        (0..n / 64).try_for_each(|_| solo.turn(64))?;
+        (0..n / 64).try_for_each(|_| solo.batch(64))?;
         Solo::on_disk(&path, Durability::Buffered).map(drop)
     }),
 ];

@@ -31,21 +31,21 @@ fn sample_one_configuration(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = [1, 64])]
 fn turn_in_memory(bencher: Bencher<'_, '_>, trials: usize) {
     let mut solo = Solo::in_memory().expect(WORKS);
-    bencher.counter(trials).bench_local(|| solo.turn(trials).expect(WORKS));
+    bencher.counter(trials).bench_local(|| solo.batch(trials).expect(WORKS));
 }
 
 #[divan::bench(args = [1, 64])]
 fn commit_buffered(bencher: Bencher<'_, '_>, trials: usize) {
     let dir = directory();
     let mut solo = Solo::on_disk(&dir.path().join("s"), Durability::Buffered).expect(WORKS);
-    bencher.counter(trials).bench_local(|| solo.turn(trials).expect(WORKS));
+    bencher.counter(trials).bench_local(|| solo.batch(trials).expect(WORKS));
 }
 
 #[divan::bench(args = [1, 64])]
 fn commit_synced(bencher: Bencher<'_, '_>, trials: usize) {
     let dir = directory();
     let mut solo = Solo::on_disk(&dir.path().join("s"), Durability::Synced).expect(WORKS);
-    bencher.counter(trials).bench_local(|| solo.turn(trials).expect(WORKS));
+    bencher.counter(trials).bench_local(|| solo.batch(trials).expect(WORKS));
 }
 
 /// Another process has done so many trials since we last looked.
@@ -57,7 +57,7 @@ fn catch_up(bencher: Bencher<'_, '_>, trials: usize) {
     let mut solo = Solo::on_disk(&path, Durability::Buffered).expect(WORKS);
     bencher
         .counter(trials)
-        .with_inputs(|| other.turn(trials).expect(WORKS))
+        .with_inputs(|| other.batch(trials).expect(WORKS))
         .bench_local_values(|()| solo.catch_up().expect(WORKS));
 }
 
@@ -66,7 +66,7 @@ fn open(bencher: Bencher<'_, '_>, trials: usize) {
     let dir = directory();
     let path = dir.path().join("s");
     let mut solo = Solo::on_disk(&path, Durability::Buffered).expect(WORKS);
-    (0..=trials / 64).for_each(|_| solo.turn(64).expect(WORKS));
+    (0..=trials / 64).for_each(|_| solo.batch(64).expect(WORKS));
     bencher
         .counter(trials)
         .bench_local(|| Solo::on_disk(&path, Durability::Buffered).expect(WORKS));

@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("method", Parameter::categorical(["plain", "nesterov"])),
     ])?;
 
-    let outcome = Study::builder(&directory) // created, or gone on with
+    let outcome = Study::builder(&directory) // created, or resumed
         .space(space)
         .optimizer(RandomSearch::new())
         .seed(7)
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn descend(config: &Config) -> Result<Report, BoxError> {
     let (rate, momentum) = (config.float("rate")?, config.float("momentum")?);
     let steps = config.int("steps")?;
-    let looks_ahead = config.text("method")? == "nesterov";
+    let looks_ahead = config.str("method")? == "nesterov";
 
     let (mut at, mut speed) = ([-1.2, 1.0], [0.0, 0.0]);
     let mut curve = Vec::new();

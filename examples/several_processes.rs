@@ -74,7 +74,7 @@ fn kill_in_the_middle(child: &mut Child, handle: &StudyHandle) -> Result<(), Box
     let pid = child.id();
     while handle.snapshot().finished() < EVALUATIONS {
         sleep(Duration::from_millis(10));
-        let name = handle.look(move |study| {
+        let name = handle.with_study(move |study| {
             let process = study.processes().find(|process| process.pid == pid)?.process;
             study.evaluating_by(process).next().map(|_| format!("p{process}"))
         })?;

@@ -161,7 +161,7 @@ fn a_hook_that_panics_in_the_middle_of_a_commit_loses_nothing() {
     assert_eq!(outcome.unwrap().study().count(State::Success), 40);
 }
 
-/// A stop that comes from within a commit, with reports and wishes waiting for the next.
+/// A stop that comes from within a commit, with reports and requests waiting for the next.
 #[test]
 fn a_stop_in_the_middle_of_a_commit_stores_what_was_evaluated_and_hands_back_the_rest() {
     for at in [1, 5, 20] {

@@ -76,7 +76,7 @@ impl Disk for Overlapping {
         if self.world.draw(2) > 0 {
             let other = self.world.waiting.lock().unwrap().pop();
             if let Some(mut other) = other {
-                other.turn(&self.world.ledger).unwrap();
+                other.step(&self.world.ledger).unwrap();
                 self.world.waiting.lock().unwrap().push(other);
             }
         }
@@ -100,7 +100,7 @@ fn work(directory: &Directory, journal: SimDisk, world: World, turns: usize) -> 
     for _ in 0..turns {
         let place = world.draw(world.waiting.lock().unwrap().len() as u64) as usize;
         let mut process = world.waiting.lock().unwrap().remove(place);
-        process.turn(&world.ledger).unwrap();
+        process.step(&world.ledger).unwrap();
         world.waiting.lock().unwrap().insert(0, process);
     }
     world.waiting.lock().unwrap().clear();

@@ -62,7 +62,7 @@ fn whichever_operation_of_the_disk_fails_nothing_acknowledged_is_lost() {
                     assert_eq!(print(open(&directory, disk.clone()).unwrap().study()), before);
                     let mut process = Process::open(&directory, disk).unwrap();
                     for _ in 0..4 {
-                        process.turn(&Ledger::new(acked.clone().into())).unwrap();
+                        process.step(&Ledger::new(acked.clone().into())).unwrap();
                     }
                     acked.are_in(process.core.study(), &what);
                 }
@@ -90,7 +90,7 @@ fn run(
         Err(error) => return Some(error),
     };
     for _ in 0..TURNS {
-        if let Err(error) = process.turn(ledger) {
+        if let Err(error) = process.step(ledger) {
             for _ in 0..3 {
                 let before = disk.operations();
                 let next = process.ask(1, ledger);

@@ -32,8 +32,17 @@ const ROOMS: [(&str, &[&str]); 3] =
     [("space", &[]), ("optimizer", &["space"]), ("study", &["optimizer", "space"])];
 
 /// The vocabulary, used by all. Within it: words may use words, and nothing above them.
-const WORDS: [&str; 9] =
-    ["budget", "config", "definition", "error", "event", "limits", "printable", "texts", "trial"];
+const WORDS: [&str; 9] = [
+    "budget",
+    "config",
+    "definition",
+    "error",
+    "event",
+    "limits",
+    "printable",
+    "interner",
+    "trial",
+];
 
 /// What only one room may mention.
 const SECRETS: [(&str, &[&str]); 6] = [

@@ -73,17 +73,20 @@ fn ask(core: &mut StateCore) -> Trial {
 
 fn try_ask(core: &mut StateCore) -> Answer {
     let worker = format!("p{}-w1", core.process()).into();
-    core.turn(vec![Command::Ask(Ask { worker, n: 1, lease: None })]).unwrap().remove(0).unwrap()
+    core.execute_all(vec![Command::Ask(Ask { worker, n: 1, lease: None })])
+        .unwrap()
+        .remove(0)
+        .unwrap()
 }
 
 fn tell(core: &mut StateCore, trial: &Trial, report: Report) {
     let (trial, attempt) = (trial.id.clone(), Some(trial.attempts));
     let report = Command::Report { trial, attempt, report: Box::new(report) };
-    assert_eq!(core.turn(vec![report]).unwrap().remove(0), Ok(Answer::Done));
+    assert_eq!(core.execute_all(vec![report]).unwrap().remove(0), Ok(Answer::Done));
 }
 
 fn state(core: &mut StateCore, id: &str) -> State {
-    core.turn(Vec::new()).unwrap();
+    core.execute_all(Vec::new()).unwrap();
     core.study().trial(&id.parse().unwrap()).unwrap().state
 }
 
@@ -251,7 +254,7 @@ fn a_trial_is_locked_for_neps_while_we_evaluate_it_and_comes_back_when_we_die() 
     assert_eq!((&again.id, again.attempts, again.losses), (&second.id, 2, 1));
     assert!(is_locked(&dir, &again.id));
     let (trial, attempt, reason) = (again.id.clone(), Some(2), Reason::Released);
-    core.turn(vec![Command::Release { trial, attempt, reason }]).unwrap();
+    core.execute_all(vec![Command::Release { trial, attempt, reason }]).unwrap();
     assert!(!is_locked(&dir, &again.id));
 }
 
@@ -371,7 +374,7 @@ fn a_whole_turn_of_costs_is_counted_once_also_where_neps_left_half_a_state() {
             let report = Box::new(Report::objective(cost).cost(cost));
             Command::Report { trial, attempt: Some(attempts), report }
         });
-        core.turn(reports.into()).unwrap();
+        core.execute_all(reports.into()).unwrap();
         assert_eq!(text(&dir, ".optimizer_state.yaml"), format!("used_budget: {used}\n"));
     }
 }
@@ -401,7 +404,7 @@ fn a_trial_that_was_retried_waits_again_for_neps_too() {
     let trial = ask(&mut core);
     tell(&mut core, &trial, Report::crashed("error", "once"));
     assert!(dir.join("results/config_1/error.yaml").exists());
-    core.turn(vec![Command::Retry { states: vec![State::Crashed] }]).unwrap();
+    core.execute_all(vec![Command::Retry { states: vec![State::Crashed] }]).unwrap();
     assert!(!dir.join("results/config_1/error.yaml").exists());
     assert!(!text(&dir, "results/config_1/metadata.yaml").contains("time_end"));
     assert_eq!(ask(&mut core).attempts, 2);

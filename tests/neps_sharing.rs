@@ -164,8 +164,11 @@ fn a_trial_that_an_unlocked_rewrite_dropped_before_we_saw_it_keeps_its_id() {
     fs::write(&cache, before).unwrap();
 
     let ask = Ask { worker: "me".into(), n: 1, lease: None };
-    let answer =
-        core.turn(vec![trialmill_core::study::Command::Ask(ask)]).unwrap().remove(0).unwrap();
+    let answer = core
+        .execute_all(vec![trialmill_core::study::Command::Ask(ask)])
+        .unwrap()
+        .remove(0)
+        .unwrap();
     let Answer::Evaluate(handed) = answer else { panic!("{answer:?}") };
     drop(core);
     let summary = Summary::read(&home.dir()).unwrap();
@@ -215,13 +218,13 @@ fn a_report_that_an_unlocked_rewrite_dropped_and_an_emptied_cache_are_put_back()
     // The same trials, made one dict by somebody who had read them before.
     fs::remove_file(&cache).unwrap();
     fs::write(&cache, before).unwrap();
-    core.turn(Vec::new()).unwrap();
+    core.execute_all(Vec::new()).unwrap();
     assert_eq!((core.study().count(State::Evaluating), core.study().count(State::Success)), (0, 4));
     assert_eq!(counts(&home.dir(), State::Success), 4, "nor is it in the cache");
 
     // NePS empties the file before it writes it anew, and may die in between.
     fs::write(&cache, b"").unwrap();
-    core.turn(Vec::new()).unwrap();
+    core.execute_all(Vec::new()).unwrap();
     assert_eq!(core.study().count(State::Success), 4);
     drop(core);
     assert_eq!(counts(&home.dir(), State::Success), 4);
@@ -254,7 +257,7 @@ fn a_step_that_is_refused_leaves_nothing_of_itself() {
     let mut store = directory.layout().open(&directory, trialmill::Durability::Buffered).unwrap();
     let sampled = |number, kind: String| {
         let names = directory.definition().space.names().clone();
-        let kind = trialmill::Value::Text(kind.into());
+        let kind = trialmill::Value::Str(kind.into());
         let config = trialmill::Config::new(names, vec![trialmill::Value::Float(1.0), kind]);
         let (trial, worker) = (trialmill::TrialId::Number(number), "me".into());
         let kind = EventKind::Sampled { trial, config, previous: None, worker, claimed: false };

@@ -61,7 +61,7 @@ fn take_turns(seed: u64, client: fn(&SimServer) -> SimClient) {
         (0..MACHINES).map(|_| Process::open(&directory, client(&server)).unwrap()).collect();
     for _ in 0..40 {
         let machine = draws.below(MACHINES as u64) as usize;
-        machines[machine].turn(&ledger).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        machines[machine].step(&ledger).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
     drop(machines);
     is_whole(&directory, &server, &ledger, &format!("seed {seed}"));
@@ -101,17 +101,17 @@ fn an_end_without_holes_is_cut_after_a_death_and_one_with_holes_never() {
         let dying = server.client().dying_at(2 + draws.below(8));
         let mut dying = Process::open(&directory, dying).unwrap();
         let mut other = Process::open(&directory, server.client()).unwrap();
-        while dying.turn(&ledger).is_ok() {
+        while dying.step(&ledger).is_ok() {
             if draws.below(2) == 0 {
-                other.turn(&ledger).unwrap();
+                other.step(&ledger).unwrap();
             }
         }
         drop(dying);
         let left = server.bytes();
-        match other.turn(&ledger) {
+        match other.step(&ledger) {
             Ok(()) => {
                 cut += kept_ends(&directory);
-                other.turn(&ledger).unwrap();
+                other.step(&ledger).unwrap();
                 is_whole(&directory, &server, &ledger, &what);
             }
             Err(Error::Store(StoreError::Damaged { offset, .. })) => {
@@ -185,8 +185,8 @@ fn falls_silent(expires: bool, when: usize) -> Error {
     let mut silent = Process::open(&directory, disk).unwrap();
     let mut other = Process::open(&directory, server.client()).unwrap();
     for _ in 0..when {
-        silent.turn(&ledger).unwrap();
-        other.turn(&ledger).unwrap();
+        silent.step(&ledger).unwrap();
+        other.step(&ledger).unwrap();
     }
     let other = Arc::new(Mutex::new(other));
     let (goes_on, others_ledger, at_server) = (other.clone(), ledger.clone(), server.clone());
@@ -195,12 +195,12 @@ fn falls_silent(expires: bool, when: usize) -> Error {
             at_server.expire_locks();
         }
         for _ in 0..5 {
-            goes_on.lock().unwrap().turn(&others_ledger).unwrap();
+            goes_on.lock().unwrap().step(&others_ledger).unwrap();
         }
     }));
-    let error = silent.turn(&ledger).expect_err("it acknowledged what nobody has");
+    let error = silent.step(&ledger).expect_err("it acknowledged what nobody has");
     for _ in 0..3 {
-        other.lock().unwrap().turn(&ledger).unwrap();
+        other.lock().unwrap().step(&ledger).unwrap();
     }
     is_whole(&directory, &server, &ledger, &format!("expires: {expires}, turn {when}"));
     error

@@ -8,9 +8,10 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use trialmill::{
-    AskOutcome, BoxError, Budget, Defaults, DirectClient, Error, GridSearch, Objective, OnError,
-    Optimizer, OptimizerInfo, Parameter, Proposal, Report, ReportOutcome, Request, RunningTrial,
-    SearchSpace, State, StopReason, Study, StudyBuilder, Summary, Trial, current_trial,
+    AskOutcome, BoxError, Budget, DirectClient, Error, GridSearch, Objective, OnError, Optimizer,
+    OptimizerInfo, Parameter, Proposal, Report, ReportDefaults, ReportOutcome, Request,
+    RunningTrial, SearchSpace, State, StopReason, Study, StudyBuilder, Summary, Trial,
+    current_trial,
 };
 
 fn space() -> SearchSpace {
@@ -54,11 +55,11 @@ fn each_worker_sees_its_own_current_trial() {
 #[test]
 fn a_panic_an_error_and_a_failure_are_recorded_and_the_run_goes_on() {
     let dir = tempfile::tempdir().unwrap();
-    let on_error = Defaults {
+    let on_error = ReportDefaults {
         objective_on_error: Some(Objective::One(9.0)),
         cost_on_error: Some(2.0),
         cost_if_not_provided: Some(1.0),
-        ..Defaults::default()
+        ..ReportDefaults::default()
     };
     let outcome = study(&dir)
         .workers(2)
@@ -259,9 +260,12 @@ fn the_handle_does_what_neps_state_does() {
     let mut corrected = handle.trial(first).unwrap();
     corrected.report = Some(Box::new(Report::objective(0.125).extra("note", "measured again")));
     handle.put(corrected).unwrap();
-    assert_eq!(handle.look(|study| study.best().and_then(Trial::objective)).unwrap(), Some(0.125));
+    assert_eq!(
+        handle.with_study(|study| study.best().and_then(Trial::objective)).unwrap(),
+        Some(0.125)
+    );
     assert!(handle.errors().unwrap().is_empty());
-    assert!(handle.look(|_| panic!("somebody else's mistake")).is_err());
+    assert!(handle.with_study(|_| panic!("somebody else's mistake")).is_err());
     assert_eq!(handle.trial_ids().unwrap().len(), 3, "the state does not mind");
     let huge = "x".repeat(trialmill_core::limits::MAX_LINE_BYTES);
     let error = handle.report(second, None, Report::failed(huge)).unwrap();

@@ -56,7 +56,7 @@ fn simulate(home: &Path, seed: u64) -> String {
             }
             _ => {}
         }
-        let result = processes[who].turn(&ledger);
+        let result = processes[who].step(&ledger);
         disk.fail(None);
         writeln!(trace, "{turn}: {who}: {result:?}").unwrap();
         if result.is_err() {

@@ -19,7 +19,7 @@ use trialmill_core::definition::Definition;
 use trialmill_core::event::{Policy, Reason};
 use trialmill_core::study::{Answer, Ask, Command};
 use trialmill_runtime::StateCore;
-use trialmill_store::{Directory, Place, read_study};
+use trialmill_store::{Directory, Machine, read_study};
 
 /// The journal of a study with every kind of event, and where its records are.
 struct Original {
@@ -43,9 +43,9 @@ fn space() -> SearchSpace {
 
 fn ask(core: &mut StateCore, n: usize, lease: bool) -> Vec<(trialmill::TrialId, u32)> {
     let worker: &str = if lease { "caller" } else { "p1-w1" };
-    let lease = lease.then(|| Place::here().lease(Duration::from_secs(3600)));
+    let lease = lease.then(|| Machine::here().lease(Duration::from_secs(3600)));
     let ask = Command::Ask(Ask { worker: worker.into(), n, lease });
-    match core.turn(vec![ask]).unwrap().remove(0).unwrap() {
+    match core.execute_all(vec![ask]).unwrap().remove(0).unwrap() {
         Answer::Evaluate(list) => {
             list.into_iter().map(|handed| (handed.id, handed.attempts)).collect()
         }
@@ -56,7 +56,7 @@ fn ask(core: &mut StateCore, n: usize, lease: bool) -> Vec<(trialmill::TrialId, 
 fn report(core: &mut StateCore, (trial, attempt): &(trialmill::TrialId, u32), report: Report) {
     let (trial, attempt) = (trial.clone(), Some(*attempt));
     let command = Command::Report { trial, attempt, report: Box::new(report) };
-    assert_eq!(core.turn(vec![command]).unwrap(), [Ok(Answer::Done)]);
+    assert_eq!(core.execute_all(vec![command]).unwrap(), [Ok(Answer::Done)]);
 }
 
 fn open(dir: &Path) -> Result<StateCore, trialmill::Error> {
@@ -84,14 +84,17 @@ impl Original {
         report(&mut core, &held[4], Report::crashed("panic", "{\"crc\":\"").traceback("at line 1"));
         let (trial, attempt) = held[5].clone();
         let release = |reason| Command::Release { trial, attempt: Some(attempt), reason };
-        core.turn(vec![release(Reason::Died), Command::Retry { states: vec![State::Crashed] }])
-            .unwrap();
+        core.execute_all(vec![
+            release(Reason::Died),
+            Command::Retry { states: vec![State::Crashed] },
+        ])
+        .unwrap();
         let caller = ask(&mut core, 3, true);
         report(&mut core, &caller[0], Report::objective(0.2));
-        core.turn(vec![Command::Sample { n: 1, worker: "caller".into() }]).unwrap();
+        core.execute_all(vec![Command::Sample { n: 1, worker: "caller".into() }]).unwrap();
         let mut imported = core.study().trials().iter().next().unwrap().clone();
         imported.id = "imported.1".parse().unwrap();
-        core.turn(vec![Command::Put(Box::new(imported))]).unwrap();
+        core.execute_all(vec![Command::Put(Box::new(imported))]).unwrap();
         core.leave().unwrap();
         core.join().unwrap();
         let held = ask(&mut core, 2, true);
@@ -185,7 +188,7 @@ fn print(study: &StudyState) -> String {
     let trials: Vec<_> = study.trials().iter().collect();
     let processes: Vec<_> = study.processes().collect();
     let leases: Vec<_> = study.leases().collect();
-    let numbers = (study.claims(), study.requeues(), study.samples(), study.spent());
+    let numbers = (study.claims(), study.requeues(), study.sample_count(), study.spent());
     let losses: Vec<_> = trials.iter().map(|trial| study.losses(&trial.id)).collect();
     format!(
         "{trials:?} {processes:?} {leases:?} {numbers:?} {losses:?} {:?} {:?} {:?}",

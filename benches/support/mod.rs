@@ -64,14 +64,16 @@ impl Solo {
     }
 
     /// One turn: reports what is held, and asks for `n` trials.
-    pub(crate) fn turn(&mut self, n: usize) -> Result<()> {
+    pub(crate) fn batch(&mut self, n: usize) -> Result<()> {
         let report = |trial| {
             let report = Report::objective(0.5).evaluation_duration(1e-6);
             Command::Report { trial, attempt: Some(1), report: Box::new(report) }
         };
         let mut commands: Vec<Command> = self.held.drain(..).map(report).collect();
         commands.push(Command::Ask(Ask { worker: self.worker.clone(), n, lease: None }));
-        if let Some(Answer::Evaluate(handed)) = self.core.turn(commands)?.pop().transpose()? {
+        if let Some(Answer::Evaluate(handed)) =
+            self.core.execute_all(commands)?.pop().transpose()?
+        {
             self.held.extend(handed.into_iter().map(|handed| handed.id));
         }
         Ok(())
@@ -79,7 +81,7 @@ impl Solo {
 
     /// Catches up with what others did.
     pub(crate) fn catch_up(&mut self) -> Result<usize> {
-        self.core.turn(Vec::new())?;
+        self.core.execute_all(Vec::new())?;
         Ok(self.core.study().trials().len())
     }
 }

@@ -84,7 +84,7 @@ fn params(config: &Config) -> Result<Params, BoxError> {
         max_depth: config.int("max_depth")?.try_into()?,
         min_leaf: config.int("min_leaf")?.try_into()?,
         max_features: config.float("max_features")?,
-        criterion: match config.text("criterion")? {
+        criterion: match config.str("criterion")? {
             "gini" => SplitCriterion::Gini,
             "entropy" => SplitCriterion::Entropy,
             _ => SplitCriterion::ClassificationError,

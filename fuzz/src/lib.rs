@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use trialmill_core::definition::Definition;
-use trialmill_runtime::evaluate::{CommandLine, parse_result};
+use trialmill_runtime::evaluate::{CommandTemplate, parse_result};
 use trialmill_core::event::Policy;
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, SimDisk, check_journal, read_study};
@@ -120,7 +120,7 @@ fn print(study: &StudyState) -> String {
     let trials: Vec<_> = study.trials().iter().collect();
     let leases: Vec<_> = study.leases().collect();
     let processes: Vec<_> = study.processes().collect();
-    let numbers = (study.claims(), study.requeues(), study.samples(), study.spent());
+    let numbers = (study.claims(), study.requeues(), study.sample_count(), study.spent());
     let front: Vec<_> = study.front().iter().map(|trial| trial.id.clone()).collect();
     format!("{trials:?} {leases:?} {processes:?} {numbers:?} {front:?} {:?}", study.policy())
 }
@@ -216,7 +216,7 @@ fn sample(space: &SearchSpace) {
             let unit = parameter.domain().to_unit(value);
             assert!((0.0..=1.0).contains(&unit), "{name}: {value} is at {unit}");
             let text = value.to_string();
-            assert!(!text.is_empty() || matches!(value, Value::Text(_)), "{name}");
+            assert!(!text.is_empty() || matches!(value, Value::Str(_)), "{name}");
         }
     }
 }
@@ -243,5 +243,5 @@ pub fn trial_id(bytes: &[u8]) {
 pub fn template(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let words: Vec<&str> = ["sh"].into_iter().chain(text.lines()).collect();
-    let _ = CommandLine::new(&words, &space_of_all_kinds());
+    let _ = CommandTemplate::new(&words, &space_of_all_kinds());
 }

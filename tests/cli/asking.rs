@@ -249,7 +249,7 @@ fn a_trial_whose_id_could_not_be_printed_does_not_wait_for_its_deadline() {
 fn a_nonsensical_wish_is_refused_before_anything_is_claimed() {
     let study = Trialmill::new(2);
     study.create();
-    for wish in [
+    for request in [
         &["-n", "0"][..],
         &["-n", "65537"],
         &["-n", "-1"],
@@ -259,7 +259,7 @@ fn a_nonsensical_wish_is_refused_before_anything_is_claimed() {
         &["--caller", ""],
         &["--caller", "p1-w1"],
     ] {
-        study.run(&[&["ask", "s"], wish].concat()).exits(2);
+        study.run(&[&["ask", "s"], request].concat()).exits(2);
     }
     for told in [
         &["1"][..],

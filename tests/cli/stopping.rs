@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use trialmill_core::limits::{LEASE, LOCK_TIMEOUT};
+use trialmill_core::limits::{HEARTBEAT_TIMEOUT, LOCK_TIMEOUT};
 use trialmill_store::FileLock;
 
 use crate::other_world::{Clocks, World};
@@ -126,7 +126,7 @@ fn stopped_worker(study: &Trialmill) -> Running {
 /// Lets more than a lease pass on a machine's clock, once its process has seen the stopped one.
 fn let_the_lease_pass(study: &Trialmill, world: &World) {
     eventually("the other machine works", || study.lines("ended").contains(&"3.1".into()));
-    world.set(Clocks { monotonic_s: LEASE.as_secs() as i64 + 1, ..Clocks::default() });
+    world.set(Clocks { monotonic_s: HEARTBEAT_TIMEOUT.as_secs() as i64 + 1, ..Clocks::default() });
 }
 
 /// On its own machine a stopped process is alive. Another machine cannot know, and takes its trial

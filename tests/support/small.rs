@@ -13,7 +13,7 @@ use trialmill_core::definition::Definition;
 use trialmill_core::event::{Policy, Reason};
 use trialmill_core::study::{Answer, Ask, Command};
 use trialmill_runtime::StateCore;
-use trialmill_store::{Directory, Disk, Place, SimDisk};
+use trialmill_store::{Directory, Disk, Machine, SimDisk};
 
 /// What somebody was told, and so relies on.
 #[derive(Debug, Clone, Default)]
@@ -85,7 +85,7 @@ pub(crate) fn tidy(directory: &Directory) {
 pub(crate) fn print(study: &StudyState) -> String {
     let trials: Vec<_> = study.trials().iter().collect();
     let leases: Vec<_> = study.leases().collect();
-    let numbers = (study.claims(), study.requeues(), study.samples(), study.spent());
+    let numbers = (study.claims(), study.requeues(), study.sample_count(), study.spent());
     format!("{trials:?} {leases:?} {numbers:?} {:?} {:?}", study.policy(), study.best())
 }
 
@@ -96,7 +96,7 @@ impl Process {
 
     /// The next turn: now and then a change of the budget, a trial handed back, a large report or
     /// several reports at once, else an ask or a report. What is answered goes into the ledger.
-    pub(crate) fn turn(&mut self, ledger: &Ledger) -> Result<(), Error> {
+    pub(crate) fn step(&mut self, ledger: &Ledger) -> Result<(), Error> {
         self.turns += 1;
         if self.turns % 7 == 3 {
             let mut now = 0;
@@ -114,7 +114,7 @@ impl Process {
         if self.turns % 5 == 4 {
             let (trial, attempt, _) = self.held.remove(0);
             let (attempt, reason) = (Some(attempt), Reason::Released);
-            self.core.turn(vec![Command::Release { trial, attempt, reason }])?;
+            self.core.execute_all(vec![Command::Release { trial, attempt, reason }])?;
             return Ok(());
         }
         let reported: Vec<_> = self.held.drain(..self.held.len().min(1 + self.turns % 2)).collect();
@@ -127,7 +127,7 @@ impl Process {
             let (trial, attempt) = (trial.clone(), Some(*attempt));
             commands.push(Command::Report { trial, attempt, report: Box::new(report) });
         }
-        let answers = self.core.turn(commands)?;
+        let answers = self.core.execute_all(commands)?;
         for ((trial, ..), answer) in reported.into_iter().zip(answers) {
             assert_eq!(answer.unwrap(), Answer::Done);
             let value = value(&trial);
@@ -137,9 +137,9 @@ impl Process {
     }
 
     pub(crate) fn ask(&mut self, n: usize, ledger: &Ledger) -> Result<(), Error> {
-        let lease = Some(Place::here().lease(Duration::from_secs(3600)));
+        let lease = Some(Machine::here().lease(Duration::from_secs(3600)));
         let ask = Ask { worker: "caller".into(), n, lease };
-        let answer = self.core.turn(vec![Command::Ask(ask)])?.remove(0)?;
+        let answer = self.core.execute_all(vec![Command::Ask(ask)])?.remove(0)?;
         let Answer::Evaluate(list) = answer else { panic!("{answer:?}") };
         for trial in list {
             let (id, config) = (trial.id, trial.config.to_string());

@@ -42,7 +42,7 @@ pub(super) struct Check {
 }
 
 /// What a look saw.
-struct Looked {
+struct Inspection {
     study: StudyState,
     journal: Option<JournalCheck>,
     found: Vec<Finding>,
@@ -64,19 +64,19 @@ impl Check {
                 return Ok(self.report(dir, None, &[of_error(&error)], &done, Some(error)));
             }
         };
-        let mut looked = look_twice(&directory)?;
+        let mut inspection = inspect_twice(&directory)?;
         if self.repair {
             done = self.repair(&directory)?;
-            looked = look(&directory)?;
+            inspection = inspect(&directory)?;
         }
-        Ok(self.report(dir, looked.journal.as_ref(), &looked.found, &done, None))
+        Ok(self.report(dir, inspection.journal.as_ref(), &inspection.found, &done, None))
     }
 
     /// Mends, under the journal's lock, what was found under it.
     fn repair(&self, directory: &Directory) -> Result<Vec<String>, Error> {
         let mut done = Vec::new();
         let repair = Repair::begin(directory)?;
-        let Looked { mut study, journal, found } = look(directory)?;
+        let Inspection { mut study, journal, found } = inspect(directory)?;
         if let Some(process) = study.processes().find(|process| directory.is_alive(process)) {
             let who = format!("process p{} (pid {})", process.process, process.pid);
             return Err(StoreError::InUse { path: directory.path().into(), who }.into());
@@ -117,7 +117,8 @@ impl Check {
         done.extend(repair.remove_leftovers(&found)?.iter().map(|name| format!("removed {name}")));
         drop(repair);
         let gone: Vec<String> = study.processes().map(|p| format!("p{}", p.process)).collect();
-        let ended = study.leases().filter(|(_, lease)| directory.place().has_ended(lease)).count();
+        let ended =
+            study.leases().filter(|(_, lease)| directory.machine().has_ended(lease)).count();
         let lost = held_by_nobody(&study);
         if !gone.is_empty() || ended > 0 || !lost.is_empty() {
             // As everybody does who opens the study.
@@ -204,17 +205,17 @@ fn text(
 }
 
 /// While others write, one look may see the middle of something.
-fn look_twice(directory: &Directory) -> Result<Looked, Error> {
-    let looked = look(directory)?;
+fn inspect_twice(directory: &Directory) -> Result<Inspection, Error> {
+    let inspection = inspect(directory)?;
     let is_whole = |journal: &JournalCheck| journal.end == JournalEnd::Whole;
-    if looked.journal.as_ref().is_some_and(is_whole) {
-        return Ok(looked);
+    if inspection.journal.as_ref().is_some_and(is_whole) {
+        return Ok(inspection);
     }
     std::thread::sleep(std::time::Duration::from_millis(50));
-    look(directory)
+    inspect(directory)
 }
 
-fn look(directory: &Directory) -> Result<Looked, Error> {
+fn inspect(directory: &Directory) -> Result<Inspection, Error> {
     let mut study = StudyState::new(directory.definition().clone());
     let mut found = Vec::new();
     let journal = match check_journal(directory, &mut |event| study.apply(event)) {
@@ -242,7 +243,7 @@ fn look(directory: &Directory) -> Result<Looked, Error> {
             Finding::harmless(FindingKind::HeldByNobody, JOURNAL, problem, remedy).about(lost),
         );
     }
-    for (trial, lease) in study.leases().filter(|(_, lease)| directory.place().has_ended(lease)) {
+    for (trial, lease) in study.leases().filter(|(_, lease)| directory.machine().has_ended(lease)) {
         let holder = trial.metadata.evaluating_worker_id.as_deref().unwrap_or("?");
         let problem = format!("the {} s for which {holder} asked for it are over", lease.seconds);
         let remedy = "the next worker that comes gives it back, or --repair";
@@ -256,7 +257,7 @@ fn look(directory: &Directory) -> Result<Looked, Error> {
         &|id| !whole || study.trial(id).is_some(),
         &|process| !whole || study.is_member(process),
     )?);
-    Ok(Looked { study, journal, found })
+    Ok(Inspection { study, journal, found })
 }
 
 /// Processes that died, with what they hold.

@@ -15,16 +15,16 @@ use super::check::{Check, of_dead_processes};
 impl Check {
     pub(super) fn run_neps(&self, directory: &Directory) -> Result<ExitCode, Error> {
         let mut done = Vec::new();
-        let mut found = look(directory)?;
+        let mut found = inspect(directory)?;
         if self.repair {
             done = repair(directory, &found)?;
-            found = look(directory)?;
+            found = inspect(directory)?;
         }
         Ok(self.report(directory.path(), None, &found, &done, None))
     }
 }
 
-fn look(directory: &Directory) -> Result<Vec<Finding>, Error> {
+fn inspect(directory: &Directory) -> Result<Vec<Finding>, Error> {
     let mut found = directory.check()?;
     let summary = Summary::read(directory.path())?;
     let study = summary.study();

@@ -7,9 +7,9 @@ mod check_neps;
 mod convert;
 mod create;
 mod hints;
-mod look;
 mod print;
 mod progress;
+mod query;
 mod run;
 pub mod study_file;
 mod tell;
@@ -65,10 +65,10 @@ enum Verb {
     Release(tell::Release),
     Retry(tell::Retry),
     /// Shows where a study stands
-    Status(look::Look),
+    Status(query::Query),
     /// Shows the best trial; of several objectives, all that none is better than
-    Best(look::Look),
-    Trials(look::Trials),
+    Best(query::Query),
+    Trials(query::Trials),
     Check(check::Check),
     Convert(convert::Convert),
     /// Measures what this node and this file system can do

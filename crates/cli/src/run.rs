@@ -163,7 +163,7 @@ impl Working {
 
     fn end(&self, outcome: &Outcome, dir: &Path) -> ExitCode {
         let printed = match self.json.then(|| Summary::read(dir)) {
-            Some(Ok(summary)) => print_json(&super::look::status(&summary)),
+            Some(Ok(summary)) => print_json(&super::query::status(&summary)),
             _ => print(&format!("{outcome}\n")),
         };
         if outcome.was_interrupted() {

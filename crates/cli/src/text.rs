@@ -23,7 +23,7 @@ pub(super) fn status(status: &Status<'_>) -> String {
     let counts = if counts.is_empty() { "none".into() } else { counts.join(", ") };
     let _ = writeln!(text, "\ntrials     {counts}");
     if status.requeues > 0 {
-        let _ = writeln!(text, "given back {} times", status.requeues);
+        let _ = writeln!(text, "requeued   {} times", status.requeues);
     }
     if let Some(rate) = status.trials_per_second {
         let _ = writeln!(text, "rate       {rate:.3} trials a second");
@@ -31,7 +31,7 @@ pub(super) fn status(status: &Status<'_>) -> String {
     text.extend(status.processes.iter().map(process));
     for lease in status.leases.iter().take(NAMED) {
         let (trial, holder) = (lease.trial, lease.holder.unwrap_or("?"));
-        let _ = writeln!(text, "asked      trial {trial} by {holder}, for {:.0} s", lease.seconds);
+        let _ = writeln!(text, "leased     trial {trial} to {holder} for {:.0} s", lease.seconds);
     }
     if let Some(error) = &status.last_error {
         let message = error.message.unwrap_or("no reason given");

@@ -26,7 +26,7 @@ pub enum Value {
     /// A floating-point number.
     Float(f64),
     /// A text.
-    Text(ArcStr),
+    Str(ArcStr),
     /// Anything else that JSON can say; only directories written elsewhere have such values.
     Nested(Box<serde_json::Value>),
 }
@@ -50,7 +50,7 @@ impl fmt::Display for Value {
             Value::Bool(x) => write!(f, "{x}"),
             Value::Int(x) => write!(f, "{x}"),
             Value::Float(x) => write!(f, "{x:?}"),
-            Value::Text(x) => f.write_str(x),
+            Value::Str(x) => f.write_str(x),
             Value::Nested(x) => write!(f, "{x}"),
         }
     }
@@ -78,12 +78,12 @@ impl From<bool> for Value {
 }
 impl From<&str> for Value {
     fn from(x: &str) -> Self {
-        Value::Text(x.into())
+        Value::Str(x.into())
     }
 }
 impl From<String> for Value {
     fn from(x: String) -> Self {
-        Value::Text(x.into())
+        Value::Str(x.into())
     }
 }
 
@@ -92,7 +92,7 @@ impl From<serde_json::Value> for Value {
         match json {
             serde_json::Value::Null => Value::Null,
             serde_json::Value::Bool(x) => Value::Bool(x),
-            serde_json::Value::String(x) => Value::Text(x.into()),
+            serde_json::Value::String(x) => Value::Str(x.into()),
             serde_json::Value::Number(x) => match (x.as_i64(), x.as_f64()) {
                 (Some(int), _) => Value::Int(int),
                 (None, Some(float)) => Value::Float(float),
@@ -112,7 +112,7 @@ impl Serialize for Value {
             Value::Float(x) if x.is_finite() => to.serialize_f64(*x),
             // JSON has no word for these; NePS's configurations may have them.
             Value::Float(x) => serde_json::json!({NON_FINITE: x.to_string()}).serialize(to),
-            Value::Text(x) => to.serialize_str(x),
+            Value::Str(x) => to.serialize_str(x),
             Value::Nested(x) => x.serialize(to),
         }
     }
@@ -142,7 +142,7 @@ impl<'de> Deserialize<'de> for Value {
                 Ok(Value::Float(x))
             }
             fn visit_str<E>(self, x: &str) -> Result<Value, E> {
-                Ok(Value::Text(x.into()))
+                Ok(Value::Str(x.into()))
             }
             fn visit_seq<A: serde::de::SeqAccess<'de>>(self, seq: A) -> Result<Value, A::Error> {
                 let list = Vec::deserialize(serde::de::value::SeqAccessDeserializer::new(seq))?;
@@ -252,9 +252,9 @@ impl Config {
     }
 
     /// A text.
-    pub fn text(&self, name: &str) -> Result<&str, ConfigError> {
+    pub fn str(&self, name: &str) -> Result<&str, ConfigError> {
         match self.expect(name)? {
-            Value::Text(x) => Ok(x),
+            Value::Str(x) => Ok(x),
             other => Err(wrong(name, "a text", other)),
         }
     }
@@ -377,7 +377,7 @@ mod tests {
         let config =
             Config::new(names(), vec![Value::Float(0.5), Value::Int(2), Value::from("adam")]);
         assert_eq!(config.float("layers").unwrap(), 2.0);
-        assert_eq!(config.text("name").unwrap(), "adam");
+        assert_eq!(config.str("name").unwrap(), "adam");
         let missing = config.float("learning_rate").unwrap_err().to_string();
         assert!(missing.contains("learning_rate") && missing.contains("lr, layers, name"));
         let wrong = config.int("lr").unwrap_err().to_string();

@@ -142,7 +142,7 @@ pub enum StoreError {
         known: u32,
     },
     /// The journal is damaged at a place that was acknowledged, so nothing more is written to it.
-    #[error("{} cannot be gone on with from byte {offset}: {problem}. Nothing was changed.",
+    #[error("{} is damaged at byte {offset}: {problem}. Nothing was changed.",
             path.display())]
     Damaged {
         /// The journal.

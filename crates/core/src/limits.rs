@@ -55,12 +55,12 @@ pub const MAX_BATCH: usize = 65_536;
 /// Messages that may wait for the state actor before a sender waits too.
 pub const STATE_MAILBOX: usize = 4_096;
 /// Messages that the state actor commits with one write.
-pub const MAX_TURN_MESSAGES: usize = 1_024;
+pub const MAX_BATCH_MESSAGES: usize = 1_024;
 /// The part of the last commit's time that a turn waits for those who were answered together with the
 /// first to come back, and the longest such wait. Without a sync it is next to nothing.
-pub const GATHER_PART: u32 = 4;
-/// See [`GATHER_PART`].
-pub const GATHER_MAX: Duration = Duration::from_micros(500);
+pub const GROUP_COMMIT_PART: u32 = 4;
+/// See [`GROUP_COMMIT_PART`].
+pub const GROUP_COMMIT_MAX: Duration = Duration::from_micros(500);
 
 /// How long the journal's lock is waited for before the wait becomes an error.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -83,23 +83,23 @@ pub const NEPS_LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 pub const MAX_CACHE_BYTES: u64 = 4 << 30;
 /// How often, and how far apart, a file is looked at again that NePS may just be rewriting in its
 /// place. A fuzzer's file is never rewritten.
-pub const NEPS_LOOKS: u32 = if cfg!(fuzzing) { 1 } else { 10 };
-/// See [`NEPS_LOOKS`].
-pub const NEPS_LOOK_AGAIN: Duration = Duration::from_millis(25);
+pub const NEPS_READS: u32 = if cfg!(fuzzing) { 1 } else { 10 };
+/// See [`NEPS_READS`].
+pub const NEPS_READ_PAUSE: Duration = Duration::from_millis(25);
 /// Different texts (workers, choices) of which a reader keeps one copy.
-pub const SHARED_TEXTS: usize = 1 << 16;
+pub const MAX_INTERNED: usize = 1 << 16;
 /// Records in NePS's cache before they are made one: NePS's own default.
 pub const NEPS_MAX_UPDATES: usize = 10;
-/// How long somebody else's open NePS lock file is taken for a wish: NePS polls 5 times a second.
+/// How long somebody else's open NePS lock file is taken for a request: NePS polls 5 times a second.
 pub const NEPS_TURN: Duration = Duration::from_millis(450);
-/// How long after its last wish a NePS worker counts as present.
+/// How long after its last request a NePS worker counts as present.
 pub const NEPS_PRESENT: Duration = Duration::from_secs(1);
 /// While NePS workers are present, how far apart our samplings are.
 pub const NEPS_PACE: Duration = Duration::from_millis(100);
 
 /// The same where NePS 0.12 works, of which the oldest polls once a second. Its workers die after five
 /// seconds without the lock.
-pub const NEPS_OLD_TURN: Duration = Duration::from_millis(1_200);
+pub const NEPS_0_12_TURN: Duration = Duration::from_millis(1_200);
 /// How long a NePS 0.12 worker may take from sampling a trial to taking its lock.
 pub const NEPS_START: Duration = Duration::from_secs(2);
 /// How long the lock of a trial is waited for that nobody evaluates: somebody may just be looking.
@@ -110,12 +110,12 @@ pub const NEPS_TIME_GRAIN: Duration = Duration::from_millis(100);
 /// How often the watcher looks: dead processes, a journal that others made longer, Ctrl-C.
 pub const WATCH_POLL: Duration = Duration::from_millis(50);
 /// How many looks a short-lived verb waits for killed commands of dead processes to be gone.
-pub const RECOVER_LOOKS: u32 = 20;
+pub const RECOVER_POLLS: u32 = 20;
 /// How often a process writes its sign of life, for watchers on other hosts.
-pub const BEAT_EVERY: Duration = Duration::from_secs(5);
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 /// Without a new sign of life for this long, on the watcher's own monotonic clock, a process of
 /// another host counts as dead even while its lock looks held.
-pub const LEASE: Duration = Duration::from_secs(60);
+pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often a trial may be started before it counts as crashed, unless the study says otherwise.
 pub const MAX_ATTEMPTS: u32 = 3;

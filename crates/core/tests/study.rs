@@ -93,7 +93,7 @@ fn portrait(study: &StudyState) -> String {
         study.best().map(|t| &t.id),
         study.claims(),
         study.requeues(),
-        study.samples(),
+        study.sample_count(),
         study.trials().iter().collect::<Vec<_>>(),
     )
 }

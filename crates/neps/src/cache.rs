@@ -14,7 +14,7 @@ use super::pickle::{self, Item, Pickle, PickleError, Ref};
 use super::record::{self, Record, Shared};
 use trialmill_core::error::StoreError;
 use trialmill_core::limits::{
-    MAX_CACHE_BYTES, NEPS_LOOK_AGAIN, NEPS_LOOKS, NEPS_MAX_UPDATES, NETWORK_LOCK_PAUSE_MAX,
+    MAX_CACHE_BYTES, NEPS_MAX_UPDATES, NEPS_READ_PAUSE, NEPS_READS, NETWORK_LOCK_PAUSE_MAX,
     NETWORK_POLL,
 };
 use trialmill_store::plain;
@@ -103,15 +103,15 @@ impl Cache {
     ///
     /// # Errors
     /// It cannot be read, or is damaged before its end.
-    pub(super) fn look(&mut self, shared: &mut Shared) -> Result<News, StoreError> {
-        let mut news = self.look_once(shared)?;
-        for _ in 1..NEPS_LOOKS {
+    pub(super) fn read_new(&mut self, shared: &mut Shared) -> Result<News, StoreError> {
+        let mut news = self.read_once(shared)?;
+        for _ in 1..NEPS_READS {
             if news.torn_at.is_none() {
                 break;
             }
-            std::thread::sleep(NEPS_LOOK_AGAIN);
+            std::thread::sleep(NEPS_READ_PAUSE);
             self.begin();
-            let more = self.look_once(shared)?;
+            let more = self.read_once(shared)?;
             // In a file that was rewritten meanwhile stands all of it again.
             let mut records = if more.anew { Vec::new() } else { news.records };
             records.extend(more.records);
@@ -120,7 +120,7 @@ impl Cache {
         Ok(news)
     }
 
-    fn look_once(&mut self, shared: &mut Shared) -> Result<News, StoreError> {
+    fn read_once(&mut self, shared: &mut Shared) -> Result<News, StoreError> {
         let path = self.path.clone();
         let failed = |error| StoreError::io("read", &path)(error);
         let inode = match self.inode_at_path() {

@@ -10,7 +10,7 @@ use super::record::{Shared, progress};
 use super::space::read_space;
 use super::state::StateFile;
 use trialmill_core::error::StoreError;
-use trialmill_core::limits::{NEPS_LOOK_AGAIN, NEPS_LOOKS};
+use trialmill_core::limits::{NEPS_READ_PAUSE, NEPS_READS};
 use trialmill_core::trial::{Trial, TrialId, Trials};
 use trialmill_store::plain;
 use trialmill_store::{Directory, Finding, FindingKind};
@@ -32,7 +32,7 @@ pub(crate) fn check(directory: &Directory) -> Result<Vec<Finding>, StoreError> {
     let translation = read_space(root).map(|(_, translation)| translation).unwrap_or_default();
     let mut shared = Shared::new(directory.definition().space.names().clone(), translation);
     let mut found = Vec::new();
-    let (known, whole) = look_at_cache(&configs, &mut shared, &mut found);
+    let (known, whole) = inspect_cache(&configs, &mut shared, &mut found);
     let (ids, strange) = files.list().map_err(StoreError::io("read", &configs))?;
     if whole {
         found.extend(compare(&known, &files, &ids, &mut shared));
@@ -82,10 +82,10 @@ pub(crate) fn set_cache_aside(directory: &Directory) -> Result<PathBuf, StoreErr
 }
 
 /// The trials of the cache, and whether it could be read to its end.
-fn look_at_cache(configs: &Path, shared: &mut Shared, found: &mut Vec<Finding>) -> (Found, bool) {
+fn inspect_cache(configs: &Path, shared: &mut Shared, found: &mut Vec<Finding>) -> (Found, bool) {
     let mut cache = Cache::new(configs, false);
     let mut known = Found::default();
-    match cache.look(shared) {
+    match cache.read_new(shared) {
         Ok(News { records, torn_at, .. }) => {
             known.learn(records);
             if let Some(offset) = torn_at {
@@ -195,11 +195,11 @@ fn compare(
 /// are looked at again for a while.
 fn lacking(trials: &Trials, files: &TrialFiles) -> Vec<TrialId> {
     let mut lacking: Vec<&Trial> = trials.iter().filter(|trial| files.lacks_any(trial)).collect();
-    for _ in 1..NEPS_LOOKS {
+    for _ in 1..NEPS_READS {
         if lacking.is_empty() {
             break;
         }
-        std::thread::sleep(NEPS_LOOK_AGAIN);
+        std::thread::sleep(NEPS_READ_PAUSE);
         lacking.retain(|trial| files.lacks_any(trial));
     }
     lacking.into_iter().map(|trial| trial.id.clone()).collect()

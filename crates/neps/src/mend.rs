@@ -42,7 +42,7 @@ impl NepsStore {
             std::fs::rename(&path, &kept).map_err(StoreError::io("set aside", &path))?;
         }
         tracing::warn!("{}: {problem}; it is made anew", path.display());
-        let budget = self.rules().budget;
+        let budget = self.policy().budget;
         self.state.create(self.version, &budget)?;
         self.state.has_changed();
         Ok(())
@@ -97,7 +97,7 @@ impl NepsStore {
     /// A NePS worker that starts rewrites the cache without a lock, and may drop a trial that another
     /// has just sampled, before we have seen it. Its directory stands where our next trial's would: so
     /// it is known again, and the next number is taken.
-    pub(super) fn look_for_next(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
+    pub(super) fn find_next(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
         loop {
             let trials = replica.trials();
             let id = TrialId::Number(trials.next_number());
@@ -149,7 +149,7 @@ impl NepsStore {
     }
 
     /// Reports that an unlocked write has dropped from the cache before we have seen them.
-    pub(super) fn look_for_reports(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
+    pub(super) fn find_reports(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let unseen = replica.trials().iter().filter_map(|known| self.unseen_report(known));
         for record in unseen.collect::<Vec<_>>() {
             let id = &record.trial.id;
@@ -178,7 +178,7 @@ impl NepsStore {
     }
 
     /// Trials that the cache knew, and that are not in the one that stands there now.
-    pub(super) fn look_for_vanished(
+    pub(super) fn find_vanished(
         &mut self,
         in_cache: Vec<TrialId>,
         replica: &mut dyn Replica,

@@ -113,7 +113,7 @@ pub(super) fn from_config(value: &ConfigValue) -> Value {
         ConfigValue::Bool(x) => Value::Bool(*x),
         ConfigValue::Int(x) => Value::Int(*x),
         ConfigValue::Float(x) => Value::Float(*x),
-        ConfigValue::Text(text) => Value::Str(text.to_string()),
+        ConfigValue::Str(text) => Value::Str(text.to_string()),
         ConfigValue::Nested(json) => Value::from_json(json),
     }
 }
@@ -124,7 +124,7 @@ pub(super) fn to_config(value: &Value) -> ConfigValue {
         Value::Bool(x) => ConfigValue::Bool(*x),
         Value::Int(x) => ConfigValue::Int(*x),
         Value::Float(x) => ConfigValue::Float(*x),
-        Value::Str(text) => ConfigValue::Text(text.as_str().into()),
+        Value::Str(text) => ConfigValue::Str(text.as_str().into()),
         other => ConfigValue::Nested(Box::new(other.to_json())),
     }
 }

@@ -43,7 +43,7 @@ fn trials(directory: &Directory) -> Result<(Trials, Option<StoreError>), StoreEr
     let files = TrialFiles::new(root);
     let mut cache = Cache::new(&root.join("configs"), false);
     let mut known = Found::default();
-    let (missing, problem) = match cache.look(&mut shared) {
+    let (missing, problem) = match cache.read_new(&mut shared) {
         Ok(News { records, missing, torn_at, .. }) => {
             known.learn(records);
             let torn = torn_at.map(|offset| StoreError::Damaged {

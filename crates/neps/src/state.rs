@@ -10,7 +10,7 @@ use super::plain_data::{number, string};
 use super::version::Version;
 use trialmill_core::budget::Budget;
 use trialmill_core::error::StoreError;
-use trialmill_core::limits::{MAX_STUDY_FILE_BYTES, NEPS_LOOK_AGAIN, NEPS_LOOKS};
+use trialmill_core::limits::{MAX_STUDY_FILE_BYTES, NEPS_READ_PAUSE, NEPS_READS};
 use trialmill_store::plain;
 use trialmill_store::replace;
 
@@ -56,11 +56,11 @@ impl StateFile {
     /// It is missing, empty, or makes no sense.
     pub(super) fn budget(&self) -> Result<Budget, String> {
         let mut budget = self.budget_once();
-        for _ in 1..NEPS_LOOKS {
+        for _ in 1..NEPS_READS {
             if budget.is_ok() {
                 break;
             }
-            std::thread::sleep(NEPS_LOOK_AGAIN);
+            std::thread::sleep(NEPS_READ_PAUSE);
             budget = self.budget_once();
         }
         budget

@@ -14,10 +14,10 @@ use super::extras::{AllExtras, is_news};
 use super::files::TrialFiles;
 use super::lock::SharedLock;
 use super::pickle::{self, Item};
+use super::python_turns::PythonTurns;
 use super::record::{Extras, Record, Shared, View, Writer};
 use super::space::read_space;
 use super::state::StateFile;
-use super::turns::Turns;
 use super::version::Version;
 use trialmill_core::budget::Budget;
 use trialmill_core::error::{StoreError, StudyError};
@@ -40,7 +40,7 @@ pub(super) struct NepsStore {
     optimizer_lock: SharedLock,
     configs_lock: SharedLock,
     errors_lock: SharedLock,
-    turns: Turns,
+    turns: PythonTurns,
     /// Of processes of other machines, while a lock is waited for.
     heartbeats: Heartbeats,
     /// Whether this turn goes on without a dead machine, whose locks its server keeps.
@@ -54,7 +54,7 @@ pub(super) struct NepsStore {
     budget: Budget,
     pub(super) staged: Staged,
     has_looked: bool,
-    samples: bool,
+    holds_optimizer_lock: bool,
     durability: Durability,
     unsynced: bool,
     poison: Option<String>,
@@ -102,7 +102,7 @@ impl NepsStore {
         let optimizer_lock = lock(".optimizer.lock", "STATE_FILELOCK")?;
         let configs_lock = lock(".configs.lock", "TRIAL_FILELOCK")?;
         let errors_lock = lock(".errors.lock", "GLOBAL_ERR_FILELOCK")?;
-        let turns = Turns::watch(&[optimizer_lock.path(), configs_lock.path()]);
+        let turns = PythonTurns::watch(&[optimizer_lock.path(), configs_lock.path()]);
         Ok(NepsStore {
             version,
             own: directory.own_path(),
@@ -122,7 +122,7 @@ impl NepsStore {
             budget: Budget::default(),
             staged: Staged::default(),
             has_looked: false,
-            samples: false,
+            holds_optimizer_lock: false,
             durability,
             unsynced: false,
             poison: None,
@@ -133,13 +133,13 @@ impl NepsStore {
 
     /// NePS's order: the optimizer's lock, then that of the trials, never the other way round.
     fn lock(&mut self, purpose: Purpose) -> Result<(), StoreError> {
-        self.samples = purpose == Purpose::Sampling;
-        if self.samples {
+        self.holds_optimizer_lock = purpose == Purpose::Sampling;
+        if self.holds_optimizer_lock {
             self.turns.keep_pace();
             self.turns.yield_turn(self.optimizer_lock.path());
         }
         if !self.journal.is_shared() {
-            if self.samples {
+            if self.holds_optimizer_lock {
                 self.optimizer_lock.lock()?;
             }
             self.turns.yield_turn(self.configs_lock.path());
@@ -147,7 +147,7 @@ impl NepsStore {
         }
         let (journal, heartbeats) = (&self.journal, &mut self.heartbeats);
         let mut is_dead = || journal.somebody_is_silent(heartbeats);
-        if self.samples {
+        if self.holds_optimizer_lock {
             self.optimizer_lock.lock_or_replace(&mut is_dead)?;
         }
         self.turns.yield_turn(self.configs_lock.path());
@@ -157,14 +157,14 @@ impl NepsStore {
 
     fn unlock(&mut self) -> Result<(), StoreError> {
         let configs = self.configs_lock.unlock();
-        if std::mem::take(&mut self.samples) {
+        if std::mem::take(&mut self.holds_optimizer_lock) {
             self.optimizer_lock.unlock()?;
         }
         configs
     }
 
     /// The rules are in our journal; of the budget NePS's own file has the last word.
-    fn learn_rules(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
+    fn learn_policy(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let (policy, mut changed) = (&mut self.policy, false);
         self.journal.begin_with(&mut |event| match event.kind {
             EventKind::Policy(new) => {
@@ -173,7 +173,7 @@ impl NepsStore {
             }
             _ => replica.apply(event),
         })?;
-        if self.samples && self.state.has_changed() {
+        if self.holds_optimizer_lock && self.state.has_changed() {
             match self.state.budget() {
                 Ok(budget) => self.budget = budget,
                 Err(problem) => self.make_state_anew(&problem)?,
@@ -210,7 +210,7 @@ impl NepsStore {
     }
 
     /// The rules as they are now.
-    pub(super) fn rules(&self) -> &Policy {
+    pub(super) fn policy(&self) -> &Policy {
         &self.policy
     }
 
@@ -266,7 +266,7 @@ impl NepsStore {
     fn catch_up(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let first = !std::mem::replace(&mut self.has_looked, true);
         self.cache.begin();
-        let News { records, anew, missing, torn_at } = self.cache.look(&mut self.shared)?;
+        let News { records, anew, missing, torn_at } = self.cache.read_new(&mut self.shared)?;
         if let Some(offset) = torn_at {
             if !self.journal.an_end_is_of_a_dead_process() {
                 let problem = "a record has no end, and nothing shows that its writer is dead";
@@ -294,11 +294,11 @@ impl NepsStore {
             self.mend(lost, replica)?;
         }
         if anew && !lost {
-            self.look_for_vanished(in_cache, replica)?;
-            self.look_for_reports(replica)?;
+            self.find_vanished(in_cache, replica)?;
+            self.find_reports(replica)?;
         }
-        if self.samples {
-            self.look_for_next(replica)?;
+        if self.holds_optimizer_lock {
+            self.find_next(replica)?;
         }
         if std::mem::take(&mut self.has_left_behind) {
             // The dead machine has the cache locked as well: a new one, which all can lock.
@@ -526,7 +526,7 @@ impl Store for NepsStore {
         self.guarded(|store| {
             store.lock(purpose)?;
             store.staged = Staged::default();
-            store.learn_rules(replica)?;
+            store.learn_policy(replica)?;
             store.catch_up(replica)
         })
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use trialmill_core::limits::{MAX_STUDY_FILE_BYTES, NEPS_LOOK_AGAIN, NEPS_LOOKS};
+use trialmill_core::limits::{MAX_STUDY_FILE_BYTES, NEPS_READ_PAUSE, NEPS_READS};
 use trialmill_core::trial::State;
 use trialmill_store::plain;
 
@@ -46,7 +46,7 @@ impl Version {
 /// Tells the versions with a trial cache apart, by what they call the limits in their optimizer's
 /// state. NePS rewrites that file in its place, so whoever finds it empty tries again.
 fn with_cache(path: &Path) -> Version {
-    for looks in 1..=NEPS_LOOKS {
+    for looks in 1..=NEPS_READS {
         let state = plain::read(&path.join("optimizer_state.pkl"), MAX_STUDY_FILE_BYTES);
         let state = state.unwrap_or_default();
         let names = |name: &str| memchr::memmem::find(&state, name.as_bytes()).is_some();
@@ -54,10 +54,10 @@ fn with_cache(path: &Path) -> Version {
             return Version::V0_13;
         } else if names("max_evaluations") {
             return Version::V0_14;
-        } else if names("OptimizationState") || looks == NEPS_LOOKS {
+        } else if names("OptimizationState") || looks == NEPS_READS {
             break;
         }
-        std::thread::sleep(NEPS_LOOK_AGAIN);
+        std::thread::sleep(NEPS_READ_PAUSE);
     }
     Version::V0_15
 }

@@ -45,7 +45,8 @@ fn definition(name: &str) -> Definition {
 
 /// What a configuration is worth; some fail.
 fn report(name: &str, trial: &Trial) -> Report {
-    let number = trial.config.float("lr").unwrap().ln() + trial.config.int("layers").unwrap() as f64;
+    let number =
+        trial.config.float("lr").unwrap().ln() + trial.config.int("layers").unwrap() as f64;
     let value = number * number + f64::from(trial.config.to_string().contains("two"));
     match name {
         _ if trial.config.int("layers").unwrap() == 7 => Report::crashed("ValueError", "seven"),

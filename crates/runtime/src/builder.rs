@@ -11,10 +11,10 @@ use super::hooks::Hooks;
 use super::open::{Opening, space_to_be};
 use super::options::RunOptions;
 use super::outcome::Outcome;
-use super::rules::OnError;
 use super::session::Session;
 use super::spec::{Evaluation, StudySpec};
-use crate::evaluate::{CommandEvaluator, CommandLine, Defaults, RunningTrial};
+use super::stop_rules::OnError;
+use crate::evaluate::{CommandTemplate, ProcessEvaluator, ReportDefaults, RunningTrial};
 use trialmill_core::budget::Budget;
 use trialmill_core::error::{BoxError, Error};
 use trialmill_core::event::Event;
@@ -119,7 +119,7 @@ impl StudyBuilder {
         /// With [`OnError::Ignore`], how many errors stop a run in which nothing has succeeded.
         give_up_after: u64 => options.give_up_after = give_up_after;
         /// What is recorded where an evaluation says nothing.
-        defaults: Defaults => options.defaults = defaults;
+        defaults: ReportDefaults => options.defaults = defaults;
         /// How long one evaluation may take. A command is killed then; a closure can see it with
         /// [`RunningTrial::should_stop`](crate::RunningTrial::should_stop).
         timeout: Duration => options.timeout_seconds = Some(timeout.as_secs_f64());
@@ -237,10 +237,10 @@ impl StudyBuilder {
         }
         let grace = self.options.kill_grace;
         let space = space_to_be(&self.spec, self.directory.as_deref(), &mut self.opened)?;
-        let command = CommandLine::new(command, &space)?;
+        let command = CommandTemplate::new(command, &space)?;
         let session = self.open()?;
         let beside = beside(&session.handle());
-        let result = session.run_command(CommandEvaluator::new(command).grace(grace));
+        let result = session.run_command(ProcessEvaluator::new(command).grace(grace));
         drop(beside);
         result?;
         session.close()

@@ -13,7 +13,7 @@ use trialmill_core::event::{Policy, Reason};
 use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_core::study::{Answer, Ask, Command, StopReason, StudyState};
 use trialmill_core::trial::{Report, State, Trial, TrialId};
-use trialmill_store::{Directory, Place};
+use trialmill_store::{Directory, Machine};
 
 /// How commands reach a study, and how one reads it.
 pub trait Exchange {
@@ -110,11 +110,11 @@ impl<E: Exchange> Client<E> {
     ///
     /// # Errors
     /// The state is gone, or the closure panicked ([`Error::Closed`]).
-    pub fn look<R: Send + 'static>(
+    pub fn with_study<R: Send + 'static>(
         &self,
-        look: impl FnOnce(&StudyState) -> R + Send + 'static,
+        read: impl FnOnce(&StudyState) -> R + Send + 'static,
     ) -> Result<R, Error> {
-        self.exchange.read(look)
+        self.exchange.read(read)
     }
 
     /// Where the study is; none for a study in memory.
@@ -135,9 +135,9 @@ impl<E: Exchange> Client<E> {
     /// that of a worker (`p1-w1`).
     pub fn ask(&self, caller: &str, n: usize, deadline: Duration) -> Result<AskOutcome, Error> {
         trialmill_core::event::check_caller(caller).map_err(Error::Setting)?;
-        let here = Place::here;
-        let place = self.directory().map_or_else(here, |directory| directory.place().clone());
-        let ask = Ask { worker: caller.into(), n, lease: Some(place.lease(deadline)) };
+        let here = Machine::here;
+        let machine = self.directory().map_or_else(here, |directory| directory.machine().clone());
+        let ask = Ask { worker: caller.into(), n, lease: Some(machine.lease(deadline)) };
         Ok(match self.exchange_one(Command::Ask(ask))? {
             Answer::Evaluate(trials) => AskOutcome::Trials(trials),
             Answer::Stop(reason) => AskOutcome::Stop(reason),
@@ -210,7 +210,7 @@ impl<E: Exchange> Client<E> {
     /// One of them does not exist, or neither failed nor crashed; or the state is gone.
     pub fn retry_trials(&self, ids: &[TrialId]) -> Result<Vec<TrialId>, Error> {
         let wanted = ids.to_vec();
-        let refused = self.look(move |study| {
+        let refused = self.with_study(move |study| {
             let is_error =
                 |id: &TrialId| study.trial(id).is_some_and(|trial| trial.state.is_error());
             wanted.into_iter().find(|id| !is_error(id))
@@ -254,7 +254,7 @@ impl<E: Exchange> Client<E> {
     /// # Errors
     /// The state is gone.
     pub fn trials(&self) -> Result<Vec<Trial>, Error> {
-        self.look(|study| study.trials().iter().cloned().collect())
+        self.with_study(|study| study.trials().iter().cloned().collect())
     }
 
     /// A trial by id (NePS: `lock_and_get_trial_by_id`).
@@ -263,7 +263,7 @@ impl<E: Exchange> Client<E> {
     /// There is no such trial, or the state is gone.
     pub fn trial(&self, id: &TrialId) -> Result<Trial, Error> {
         let wanted = id.clone();
-        let trial = self.look(move |study| study.trial(&wanted).cloned())?;
+        let trial = self.with_study(move |study| study.trial(&wanted).cloned())?;
         trial.ok_or_else(|| StudyError::UnknownTrial(id.clone()).into())
     }
 
@@ -272,7 +272,7 @@ impl<E: Exchange> Client<E> {
     /// # Errors
     /// The state is gone.
     pub fn trial_ids(&self) -> Result<Vec<TrialId>, Error> {
-        self.look(|study| study.trials().iter().map(|trial| trial.id.clone()).collect())
+        self.with_study(|study| study.trials().iter().map(|trial| trial.id.clone()).collect())
     }
 
     /// The next `n` trials that wait, the first sampled first (NePS:
@@ -281,7 +281,7 @@ impl<E: Exchange> Client<E> {
     /// # Errors
     /// The state is gone.
     pub fn next_pending(&self, n: usize) -> Result<Vec<Trial>, Error> {
-        self.look(move |study| study.pending().take(n).cloned().collect())
+        self.with_study(move |study| study.pending().take(n).cloned().collect())
     }
 
     /// The trials that are being evaluated (NePS: `lock_and_get_current_evaluating_trials`).
@@ -289,7 +289,7 @@ impl<E: Exchange> Client<E> {
     /// # Errors
     /// The state is gone.
     pub fn evaluating(&self) -> Result<Vec<Trial>, Error> {
-        self.look(|study| study.evaluating().cloned().collect())
+        self.with_study(|study| study.evaluating().cloned().collect())
     }
 
     /// The trials that failed or crashed (NePS: `lock_and_get_errors`).
@@ -297,7 +297,9 @@ impl<E: Exchange> Client<E> {
     /// # Errors
     /// The state is gone.
     pub fn errors(&self) -> Result<Vec<Trial>, Error> {
-        self.look(|study| study.trials().iter().filter(|t| t.state.is_error()).cloned().collect())
+        self.with_study(|study| {
+            study.trials().iter().filter(|t| t.state.is_error()).cloned().collect()
+        })
     }
 
     /// The optimizer's name and arguments (NePS: `lock_and_get_optimizer_info`).
@@ -305,7 +307,7 @@ impl<E: Exchange> Client<E> {
     /// # Errors
     /// The state is gone.
     pub fn optimizer_info(&self) -> Result<OptimizerInfo, Error> {
-        self.look(|study| study.definition().optimizer.clone())
+        self.with_study(|study| study.definition().optimizer.clone())
     }
 
     /// The policy, what was spent, and how many samples were taken: what NePS calls the optimizer's
@@ -314,7 +316,7 @@ impl<E: Exchange> Client<E> {
     /// # Errors
     /// The state is gone.
     pub fn optimizer_state(&self) -> Result<(Policy, Spent, u64), Error> {
-        self.look(|study| (study.policy().clone(), study.spent(), study.samples()))
+        self.with_study(|study| (study.policy().clone(), study.spent(), study.sample_count()))
     }
 }
 

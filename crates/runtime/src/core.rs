@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use super::hooks::EventHook;
 use super::optimizer::apply_observed;
-use super::reclaim::{buried, held_by, take_back};
+use super::reclaim::{buried, held_by, reclaim};
 use trialmill_core::definition::Definition;
 use trialmill_core::error::{BoxError, Error, StoreError, StudyError};
 use trialmill_core::event::{Event, Policy, ProcessId};
-use trialmill_core::limits::{RECOVER_LOOKS, WATCH_POLL};
+use trialmill_core::limits::{RECOVER_POLLS, WATCH_POLL};
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, Request};
 use trialmill_core::space::SearchSpace;
 use trialmill_core::study::{Answer, Command, StudyState};
 use trialmill_core::trial::{Trial, Trials};
 use trialmill_store::clock::now_s;
 use trialmill_store::{
-    Directory, Disk, Durability, JournalStore, MemoryStore, Place, Presence, Purpose, Replica,
-    Sign, Store, Watcher,
+    Directory, Disk, Durability, JournalStore, Liveness, Machine, MemoryStore, Presence, Purpose,
+    Replica, Store, Watcher,
 };
 
 /// The study, its store and its optimizer. A turn is `begin`, `execute` for each command, `commit`.
@@ -188,9 +188,9 @@ impl StateCore {
         if let Some(mut watcher) = self.watcher() {
             self.meet_other_machines(&mut watcher)?;
         }
-        let place = self.directory.as_ref().map_or_else(Place::here, |d| d.place().clone());
+        let machine = self.directory.as_ref().map_or_else(Machine::here, |d| d.machine().clone());
         self.begin(Purpose::Sampling)?;
-        let answer = self.execute(Command::Join(place.process()))?;
+        let answer = self.execute(Command::Join(machine.process()))?;
         if let Answer::Joined(number) = answer {
             self.process = number;
             // Held before the others can read that we joined.
@@ -212,20 +212,20 @@ impl StateCore {
     pub fn recover(&mut self) -> Result<(), Error> {
         let Some(mut watcher) = self.watcher() else { return Ok(()) };
         self.meet_other_machines(&mut watcher)?;
-        for _ in 0..RECOVER_LOOKS {
+        for _ in 0..RECOVER_POLLS {
             let study = &self.study;
             let others: Vec<_> =
                 study.processes().filter(|p| p.process != self.process).cloned().collect();
             let leases: Vec<_> =
                 study.leases().map(|(t, l)| (t.id.clone(), t.attempts, l.clone())).collect();
             let (directory, held_by) = (self.directory(), |process| Ok(held_by(study, process)));
-            let commands = take_back(&mut watcher, directory, &others, &leases, held_by)?;
+            let commands = reclaim(&mut watcher, directory, &others, &leases, held_by)?;
             if !commands.is_empty() {
                 let buried = buried(&commands);
-                self.turn(commands)?;
+                self.execute_all(commands)?;
                 buried.into_iter().for_each(|process| watcher.tidy(process));
             }
-            if !self.study.processes().any(|p| watcher.sign(p) == Sign::Dead) {
+            if !self.study.processes().any(|p| watcher.liveness(p) == Liveness::Dead) {
                 break;
             }
             std::thread::sleep(WATCH_POLL);
@@ -242,15 +242,15 @@ impl StateCore {
         if !are_apart && !file_system.is_unknown() {
             return Ok(());
         }
-        let others = self.study.processes().filter(|p| !directory.place().shares_kernel(p));
+        let others = self.study.processes().filter(|p| !directory.machine().shares_kernel(p));
         for process in others {
-            while are_apart && !watcher.has_beaten(process) {
-                if watcher.sign(process) == Sign::Silent {
+            while are_apart && !watcher.has_heartbeat(process) {
+                if watcher.liveness(process) == Liveness::Silent {
                     break;
                 }
                 std::thread::sleep(WATCH_POLL);
             }
-            if watcher.sign(process) != Sign::Silent {
+            if watcher.liveness(process) != Liveness::Silent {
                 file_system.admit(process, directory.path())?;
             }
         }
@@ -261,12 +261,12 @@ impl StateCore {
     ///
     /// # Errors
     /// The store fails; then nothing of this is acknowledged.
-    pub fn turn(
+    pub fn execute_all(
         &mut self,
         commands: Vec<Command>,
     ) -> Result<Vec<Result<Answer, StudyError>>, StoreError> {
-        let samples = commands.iter().any(Command::samples);
-        self.begin(if samples { Purpose::Sampling } else { Purpose::Reporting })?;
+        let may_sample = commands.iter().any(Command::may_sample);
+        self.begin(if may_sample { Purpose::Sampling } else { Purpose::Reporting })?;
         let answers = commands.into_iter().map(|command| self.execute(command)).collect();
         self.commit()?;
         Ok(answers)
@@ -386,7 +386,7 @@ impl StateCore {
         if process == 0 {
             return Ok(());
         }
-        self.turn(vec![Command::Leave(process)])?;
+        self.execute_all(vec![Command::Leave(process)])?;
         if let Some(presence) = self.presence.take() {
             presence.leave();
         }

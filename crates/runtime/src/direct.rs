@@ -46,7 +46,7 @@ impl Client<Direct> {
 
 impl Exchange for Direct {
     fn exchange(&self, commands: Vec<Command>) -> Result<Vec<Result<Answer, StudyError>>, Error> {
-        Ok(self.core.lock().turn(commands)?)
+        Ok(self.core.lock().execute_all(commands)?)
     }
 
     fn read<R: Send + 'static>(
@@ -55,7 +55,7 @@ impl Exchange for Direct {
     ) -> Result<R, Error> {
         let mut core = self.core.lock();
         // A turn without commands catches up on what others stored.
-        core.turn(Vec::new())?;
+        core.execute_all(Vec::new())?;
         Ok(read(core.study()))
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::Addr;
 
 use super::client::{Client, Exchange};
-use super::message::{Answers, Interrupt, Look, Lost, Poke, Reply, Turn};
+use super::message::{Answers, Execute, Inspect, Interrupt, Lost, Poke, Reply};
 use super::published::{Published, Snapshot};
 use super::state::StateActor;
 use trialmill_core::error::{Error, StudyError};
@@ -28,7 +28,7 @@ pub type StudyHandle = Client<ToSession>;
 impl Exchange for ToSession {
     fn exchange(&self, commands: Vec<Command>) -> Result<Vec<Result<Answer, StudyError>>, Error> {
         let (reply, answers) = crossbeam_channel::bounded::<Answers>(1);
-        self.state.do_send(Turn { commands, reply: Reply::Thread(reply) });
+        self.state.do_send(Execute { commands, reply: Reply::Thread(reply) });
         understand(answers.recv().ok())
     }
 
@@ -37,7 +37,7 @@ impl Exchange for ToSession {
         read: impl FnOnce(&StudyState) -> R + Send + 'static,
     ) -> Result<R, Error> {
         let (reply, answer) = crossbeam_channel::bounded(1);
-        self.state.do_send(Look(Box::new(move |study| {
+        self.state.do_send(Inspect(Box::new(move |study| {
             drop(reply.send(study.map(read)));
         })));
         match answer.recv() {
@@ -59,7 +59,7 @@ impl Client<ToSession> {
         commands: Vec<Command>,
     ) -> Result<Vec<Result<Answer, StudyError>>, Error> {
         let (reply, answers) = tokio::sync::oneshot::channel::<Answers>();
-        self.exchange.state.do_send(Turn { commands, reply: Reply::Task(reply) });
+        self.exchange.state.do_send(Execute { commands, reply: Reply::Task(reply) });
         understand(answers.await.ok())
     }
 
@@ -122,8 +122,8 @@ mod tests {
             let reply = if even { Reply::Thread(thread) } else { Reply::Task(task) };
             let report = Box::new(Report::objective(0.5));
             let report = Command::Report { trial: trial.id.clone(), attempt: Some(1), report };
-            handle.exchange.state.do_send(Turn { commands: vec![report], reply });
+            handle.exchange.state.do_send(Execute { commands: vec![report], reply });
         }
-        assert_eq!(handle.look(|study| study.count(State::Success)).unwrap(), 4);
+        assert_eq!(handle.with_study(|study| study.count(State::Success)).unwrap(), 4);
     }
 }

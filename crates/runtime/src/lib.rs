@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! WorkerActor, or a worker's thread      StateActor (a thread of its own)            disk
-//!  reports, and the next wish  ────────► collect until the mailbox is empty
+//!  reports, and the next request  ────────► collect until the mailbox is empty
 //!                                        begin: lock, catch up on what others did
 //!                                        decide each command → events → apply
 //!                                        commit: one write, unlock, one sync ──────► journal
@@ -12,7 +12,6 @@
 
 mod builder;
 mod client;
-mod command_worker;
 mod core;
 mod direct;
 pub mod evaluate;
@@ -23,13 +22,14 @@ mod open;
 mod optimizer;
 mod options;
 mod outcome;
+mod process_worker;
 mod published;
 mod reclaim;
-mod rules;
 mod session;
 mod signals;
 mod spec;
 mod state;
+mod stop_rules;
 mod watch;
 mod worker;
 
@@ -42,6 +42,6 @@ pub use hooks::{EvaluationHook, EventHook, Hooks, SamplingHook};
 pub use options::RunOptions;
 pub use outcome::Outcome;
 pub use published::Snapshot;
-pub use rules::OnError;
 pub use session::Session;
 pub use spec::{Evaluation, StudySpec};
+pub use stop_rules::OnError;

@@ -35,9 +35,9 @@ impl Reply {
 }
 
 /// To the state actor: decide these commands in order, store what comes of it, answer once it is
-/// durable. A worker's report and its next wish travel in one such message. A wish that cannot be
+/// durable. A worker's report and its next request travel in one such message. A request that cannot be
 /// met yet must be the last command; its answer waits until it can be met.
-pub(crate) struct Turn {
+pub(crate) struct Execute {
     pub(crate) commands: Vec<Command>,
     pub(crate) reply: Reply,
 }
@@ -46,12 +46,12 @@ pub(crate) struct Turn {
 pub(crate) type View = Box<dyn FnOnce(Result<&StudyState, Lost>) + Send>;
 
 /// To the state actor: look at the study, up to date with what others did.
-pub(crate) struct Look(pub(crate) View);
+pub(crate) struct Inspect(pub(crate) View);
 
 /// To the state actor, from itself: all waiting messages are collected; commit them.
 pub(crate) struct Flush;
 
-/// To the state actor, from the watcher: others did something; try the waiting wishes again.
+/// To the state actor, from the watcher: others did something; try the waiting requests again.
 pub(crate) struct Poke;
 
 /// To the state actor: hand nothing out any more, and say so to whoever waits.
@@ -77,4 +77,4 @@ pub(crate) struct Proposed {
 macro_rules! messages {
     ($($name:ty),*) => { $(impl Message for $name { type Result = (); })* };
 }
-messages!(Turn, Look, Flush, Poke, Interrupt, Shutdown, Propose, Proposed);
+messages!(Execute, Inspect, Flush, Poke, Interrupt, Shutdown, Propose, Proposed);

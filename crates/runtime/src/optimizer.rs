@@ -65,6 +65,6 @@ impl Handler<Propose> for OptimizerActor {
         let proposal = proposal.unwrap_or_else(|panic| {
             Err(format!("it panicked: {}", crate::evaluate::panic_message(&*panic)))
         });
-        reply_to.do_send(Proposed { proposal, first_sample: self.study.samples() });
+        reply_to.do_send(Proposed { proposal, first_sample: self.study.sample_count() });
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::rules::OnError;
-use crate::evaluate::Defaults;
+use super::stop_rules::OnError;
+use crate::evaluate::ReportDefaults;
 use trialmill_core::budget::Budget;
 use trialmill_core::error::Error;
 use trialmill_core::limits::{GIVE_UP_AFTER_ERRORS, KILL_GRACE, MAX_BATCH, MAX_WORKERS};
@@ -38,7 +38,7 @@ pub struct RunOptions {
     pub give_up_after: u64,
     /// What is recorded where an evaluation says nothing.
     #[serde(skip)]
-    pub defaults: Defaults,
+    pub defaults: ReportDefaults,
     /// How long a command may take to end after SIGTERM, before SIGKILL.
     #[serde(skip)]
     pub kill_grace: Duration,
@@ -67,7 +67,7 @@ impl Default for RunOptions {
             seconds_per_worker: None,
             batch: 1,
             give_up_after: GIVE_UP_AFTER_ERRORS,
-            defaults: Defaults::default(),
+            defaults: ReportDefaults::default(),
             kill_grace: KILL_GRACE,
             durability: Durability::default(),
             overwrite: false,

@@ -59,8 +59,8 @@ impl Published {
         self.snapshot.read().clone()
     }
 
-    pub(crate) fn with<R>(&self, look: impl FnOnce(&Snapshot) -> R) -> R {
-        look(&self.snapshot.read())
+    pub(crate) fn with<R>(&self, read: impl FnOnce(&Snapshot) -> R) -> R {
+        read(&self.snapshot.read())
     }
 
     /// Publishes the study as `own`, a process of it with this many waiting workers, sees it.

@@ -8,7 +8,7 @@ use trialmill_core::error::Error;
 use trialmill_core::event::{Lease, Process, ProcessId, Reason};
 use trialmill_core::study::{Command, StudyState};
 use trialmill_core::trial::TrialId;
-use trialmill_store::{Directory, Sign, Watcher};
+use trialmill_store::{Directory, Liveness, Watcher};
 
 /// The trials that a process holds, with their attempts; none for one that has left meanwhile.
 pub(super) fn held_by(study: &StudyState, process: ProcessId) -> Option<Vec<(TrialId, u32)>> {
@@ -29,7 +29,7 @@ pub(super) fn buried(commands: &[Command]) -> Vec<ProcessId> {
 /// and the claims of callers whose deadline has passed. For a process of another machine that is
 /// silent nothing is waited for: with its machine its commands are dead or cut off, and what they
 /// report of an attempt that is not current any more does not count.
-pub(super) fn take_back(
+pub(super) fn reclaim(
     watcher: &mut Watcher,
     directory: Option<&Directory>,
     others: &[Process],
@@ -38,8 +38,8 @@ pub(super) fn take_back(
 ) -> Result<Vec<Command>, Error> {
     let mut commands = Vec::new();
     for process in others {
-        let sign = watcher.sign(process);
-        if sign == Sign::Alive {
+        let liveness = watcher.liveness(process);
+        if liveness == Liveness::Alive {
             continue;
         }
         // What we know may be old: it has left in good order, and its lock file with it.
@@ -47,10 +47,10 @@ pub(super) fn take_back(
         let attempts: Vec<_> = directory.map_or_else(Vec::new, |directory| {
             held.iter().map(|(trial, attempt)| (directory.trial_path(trial), *attempt)).collect()
         });
-        if reap_orphans(&attempts) || sign == Sign::Silent {
+        if reap_orphans(&attempts) || liveness == Liveness::Silent {
             let Process { process, host, pid, .. } = process;
-            let how = match sign {
-                Sign::Silent => "has given no sign of life for a minute",
+            let how = match liveness {
+                Liveness::Silent => "has given no sign of life for a minute",
                 _ => "is dead",
             };
             tracing::warn!("process p{process} ({pid} on {host}) {how}: its trials are free");

@@ -8,7 +8,6 @@ use actix::{Actor, Arbiter, ArbiterHandle, System};
 use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 
-use super::command_worker::CommandWorker;
 use super::core::StateCore;
 use super::handle::{StudyHandle, ToSession};
 use super::hooks::EvaluationHook;
@@ -16,13 +15,14 @@ use super::message::Shutdown;
 use super::optimizer::OptimizerActor;
 use super::options::RunOptions;
 use super::outcome::Outcome;
+use super::process_worker::ProcessWorker;
 use super::published::Published;
-use super::rules::{OnError, StopRules};
 use super::signals::{SignalGuard, SignalSlot};
 use super::state::StateActor;
+use super::stop_rules::{OnError, StopRules};
 use super::watch::{Watch, WatchThread};
 use super::worker::{Worker, WorkerContext, work_on_this_thread};
-use crate::evaluate::{CommandEvaluator, RunningTrial, StopSignal};
+use crate::evaluate::{ProcessEvaluator, RunningTrial, StopSignal};
 use trialmill_core::error::{BoxError, Error};
 use trialmill_core::event::{ProcessId, worker_id};
 use trialmill_core::study::{StopReason, StudyState};
@@ -92,7 +92,7 @@ impl Session {
             stop: context.stop.clone(),
             signals: signals.clone(),
         };
-        watch.look()?;
+        watch.poll()?;
         let watch = watch.start().map_err(Error::Thread)?;
         Ok(Session {
             handle,
@@ -174,14 +174,14 @@ impl Session {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub fn run_command(&self, evaluator: CommandEvaluator) -> Result<StopReason, Error> {
+    pub fn run_command(&self, evaluator: ProcessEvaluator) -> Result<StopReason, Error> {
         let _signals = self.mind_signals();
         raise_open_files_limit();
         let evaluator = Arc::new(evaluator);
         let (done, ended) = crossbeam_channel::unbounded();
         let system = self.system.as_ref().ok_or_else(|| Error::StateLost("it is closed".into()))?;
         for number in 1..=self.context.options.workers {
-            let actor = CommandWorker {
+            let actor = ProcessWorker {
                 worker: Some(self.worker(number)),
                 handle: self.handle.clone(),
                 evaluator: evaluator.clone(),
@@ -212,7 +212,8 @@ impl Session {
         }
         let reasons = ended.into_iter().collect::<Result<Vec<_>, _>>()?;
         let (rules, on_error) = (self.rules.clone(), self.context.options.on_error);
-        let error = self.handle.look(move |study| evaluation_error(study, &rules, on_error))?;
+        let error =
+            self.handle.with_study(move |study| evaluation_error(study, &rules, on_error))?;
         if let Some(error) = error {
             return Err(error);
         }

@@ -3,7 +3,7 @@
 //! It collects until its mailbox is empty, then takes one turn for all that was waiting: one lock,
 //! one write, one sync, and only then the answers. Those who were answered together and come back at
 //! once are waited for, a fraction of what a commit takes: else the first of them would have a sync to
-//! itself, and all others the next. A wish that cannot be met yet is kept, and tried
+//! itself, and all others the next. A request that cannot be met yet is kept, and tried
 //! again when the study changes; so a thousand waiting workers cost nothing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,18 +14,18 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
 
 use super::core::StateCore;
 use super::message::{
-    Flush, Interrupt, Look, Lost, Poke, Propose, Proposed, Reply, Shutdown, Turn,
+    Execute, Flush, Inspect, Interrupt, Lost, Poke, Propose, Proposed, Reply, Shutdown,
 };
 use super::optimizer::OptimizerActor;
 use super::published::Published;
-use super::rules::StopRules;
+use super::stop_rules::StopRules;
 use trialmill_core::error::{Error, StudyError};
-use trialmill_core::limits::{GATHER_MAX, GATHER_PART, MAX_TURN_MESSAGES};
+use trialmill_core::limits::{GROUP_COMMIT_MAX, GROUP_COMMIT_PART, MAX_BATCH_MESSAGES};
 use trialmill_core::optimizer::Proposal;
 use trialmill_core::study::{Answer, Ask, Command, StopReason};
 use trialmill_store::Purpose;
 
-/// A wish that waits, alone in its message.
+/// A request that waits, alone in its message.
 struct Parked {
     ask: Ask,
     reply: Reply,
@@ -35,11 +35,11 @@ pub(crate) struct StateActor {
     core: Option<StateCore>,
     rules: StopRules,
     published: Arc<Published>,
-    turns: Vec<Turn>,
-    looks: Vec<Look>,
+    inbox: Vec<Execute>,
+    inspections: Vec<Inspect>,
     parked: Vec<Parked>,
     flush_sent: bool,
-    gather: Gather,
+    group_commit: GroupCommit,
     interrupted: bool,
     lost: Option<Lost>,
     slow: SlowOptimizer,
@@ -47,10 +47,10 @@ pub(crate) struct StateActor {
 }
 
 /// Who may be back at once, and how long they are waited for.
-struct Gather {
+struct GroupCommit {
     /// How many the last turn answered.
     answered: usize,
-    patience: Duration,
+    window: Duration,
     /// When the first message of the next turn came.
     since: Instant,
 }
@@ -77,11 +77,15 @@ impl StateActor {
             core: Some(core),
             rules,
             published,
-            turns: Vec::new(),
-            looks: Vec::new(),
+            inbox: Vec::new(),
+            inspections: Vec::new(),
             parked: Vec::new(),
             flush_sent: false,
-            gather: Gather { answered: 0, patience: Duration::ZERO, since: Instant::now() },
+            group_commit: GroupCommit {
+                answered: 0,
+                window: Duration::ZERO,
+                since: Instant::now(),
+            },
             interrupted: false,
             lost: None,
             slow: SlowOptimizer { actor: optimizer, ..SlowOptimizer::default() },
@@ -90,10 +94,10 @@ impl StateActor {
     }
 
     fn wake(&mut self, ctx: &mut Context<Self>) {
-        if self.turns.len() >= MAX_TURN_MESSAGES {
+        if self.inbox.len() >= MAX_BATCH_MESSAGES {
             self.flush();
         } else if !std::mem::replace(&mut self.flush_sent, true) {
-            self.gather.since = Instant::now();
+            self.group_commit.since = Instant::now();
             ctx.notify(Flush);
         }
     }
@@ -101,15 +105,15 @@ impl StateActor {
     /// Takes one turn. A panic in here, a failed write or a failed sync ends the state for good:
     /// everybody is told, and nothing is acknowledged any more.
     fn flush(&mut self) {
-        let turns = std::mem::take(&mut self.turns);
-        let looks = std::mem::take(&mut self.looks);
+        let messages = std::mem::take(&mut self.inbox);
+        let inspections = std::mem::take(&mut self.inspections);
         let mut ready: Vec<(Reply, Vec<Result<Answer, StudyError>>)> = Vec::new();
         let result = match &self.lost {
             Some(lost) => {
-                ready.extend(turns.into_iter().map(|turn| (turn.reply, Vec::new())));
+                ready.extend(messages.into_iter().map(|message| (message.reply, Vec::new())));
                 Err(lost.clone())
             }
-            None => catch_unwind(AssertUnwindSafe(|| self.turn(turns, &mut ready)))
+            None => catch_unwind(AssertUnwindSafe(|| self.commit_batch(messages, &mut ready)))
                 .unwrap_or_else(|panic| {
                     let what = crate::evaluate::panic_message(&*panic);
                     Err(Error::StateLost(format!("the state actor panicked: {what}")))
@@ -119,7 +123,7 @@ impl StateActor {
         match result {
             Ok(()) => {
                 self.publish();
-                self.gather.answered = ready.len();
+                self.group_commit.answered = ready.len();
                 for (reply, answers) in ready {
                     reply.send(Ok(answers));
                 }
@@ -130,13 +134,13 @@ impl StateActor {
                 everybody.chain(parked).for_each(|reply| reply.send(Err(lost.clone())));
             }
         }
-        for Look(look) in looks {
+        for Inspect(read) in inspections {
             let study = match (&self.core, &self.lost) {
                 (Some(core), None) => Ok(core.study()),
                 (_, lost) => Err(lost.clone().unwrap_or_else(|| Lost("it has ended".into()))),
             };
             // Somebody else's code: if it panics, its caller alone gets no answer.
-            let _ = catch_unwind(AssertUnwindSafe(|| look(study)));
+            let _ = catch_unwind(AssertUnwindSafe(|| read(study)));
         }
     }
 
@@ -150,20 +154,20 @@ impl StateActor {
         lost
     }
 
-    fn turn(
+    fn commit_batch(
         &mut self,
-        turns: Vec<Turn>,
+        messages: Vec<Execute>,
         ready: &mut Vec<(Reply, Vec<Result<Answer, StudyError>>)>,
     ) -> Result<(), Error> {
         // Until everything is durable, every reply is in `ready` or in `self.parked`, so that a
         // failure can tell all of them.
-        let mut waiting: Vec<(Vec<Command>, Reply)> = Vec::with_capacity(turns.len());
-        waiting.extend(turns.into_iter().map(|turn| (turn.commands, turn.reply)));
+        let mut waiting: Vec<(Vec<Command>, Reply)> = Vec::with_capacity(messages.len());
+        waiting.extend(messages.into_iter().map(|message| (message.commands, message.reply)));
         let Some(mut core) = self.core.take() else { return Ok(()) };
-        let samples = !self.parked.is_empty()
+        let may_sample = !self.parked.is_empty()
             || !self.slow.arrived.is_empty()
-            || waiting.iter().any(|(commands, _)| commands.iter().any(Command::samples));
-        let begun = core.begin(if samples { Purpose::Sampling } else { Purpose::Reporting });
+            || waiting.iter().any(|(commands, _)| commands.iter().any(Command::may_sample));
+        let begun = core.begin(if may_sample { Purpose::Sampling } else { Purpose::Reporting });
         let failed = begun.is_err();
         for (commands, reply) in waiting {
             if failed {
@@ -186,14 +190,14 @@ impl StateActor {
             }
             let begin = Instant::now();
             core.commit()?;
-            self.gather.patience = (begin.elapsed() / GATHER_PART).min(GATHER_MAX);
+            self.group_commit.window = (begin.elapsed() / GROUP_COMMIT_PART).min(GROUP_COMMIT_MAX);
             Ok(())
         });
         self.core = Some(core);
         result
     }
 
-    /// Runs the commands of one message; a wish at its end may have to wait.
+    /// Runs the commands of one message; a request at its end may have to wait.
     fn run(
         &mut self,
         core: &mut StateCore,
@@ -205,21 +209,21 @@ impl StateActor {
         let mut commands = commands.into_iter().peekable();
         while let Some(command) = commands.next() {
             let last = commands.peek().is_none();
-            let wish = match &command {
+            let request = match &command {
                 Command::Ask(ask) => Some(ask.clone()),
                 _ => None,
             };
-            let answer = match &wish {
-                Some(ask) => self.wish(core, ask),
+            let answer = match &request {
+                Some(ask) => self.try_ask(core, ask),
                 None => core.execute(command),
             };
-            match (wish, &answer) {
+            match (request, &answer) {
                 (Some(ask), Ok(found)) if last && self.must_wait(core, &ask, found) => {
                     if answers.is_empty() {
                         self.parked.push(Parked { ask, reply });
                         return;
                     }
-                    // What came before the wish is answered now; the worker then wishes again.
+                    // What came before the request is answered now; the worker then requests again.
                     answers.push(Ok(Answer::Wait));
                 }
                 _ => answers.push(answer),
@@ -228,7 +232,7 @@ impl StateActor {
         ready.push((reply, answers));
     }
 
-    fn wish(&self, core: &mut StateCore, ask: &Ask) -> Result<Answer, StudyError> {
+    fn try_ask(&self, core: &mut StateCore, ask: &Ask) -> Result<Answer, StudyError> {
         if self.interrupted {
             return Ok(Answer::Stop(StopReason::Interrupted));
         }
@@ -255,7 +259,7 @@ impl StateActor {
         }
     }
 
-    /// Tries the wishes that wait; gives how many proposals the rest of them waits for.
+    /// Tries the requests that wait; gives how many proposals the rest of them waits for.
     fn try_parked(
         &mut self,
         core: &mut StateCore,
@@ -263,7 +267,7 @@ impl StateActor {
     ) -> usize {
         let mut waiting = std::mem::take(&mut self.parked).into_iter();
         while let Some(parked) = waiting.next() {
-            match self.wish(core, &parked.ask) {
+            match self.try_ask(core, &parked.ask) {
                 // What the first must wait for, the others must too.
                 Ok(answer) if self.must_wait(core, &parked.ask, &answer) => {
                     self.parked.push(parked);
@@ -335,20 +339,20 @@ impl Actor for StateActor {
     }
 }
 
-impl Handler<Turn> for StateActor {
+impl Handler<Execute> for StateActor {
     type Result = ();
-    fn handle(&mut self, turn: Turn, ctx: &mut Context<Self>) {
+    fn handle(&mut self, message: Execute, ctx: &mut Context<Self>) {
         // Any command may change what a slow optimizer said.
         self.slow.said = None;
-        self.turns.push(turn);
+        self.inbox.push(message);
         self.wake(ctx);
     }
 }
 
-impl Handler<Look> for StateActor {
+impl Handler<Inspect> for StateActor {
     type Result = ();
-    fn handle(&mut self, look: Look, ctx: &mut Context<Self>) {
-        self.looks.push(look);
+    fn handle(&mut self, inspect: Inspect, ctx: &mut Context<Self>) {
+        self.inspections.push(inspect);
         self.wake(ctx);
     }
 }
@@ -380,8 +384,8 @@ impl Handler<Interrupt> for StateActor {
 impl Handler<Flush> for StateActor {
     type Result = ();
     fn handle(&mut self, _: Flush, ctx: &mut Context<Self>) {
-        let some_are_missing = self.turns.len() < self.gather.answered;
-        if some_are_missing && self.gather.since.elapsed() < self.gather.patience {
+        let some_are_missing = self.inbox.len() < self.group_commit.answered;
+        if some_are_missing && self.group_commit.since.elapsed() < self.group_commit.window {
             // The workers need the core to come back.
             std::thread::yield_now();
             ctx.notify(Flush);

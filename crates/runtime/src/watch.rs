@@ -8,11 +8,11 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::handle::StudyHandle;
-use super::reclaim::{buried, held_by, take_back};
+use super::reclaim::{buried, held_by, reclaim};
 use super::signals::{SignalGuard, SignalSlot};
 use crate::evaluate::StopSignal;
 use trialmill_core::error::Error;
-use trialmill_core::limits::{BEAT_EVERY, WATCH_POLL};
+use trialmill_core::limits::{HEARTBEAT_INTERVAL, WATCH_POLL};
 use trialmill_store::{Directory, Presence, Watcher};
 
 pub(crate) struct Watch {
@@ -40,17 +40,17 @@ impl Watch {
     }
 
     fn watch(mut self, quitting: &Receiver<()>) {
-        let mut beaten = Instant::now();
+        let mut last_heartbeat = Instant::now();
         while let Err(RecvTimeoutError::Timeout) = quitting.recv_timeout(WATCH_POLL) {
-            if let Err(error) = self.look() {
+            if let Err(error) = self.poll() {
                 tracing::error!("the watcher ends: {error}");
                 self.stop.stop();
                 return;
             }
-            if beaten.elapsed() >= BEAT_EVERY {
-                beaten = Instant::now();
+            if last_heartbeat.elapsed() >= HEARTBEAT_INTERVAL {
+                last_heartbeat = Instant::now();
                 if let Some(presence) = &self.presence
-                    && let Err(error) = presence.beat()
+                    && let Err(error) = presence.heartbeat()
                 {
                     tracing::warn!("this process's sign of life cannot be written: {error}");
                 }
@@ -60,7 +60,7 @@ impl Watch {
 
     /// One look around; also the first thing at a start, so that what a dead process held is taken
     /// back before anything new is sampled.
-    pub(crate) fn look(&mut self) -> Result<(), Error> {
+    pub(crate) fn poll(&mut self) -> Result<(), Error> {
         // Nobody may have asked for the turn that lost it; what is evaluated now can not be stored.
         if self.handle.published().has_failed() {
             self.stop.stop();
@@ -79,8 +79,8 @@ impl Watch {
             .with(|snapshot| (snapshot.others.clone(), snapshot.leases.clone()));
         let Some(watcher) = &mut self.watcher else { return Ok(()) };
         let handle = &self.handle;
-        let commands = take_back(watcher, self.directory.as_ref(), &others, &leases, |process| {
-            handle.look(move |study| held_by(study, process))
+        let commands = reclaim(watcher, self.directory.as_ref(), &others, &leases, |process| {
+            handle.with_study(move |study| held_by(study, process))
         })?;
         if !commands.is_empty() {
             let buried = buried(&commands);

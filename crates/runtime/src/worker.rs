@@ -1,7 +1,7 @@
-//! What a worker does: ask, evaluate, report; the report and the next wish travel together.
+//! What a worker does: ask, evaluate, report; the report and the next request travel together.
 //!
 //! [`Worker`] is the loop without its driver. Closures are driven by a thread each, which blocks on
-//! its own reply channel; commands by the actor in `command_worker.rs`.
+//! its own reply channel; commands by the actor in `process_worker.rs`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,7 +10,9 @@ use std::time::Instant;
 use super::handle::StudyHandle;
 use super::hooks::EvaluationHook;
 use super::options::RunOptions;
-use crate::evaluate::{Ended, Places, RunningTrial, StopSignal, evaluate_fenced, panic_message};
+use crate::evaluate::{
+    Ended, RunningTrial, StopSignal, TrialPaths, evaluate_fenced, panic_message,
+};
 use trialmill_core::budget::Spent;
 use trialmill_core::error::{BoxError, Error, StudyError};
 use trialmill_core::event::Reason;
@@ -28,11 +30,11 @@ pub(crate) struct WorkerContext {
     pub(crate) stop: Arc<StopSignal>,
 }
 
-/// One worker, from its first wish to its end.
+/// One worker, from its first request to its end.
 pub(crate) struct Worker {
     id: WorkerId,
     context: Arc<WorkerContext>,
-    places: Option<Arc<Places>>,
+    paths: Option<Arc<TrialPaths>>,
     began: Instant,
     spent: Spent,
     /// What ended since the last message.
@@ -43,15 +45,15 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(id: WorkerId, context: Arc<WorkerContext>) -> Self {
-        let places = context.directory.clone().map(|directory| {
+        let paths = context.directory.clone().map(|directory| {
             let study = directory.path().into();
             let of_trial = Box::new(move |id: &TrialId| directory.trial_path(id));
-            Arc::new(Places { study, of_trial })
+            Arc::new(TrialPaths { study, of_trial })
         });
         Worker {
             id,
             context,
-            places,
+            paths,
             began: Instant::now(),
             spent: Spent::default(),
             ended: Vec::new(),
@@ -61,7 +63,7 @@ impl Worker {
     }
 
     /// What to send next, or nothing at the end.
-    pub(crate) fn commands(&mut self) -> Option<Vec<Command>> {
+    pub(crate) fn next_commands(&mut self) -> Option<Vec<Command>> {
         let mut commands = std::mem::take(&mut self.ended);
         self.stopped = self.stopped.or_else(|| self.own_limit());
         self.asked = self.stopped.is_none();
@@ -88,12 +90,12 @@ impl Worker {
         self.context.options.per_worker.reached(&self.spent).map(StopReason::WorkerBudget)
     }
 
-    /// Takes the answers to [`commands`](Self::commands); gives what to evaluate.
+    /// Takes the answers to [`next_commands`](Self::next_commands); gives what to evaluate.
     pub(crate) fn accept(
         &mut self,
         mut answers: Vec<Result<Answer, StudyError>>,
     ) -> Result<Vec<RunningTrial>, Error> {
-        let wish = if self.asked { answers.pop() } else { None };
+        let to_ask = if self.asked { answers.pop() } else { None };
         let mut reported: Vec<Trial> = Vec::new();
         for answer in answers {
             match answer {
@@ -115,8 +117,8 @@ impl Worker {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.tell_hook(&reported)?;
-        match wish.transpose()? {
+        self.run_hook(&reported)?;
+        match to_ask.transpose()? {
             Some(Answer::Evaluate(list)) => Ok(list.into_iter().map(|t| self.begin(t)).collect()),
             Some(Answer::Stop(reason)) => {
                 self.stopped = Some(reason);
@@ -126,7 +128,7 @@ impl Worker {
         }
     }
 
-    fn tell_hook(&self, reported: &[Trial]) -> Result<(), Error> {
+    fn run_hook(&self, reported: &[Trial]) -> Result<(), Error> {
         let Some(hook) = &self.context.after_evaluation else { return Ok(()) };
         for trial in reported {
             let Some(report) = trial.report.as_deref() else { continue };
@@ -139,7 +141,7 @@ impl Worker {
     fn begin(&self, trial: Trial) -> RunningTrial {
         RunningTrial::begin(
             trial,
-            self.places.clone(),
+            self.paths.clone(),
             self.context.options.timeout(),
             self.context.stop.clone(),
         )
@@ -150,7 +152,7 @@ impl Worker {
         let (trial, attempt) = (running.id().clone(), Some(running.attempt()));
         let mut report = match ended {
             Ended::Report(report) => report,
-            Ended::HandedBack => {
+            Ended::Released => {
                 self.ended.push(Command::Release { trial, attempt, reason: Reason::Released });
                 return;
             }
@@ -169,7 +171,7 @@ impl Worker {
     }
 
     /// What is still to be told, for a worker that cannot go on.
-    pub(crate) fn give_up(&mut self) -> Vec<Command> {
+    pub(crate) fn take_unsent(&mut self) -> Vec<Command> {
         std::mem::take(&mut self.ended)
     }
 
@@ -190,10 +192,10 @@ pub(crate) fn work_on_this_thread<R: Into<Report>>(
     handle: &StudyHandle,
     evaluate: impl Fn(&RunningTrial) -> Result<R, BoxError>,
 ) -> Result<StopReason, Error> {
-    while let Some(commands) = worker.commands() {
+    while let Some(commands) = worker.next_commands() {
         for running in worker.accept(handle.exchange(commands)?)? {
             let ended = match worker.is_stopped() {
-                true => Ended::HandedBack,
+                true => Ended::Released,
                 false => evaluate_fenced(&evaluate, &running),
             };
             worker.ended(&running, ended);

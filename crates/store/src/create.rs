@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::layout::{Directory, Layout, Layouts, absolute, not_a_study};
-use super::liveness::Place;
+use super::liveness::Machine;
 use super::lock::FileLock;
 use super::open::{StudyJson, has_own_files, read_study_json, recognise, refuse_foreign};
 use super::replace::replace;
@@ -43,8 +43,8 @@ impl Directory {
         let definition = seeded(definition, seed);
         let new = layout.unwrap_or(layouts[0]);
         let created = new.create(path, &definition, policy)?;
-        let (path, place) = (path.clone(), Place::here());
-        let directory = Directory { path, layout: new, definition, format: FORMAT, place };
+        let (path, machine) = (path.clone(), Machine::here());
+        let directory = Directory { path, layout: new, definition, format: FORMAT, machine };
         if directory.settle_with(policy)? {
             return Ok((directory, created || !new.is_shared()));
         }

@@ -18,11 +18,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::disk::Disk;
-use super::liveness::{Heartbeats, Place, Watcher, lock_path};
+use super::liveness::{Heartbeats, Machine, Watcher, lock_path};
 use super::lock::{FileLock, is_held};
 use super::poison::Guarded;
 use super::tail::{Rest, Tail};
-use super::unfinished::{Signs, has_hole};
+use super::unfinished::{Deaths, has_hole};
 use super::watched::Watched;
 use super::{Apply, Directory, Durability, FileSystem, Purpose, RealDisk, Replica, Store};
 use crate::plain;
@@ -48,7 +48,7 @@ pub struct JournalStore {
     poison: Option<String>,
     known_len: Arc<AtomicU64>,
     workers: PathBuf,
-    place: Place,
+    machine: Machine,
     file_system: FileSystem,
     /// Our number in the study, once we joined.
     process: Option<ProcessId>,
@@ -89,7 +89,7 @@ impl JournalStore {
             poison: None,
             known_len: Arc::new(AtomicU64::new(0)),
             workers: directory.workers_path(),
-            place: directory.place().clone(),
+            machine: directory.machine().clone(),
             file_system: directory.file_system(),
             process: None,
             is_current: false,
@@ -150,18 +150,18 @@ impl JournalStore {
 
     /// Takes the lock, and reads what others appended.
     fn catch_up(&mut self, apply: Apply<'_>) -> Result<(), StoreError> {
-        let (is_current, place) = (self.is_current, self.place.clone());
+        let (is_current, machine) = (self.is_current, self.machine.clone());
         let mut new_host: Option<Process> = None;
         let apply = &mut |event: Event| {
             if let (true, EventKind::Joined(process)) = (is_current, &event.kind)
-                && !place.shares_kernel(process)
+                && !machine.shares_kernel(process)
             {
                 new_host = Some(process.clone());
             }
             apply(event)
         };
         let begin = Instant::now();
-        let mut signs = Signs::default();
+        let mut deaths = Deaths::default();
         loop {
             self.lock()?;
             if self.read_ahead(apply)? {
@@ -169,7 +169,7 @@ impl JournalStore {
             }
             match self.tail.catch_up(&*self.disk, &self.path, apply)? {
                 Rest::Nothing => break,
-                Rest::Torn if self.writer_is_dead(&mut signs)? => {
+                Rest::Torn if self.writer_is_dead(&mut deaths)? => {
                     self.cut()?;
                     break;
                 }
@@ -203,7 +203,7 @@ impl JournalStore {
     /// process that died.
     pub fn an_end_is_of_a_dead_process(&self) -> bool {
         let is_shared = self.disk.is_shared();
-        Signs::default().writer_is_dead(false, is_shared, &self.workers, self.process)
+        Deaths::default().writer_is_dead(false, is_shared, &self.workers, self.process)
     }
 
     /// Whether the directory is on a network file system.
@@ -224,10 +224,10 @@ impl JournalStore {
         })
     }
 
-    fn writer_is_dead(&self, signs: &mut Signs) -> Result<bool, StoreError> {
+    fn writer_is_dead(&self, deaths: &mut Deaths) -> Result<bool, StoreError> {
         let has_hole = has_hole(&*self.disk, self.tail.offset);
         let has_hole = has_hole.map_err(StoreError::io("read", &self.path))?;
-        Ok(signs.writer_is_dead(has_hole, self.disk.is_shared(), &self.workers, self.process))
+        Ok(deaths.writer_is_dead(has_hole, self.disk.is_shared(), &self.workers, self.process))
     }
 
     /// Cuts a torn tail off, and keeps its bytes beside.
@@ -393,8 +393,8 @@ impl Store for JournalStore {
         let watched =
             Watched::new(self.path.clone(), self.known_len.clone(), self.disk.is_shared());
         let locks_reach = self.file_system.local_locks().is_none();
-        let (workers, place) = (self.workers.clone(), self.place.clone());
-        Some(Watcher::of_journal(watched, workers, place, locks_reach))
+        let (workers, machine) = (self.workers.clone(), self.machine.clone());
+        Some(Watcher::of_journal(watched, workers, machine, locks_reach))
     }
 }
 

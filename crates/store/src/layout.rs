@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use super::contract::{Apply, Durability, Store};
 use super::file_system::FileSystem;
 use super::finding::Finding;
-use super::liveness::Place;
+use super::liveness::Machine;
 use trialmill_core::budget::Budget;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
@@ -131,7 +131,7 @@ pub struct Directory {
     pub(super) definition: Definition,
     /// The version of the journal's format that wrote it.
     pub(super) format: u32,
-    pub(super) place: Place,
+    pub(super) machine: Machine,
 }
 
 impl Directory {
@@ -157,8 +157,8 @@ impl Directory {
     }
 
     /// The machine we are on.
-    pub fn place(&self) -> &Place {
-        &self.place
+    pub fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// The working directory of a trial, which may not exist yet.

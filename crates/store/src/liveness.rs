@@ -2,7 +2,7 @@
 //! process dies, within milliseconds, whatever it died of.
 //!
 //! Across hosts a lock server may notice a death late, or never (NFS 3). There each process also
-//! counts up in its lock file, and whoever sees no new count for [`LEASE`] on its *own* monotonic
+//! counts up in its lock file, and whoever sees no new count for [`HEARTBEAT_TIMEOUT`] on its *own* monotonic
 //! clock calls it silent, and goes on without it. The wall clocks of two machines are never compared.
 
 use std::collections::HashMap;
@@ -19,23 +19,23 @@ use crate::clock::uptime_s;
 use crate::plain;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::{Lease, Process, ProcessId};
-use trialmill_core::limits::{LEASE, LOCK_TIMEOUT, NETWORK_POLL};
+use trialmill_core::limits::{HEARTBEAT_TIMEOUT, LOCK_TIMEOUT, NETWORK_POLL};
 
 /// A machine and its boot: where process ids and clocks mean something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Machine {
     /// The machine's name.
     pub host: Arc<str>,
     /// Its boot.
     pub boot: Arc<str>,
 }
 
-impl Place {
+impl Machine {
     /// Here.
     pub fn here() -> Self {
         let host = nix::unistd::gethostname().unwrap_or_default();
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        Place { host: host.to_string_lossy().into(), boot: boot.trim().into() }
+        Machine { host: host.to_string_lossy().into(), boot: boot.trim().into() }
     }
 
     /// Whether one kernel serves a process and us, though it may be in a container that goes by another
@@ -88,7 +88,7 @@ impl Place {
 pub struct Presence {
     lock: FileLock,
     path: PathBuf,
-    beats: AtomicU64,
+    heartbeats: AtomicU64,
     is_shared: bool,
 }
 
@@ -98,8 +98,8 @@ impl Presence {
         let mut lock = FileLock::open(&path)?;
         // Waits, because somebody may just be looking whether the lock is held.
         lock.lock(LOCK_TIMEOUT)?;
-        let presence = Presence { lock, path, beats: AtomicU64::new(0), is_shared };
-        presence.beat().map_err(StoreError::io("write", &presence.path))?;
+        let presence = Presence { lock, path, heartbeats: AtomicU64::new(0), is_shared };
+        presence.heartbeat().map_err(StoreError::io("write", &presence.path))?;
         Ok(presence)
     }
 
@@ -107,10 +107,10 @@ impl Presence {
     ///
     /// # Errors
     /// The file cannot be written; the lock is held all the same.
-    pub fn beat(&self) -> io::Result<()> {
-        let beats = self.beats.fetch_add(1, Ordering::Relaxed);
+    pub fn heartbeat(&self) -> io::Result<()> {
+        let heartbeats = self.heartbeats.fetch_add(1, Ordering::Relaxed);
         let file = self.lock.file();
-        file.write_all_at(format!("{beats:020}\n").as_bytes(), 0)?;
+        file.write_all_at(format!("{heartbeats:020}\n").as_bytes(), 0)?;
         // Else it reaches the server half a minute later.
         if self.is_shared { file.sync_data() } else { Ok(()) }
     }
@@ -123,7 +123,7 @@ impl Presence {
 
 /// What is known about a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sign {
+pub enum Liveness {
     /// It lives, or nothing shows that it does not.
     Alive,
     /// Its lock is free: it is dead. A command that it started may go on.
@@ -142,27 +142,27 @@ pub struct Watcher {
     /// NePS's cache, where NePS shares the directory, and its stamp when we last wrote it.
     cache: Option<Watched>,
     workers: Option<PathBuf>,
-    place: Place,
+    machine: Machine,
     /// Whether the locks of other machines can be seen here.
     locks_reach: bool,
     heartbeats: Heartbeats,
     /// What was last found out about processes of other machines, and when: it takes questions to the
     /// server.
-    signs: HashMap<ProcessId, (Sign, Instant)>,
+    known: HashMap<ProcessId, (Liveness, Instant)>,
     leases: HashMap<(String, u32), Instant>,
 }
 
 impl Watcher {
     /// Of a study in memory, which no other process can reach.
-    pub(super) fn alone(place: Place) -> Self {
+    pub(super) fn alone(machine: Machine) -> Self {
         Watcher {
             journal: None,
             cache: None,
             workers: None,
-            place,
+            machine,
             locks_reach: true,
             heartbeats: Heartbeats::default(),
-            signs: HashMap::new(),
+            known: HashMap::new(),
             leases: HashMap::new(),
         }
     }
@@ -171,11 +171,11 @@ impl Watcher {
     pub(super) fn of_journal(
         journal: Watched,
         workers: PathBuf,
-        place: Place,
+        machine: Machine,
         locks_reach: bool,
     ) -> Self {
         let (journal, workers) = (Some(journal), Some(workers));
-        Watcher { journal, workers, locks_reach, ..Self::alone(place) }
+        Watcher { journal, workers, locks_reach, ..Self::alone(machine) }
     }
 
     /// Watches another program's file as well; `known` is its stamp when we last had the lock.
@@ -197,44 +197,44 @@ impl Watcher {
     }
 
     /// Whether a process lives.
-    pub fn sign(&mut self, process: &Process) -> Sign {
-        let is_here = self.place.is_here(process);
+    pub fn liveness(&mut self, process: &Process) -> Liveness {
+        let is_here = self.machine.is_here(process);
         if is_here || !self.is_shared() {
-            return self.look_at(process, is_here);
+            return self.probe(process, is_here);
         }
-        if let Some((sign, asked)) = self.signs.get(&process.process)
+        if let Some((liveness, asked)) = self.known.get(&process.process)
             && asked.elapsed() < NETWORK_POLL
         {
-            return *sign;
+            return *liveness;
         }
-        let sign = self.look_at(process, is_here);
-        self.signs.insert(process.process, (sign, Instant::now()));
-        sign
+        let liveness = self.probe(process, is_here);
+        self.known.insert(process.process, (liveness, Instant::now()));
+        liveness
     }
 
-    fn look_at(&mut self, process: &Process, is_here: bool) -> Sign {
-        let Some(workers) = &self.workers else { return Sign::Alive };
+    fn probe(&mut self, process: &Process, is_here: bool) -> Liveness {
+        let Some(workers) = &self.workers else { return Liveness::Alive };
         let path = lock_path(workers, process.process);
         let held = match is_held(&path) {
             Ok(held) => held,
-            Err(_) => return Sign::Alive,
+            Err(_) => return Liveness::Alive,
         };
         match held {
             // Somebody removed its lock file.
-            false if self.place.is_running(process) && !plain::is_file(&path) => Sign::Alive,
-            false if is_here || self.locks_reach => Sign::Dead,
+            false if self.machine.is_running(process) && !plain::is_file(&path) => Liveness::Alive,
+            false if is_here || self.locks_reach => Liveness::Dead,
             // On our own machine the kernel's word is enough: a stopped process is alive.
-            true if is_here => Sign::Alive,
-            _ if !self.heartbeats.overdue(&path) => Sign::Alive,
-            _ if self.is_shared() => Sign::Silent,
-            _ => Sign::Dead,
+            true if is_here => Liveness::Alive,
+            _ if !self.heartbeats.overdue(&path) => Liveness::Alive,
+            _ if self.is_shared() => Liveness::Silent,
+            _ => Liveness::Dead,
         }
     }
 
     /// Whether a process of another machine has given a sign of life since we first looked.
-    pub fn has_beaten(&self, process: &Process) -> bool {
+    pub fn has_heartbeat(&self, process: &Process) -> bool {
         let Some(workers) = &self.workers else { return false };
-        self.heartbeats.has_beaten(&lock_path(workers, process.process))
+        self.heartbeats.has_heartbeat(&lock_path(workers, process.process))
     }
 
     /// Removes the lock file of a process that was buried.
@@ -242,7 +242,7 @@ impl Watcher {
         let Some(workers) = &self.workers else { return };
         let path = lock_path(workers, process);
         self.heartbeats.forget(&path);
-        self.signs.remove(&process);
+        self.known.remove(&process);
         // Somebody else may have been faster.
         let _ = std::fs::remove_file(path);
     }
@@ -250,7 +250,7 @@ impl Watcher {
     /// Whether a caller's claim has run out. On the machine that made it, by that machine's time
     /// since boot; elsewhere, or after a restart, only after we ourselves have watched it that long.
     pub fn is_expired(&mut self, trial: &str, attempt: u32, lease: &Lease) -> bool {
-        if lease.host == self.place.host && lease.boot == self.place.boot {
+        if lease.host == self.machine.host && lease.boot == self.machine.boot {
             return uptime_s() >= lease.until_uptime_s;
         }
         let first_seen = *self.leases.entry((trial.into(), attempt)).or_insert_with(Instant::now);
@@ -271,7 +271,7 @@ struct Heartbeat {
 }
 
 impl Heartbeats {
-    /// Looks at the lock file of a process; tells whether no new sign of life came for [`LEASE`].
+    /// Looks at the lock file of a process; tells whether no new sign of life came for [`HEARTBEAT_TIMEOUT`].
     pub(super) fn overdue(&mut self, path: &Path) -> bool {
         let text = plain::read(path, 64).ok();
         let count = text.and_then(|text| std::str::from_utf8(&text).ok()?.trim().parse().ok());
@@ -281,10 +281,10 @@ impl Heartbeats {
         if seen.count != count {
             (seen.count, seen.since) = (count, now);
         }
-        seen.since.elapsed() > LEASE
+        seen.since.elapsed() > HEARTBEAT_TIMEOUT
     }
 
-    fn has_beaten(&self, path: &Path) -> bool {
+    fn has_heartbeat(&self, path: &Path) -> bool {
         self.0.get(path).is_some_and(|seen| seen.count != seen.first)
     }
 

@@ -1,6 +1,6 @@
 //! A store that keeps nothing: for tests, and for those who want no directory.
 
-use super::{Place, Purpose, Replica, Store, Watcher};
+use super::{Machine, Purpose, Replica, Store, Watcher};
 use trialmill_core::error::{StoreError, StudyError};
 use trialmill_core::event::Event;
 use trialmill_core::trial::Trials;
@@ -24,6 +24,6 @@ impl Store for MemoryStore {
 
     /// Nobody else can come, but callers' deadlines pass.
     fn watcher(&self) -> Option<Watcher> {
-        Some(Watcher::alone(Place::here()))
+        Some(Watcher::alone(Machine::here()))
     }
 }

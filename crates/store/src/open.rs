@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 
 use super::finding::Finding;
 use super::layout::{Directory, Layout, Layouts, absolute, not_a_study};
-use super::liveness::{Place, Presence, lock_path};
+use super::liveness::{Machine, Presence, lock_path};
 use super::lock::is_held;
 use crate::plain;
 use trialmill_core::definition::Definition;
@@ -84,7 +84,7 @@ impl Directory {
             // Only the other program has worked here so far.
             true => (layout.definition(path)?, FORMAT),
         };
-        Ok(Directory { path: path.into(), layout, definition, format, place: Place::here() })
+        Ok(Directory { path: path.into(), layout, definition, format, machine: Machine::here() })
     }
 
     /// Removes a study, so that a new one can be created in its place; the directory itself stays.
@@ -153,7 +153,7 @@ impl Directory {
     /// Whether a process of the study lives, by its lock.
     pub fn is_alive(&self, process: &Process) -> bool {
         let path = lock_path(&self.workers_path(), process.process);
-        let removed = || !plain::is_file(&path) && self.place.is_running(process);
+        let removed = || !plain::is_file(&path) && self.machine.is_running(process);
         is_held(&path).unwrap_or(true) || removed()
     }
 

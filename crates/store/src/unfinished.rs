@@ -15,11 +15,11 @@ use trialmill_core::limits::READ_CHUNK_BYTES;
 
 /// What shows whether processes live.
 #[derive(Debug, Default)]
-pub(super) struct Signs {
+pub(super) struct Deaths {
     heartbeats: Heartbeats,
 }
 
-impl Signs {
+impl Deaths {
     /// Whether the writer of an unfinished end is dead. `workers` has the lock files of all processes
     /// of the study, `own` is the number of this one.
     ///

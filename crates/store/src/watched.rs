@@ -35,12 +35,12 @@ impl Watched {
     }
 
     /// Whether what `look` finds at its path is not what we know.
-    pub(super) fn has_changed(&mut self, look: impl Fn(&Path) -> Option<u64>) -> bool {
+    pub(super) fn has_changed(&mut self, read: impl Fn(&Path) -> Option<u64>) -> bool {
         if self.is_shared && self.asked.elapsed() >= NETWORK_POLL {
             // An open asks the server; a lookup may be answered from a cache that is a minute old.
             drop(plain::open(&self.path));
             self.asked = Instant::now();
         }
-        look(&self.path).is_some_and(|found| found != self.known.load(Ordering::Acquire))
+        read(&self.path).is_some_and(|found| found != self.known.load(Ordering::Acquire))
     }
 }

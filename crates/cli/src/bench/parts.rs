@@ -48,13 +48,13 @@ impl Bench {
     /// runtime's and not the store's.
     pub(super) fn parts(&self, base: &Path) -> Result<Vec<Part>, Error> {
         let memory = StateCore::in_memory(self.definition()?, random_search())?;
-        let deciding = self.turn_us(memory)?;
+        let deciding = self.batch_us(memory)?;
         let core = self.core(&base.join("parts-nowhere"), Durability::Buffered, true)?;
-        let serialising = self.turn_us(core)?;
+        let serialising = self.batch_us(core)?;
         let core = self.core(&base.join("parts-buffered"), Durability::Buffered, false)?;
-        let writing = self.turn_us(core)?;
+        let writing = self.batch_us(core)?;
         let core = self.core(&base.join("parts-synced"), Durability::Synced, false)?;
-        let syncing = self.turn_us(core)?;
+        let syncing = self.batch_us(core)?;
         let lock = lock_us(&base.join("parts-lock"))? / self.batch as f64;
         Ok(vec![
             ("sampling, deciding, applying", deciding),
@@ -80,11 +80,11 @@ impl Bench {
     }
 
     /// A trial of a turn that reports a batch and asks for the next, on this thread.
-    fn turn_us(&self, mut core: StateCore) -> Result<f64, Error> {
+    fn batch_us(&self, mut core: StateCore) -> Result<f64, Error> {
         let worker: trialmill_core::trial::WorkerId = format!("p{}-w1", core.join()?).into();
         let mut held: Vec<TrialId> = Vec::new();
-        let (begin, mut turns) = (Instant::now(), 0u32);
-        while turns == 0 || begin.elapsed() < PART_TIME {
+        let (begin, mut rounds) = (Instant::now(), 0u32);
+        while rounds == 0 || begin.elapsed() < PART_TIME {
             let mut commands: Vec<Command> = held
                 .drain(..)
                 .map(|trial| {
@@ -94,25 +94,25 @@ impl Bench {
                 .collect();
             let worker = worker.clone();
             commands.push(Command::Ask(Ask { worker, n: self.batch, lease: None }));
-            if let Some(Ok(Answer::Evaluate(handed))) = core.turn(commands)?.pop() {
+            if let Some(Ok(Answer::Evaluate(handed))) = core.execute_all(commands)?.pop() {
                 held.extend(handed.into_iter().map(|trial| trial.id));
             }
-            turns += 1;
+            rounds += 1;
         }
-        Ok(begin.elapsed().as_secs_f64() * 1e6 / f64::from(turns) / self.batch as f64)
+        Ok(begin.elapsed().as_secs_f64() * 1e6 / f64::from(rounds) / self.batch as f64)
     }
 
     /// An empty message from a thread to the state actor, and its answer.
     fn message_us(&self) -> Result<f64, Error> {
         let session = self.session(trialmill::Study::in_memory(), 1)?;
         let handle = session.handle();
-        let (begin, mut turns) = (Instant::now(), 0u32);
+        let (begin, mut rounds) = (Instant::now(), 0u32);
         while begin.elapsed() < PART_TIME {
             handle.exchange(Vec::new())?;
-            turns += 1;
+            rounds += 1;
         }
         session.close()?;
-        Ok(begin.elapsed().as_secs_f64() * 1e6 / f64::from(turns))
+        Ok(begin.elapsed().as_secs_f64() * 1e6 / f64::from(rounds))
     }
 
     /// How much of the cores' time evaluations of 1 ms get, kept in the first way, on as many workers

@@ -4,7 +4,7 @@
 
 use super::{Event, EventKind};
 use crate::config::{Config, Names, Value};
-use crate::texts::Texts;
+use crate::interner::Interner;
 use crate::trial::{Objective, Report, State, TrialId};
 
 /// Writes the body of a line, after its checksum and before its last brace. Without success some of
@@ -30,7 +30,7 @@ pub(super) fn write(seq: u64, event: &Event, out: &mut Vec<u8>) -> Option<()> {
                     Value::Bool(x) => line.put(if *x { "true" } else { "false" }),
                     Value::Int(x) => line.int(*x),
                     Value::Float(x) => line.float(*x)?,
-                    Value::Text(x) => line.text(x)?,
+                    Value::Str(x) => line.text(x)?,
                     Value::Null | Value::Nested(_) => return None,
                 }
             }
@@ -122,7 +122,11 @@ pub(super) enum What<'a> {
 }
 
 /// Reads the body of a line, after its checksum.
-pub(super) fn read<'a>(body: &'a str, names: &Names, texts: &mut Texts) -> Option<Frequent<'a>> {
+pub(super) fn read<'a>(
+    body: &'a str,
+    names: &Names,
+    interner: &mut Interner,
+) -> Option<Frequent<'a>> {
     let mut line = Cursor(body);
     line.eat("\"seq\":")?;
     let seq = line.number()?.parse().ok()?;
@@ -135,7 +139,7 @@ pub(super) fn read<'a>(body: &'a str, names: &Names, texts: &mut Texts) -> Optio
     let time = line.float()?;
     line.eat(",\"trial\":")?;
     let trial = line.text()?.parse().ok()?;
-    let what = if sampled { line.sampled(names, texts)? } else { line.reported()? };
+    let what = if sampled { line.sampled(names, interner)? } else { line.reported()? };
     line.0.is_empty().then_some(Frequent { seq, time, trial, what })
 }
 
@@ -188,7 +192,7 @@ impl<'a> Cursor<'a> {
         self.number()?.parse().ok().filter(|number: &f64| number.is_finite())
     }
 
-    fn sampled(&mut self, names: &Names, texts: &mut Texts) -> Option<What<'a>> {
+    fn sampled(&mut self, names: &Names, interner: &mut Interner) -> Option<What<'a>> {
         self.eat(",\"worker\":")?;
         let worker = self.text()?;
         let claimed = self.has(",\"attempt\":1");
@@ -200,15 +204,15 @@ impl<'a> Cursor<'a> {
                 return None;
             }
             self.eat(":")?;
-            values.push(self.value(texts)?);
+            values.push(self.value(interner)?);
         }
         self.eat("}}")?;
         Some(What::Sampled { worker, claimed, config: Config::new(names.clone(), values) })
     }
 
-    fn value(&mut self, texts: &mut Texts) -> Option<Value> {
+    fn value(&mut self, interner: &mut Interner) -> Option<Value> {
         match self.0.as_bytes().first()? {
-            b'"' => self.text().map(|text| Value::Text(texts.share(text))),
+            b'"' => self.text().map(|text| Value::Str(interner.intern(text))),
             b't' => self.eat("true").map(|()| Value::Bool(true)),
             b'f' => self.eat("false").map(|()| Value::Bool(false)),
             _ => {

@@ -24,7 +24,7 @@ pub use self::error::LineError;
 use super::frequent::{self, Frequent, What};
 use super::{Event, EventKind};
 use crate::config::{Config, ConfigSeed, Names};
-use crate::texts::Texts;
+use crate::interner::Interner;
 use crate::trial::{MetaData, Trial, WorkerId};
 
 const HEAD: &[u8] = b"{\"crc\":\"";
@@ -137,12 +137,12 @@ pub fn verified(line: &[u8]) -> Result<(), LineError> {
 pub struct Decoder {
     names: Names,
     /// The names of workers, and the choices of categorical parameters.
-    texts: Texts,
+    interner: Interner,
 }
 
 impl Decoder {
     pub fn new(names: Names) -> Self {
-        Decoder { names, texts: Texts::default() }
+        Decoder { names, interner: Interner::default() }
     }
 
     /// Reads a line (without its line feed); returns its sequence number and its event.
@@ -159,10 +159,10 @@ impl Decoder {
 
     fn decode_frequent(&mut self, body: &str) -> Option<(u64, Event)> {
         let Frequent { seq, time, trial, what } =
-            frequent::read(body, &self.names, &mut self.texts)?;
+            frequent::read(body, &self.names, &mut self.interner)?;
         let kind = match what {
             What::Sampled { worker, claimed, config } => {
-                let worker = self.texts.share(worker);
+                let worker = self.interner.intern(worker);
                 EventKind::Sampled { trial, config, previous: None, worker, claimed }
             }
             What::Reported { attempt, report } => {
@@ -243,7 +243,7 @@ impl Decoder {
     }
 
     fn worker(&mut self, name: Str<'_>) -> WorkerId {
-        self.texts.share(&name.0)
+        self.interner.intern(&name.0)
     }
 }
 

@@ -50,7 +50,7 @@ impl Trial {
         match kind {
             EventKind::Claimed { worker, .. } => self.start(worker, time),
             EventKind::Reported { report, .. } => self.finish(report, time),
-            EventKind::Requeued { reason, .. } => self.give_back(reason),
+            EventKind::Requeued { reason, .. } => self.requeue(reason),
             EventKind::Put(trial) => *self = *trial,
             EventKind::Sampled { .. }
             | EventKind::Policy(_)

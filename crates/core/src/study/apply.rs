@@ -67,7 +67,7 @@ impl StudyState {
         let fidelity = self.definition.space.fidelity_of(&trial.config);
         let at = self.trials.push(trial);
         // Also one that came from outside: whatever drew it, the next sample is another.
-        self.samples += 1;
+        self.sample_count += 1;
         self.index.add(at, &self.trials, fidelity);
         Ok(at)
     }

@@ -72,13 +72,13 @@ pub enum Command {
 
 impl Command {
     /// Whether deciding it may sample trials, or change what NePS's samplers read.
-    pub fn samples(&self) -> bool {
+    pub fn may_sample(&self) -> bool {
         use Command::*;
         matches!(self, Join(_) | Ask(_) | Sample { .. } | Offer { .. } | SetPolicy(_))
     }
 }
 
-/// A wish for trials.
+/// A request for trials.
 #[derive(Debug, Clone)]
 pub struct Ask {
     /// Who asks.

@@ -35,12 +35,12 @@ impl StudyState {
                 Ok(Decision::new(vec![EventKind::Joined(process)], answer))
             }
             Command::Leave(process) => {
-                let mut decision = self.take_back(process, Reason::Released);
+                let mut decision = self.requeue_all(process, Reason::Released);
                 decision.events.push(EventKind::Left { process });
                 Ok(decision)
             }
             Command::Bury(process) => {
-                let mut decision = self.take_back(process, Reason::Died);
+                let mut decision = self.requeue_all(process, Reason::Died);
                 if self.processes.contains_key(&process) {
                     decision.events.push(EventKind::Left { process });
                 }
@@ -52,7 +52,7 @@ impl StudyState {
                 Err(answer) => Ok(Decision::new(Vec::new(), answer)),
             },
             // Sample k is drawn from stream k, once: whoever was slower proposes again.
-            Command::Offer { first_sample, .. } if first_sample != self.samples => {
+            Command::Offer { first_sample, .. } if first_sample != self.sample_count => {
                 Ok(Decision::new(Vec::new(), Answer::Propose))
             }
             Command::Offer { worker, suggestions, .. } => {
@@ -137,7 +137,7 @@ impl StudyState {
                     events.append(&mut sampled.events);
                     handed.append(&mut sampled.handed);
                 }
-                // What was pending is handed out; the optimizer is asked again by the next wish.
+                // What was pending is handed out; the optimizer is asked again by the next request.
                 _ if !handed.is_empty() => {}
                 Ok(Err(answer)) => return Ok(Decision::new(Vec::new(), answer)),
                 Err(error) => return Err(error),
@@ -184,7 +184,7 @@ impl StudyState {
             budget: &self.policy.budget,
             spent,
             seed: self.definition.seed,
-            first_sample: self.samples,
+            first_sample: self.sample_count,
             next_number: self.trials.next_number(),
         }
     }
@@ -257,7 +257,7 @@ impl StudyState {
         Ok(Decision::new(Vec::new(), answer))
     }
 
-    fn take_back(&self, process: ProcessId, reason: Reason) -> Decision {
+    fn requeue_all(&self, process: ProcessId, reason: Reason) -> Decision {
         let held: Vec<&Trial> = self.evaluating_by(process).collect();
         let ids = held.iter().map(|trial| trial.id.clone()).collect();
         let events = held.into_iter().map(|trial| self.requeue(trial, reason)).collect();

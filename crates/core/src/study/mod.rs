@@ -29,7 +29,7 @@ pub struct StudyState {
     index: Index,
     processes: BTreeMap<ProcessId, Process>,
     last_process: ProcessId,
-    samples: u64,
+    sample_count: u64,
     claims: u64,
     requeues: u64,
 }
@@ -44,7 +44,7 @@ impl StudyState {
             index: Index::default(),
             processes: BTreeMap::new(),
             last_process: 0,
-            samples: 0,
+            sample_count: 0,
             claims: 0,
             requeues: 0,
         }
@@ -165,7 +165,7 @@ impl StudyState {
     }
 
     /// How many random streams are taken: one for each trial, whoever sampled it.
-    pub fn samples(&self) -> u64 {
-        self.samples
+    pub fn sample_count(&self) -> u64 {
+        self.sample_count
     }
 }

@@ -20,7 +20,7 @@ pub enum TrialId {
     /// `3_rung_1`: the third configuration, at rung 1 of a multi-fidelity scheme.
     Rung(u64, u32),
     /// Anything else.
-    Text(Arc<String>),
+    Str(Arc<String>),
 }
 
 /// A text that cannot be a trial id.
@@ -36,7 +36,7 @@ impl TrialId {
     pub fn number(&self) -> Option<u64> {
         match self {
             TrialId::Number(n) | TrialId::Rung(n, _) => Some(*n),
-            TrialId::Text(_) => None,
+            TrialId::Str(_) => None,
         }
     }
 }
@@ -46,7 +46,7 @@ impl fmt::Display for TrialId {
         match self {
             TrialId::Number(n) => n.fmt(f),
             TrialId::Rung(n, rung) => f.pad(&format!("{n}_rung_{rung}")),
-            TrialId::Text(text) => f.pad(text),
+            TrialId::Str(text) => f.pad(text),
         }
     }
 }
@@ -74,7 +74,7 @@ impl FromStr for TrialId {
             && !text.starts_with('.')
             && text.bytes().all(fits);
         if valid {
-            Ok(TrialId::Text(Arc::new(text.into())))
+            Ok(TrialId::Str(Arc::new(text.into())))
         } else {
             Err(InvalidTrialId(text.chars().take(MAX_ID_BYTES).collect()))
         }

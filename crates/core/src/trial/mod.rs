@@ -75,7 +75,7 @@ impl Trial {
     }
 
     /// Ends an attempt without a report, so that the trial waits again.
-    pub fn give_back(&mut self, reason: Reason) {
+    pub fn requeue(&mut self, reason: Reason) {
         self.state = State::Pending;
         self.report = None;
         self.metadata.evaluating_worker_id = None;

@@ -14,7 +14,7 @@ use super::pickle::Pickle;
 use super::space::Translation;
 use trialmill_core::config::{Config, Names, Value as ConfigValue};
 use trialmill_core::event::Lease;
-use trialmill_core::texts::Texts;
+use trialmill_core::interner::Interner;
 use trialmill_core::trial::{State, Trial, WorkerId};
 
 pub(super) use read::read;
@@ -72,16 +72,16 @@ pub(super) struct Shared {
     /// The names of the space, so that configurations share them.
     pub(super) names: Names,
     pub(super) translation: Translation,
-    texts: Texts,
+    interner: Interner,
 }
 
 impl Shared {
     pub(super) fn new(names: Names, translation: Translation) -> Self {
-        Shared { names, translation, texts: Texts::default() }
+        Shared { names, translation, interner: Interner::default() }
     }
 
     pub(super) fn worker(&mut self, name: &str) -> WorkerId {
-        self.texts.share(name)
+        self.interner.intern(name)
     }
 
     /// A configuration of plain values; its names are the space's where they are the same.

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::text::{self, End, Spent};
+use super::text::{self, CostLine, End};
 use crate::files::{free_name, replace};
 use crate::json;
 use crate::plain_data::to_config;
@@ -134,7 +134,7 @@ impl TrialFiles {
         &self,
         trial: &Trial,
         report: &Report,
-        spent: Option<Spent>,
+        spent: Option<CostLine>,
     ) -> io::Result<()> {
         self.write_metadata(trial, spent)?;
         let (name, other, value) = match text::end(report) {
@@ -153,7 +153,7 @@ impl TrialFiles {
         if removed { self.write_metadata(trial, None) } else { Ok(()) }
     }
 
-    fn write_metadata(&self, trial: &Trial, spent: Option<Spent>) -> io::Result<()> {
+    fn write_metadata(&self, trial: &Trial, spent: Option<CostLine>) -> io::Result<()> {
         let path = self.directory(&trial.id).join(METADATA);
         let before = read_yaml(&path).unwrap_or(Value::None);
         replace(&path, &yaml::write_pure(&text::metadata(before, trial, spent)))

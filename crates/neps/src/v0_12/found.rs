@@ -74,7 +74,7 @@ pub(super) fn news(
             trial.attempts += u32::from(!runs);
             trial.state = State::Evaluating;
         }
-        Found::Open(State::Pending) if runs => trial.give_back(Reason::Died),
+        Found::Open(State::Pending) if runs => trial.requeue(Reason::Died),
         Found::Open(state) => trial.state = state,
     }
     let is_new =

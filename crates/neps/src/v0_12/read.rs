@@ -6,7 +6,7 @@ use crate::record::Shared;
 use crate::space::Translation;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::{Event, EventKind, Policy};
-use trialmill_core::limits::{NEPS_LOOK_AGAIN, NEPS_LOOKS};
+use trialmill_core::limits::{NEPS_READ_PAUSE, NEPS_READS};
 use trialmill_core::trial::{State, Trial, TrialId, Trials};
 use trialmill_store::clock::now_s;
 use trialmill_store::is_flocked_here;
@@ -32,7 +32,7 @@ pub(crate) fn read_study(
                 budget: directory.layout().budget(directory.path()),
                 ..Policy::default()
             });
-            tell(directory, kind, apply)?;
+            emit(directory, kind, apply)?;
             None
         }
     };
@@ -43,27 +43,27 @@ pub(crate) fn read_study(
     let is_open = |id: &&TrialId| known.get(id).is_none_or(|known| !known.state.is_finished());
     let mut found: Vec<Trial> = Vec::new();
     let mut left: Vec<&TrialId> = listed.iter().filter(is_open).collect();
-    for looks in 1..=NEPS_LOOKS {
+    for looks in 1..=NEPS_READS {
         // What makes no sense may be half written: all of it is looked at again.
         left.retain(|id| {
             let held = || is_flocked_here(&files.lock_path(id));
             let news = news(&files, id, &files.stamps(id), known.get(id), &mut shared, held);
             let is_odd = news.as_ref().is_some_and(|trial| trial.state == State::Corrupted);
-            let again = is_odd && looks < NEPS_LOOKS;
+            let again = is_odd && looks < NEPS_READS;
             found.extend(news.filter(|_| !again));
             again
         });
         if left.is_empty() {
             break;
         }
-        std::thread::sleep(NEPS_LOOK_AGAIN);
+        std::thread::sleep(NEPS_READ_PAUSE);
     }
     found.sort_by(|a, b| {
         let times = (a.metadata.time_sampled, b.metadata.time_sampled);
         times.0.total_cmp(&times.1).then_with(|| a.id.cmp(&b.id))
     });
     for trial in found {
-        tell(directory, EventKind::Put(Box::new(trial)), apply)?;
+        emit(directory, EventKind::Put(Box::new(trial)), apply)?;
     }
     Ok(problem)
 }
@@ -85,7 +85,7 @@ fn follow(trials: &mut Trials, event: &Event) {
     }
 }
 
-fn tell(directory: &Directory, kind: EventKind, apply: Apply<'_>) -> Result<(), StoreError> {
+fn emit(directory: &Directory, kind: EventKind, apply: Apply<'_>) -> Result<(), StoreError> {
     let study = |source| StoreError::Study { path: directory.path().into(), source };
     apply(Event { time: now_s(), kind }).map_err(study)
 }

@@ -17,14 +17,14 @@ use super::files::{ListStamp, Stamps, TrialFiles};
 use super::found::news;
 use super::open::{OpenTrials, is_claimed, is_held_by, total_cost};
 use super::spending::Spending;
-use super::text::Spent;
+use super::text::CostLine;
 use crate::lock::SharedLock;
+use crate::python_turns::PythonTurns;
 use crate::record::Shared;
 use crate::space::Translation;
-use crate::turns::Turns;
 use trialmill_core::error::{StoreError, StudyError};
 use trialmill_core::event::{Event, EventKind, ProcessId};
-use trialmill_core::limits::{NEPS_OLD_TURN, NEPS_START, NEPS_TRIAL_LOCK_TIMEOUT};
+use trialmill_core::limits::{NEPS_0_12_TURN, NEPS_START, NEPS_TRIAL_LOCK_TIMEOUT};
 use trialmill_core::trial::{State, Trial, TrialId, Trials};
 use trialmill_store::Guarded;
 use trialmill_store::{
@@ -41,7 +41,7 @@ pub(crate) struct Neps012Store {
     pub(super) spending: Spending,
     shared: Shared,
     lock: SharedLock,
-    turns: Turns,
+    turns: PythonTurns,
     /// The truth of all that trialmill did, and saw NePS do.
     journal: JournalStore,
     /// Which process we are, once we joined.
@@ -86,7 +86,7 @@ impl Neps012Store {
             open: OpenTrials::default(),
             spending: Spending::new(&root),
             shared: Shared::new(names, Translation::default()),
-            turns: Turns::watch(&[lock.path()]).lasting(NEPS_OLD_TURN),
+            turns: PythonTurns::watch(&[lock.path()]).lasting(NEPS_0_12_TURN),
             lock,
             journal: JournalStore::open(directory, durability)?,
             process: None,
@@ -125,7 +125,7 @@ impl Neps012Store {
     }
 
     /// Finds what NePS did, and tells it.
-    fn look(&mut self, ahead: &mut Ahead, replica: &mut dyn Replica) -> Result<(), StoreError> {
+    fn read_new(&mut self, ahead: &mut Ahead, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let first = !std::mem::replace(&mut self.has_looked, true);
         let (results, trials) = (self.files.results().to_path_buf(), replica.trials());
         let mut new = Vec::new();
@@ -146,7 +146,7 @@ impl Neps012Store {
             times.0.total_cmp(&times.1).then_with(|| a.id.cmp(&b.id))
         });
         for trial in found {
-            self.tell(trial, replica)?;
+            self.emit(trial, replica)?;
         }
         if first { self.mend(replica.trials()) } else { Ok(()) }
     }
@@ -204,7 +204,7 @@ impl Neps012Store {
     }
 
     /// Tells what NePS did to a trial.
-    fn tell(&mut self, mut trial: Trial, replica: &mut dyn Replica) -> Result<(), StoreError> {
+    fn emit(&mut self, mut trial: Trial, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let time = trialmill_store::clock::now_s();
         let event = |trial: &Trial| Event { time, kind: EventKind::Put(Box::new(trial.clone())) };
         if self.journal.stage_events(&[event(&trial)]).is_err() {
@@ -284,7 +284,7 @@ impl Neps012Store {
                 let spent = match new_cost(trial, touched) {
                     Some(cost) => {
                         let used = self.spending.add(cost, self.max_cost)?;
-                        Some(Spent { used, max: self.max_cost })
+                        Some(CostLine { used, max: self.max_cost })
                     }
                     None => None,
                 };
@@ -346,7 +346,7 @@ impl Store for Neps012Store {
             store.touched.clear();
             store.catch_up(replica)?;
             store.stamp.store(stamp(&store.watched()), Ordering::Release);
-            store.look(&mut ahead, replica)
+            store.read_new(&mut ahead, replica)
         })
     }
 

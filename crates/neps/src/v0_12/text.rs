@@ -12,7 +12,7 @@ const COST_KEYS: [&str; 4] = ["account_for_cost", "eval_cost", "max", "used"];
 
 /// What was spent before a trial, and what all trials may.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Spent {
+pub(super) struct CostLine {
     pub(super) used: f64,
     pub(super) max: Option<f64>,
 }
@@ -23,7 +23,7 @@ pub(super) fn config(trial: &Trial) -> Value {
 }
 
 /// `metadata.yaml`: what stands in it stays, but for what changed.
-pub(super) fn metadata(before: Value, trial: &Trial, spent: Option<Spent>) -> Value {
+pub(super) fn metadata(before: Value, trial: &Trial, spent: Option<CostLine>) -> Value {
     let mut pairs = match before {
         Value::Map(pairs) => pairs,
         _ => Vec::new(),
@@ -36,7 +36,7 @@ pub(super) fn metadata(before: Value, trial: &Trial, spent: Option<Spent>) -> Va
     set("time_end", trial.metadata.time_end.map(Value::Float));
     let cost = trial.report.as_ref().and_then(|report| report.cost);
     let values = match (cost, spent) {
-        (Some(cost), Some(Spent { used, max })) => [
+        (Some(cost), Some(CostLine { used, max })) => [
             Value::Bool(true),
             Value::Float(cost),
             max.map_or(Value::None, Value::Float),

@@ -28,7 +28,7 @@ pub fn evaluate_fenced<R: Into<Report>>(
     let report = match result {
         Ok(Ok(report)) => report,
         // It was asked to stop and did: the trial goes to somebody else.
-        Ok(Err(_)) if trial.stop_signal().is_stopped() => return Ended::HandedBack,
+        Ok(Err(_)) if trial.stop_signal().is_stopped() => return Ended::Released,
         Ok(Err(error)) if trial.is_timed_out() => {
             Report::crashed("timeout", format!("stopped at its time limit: {error}"))
         }

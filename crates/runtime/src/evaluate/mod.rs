@@ -4,21 +4,21 @@
 
 mod attempt_lock;
 mod closure;
-mod command;
-mod defaults;
 mod kill;
+mod process;
+mod report_defaults;
 mod result;
 mod running;
 mod template;
 
 pub use attempt_lock::{AttemptLock, reap_orphans};
 pub use closure::{current_trial, evaluate_fenced};
-pub use command::CommandEvaluator;
-pub use defaults::Defaults;
+pub use process::ProcessEvaluator;
+pub use report_defaults::ReportDefaults;
 pub use result::parse as parse_result;
-pub(crate) use running::Places;
+pub(crate) use running::TrialPaths;
 pub use running::{RunningTrial, StopSignal};
-pub use template::CommandLine;
+pub use template::CommandTemplate;
 
 use trialmill_core::trial::Report;
 
@@ -28,7 +28,7 @@ pub enum Ended {
     /// With a report.
     Report(Box<Report>),
     /// It was stopped, and somebody else may start it again.
-    HandedBack,
+    Released,
 }
 
 /// What a panic said.

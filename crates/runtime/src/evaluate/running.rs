@@ -60,12 +60,12 @@ impl StopSignal {
 
 /// Where a study's files are. Paths are made when they are asked for: most closures need none, and
 /// making them costs as much as all else that a worker does.
-pub(crate) struct Places {
+pub(crate) struct TrialPaths {
     pub(crate) study: PathBuf,
     pub(crate) of_trial: Box<dyn Fn(&TrialId) -> PathBuf + Send + Sync>,
 }
 
-impl std::fmt::Debug for Places {
+impl std::fmt::Debug for TrialPaths {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.study.fmt(f)
     }
@@ -78,7 +78,7 @@ pub struct RunningTrial(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     trial: Trial,
-    places: Option<Arc<Places>>,
+    paths: Option<Arc<TrialPaths>>,
     dir: OnceLock<PathBuf>,
     previous_dir: OnceLock<PathBuf>,
     began: Instant,
@@ -90,13 +90,13 @@ impl RunningTrial {
     /// Begins an evaluation now.
     pub(crate) fn begin(
         trial: Trial,
-        places: Option<Arc<Places>>,
+        paths: Option<Arc<TrialPaths>>,
         timeout: Option<Duration>,
         stop: Arc<StopSignal>,
     ) -> Self {
         RunningTrial(Arc::new(Inner {
             trial,
-            places,
+            paths,
             dir: OnceLock::new(),
             previous_dir: OnceLock::new(),
             began: Instant::now(),
@@ -131,27 +131,27 @@ impl RunningTrial {
     /// # Errors
     /// It cannot be made; or the study is in memory alone.
     pub fn dir(&self) -> io::Result<&Path> {
-        let places = self.0.places.as_ref().ok_or_else(|| {
+        let paths = self.0.paths.as_ref().ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::Unsupported,
                 "a study in memory has no directories; give it one with `StudyState::builder`",
             )
         })?;
-        let dir = self.0.dir.get_or_init(|| (places.of_trial)(self.id()));
+        let dir = self.0.dir.get_or_init(|| (paths.of_trial)(self.id()));
         plain::create_dir(dir, 2)?;
         Ok(dir)
     }
 
     /// The directory of the trial that this one continues, if it continues one.
     pub fn previous_dir(&self) -> Option<&Path> {
-        let places = self.0.places.as_ref()?;
+        let paths = self.0.paths.as_ref()?;
         let previous = self.0.trial.metadata.previous_trial_id.as_ref()?;
-        Some(self.0.previous_dir.get_or_init(|| (places.of_trial)(previous)))
+        Some(self.0.previous_dir.get_or_init(|| (paths.of_trial)(previous)))
     }
 
     /// The study's directory, unless it is in memory alone.
     pub fn study_dir(&self) -> Option<&Path> {
-        self.0.places.as_ref().map(|places| &*places.study)
+        self.0.paths.as_ref().map(|paths| &*paths.study)
     }
 
     /// Whether the evaluation should end: the run stops, or the trial's time is up. A thread

@@ -14,7 +14,7 @@ const OWN_NAMES: [&str; 6] =
 
 /// The command that evaluates a trial: a program and its arguments, each possibly with templates.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CommandLine(Vec<Vec<Piece>>);
+pub struct CommandTemplate(Vec<Vec<Piece>>);
 
 #[derive(Debug, Clone, PartialEq)]
 enum Piece {
@@ -22,7 +22,7 @@ enum Piece {
     Name(String),
 }
 
-impl CommandLine {
+impl CommandTemplate {
     /// Reads a command; every `{name}` must be a parameter of the space, or one of `trial_id`,
     /// `attempt`, `trial_dir`, `previous_dir`, `config_file`, `result_file`. `{{` is a brace.
     ///
@@ -34,7 +34,7 @@ impl CommandLine {
         let program = program.ok_or(EvaluateError::NoCommand)?;
         let pieces: Result<_, _> = words.iter().map(|word| pieces(word, space)).collect();
         find_program(program)?;
-        Ok(CommandLine(pieces?))
+        Ok(CommandTemplate(pieces?))
     }
 
     /// The words for one trial.
@@ -152,17 +152,17 @@ mod tests {
         let text = |text: &str| Piece::Text(text.into());
         let name = |name: &str| Piece::Name(name.into());
         let command =
-            CommandLine::new(&["sh", "--lr={lr}x", "{{{lr}}}", "{trial_dir}"], &space).unwrap();
+            CommandTemplate::new(&["sh", "--lr={lr}x", "{{{lr}}}", "{trial_dir}"], &space).unwrap();
         assert_eq!(command.0[1], [text("--lr="), name("lr"), text("x")]);
         assert_eq!(command.0[2], [text("{"), name("lr"), text("}")]);
         assert_eq!(command.0[3], [text(""), name("trial_dir"), text("")]);
         for bad in ["{rate}", "{lr", "lr}", "{}"] {
-            let error = CommandLine::new(&["sh", bad], &space).unwrap_err().to_string();
+            let error = CommandTemplate::new(&["sh", bad], &space).unwrap_err().to_string();
             assert!(error.contains(bad) && error.contains("lr, trial_id"), "{error}");
         }
         let nothing: [&str; 0] = [];
-        assert!(matches!(CommandLine::new(&nothing, &space), Err(EvaluateError::NoCommand)));
-        let error = CommandLine::new(&["no-such-program"], &space).unwrap_err().to_string();
+        assert!(matches!(CommandTemplate::new(&nothing, &space), Err(EvaluateError::NoCommand)));
+        let error = CommandTemplate::new(&["no-such-program"], &space).unwrap_err().to_string();
         assert!(error.contains("no-such-program"), "{error}");
     }
 }

@@ -122,7 +122,7 @@ fn a_number_by_hand_is_one_that_json_has() {
              \"worker\":\"me\",\"config\":{{\"x\":{text}}}}}"
         );
         let json: Option<Value> = serde_json::from_str(text).ok();
-        let by_hand = frequent::read(&body, &names, &mut Texts::default());
+        let by_hand = frequent::read(&body, &names, &mut Interner::default());
         let Some(What::Sampled { config, .. }) = by_hand.map(|read| read.what) else {
             continue;
         };

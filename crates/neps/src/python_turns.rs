@@ -1,7 +1,7 @@
 //! Leaving NePS its turn.
 //!
 //! NePS tries its locks without waiting, 5 to 20 times a second, and so hardly ever finds one free
-//! that a busy process takes again and again. But it opens the lock file for each wish, and closes it
+//! that a busy process takes again and again. But it opens the lock file for each request, and closes it
 //! when it is done; we keep ours open. So an open that is not followed by a close is somebody who
 //! waits or works, and until then we stay away from the lock. inotify sees this host only; on others
 //! NePS finds the lock free between our turns.
@@ -15,18 +15,18 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use trialmill_core::limits::{NEPS_PACE, NEPS_PRESENT, NEPS_TURN};
 
 /// The others who come to the lock files.
-pub(super) struct Turns {
+pub(super) struct PythonTurns {
     inotify: Option<Inotify>,
     files: HashMap<WatchDescriptor, PathBuf>,
     /// When those who have a file open now opened it, the last one last.
     open: HashMap<PathBuf, Vec<Instant>>,
     last_seen: Option<Instant>,
     our_last: Instant,
-    /// How long an open file is taken for a wish.
+    /// How long an open file is taken for a request.
     turn: Duration,
 }
 
-impl Turns {
+impl PythonTurns {
     /// Watches lock files, which we have opened before.
     pub(super) fn watch(paths: &[&Path]) -> Self {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).ok();
@@ -40,12 +40,19 @@ impl Turns {
             }
         }
         let our_last = Instant::now();
-        Turns { inotify, files, open: HashMap::new(), last_seen: None, our_last, turn: NEPS_TURN }
+        PythonTurns {
+            inotify,
+            files,
+            open: HashMap::new(),
+            last_seen: None,
+            our_last,
+            turn: NEPS_TURN,
+        }
     }
 
     /// The same, for a NePS that polls at another pace.
     pub(super) fn lasting(self, turn: Duration) -> Self {
-        Turns { turn, ..self }
+        PythonTurns { turn, ..self }
     }
 
     /// Waits while somebody else has this lock file open, but no longer than NePS needs to notice
@@ -53,7 +60,7 @@ impl Turns {
     pub(super) fn yield_turn(&mut self, path: &Path) {
         let begin = Instant::now();
         while begin.elapsed() < self.turn {
-            self.look();
+            self.poll();
             if self.open.get(path).is_none_or(Vec::is_empty) {
                 return;
             }
@@ -64,7 +71,7 @@ impl Turns {
     /// Waits, where NePS workers are at work, until some time has passed since our last sampling:
     /// they are slower, and the trials are for all.
     pub(super) fn keep_pace(&mut self) {
-        self.look();
+        self.poll();
         if self.others_are_present() {
             std::thread::sleep(NEPS_PACE.saturating_sub(self.our_last.elapsed()));
         }
@@ -76,7 +83,7 @@ impl Turns {
         self.last_seen.is_some_and(|seen| seen.elapsed() < NEPS_PRESENT)
     }
 
-    fn look(&mut self) {
+    fn poll(&mut self) {
         let Some(inotify) = &self.inotify else { return };
         while let Ok(events) = inotify.read_events() {
             for event in events {
@@ -90,7 +97,7 @@ impl Turns {
                 }
             }
         }
-        // Another trialmill keeps its descriptor open for good: that is no wish.
+        // Another trialmill keeps its descriptor open for good: that is no request.
         let turn = self.turn;
         self.open.values_mut().for_each(|open| open.retain(|since| since.elapsed() < turn));
     }

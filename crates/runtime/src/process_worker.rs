@@ -7,19 +7,19 @@ use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, fut::wra
 
 use super::handle::StudyHandle;
 use super::worker::Worker;
-use crate::evaluate::{CommandEvaluator, Ended};
+use crate::evaluate::{Ended, ProcessEvaluator};
 use trialmill_core::error::Error;
 use trialmill_core::study::StopReason;
 
-pub(crate) struct CommandWorker {
+pub(crate) struct ProcessWorker {
     /// Taken when the actor starts.
     pub(crate) worker: Option<Worker>,
     pub(crate) handle: StudyHandle,
-    pub(crate) evaluator: Arc<CommandEvaluator>,
+    pub(crate) evaluator: Arc<ProcessEvaluator>,
     pub(crate) done: crossbeam_channel::Sender<Result<StopReason, Error>>,
 }
 
-impl Actor for CommandWorker {
+impl Actor for ProcessWorker {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
@@ -36,19 +36,19 @@ impl Actor for CommandWorker {
 async fn work(
     mut worker: Worker,
     handle: StudyHandle,
-    evaluator: Arc<CommandEvaluator>,
+    evaluator: Arc<ProcessEvaluator>,
 ) -> Result<StopReason, Error> {
-    while let Some(commands) = worker.commands() {
+    while let Some(commands) = worker.next_commands() {
         for running in worker.accept(handle.exchange_async(commands).await?)? {
             let ended = match worker.is_stopped() {
-                true => Ok(Ended::HandedBack),
+                true => Ok(Ended::Released),
                 false => evaluator.evaluate(&running).await,
             };
             match ended {
                 Ok(ended) => worker.ended(&running, ended),
                 Err(error) => {
                     // What ended before is told; the rest is handed back when we leave.
-                    handle.exchange_async(worker.give_up()).await?;
+                    handle.exchange_async(worker.take_unsent()).await?;
                     return Err(error.into());
                 }
             }

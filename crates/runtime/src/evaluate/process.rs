@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use tokio::process::{Child, Command};
 
 use super::template::Files;
-use super::{AttemptLock, CommandLine, Ended, RunningTrial, attempt_lock, kill, result};
+use super::{AttemptLock, CommandTemplate, Ended, RunningTrial, attempt_lock, kill, result};
 use trialmill_core::error::StoreError;
 use trialmill_core::limits::{KILL_GRACE, MAX_RESULT_BYTES, STDERR_TAIL_BYTES};
 use trialmill_core::trial::Report;
@@ -24,15 +24,15 @@ use trialmill_store::plain;
 
 /// Runs a command per trial. Thousands may run at once; none needs a thread.
 #[derive(Debug, Clone)]
-pub struct CommandEvaluator {
-    command: CommandLine,
+pub struct ProcessEvaluator {
+    command: CommandTemplate,
     grace: Duration,
 }
 
-impl CommandEvaluator {
+impl ProcessEvaluator {
     /// Evaluates with this command.
-    pub fn new(command: CommandLine) -> Self {
-        CommandEvaluator { command, grace: KILL_GRACE }
+    pub fn new(command: CommandTemplate) -> Self {
+        ProcessEvaluator { command, grace: KILL_GRACE }
     }
 
     /// How long a command may take to end after SIGTERM, before SIGKILL.
@@ -88,7 +88,7 @@ impl CommandEvaluator {
                 // A command that still came to a result has one; else the trial is handed back.
                 return match kill::end(&mut child, self.grace, trial.stop_signal()).await.map(|how| judge(how, &files)) {
                     Ok(report) if report.is_success() => Ok(Ended::Report(Box::new(report))),
-                    _ => Ok(Ended::HandedBack),
+                    _ => Ok(Ended::Released),
                 };
             }
         };

@@ -6,7 +6,7 @@ use trialmill_core::trial::{Objective, Report};
 /// `cost_value_on_error`, `learning_curve_on_error`, `cost_if_not_provided`,
 /// `learning_curve_if_not_provided`).
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Defaults {
+pub struct ReportDefaults {
     /// The objective of a trial that failed or crashed, so that an optimizer learns from it.
     pub objective_on_error: Option<Objective>,
     /// Its cost.
@@ -19,7 +19,7 @@ pub struct Defaults {
     pub learning_curve_if_not_provided: Option<Box<[Objective]>>,
 }
 
-impl Defaults {
+impl ReportDefaults {
     /// Fills in what a report leaves out.
     pub fn fill(&self, report: &mut Report) {
         let (cost, curve) = if report.is_success() {

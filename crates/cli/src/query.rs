@@ -14,7 +14,7 @@ use super::text;
 
 /// Looks at a study.
 #[derive(Args)]
-pub(super) struct Look {
+pub(super) struct Query {
     #[command(flatten)]
     dir: Dir,
     /// For scripts
@@ -55,7 +55,7 @@ pub(super) fn status(summary: &Summary) -> Status<'_> {
     Status { problem, ..summary.status() }
 }
 
-impl Look {
+impl Query {
     pub(super) fn status(self) -> Result<ExitCode, Error> {
         let summary = read(&self.dir.dir)?;
         Ok(match self.json {
