@@ -45,7 +45,7 @@ Exit codes:
 /// Runs the trials of a hyperparameter optimisation: many workers, one shared state, on disk at
 /// every moment. Any number of processes may work in the same directory.
 #[derive(Parser)]
-#[command(version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "trialmill", version, after_help = EXIT_CODES, max_term_width = 100)]
 struct Arguments {
     /// Say more on stderr; twice for everything. RUST_LOG overrides it.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]

@@ -66,7 +66,7 @@ impl Algorithm for Auto {
     }
 
     fn arguments(&self) -> Json {
-        crate::arguments(self)
+        crate::arguments::arguments(self)
     }
 
     fn check(&self, space: &Space) -> Result<(), String> {

@@ -96,10 +96,10 @@ impl History {
         let Some(trial) = self.trials.get_mut(at) else { return };
         if trial.state != State::Pending {
             self.rewritten += 1;
+            self.ended.retain(|other| *other != at);
         }
         trial.state = state;
         trial.objectives = objectives;
-        self.ended.retain(|other| *other != at || state == State::Pending);
         if state != State::Pending {
             self.ended.push(at);
         }

@@ -25,7 +25,7 @@ impl Algorithm for Sobol {
     }
 
     fn arguments(&self) -> Json {
-        crate::arguments(self)
+        crate::arguments::arguments(self)
     }
 
     fn propose(&mut self, ask: &Ask<'_>, _: &mut Xoshiro256PlusPlus) -> Proposal {
@@ -66,7 +66,7 @@ impl Algorithm for LatinHypercube {
     }
 
     fn arguments(&self) -> Json {
-        crate::arguments(self)
+        crate::arguments::arguments(self)
     }
 
     fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {

@@ -1,5 +1,7 @@
 //! What callers may rely on, beside what `replay` and `robust` check.
 
+// Each test file uses its part of it.
+#[allow(dead_code)]
 mod common;
 
 use common::{bowl, make, mixed, run};

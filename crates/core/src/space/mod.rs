@@ -11,7 +11,7 @@
 //!     ("dropout", Parameter::constant(0.1)),
 //! ])?;
 //! assert_eq!(space.fidelity().map(|(name, _)| name), Some("epochs"));
-//! # Ok::<(), trialmill::error::SpaceError>(())
+//! # Ok::<(), trialmill::SpaceError>(())
 //! ```
 
 mod domain;

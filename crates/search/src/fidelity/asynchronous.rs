@@ -52,7 +52,7 @@ impl Algorithm for Asha {
     }
 
     fn arguments(&self) -> Json {
-        crate::arguments(self)
+        crate::arguments::arguments(self)
     }
 
     fn check(&self, space: &Space) -> Result<(), String> {
@@ -70,7 +70,7 @@ impl Algorithm for AsyncHyperband {
     }
 
     fn arguments(&self) -> Json {
-        crate::arguments(self)
+        crate::arguments::arguments(self)
     }
 
     fn check(&self, space: &Space) -> Result<(), String> {

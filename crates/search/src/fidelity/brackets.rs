@@ -44,7 +44,7 @@ macro_rules! bracketed {
             }
 
             fn arguments(&self) -> Json {
-                crate::arguments(self)
+                crate::arguments::arguments(self)
             }
 
             fn check(&self, space: &Space) -> Result<(), String> {

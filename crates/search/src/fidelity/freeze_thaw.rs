@@ -50,7 +50,7 @@ impl Algorithm for FreezeThaw {
     }
 
     fn arguments(&self) -> Json {
-        crate::arguments(self)
+        crate::arguments::arguments(self)
     }
 
     fn check(&self, space: &Space) -> Result<(), String> {

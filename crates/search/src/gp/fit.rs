@@ -102,7 +102,7 @@ impl Fitter {
         let all = before.is_none() || at < 50;
         let mut best = f64::NEG_INFINITY;
         let mut chosen = fitted.warp;
-        for way in 0..if self.gentle { 1 } else { WARPS } {
+        for way in 0..if self.gentle { WARPS - 1 } else { WARPS } {
             if !all && way != fitted.warp {
                 continue;
             }

@@ -30,7 +30,7 @@ impl Algorithm for MoTpe {
     }
 
     fn arguments(&self) -> Json {
-        crate::arguments(self)
+        crate::arguments::arguments(self)
     }
 
     fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {

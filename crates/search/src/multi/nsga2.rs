@@ -40,7 +40,7 @@ impl Algorithm for Nsga2 {
     }
 
     fn arguments(&self) -> Json {
-        crate::arguments(self)
+        crate::arguments::arguments(self)
     }
 
     fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {
