@@ -206,7 +206,7 @@ def kill_worker(lab, variants, options):
         lab.clients[0].run("killall -9 trialmill")
         return struck
 
-    return with_fault(lab, "kill", variants, 40 if options.quick else 80, 0.5, fault, 240,
+    return with_fault(lab, "kill", variants, 80 if options.quick else 120, 1.0, fault, 240,
                       {"c1": (137,)}, again_within=20)
 
 

@@ -8,11 +8,13 @@ use rand::rngs::Xoshiro256PlusPlus;
 
 pub use crate::definition::OptimizerInfo;
 
+use crate::definition::Definition;
+
 use crate::budget::{Budget, Spent};
 use crate::config::Config;
 use crate::error::BoxError;
 use crate::space::SearchSpace;
-use crate::trial::{TrialId, Trials};
+use crate::trial::{Trial, TrialId, Trials};
 
 /// Proposes what to evaluate next.
 ///
@@ -42,6 +44,18 @@ pub trait Optimizer: Send {
     /// Whether a proposal takes longer than a commit (a model is fitted, say). Such an optimizer
     /// runs on an actor of its own, and reports never wait for it.
     fn is_slow(&self) -> bool {
+        false
+    }
+
+    /// Receives each new or changed trial, in the order of the journal, before the next request. Every
+    /// process reads the same journal, so what an optimizer learns from it is the same in all of them,
+    /// and in a resumed study. Called only if [`observes`](Self::observes) returns true.
+    fn observe(&mut self, definition: &Definition, trial: &Trial) {
+        let _ = (definition, trial);
+    }
+
+    /// Whether it learns from [`observe`](Self::observe), and not only from the trials of a request.
+    fn observes(&self) -> bool {
         false
     }
 }

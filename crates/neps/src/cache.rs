@@ -72,12 +72,16 @@ impl Cache {
 
     /// Begins a batch, with NePS's lock held. On a network file system this machine may have stale pages
     /// of the file, and while it has the file open for writing, opening it again does not drop them:
-    /// locking the file itself does. NePS opens the file rewritten each time and closes it before it frees
+    /// locking the file itself does. NePS opens the file again each time and closes it before it frees
     /// its lock, which has the same effect.
-    pub(super) fn begin(&self) {
+    pub(super) fn begin(&mut self) {
         if let (true, Some(file)) = (self.is_shared, &self.file) {
             let _ = fs2::FileExt::unlock(file);
-            lock_or_open(file);
+            if !is_locked_soon(file) {
+                // A dead machine holds it. Reopening the file also shows what the server has.
+                self.file = None;
+                self.file = self.open().ok();
+            }
         }
     }
 
@@ -176,7 +180,7 @@ impl Cache {
             false => plain::open(&self.path),
         }?;
         match (self.is_shared, self.writable) {
-            (true, true) => lock_or_open(&file),
+            (true, true) => drop(is_locked_soon(&file)),
             (true, false) => drop_cache(&file),
             _ => {}
         }
@@ -307,13 +311,17 @@ impl Cache {
     }
 }
 
-/// Locks the cache file itself. NePS's lock excludes all writers, and readers hold this lock only for a
-/// moment. If it stays held, the holder is a dead machine, and having opened the file must suffice.
-fn lock_or_open(file: &File) {
+/// Locks the cache file itself; returns whether that succeeded within a moment. NePS's lock excludes all
+/// writers, and readers hold this lock only briefly. If it stays held, the holder is a dead machine.
+fn is_locked_soon(file: &File) -> bool {
     let begin = Instant::now();
-    while fs2::FileExt::try_lock_exclusive(file).is_err() && begin.elapsed() < NETWORK_POLL {
+    while fs2::FileExt::try_lock_exclusive(file).is_err() {
+        if begin.elapsed() >= NETWORK_POLL {
+            return false;
+        }
         std::thread::sleep(NETWORK_LOCK_PAUSE_MAX);
     }
+    true
 }
 
 /// The trials of one pickle: a dict of them, a list, or a single one.

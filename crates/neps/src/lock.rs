@@ -7,10 +7,10 @@
 //! closed. Both are on one descriptor that stays open: the state actor alone owns it.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use trialmill_core::error::StoreError;
-use trialmill_core::limits::{LOCK_PAUSE_MAX, NEPS_LOCK_TIMEOUT};
+use trialmill_core::limits::{LOCK_PAUSE_MAX, NEPS_LOCK_TIMEOUT, NETWORK_PATIENCE, NETWORK_POLL};
 use trialmill_store::FileLock;
 
 /// One of NePS's lock files, kept open. Dropping it frees the lock.
@@ -41,9 +41,43 @@ impl SharedLock {
         self.file.lock(self.timeout)
     }
 
+    /// The same on a network file system, where a machine can die with the lock and its server keeps it
+    /// for ever (NFS 3). While this waits, it calls `holder_is_dead` again and again. Once that returns
+    /// true, and every other process must have run out of patience too, it replaces the lock file with a
+    /// new one. NePS finds the new file, because it opens the path for each lock. Returns whether the
+    /// file was replaced.
+    pub(super) fn lock_or_replace(
+        &mut self,
+        holder_is_dead: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, StoreError> {
+        let begin = Instant::now();
+        loop {
+            match self.file.lock(NETWORK_POLL) {
+                Ok(()) => return Ok(false),
+                Err(error @ StoreError::LockTimeout { .. }) => {
+                    let is_dead = holder_is_dead();
+                    let waited = begin.elapsed();
+                    if is_dead && waited >= NETWORK_PATIENCE {
+                        self.file.replace()?;
+                        return Ok(true);
+                    }
+                    if waited >= self.timeout.max(NETWORK_PATIENCE) {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Its path.
     pub(super) fn path(&self) -> &Path {
         self.file.path()
+    }
+
+    /// Whether another machine has replaced the lock file.
+    pub(super) fn was_replaced(&self) -> bool {
+        self.file.was_replaced()
     }
 
     /// Frees it.

@@ -26,7 +26,7 @@ use trialmill_core::limits::MAX_LINE_BYTES;
 use trialmill_core::trial::{MetaData, State, Trial, TrialId, Trials};
 use trialmill_store::Guarded;
 use trialmill_store::{
-    Directory, Durability, JournalStore, Purpose, Replica, Store, Watcher, stamp,
+    Directory, Durability, Heartbeats, JournalStore, Purpose, Replica, Store, Watcher, stamp,
 };
 
 /// The store of a directory that NePS 0.13 to 0.17 shares.
@@ -41,6 +41,10 @@ pub(super) struct NepsStore {
     configs_lock: SharedLock,
     errors_lock: SharedLock,
     turns: PythonTurns,
+    /// The heartbeats of other machines' processes, watched while this process waits for a lock.
+    heartbeats: Heartbeats,
+    /// Whether this batch continues without a dead machine whose locks the server keeps.
+    has_left_behind: bool,
     pub(super) shared: Shared,
     pub(super) extras: AllExtras,
     /// Our own journal, for what NePS's files cannot represent: the policy and the processes.
@@ -109,6 +113,8 @@ impl NepsStore {
             configs_lock,
             errors_lock,
             turns,
+            heartbeats: Heartbeats::default(),
+            has_left_behind: false,
             shared: Shared::new(names, translation),
             extras: AllExtras::default(),
             journal: JournalStore::open(directory, durability)?,
@@ -131,10 +137,22 @@ impl NepsStore {
         if self.holds_optimizer_lock {
             self.turns.keep_pace();
             self.turns.yield_turn(self.optimizer_lock.path());
-            self.optimizer_lock.lock()?;
+        }
+        if !self.journal.is_shared() {
+            if self.holds_optimizer_lock {
+                self.optimizer_lock.lock()?;
+            }
+            self.turns.yield_turn(self.configs_lock.path());
+            return self.configs_lock.lock();
+        }
+        let (journal, heartbeats) = (&self.journal, &mut self.heartbeats);
+        let mut is_dead = || journal.somebody_is_silent(heartbeats);
+        if self.holds_optimizer_lock {
+            self.optimizer_lock.lock_or_replace(&mut is_dead)?;
         }
         self.turns.yield_turn(self.configs_lock.path());
-        self.configs_lock.lock()
+        self.has_left_behind = self.configs_lock.lock_or_replace(&mut is_dead)?;
+        Ok(())
     }
 
     fn unlock(&mut self) -> Result<(), StoreError> {
@@ -283,6 +301,14 @@ impl NepsStore {
         }
         if self.holds_optimizer_lock {
             self.find_next(replica)?;
+        }
+        if std::mem::take(&mut self.has_left_behind) {
+            // The dead machine has locked the cache too: replace it with one that all can lock.
+            tracing::warn!(
+                "{}: continues without a machine that is dead",
+                self.cache.path().display()
+            );
+            self.consolidate(replica.trials())?;
         }
         Ok(())
     }
@@ -531,6 +557,9 @@ impl Store for NepsStore {
             store.write(trials)?;
             store.stamp.store(stamp(store.cache.path()), Ordering::Release);
             store.cache.end().map_err(StoreError::io("sync", store.cache.path()))?;
+            if store.journal.is_shared() && store.configs_lock.was_replaced() {
+                return Err(StoreError::LockLost { path: store.configs_lock.path().into() });
+            }
             store.unlock()?;
             store.journal.commit_events()?;
             match store.durability {

@@ -1,9 +1,11 @@
 //! The built-in optimizers, one algorithm per file, and the registry of their names.
 
 mod grid_search;
+mod learner;
 mod random_search;
 mod registry;
 
 pub use grid_search::GridSearch;
+pub use learner::Learner;
 pub use random_search::RandomSearch;
-pub use registry::{BUILT_IN, Elsewhere, from_info, of_study};
+pub use registry::{Elsewhere, built_in, from_info, of_study};

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::{GridSearch, RandomSearch};
+use super::{GridSearch, Learner, RandomSearch};
 use trialmill_core::definition::Definition;
 use trialmill_core::definition::OptimizerInfo;
 use trialmill_core::error::{BoxError, StudyError};
@@ -29,7 +29,10 @@ pub fn of_study(definition: &Definition) -> Box<dyn Optimizer> {
     if definition.space.is_unknown() {
         return Box::new(Elsewhere(StudyError::UnknownSpace { optimizer }));
     }
-    from_info(&definition.optimizer).unwrap_or_else(|_| {
+    // NePS's model-based optimizers have a state of their own, which ours would not go on with.
+    let is_same = |name: &str| name.ends_with("random_search") || name == "grid_search";
+    let made = Some(&definition.optimizer).filter(|info| is_same(&info.name)).map(from_info);
+    made.and_then(Result::ok).unwrap_or_else(|| {
         let problem = "it is not built in, so only the program that defines it can sample new \
                        trials; trials that wait are handed out all the same";
         Box::new(Elsewhere(StudyError::Optimizer { optimizer, problem: problem.into() }))
@@ -37,12 +40,17 @@ pub fn of_study(definition: &Definition) -> Box<dyn Optimizer> {
 }
 
 /// The optimizers that can be named in a study file.
-pub const BUILT_IN: [&str; 2] = ["random_search", "grid_search"];
+pub fn built_in() -> impl Iterator<Item = &'static str> {
+    let models = trialmill_search::NAMES.iter().map(|(name, _)| *name);
+    ["random_search", "grid_search"]
+        .into_iter()
+        .chain(models.filter(|name| *name != "random_search"))
+}
 
 /// Makes an optimizer from its stored name and arguments.
 ///
 /// # Errors
-/// The name is not one of [`BUILT_IN`], or an argument is unknown or out of range.
+/// The name is not one of [`built_in`], or an argument is unknown or out of range.
 pub fn from_info(info: &OptimizerInfo) -> Result<Box<dyn Optimizer>, BoxError> {
     let arguments = Arguments { name: &info.name, map: &info.arguments };
     match info.name.as_str() {
@@ -63,10 +71,11 @@ pub fn from_info(info: &OptimizerInfo) -> Result<Box<dyn Optimizer>, BoxError> {
                 None => GridSearch::default(),
             }))
         }
+        other if trialmill_search::is_known(other) => Ok(Box::new(Learner::new(info.clone())?)),
         other => Err(format!(
             "'{other}' is not an optimizer that can be named; there are: {}. An optimizer of your \
              own is used from the Rust program that defines it.",
-            BUILT_IN.join(", ")
+            built_in().collect::<Vec<_>>().join(", ")
         )
         .into()),
     }

@@ -188,17 +188,15 @@ impl StudyBuilder {
     /// the optimizer or Ctrl-C ends it.
     ///
     /// ```no_run
-    /// use trialmill_core::space::{Parameter, SearchSpace};
-    /// use trialmill_core::trial::Report;
-    /// use trialmill_runtime::StudyBuilder;
+    /// use trialmill::{Parameter, Report, SearchSpace, Study};
     /// # fn train(_: f64) -> f64 { 0.0 }
-    /// let outcome = StudyBuilder::in_directory("runs/example") // in the facade: `Study::builder`
+    /// let outcome = Study::builder("runs/example")
     ///     .space(SearchSpace::new([("lr", Parameter::float(1e-5, 1e-1).log())])?)
     ///     .workers(8)
     ///     .max_evaluations(200)
     ///     .run(|trial| Ok(Report::objective(train(trial.config().float("lr")?))))?;
     /// println!("{outcome}");
-    /// # Ok::<(), trialmill_core::error::Error>(())
+    /// # Ok::<(), trialmill::Error>(())
     /// ```
     ///
     /// # Errors

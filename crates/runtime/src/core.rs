@@ -5,13 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::hooks::EventHook;
+use super::optimizer::apply_observed;
 use super::reclaim::{buried, held_by, reclaim};
-use trialmill_core::error::{Error, StoreError, StudyError};
+use trialmill_core::definition::Definition;
+use trialmill_core::error::{BoxError, Error, StoreError, StudyError};
 use trialmill_core::event::{Event, Policy, ProcessId};
 use trialmill_core::limits::{RECOVER_POLLS, WATCH_POLL};
-use trialmill_core::optimizer::{Optimizer, OptimizerInfo};
+use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, Request};
+use trialmill_core::space::SearchSpace;
 use trialmill_core::study::{Answer, Command, StudyState};
-use trialmill_core::trial::Trials;
+use trialmill_core::trial::{Trial, Trials};
 use trialmill_store::clock::now_s;
 use trialmill_store::{
     Directory, Disk, Durability, JournalStore, Liveness, Machine, MemoryStore, Presence, Purpose,
@@ -60,6 +63,8 @@ impl Listeners {
 struct Follower<'a> {
     study: &'a mut StudyState,
     listeners: &'a mut Listeners,
+    /// Unless it is a slow one, which has a study of its own.
+    optimizer: Option<&'a mut (dyn Optimizer + 'static)>,
 }
 
 impl Replica for Follower<'_> {
@@ -69,7 +74,32 @@ impl Replica for Follower<'_> {
 
     fn apply(&mut self, event: Event) -> Result<(), StudyError> {
         self.listeners.note(&event);
-        self.study.apply(event)
+        apply_observed(self.study, event, self.optimizer.as_deref_mut())
+    }
+}
+
+/// An optimizer that nobody else has a thread for.
+struct Inline(Box<dyn Optimizer>);
+
+impl Optimizer for Inline {
+    fn info(&self) -> OptimizerInfo {
+        self.0.info()
+    }
+
+    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+        self.0.ask(request)
+    }
+
+    fn check(&self, space: &SearchSpace) -> Result<(), BoxError> {
+        self.0.check(space)
+    }
+
+    fn observe(&mut self, definition: &Definition, trial: &Trial) {
+        self.0.observe(definition, trial);
+    }
+
+    fn observes(&self) -> bool {
+        self.0.observes()
     }
 }
 
@@ -85,6 +115,19 @@ impl StateCore {
     ) -> Result<Self, Error> {
         let store = directory.layout().open(&directory, durability)?;
         Self::with_store(Some(directory.clone()), directory.definition().clone(), store, optimizer)
+    }
+
+    /// The same for a process that does a thing or two and goes: also a slow optimizer proposes on its
+    /// thread.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_directly(
+        directory: Directory,
+        durability: Durability,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self, Error> {
+        Self::open(directory, durability, Box::new(Inline(optimizer)))
     }
 
     /// The same, with the journal on another disk, such as one that fails on purpose.
@@ -105,16 +148,13 @@ impl StateCore {
     ///
     /// # Errors
     /// The optimizer cannot search the space.
-    pub fn in_memory(
-        definition: trialmill_core::definition::Definition,
-        optimizer: Box<dyn Optimizer>,
-    ) -> Result<Self, Error> {
+    pub fn in_memory(definition: Definition, optimizer: Box<dyn Optimizer>) -> Result<Self, Error> {
         Self::with_store(None, definition, Box::new(MemoryStore), optimizer)
     }
 
     fn with_store(
         directory: Option<Directory>,
-        definition: trialmill_core::definition::Definition,
+        definition: Definition,
         store: Box<dyn Store>,
         optimizer: Box<dyn Optimizer>,
     ) -> Result<Self, Error> {
@@ -250,7 +290,11 @@ impl StateCore {
 
     /// Begins a batch: takes the lock, and catches up on the events of others.
     pub(crate) fn begin(&mut self, purpose: Purpose) -> Result<(), StoreError> {
-        let mut follower = Follower { study: &mut self.study, listeners: &mut self.listeners };
+        let mut follower = Follower {
+            study: &mut self.study,
+            listeners: &mut self.listeners,
+            optimizer: if self.slow { None } else { self.optimizer.as_deref_mut() },
+        };
         self.store.begin(purpose, &mut follower)
     }
 
@@ -268,10 +312,13 @@ impl StateCore {
         self.store.stage(&events, self.study.trials())?;
         for event in events {
             self.listeners.note(&event);
-            self.study.apply(event).inspect_err(|error| self.broken = Some(error.clone()))?;
+            let optimizer = if self.slow { None } else { self.optimizer.as_deref_mut() };
+            apply_observed(&mut self.study, event, optimizer)
+                .inspect_err(|error| self.broken = Some(error.clone()))?;
         }
         let answer = self.study.answer(decision);
-        Ok(match reported.and_then(|id| self.study.trial(&id)) {
+        let Some(id) = reported else { return Ok(answer) };
+        Ok(match self.study.trial(&id) {
             Some(trial) if answer == Answer::Done => Answer::Reported(Box::new(trial.clone())),
             _ => answer,
         })

@@ -32,7 +32,7 @@ impl Client<Direct> {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let directory = Directory::open(path)?;
         let optimizer = trialmill_optimizers::of_study(directory.definition());
-        let mut core = StateCore::open(directory, Durability::Synced, optimizer)?;
+        let mut core = StateCore::open_directly(directory, Durability::Synced, optimizer)?;
         core.recover()?;
         Ok(Self::over(core))
     }

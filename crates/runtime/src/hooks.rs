@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use trialmill_core::definition::Definition;
 use trialmill_core::error::BoxError;
 use trialmill_core::event::Event;
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, Request};
@@ -61,5 +62,13 @@ impl Optimizer for Hooked {
 
     fn is_slow(&self) -> bool {
         self.inner.is_slow()
+    }
+
+    fn observe(&mut self, definition: &Definition, trial: &Trial) {
+        self.inner.observe(definition, trial);
+    }
+
+    fn observes(&self) -> bool {
+        self.inner.observes()
     }
 }

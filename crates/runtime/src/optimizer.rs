@@ -7,8 +7,28 @@ use actix::{Actor, Context, Handler, Recipient};
 
 use super::message::{Propose, Proposed};
 use trialmill_core::definition::Definition;
+use trialmill_core::error::StudyError;
+use trialmill_core::event::Event;
 use trialmill_core::optimizer::{Optimizer, Proposal};
 use trialmill_core::study::StudyState;
+
+/// Lets an event happen to a study, and shows an optimizer that learns from it the trial that it is
+/// about.
+pub(super) fn apply_observed(
+    study: &mut StudyState,
+    event: Event,
+    optimizer: Option<&mut (dyn Optimizer + 'static)>,
+) -> Result<(), StudyError> {
+    let Some(optimizer) = optimizer.filter(|optimizer| optimizer.observes()) else {
+        return study.apply(event);
+    };
+    let id = event.kind.trial_id().cloned();
+    study.apply(event)?;
+    if let Some(trial) = id.and_then(|id| study.trial(&id)) {
+        optimizer.observe(study.definition(), trial);
+    }
+    Ok(())
+}
 
 pub(crate) struct OptimizerActor {
     optimizer: Box<dyn Optimizer>,
@@ -21,8 +41,10 @@ impl OptimizerActor {
     }
 
     fn propose(&mut self, message: Propose) -> Result<Proposal, String> {
+        let optimizer = &mut *self.optimizer;
         for event in message.events {
-            self.study.apply(event).map_err(|error| error.to_string())?;
+            apply_observed(&mut self.study, event, Some(optimizer))
+                .map_err(|error| error.to_string())?;
         }
         let spent = self.study.spent();
         let request = self.study.request(message.n, &spent);

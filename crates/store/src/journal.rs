@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::disk::Disk;
-use super::liveness::{Machine, Watcher};
-use super::lock::FileLock;
+use super::liveness::{Heartbeats, Machine, Watcher, lock_path};
+use super::lock::{FileLock, is_held};
 use super::poison::Guarded;
 use super::tail::{Rest, Tail};
 use super::unfinished::{Deaths, has_hole};
@@ -207,6 +207,24 @@ impl JournalStore {
     pub fn an_end_is_of_a_dead_process(&self) -> bool {
         let is_shared = self.disk.is_shared();
         Deaths::default().writer_is_dead(false, is_shared, &self.workers, self.process)
+    }
+
+    /// Whether the directory is on a network file system.
+    pub fn is_shared(&self) -> bool {
+        self.disk.is_shared()
+    }
+
+    /// Whether a process of the study holds its lock but writes no heartbeat, as if its machine had
+    /// died. Call this repeatedly with the same `heartbeats`.
+    pub fn somebody_is_silent(&self, heartbeats: &mut Heartbeats) -> bool {
+        let own = self.process.map(|process| lock_path(&self.workers, process));
+        let entries = std::fs::read_dir(&self.workers).into_iter().flatten().flatten();
+        let others = entries.map(|entry| entry.path()).filter(|path| Some(path) != own.as_ref());
+        // Probe all of them without a short cut, so that each is watched from the start.
+        others.fold(false, |found, path| {
+            let is_silent = heartbeats.overdue(&path) && is_held(&path).unwrap_or(false);
+            found | is_silent
+        })
     }
 
     fn writer_is_dead(&self, deaths: &mut Deaths) -> Result<bool, StoreError> {

@@ -44,7 +44,7 @@ pub use finding::{Finding, FindingKind};
 pub use journal::JournalStore;
 pub use journal_layout::JournalLayout;
 pub use layout::{Directory, Layout, Layouts};
-pub use liveness::{Liveness, Machine, Presence, Watcher};
+pub use liveness::{Heartbeats, Liveness, Machine, Presence, Watcher};
 pub use lock::FileLock;
 pub use lock::{is_flocked_here, is_held};
 pub use memory::MemoryStore;

@@ -261,7 +261,7 @@ impl Watcher {
 
 /// The heartbeats of processes on other machines, timed by our own clock.
 #[derive(Debug, Default)]
-pub(super) struct Heartbeats(HashMap<PathBuf, Heartbeat>);
+pub struct Heartbeats(HashMap<PathBuf, Heartbeat>);
 
 #[derive(Debug, Clone, Copy)]
 struct Heartbeat {

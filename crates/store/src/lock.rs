@@ -21,7 +21,9 @@ use super::file_system::is_nfs;
 use super::replace::beside;
 use crate::plain;
 use trialmill_core::error::StoreError;
-use trialmill_core::limits::{LOCK_PATH_CHECK, LOCK_PAUSE_MAX, LOCK_TIMEOUT};
+use trialmill_core::limits::{
+    LOCK_PATH_CHECK, LOCK_PAUSE_MAX, LOCK_TIMEOUT, NETWORK_LOCK_PAUSE_MAX,
+};
 
 /// A lock file, opened once and kept open. Dropping it frees the lock.
 #[derive(Debug)]
@@ -45,12 +47,14 @@ impl FileLock {
         let file =
             plain::open_to_write(&mut options, path).map_err(StoreError::io("open", path))?;
         let nfs = is_nfs(&file);
-        Ok(FileLock { file, path: path.into(), record: !nfs, nfs, pause_max: LOCK_PAUSE_MAX })
+        let pause_max = if nfs { NETWORK_LOCK_PAUSE_MAX } else { LOCK_PAUSE_MAX };
+        Ok(FileLock { file, path: path.into(), record: !nfs, nfs, pause_max })
     }
 
     /// Takes both kinds of lock on every file system, with another longest pause between two tries:
     /// for files that other programs lock too.
     pub fn shared_with_others(self, pause_max: Duration) -> Self {
+        let pause_max = pause_max.max(self.pause_max);
         FileLock { record: true, pause_max, ..self }
     }
 

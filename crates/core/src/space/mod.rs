@@ -1,7 +1,7 @@
 //! The search space: which parameters there are, and which values each may take.
 //!
 //! ```
-//! use trialmill_core::space::{Parameter, SearchSpace};
+//! use trialmill::{Parameter, SearchSpace};
 //!
 //! let space = SearchSpace::new([
 //!     ("lr", Parameter::float(1e-5, 1e-1).log().prior(1e-3)),
@@ -11,7 +11,7 @@
 //!     ("dropout", Parameter::constant(0.1)),
 //! ])?;
 //! assert_eq!(space.fidelity().map(|(name, _)| name), Some("epochs"));
-//! # Ok::<(), trialmill_core::error::SpaceError>(())
+//! # Ok::<(), trialmill::SpaceError>(())
 //! ```
 
 mod domain;

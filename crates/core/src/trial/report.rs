@@ -71,7 +71,7 @@ pub struct Failure {
 /// What an evaluation reports. Build one with [`Report::objective`] and add what else there is.
 ///
 /// ```
-/// use trialmill_core::trial::Report;
+/// use trialmill::Report;
 /// let report = Report::objective(0.12).cost(3.5).learning_curve([0.9, 0.4, 0.12]);
 /// ```
 #[derive(Debug, Clone, PartialEq)]

@@ -1,0 +1,191 @@
+//! The algorithms of the crate `trialmill-search` as [`Optimizer`]s.
+//!
+//! That crate knows parameters as places on the unit interval and trials as places in a list; here they
+//! become configurations and ids. What an optimizer knows follows from the events, in the order of the
+//! journal: [`Optimizer::observe`] takes them one by one, and so does an opened study.
+
+use rustc_hash::FxHashMap;
+use trialmill_core::config::{Config, Value};
+use trialmill_core::definition::{Definition, OptimizerInfo};
+use trialmill_core::error::BoxError;
+use trialmill_core::optimizer::{Optimizer, Proposal, Request, Suggestion};
+use trialmill_core::space::{Confidence, Domain, Parameter, SearchSpace};
+use trialmill_core::trial::{State, Trial, TrialId};
+use trialmill_search as models;
+
+/// One of the crate's optimizers, for a study.
+pub struct Learner {
+    info: OptimizerInfo,
+    driver: Option<models::Driver>,
+    places: FxHashMap<TrialId, (usize, State)>,
+}
+
+impl Learner {
+    /// An optimizer of that name and these arguments.
+    ///
+    /// # Errors
+    /// The name or an argument is unknown.
+    pub fn new(info: OptimizerInfo) -> Result<Self, BoxError> {
+        let algorithm = models::by_name(&info.name, &info.arguments.clone().into())?;
+        let arguments = algorithm.arguments().as_object().cloned().unwrap_or_default();
+        let info = OptimizerInfo { name: algorithm.name().into(), arguments };
+        Ok(Learner { info, driver: None, places: FxHashMap::default() })
+    }
+
+    /// What is proposed by at the moment, and why.
+    pub fn status(&self) -> Option<String> {
+        self.driver.as_ref().and_then(|driver| driver.algorithm().status())
+    }
+
+    fn algorithm(&self) -> Result<Box<dyn models::Algorithm>, BoxError> {
+        Ok(models::by_name(&self.info.name, &self.info.arguments.clone().into())?)
+    }
+
+    fn driver(&mut self, space: &SearchSpace, seed: u64) -> Result<&mut models::Driver, BoxError> {
+        if self.driver.is_none() {
+            let owned = space.clone();
+            let driver = models::Driver::new(space_of(space), self.algorithm()?, seed)?;
+            self.driver = Some(driver.settle_with(move |point| {
+                *point = point_of(&owned, &config_of(&owned, point, None));
+            }));
+        }
+        self.driver.as_mut().ok_or_else(|| "there is no driver".into())
+    }
+
+    fn follow(&mut self, space: &SearchSpace, trial: &Trial) {
+        let Some(driver) = &mut self.driver else { return };
+        let (at, known) = match self.places.get(&trial.id) {
+            Some(place) => *place,
+            None => {
+                let mut observation = models::Observation::pending(point_of(space, &trial.config));
+                observation.fidelity = space.fidelity_of(&trial.config);
+                observation.id = rung_id(&trial.id);
+                (driver.observe(observation), State::Pending)
+            }
+        };
+        let ended = |state: State| state.is_finished() || state == State::Corrupted;
+        match (ended(known), ended(trial.state)) {
+            (false, true) => {
+                let good = matches!(trial.state, State::Success | State::External);
+                let state = if good { models::State::Finished } else { models::State::Failed };
+                driver.end(at, state, trial.objectives().to_vec());
+            }
+            (true, false) => driver.reopen(at),
+            _ => {}
+        }
+        self.places.insert(trial.id.clone(), (at, trial.state));
+    }
+}
+
+impl Optimizer for Learner {
+    fn info(&self) -> OptimizerInfo {
+        self.info.clone()
+    }
+
+    fn check(&self, space: &SearchSpace) -> Result<(), BoxError> {
+        models::Driver::new(space_of(space), self.algorithm()?, 0)?;
+        Ok(())
+    }
+
+    fn is_slow(&self) -> bool {
+        self.algorithm().is_ok_and(|algorithm| algorithm.is_slow())
+    }
+
+    fn observes(&self) -> bool {
+        true
+    }
+
+    fn observe(&mut self, definition: &Definition, trial: &Trial) {
+        // A space that the algorithm cannot search was refused by `check` before.
+        if self.driver(&definition.space, definition.seed).is_ok() {
+            self.follow(&definition.space, trial);
+        }
+    }
+
+    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+        let space = request.space();
+        let driver = self.driver(space, request.seed)?;
+        Ok(match driver.ask(request.n(), request.sample_number(0)) {
+            models::Answer::Wait => Proposal::Wait,
+            models::Answer::Finished => Proposal::Finished,
+            models::Answer::Evaluate(list) => {
+                let suggestion = |s: &models::Suggestion| Suggestion {
+                    config: config_of(space, &s.point, s.fidelity),
+                    id: s.id.map(trial_id),
+                    previous: s.previous.map(trial_id),
+                };
+                Proposal::Evaluate(list.iter().map(suggestion).collect())
+            }
+        })
+    }
+}
+
+fn trial_id(id: models::RungId) -> TrialId {
+    TrialId::Rung(id.config, id.rung)
+}
+
+fn rung_id(id: &TrialId) -> Option<models::RungId> {
+    match id {
+        TrialId::Rung(config, rung) => Some(models::RungId { config: *config, rung: *rung }),
+        _ => None,
+    }
+}
+
+/// The parameters that are searched: all but the fidelity.
+fn searched(space: &SearchSpace) -> impl Iterator<Item = (&str, &Parameter)> {
+    space.iter().filter(|(_, parameter)| !parameter.is_fidelity())
+}
+
+/// A space as the crate has it. The trust in a prior is NePS's.
+fn space_of(space: &SearchSpace) -> models::Space {
+    let dimension = |(_, parameter): (&str, &Parameter)| {
+        let kind = match parameter.domain() {
+            Domain::Float { .. } => models::Kind::Float,
+            Domain::Int { lower, upper, log } => {
+                models::Kind::Int { lower: *lower, upper: *upper, log: *log }
+            }
+            Domain::Categorical { choices } => models::Kind::Categorical { choices: choices.len() },
+            Domain::Constant { .. } => models::Kind::Constant,
+        };
+        let prior = parameter.prior_value().map(|(value, trust)| models::Prior {
+            centre: parameter.domain().to_unit(value),
+            confidence: match trust {
+                Confidence::Low => 0.25,
+                Confidence::Medium => 0.5,
+                Confidence::High => 0.75,
+            },
+        });
+        models::Dimension { kind, prior }
+    };
+    let fidelity = space.fidelity().and_then(|(_, parameter)| match parameter.domain() {
+        Domain::Float { lower, upper, .. } => {
+            Some(models::Fidelity { lower: *lower, upper: *upper, whole: false })
+        }
+        Domain::Int { lower, upper, .. } => {
+            Some(models::Fidelity { lower: *lower as f64, upper: *upper as f64, whole: true })
+        }
+        _ => None,
+    });
+    models::Space { dimensions: searched(space).map(dimension).collect(), fidelity }
+}
+
+fn point_of(space: &SearchSpace, config: &Config) -> models::Point {
+    let place = |(name, parameter): (&str, &Parameter)| {
+        config.get(name).map_or(0.5, |value| parameter.domain().to_unit(value))
+    };
+    searched(space).map(place).collect()
+}
+
+fn config_of(space: &SearchSpace, point: &[f64], fidelity: Option<f64>) -> Config {
+    let mut point = point.iter();
+    space.config(|(_, parameter)| match (parameter.is_fidelity(), parameter.domain(), fidelity) {
+        (true, Domain::Int { lower, upper, .. }, Some(x)) => {
+            Value::Int((x.round() as i64).clamp(*lower, *upper))
+        }
+        (true, Domain::Float { lower, upper, .. }, Some(x)) => {
+            Value::Float(x.clamp(*lower, *upper))
+        }
+        (true, domain, _) => domain.from_unit(1.0),
+        (false, domain, _) => domain.from_unit(point.next().copied().unwrap_or(0.5)),
+    })
+}

@@ -1,0 +1,127 @@
+//! A study that is resumed goes on as the uninterrupted one would have, whatever proposes: what an
+//! optimizer knows follows from the journal alone.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // This is a test.
+
+use serde_json::Map;
+use trialmill_core::definition::{Definition, OptimizerInfo};
+use trialmill_core::event::Event;
+use trialmill_core::optimizer::Optimizer;
+use trialmill_core::space::{Parameter, SearchSpace};
+use trialmill_core::study::{Answer, Ask, Command, StudyState};
+use trialmill_core::trial::{Report, Trial};
+use trialmill_optimizers::{built_in, from_info};
+
+const TRIALS: usize = 24;
+
+/// A study whose events are kept, as a journal keeps them.
+struct Run {
+    study: StudyState,
+    optimizer: Box<dyn Optimizer>,
+    journal: Vec<Event>,
+}
+
+fn info(name: &str) -> OptimizerInfo {
+    OptimizerInfo { name: name.into(), arguments: Map::new() }
+}
+
+fn needs_fidelity(name: &str) -> bool {
+    ["successive_halving", "hyperband", "asha", "async_hb", "priorband", "freeze_thaw"]
+        .contains(&name)
+}
+
+fn definition(name: &str) -> Definition {
+    let prior = |parameter: Parameter| parameter.prior(0.01);
+    let mut parameters = vec![
+        ("lr", prior(Parameter::float(1e-4, 1.0).log())),
+        ("layers", Parameter::int(1, 8).prior(3)),
+        ("kind", Parameter::categorical(["one", "two", "three"]).prior("two")),
+    ];
+    if needs_fidelity(name) {
+        parameters.push(("epochs", Parameter::int(1, 27).fidelity()));
+    }
+    Definition::new(SearchSpace::new(parameters).unwrap(), info(name)).seeded(11)
+}
+
+/// What a configuration is worth; some fail.
+fn report(name: &str, trial: &Trial) -> Report {
+    let number =
+        trial.config.float("lr").unwrap().ln() + trial.config.int("layers").unwrap() as f64;
+    let value = number * number + f64::from(trial.config.to_string().contains("two"));
+    match name {
+        _ if trial.config.int("layers").unwrap() == 7 => Report::crashed("ValueError", "seven"),
+        "par_ego" | "mo_tpe" | "nsga2" => Report::objective(vec![value, -number]),
+        _ => Report::objective(value),
+    }
+}
+
+impl Run {
+    fn new(name: &str) -> Self {
+        let optimizer = from_info(&info(name)).unwrap();
+        optimizer.check(&definition(name).space).unwrap();
+        Run { study: StudyState::new(definition(name)), optimizer, journal: Vec::new() }
+    }
+
+    /// Opened from a journal.
+    fn resumed(name: &str, journal: &[Event]) -> Self {
+        let mut run = Run::new(name);
+        for event in journal {
+            let id = event.kind.trial_id().cloned();
+            run.study.apply(event.clone()).unwrap();
+            run.observe(id);
+        }
+        run.journal = journal.to_vec();
+        run
+    }
+
+    fn observe(&mut self, id: Option<trialmill_core::trial::TrialId>) {
+        if let Some(trial) = id.and_then(|id| self.study.trial(&id).cloned()) {
+            self.optimizer.observe(self.study.definition(), &trial);
+        }
+    }
+
+    fn execute(&mut self, command: Command) -> Answer {
+        let time = self.journal.len() as f64;
+        let (answer, events) = self.study.execute(time, command, &mut *self.optimizer).unwrap();
+        for event in events {
+            let id = event.kind.trial_id().cloned();
+            self.journal.push(event);
+            self.observe(id);
+        }
+        answer
+    }
+
+    /// Asks for two at a time, and reports the second first.
+    fn step(&mut self, name: &str) -> Vec<String> {
+        let ask = Ask { worker: "me".into(), n: 2, lease: None };
+        let Answer::Evaluate(list) = self.execute(Command::Ask(ask)) else { return Vec::new() };
+        for trial in list.iter().rev() {
+            let (id, attempt) = (trial.id.clone(), Some(trial.attempts));
+            let report = Box::new(report(name, trial));
+            self.execute(Command::Report { trial: id, attempt, report });
+        }
+        list.iter().map(|trial| format!("{}: {}", trial.id, trial.config)).collect()
+    }
+}
+
+#[test]
+fn every_built_in_optimizer_goes_on_from_a_journal_as_if_nothing_had_been() {
+    for name in built_in().filter(|name| *name != "grid_search") {
+        let mut whole = Run::new(name);
+        let mut trace = Vec::new();
+        let mut cuts = Vec::new();
+        while trace.len() < TRIALS {
+            cuts.push((trace.len(), whole.journal.clone()));
+            let step = whole.step(name);
+            if step.is_empty() {
+                break;
+            }
+            trace.extend(step);
+        }
+        assert!(trace.len() > 8, "{name} proposes {}", trace.len());
+        for (done, journal) in cuts.into_iter().skip(1).step_by(3) {
+            let next = Run::resumed(name, &journal).step(name);
+            assert_eq!(next, trace[done..][..next.len()], "{name} after {done} trials");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What a point is worth: the logarithm of the expected improvement (Ament et al., 2023), over
+//! fantasies of the trials in progress, less where noise would hide it (augmented: Huang et al.,
+//! 2006), and more where the user's prior is (πBO: Hvarfner et al., 2022).
+
+use super::posterior::{Posterior, Scratch};
+use crate::math::exp::{exp, log_sum_exp};
+use crate::math::normal::log_improvement;
+use crate::space::{Space, prior_sigma};
+
+pub(crate) struct Acquisition<'a> {
+    pub(crate) posterior: &'a Posterior,
+    /// What is to be beaten, in each fantasy.
+    pub(crate) best: Vec<f64>,
+    /// The noise's variance.
+    pub(crate) noise: f64,
+    /// The space whose priors count, and how much.
+    pub(crate) prior: Option<(&'a Space, f64)>,
+}
+
+impl<'a> Acquisition<'a> {
+    /// To beat `best`, or what the trials in progress give if that is lower.
+    pub(crate) fn new(posterior: &'a Posterior, best: f64) -> Self {
+        let lowest = |values: &Vec<f64>| values.iter().copied().fold(best, f64::min);
+        let best = match posterior.fantasies.is_empty() {
+            true => vec![best],
+            false => posterior.fantasies.iter().map(lowest).collect(),
+        };
+        Acquisition { noise: posterior.real_noise(), posterior, best, prior: None }
+    }
+
+    /// The worth of a point.
+    pub(crate) fn value(&self, x: &[f64], scratch: &mut Scratch) -> f64 {
+        let sigma = self.posterior.spread(x, scratch);
+        let logs = |m: usize| {
+            let mean = self.posterior.mean(m, scratch);
+            log_improvement((self.best[m] - mean) / sigma).0
+        };
+        let count = self.best.len();
+        let value = match count {
+            1 => logs(0),
+            _ => log_sum_exp(&(0..count).map(logs).collect::<Vec<_>>()) - (count as f64).ln(),
+        };
+        value + sigma.ln() + self.penalty(sigma).0 + self.belief(x, None)
+    }
+
+    /// The worth of a point, and its slopes.
+    pub(crate) fn slopes(&self, x: &[f64], scratch: &mut Scratch, out: &mut [f64]) -> f64 {
+        let sigma = self.posterior.spread(x, scratch);
+        let count = self.best.len();
+        let parts: Vec<(f64, f64, f64)> = (0..count)
+            .map(|m| {
+                let mean = self.posterior.mean(m, scratch);
+                log_improvement((self.best[m] - mean) / sigma)
+            })
+            .collect();
+        let logs: Vec<f64> = parts.iter().map(|part| part.0).collect();
+        let total = log_sum_exp(&logs);
+        let weights: Vec<f64> = logs.iter().map(|log| exp(log - total)).collect();
+        let means: Vec<f64> =
+            weights.iter().zip(&parts).map(|(w, (_, mass, _))| -w * mass / sigma).collect();
+        let (penalty, penalty_slope) = self.penalty(sigma);
+        let spread: f64 =
+            weights.iter().zip(&parts).map(|(w, (_, _, density))| w * density / sigma).sum();
+        self.posterior.slopes(x, (&means, spread + penalty_slope, sigma), scratch, out);
+        let belief = self.belief(x, Some(out));
+        total - (count as f64).ln() + sigma.ln() + penalty + belief
+    }
+
+    /// What the noise takes, and its slope in the spread.
+    fn penalty(&self, sigma: f64) -> (f64, f64) {
+        if self.noise <= 0.0 {
+            return (0.0, 0.0);
+        }
+        let q = sigma * sigma + self.noise;
+        let kept = (1.0 - (self.noise / q).sqrt()).max(1e-12);
+        (kept.ln(), self.noise.sqrt() * sigma / (q * q.sqrt()) / kept)
+    }
+
+    fn belief(&self, x: &[f64], slopes: Option<&mut [f64]>) -> f64 {
+        let Some((space, weight)) = self.prior else { return 0.0 };
+        let mut total = 0.0;
+        let mut slopes = slopes;
+        for (g, dimension) in space.dimensions.iter().enumerate() {
+            let Some(prior) = dimension.prior else { continue };
+            if dimension.is_categorical() {
+                // Categories are the numbers of their choices here.
+                total += dimension.log_prior(dimension.at_level(x[g] as u64));
+                continue;
+            }
+            let (sigma, away) = (prior_sigma(prior), x[g] - prior.centre);
+            total -= 0.5 * away * away / (sigma * sigma);
+            if let Some(slopes) = &mut slopes {
+                slopes[g] -= weight * away / (sigma * sigma);
+            }
+        }
+        weight * total
+    }
+}

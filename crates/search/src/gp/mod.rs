@@ -1,0 +1,163 @@
+//! Bayesian optimisation with a Gaussian process (Jones et al., "Efficient Global Optimization of
+//! Expensive Black-Box Functions", 1998; Snoek et al., "Practical Bayesian Optimization of Machine
+//! Learning Algorithms", 2012).
+//!
+//! The kernel has a joint and an additive part; the objective is warped where the data want it; what
+//! is maximised is the logarithm of the expected improvement. See the modules for the papers.
+
+pub(crate) mod acquisition;
+pub(crate) mod fit;
+pub(crate) mod kernel;
+pub(crate) mod model;
+pub(crate) mod posterior;
+pub(crate) mod search;
+#[cfg(test)]
+mod tests;
+pub(crate) mod warp;
+
+use rand::RngExt;
+use rand::rngs::Xoshiro256PlusPlus;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::driver::{Algorithm, Ask, Proposal, Suggestion};
+use crate::history::Observation;
+use crate::quasi_random::start_point;
+use crate::space::{Point, Space};
+use acquisition::Acquisition;
+use fit::Fitter;
+use model::{Data, Recipe};
+use search::{Effort, Search, decoded, encoded};
+
+/// πBO's weight of the prior, shared out over the trials so far.
+const PRIOR_WEIGHT: f64 = 10.0;
+
+/// What the lengthscales are multiplied with: as they are, and then shorter, where all is known and
+/// nothing promises anything (after Berkenkamp et al., "No-Regret Bayesian Optimization with Unknown
+/// Hyperparameters", 2019).
+const STRETCHES: [f64; 2] = [1.0, 0.5];
+/// How far around the best point that second look does not look, in parts of the range.
+const BASIN: f64 = 0.15;
+
+/// Its arguments.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BayesianOptimization {
+    /// How many Sobol points come first; by the number of parameters unless said.
+    pub initial_design_size: Option<usize>,
+    /// Whether the users' priors are used.
+    pub use_priors: bool,
+    /// Every so many proposals are made without the additive part of the kernel, which
+    /// may believe too much; 0 for never.
+    pub doubt_every: u64,
+    /// Below this logarithm of the expected improvement, in standard deviations of the objective, every
+    /// second proposal looks elsewhere.
+    pub restless: f64,
+    #[serde(skip)]
+    doubter: Fitter,
+    #[serde(skip)]
+    fitter: Fitter,
+}
+
+impl Default for BayesianOptimization {
+    fn default() -> Self {
+        BayesianOptimization {
+            initial_design_size: None,
+            use_priors: true,
+            doubt_every: 2,
+            restless: -8.0,
+            doubter: Fitter::joint(),
+            fitter: Fitter::default(),
+        }
+    }
+}
+
+impl BayesianOptimization {
+    /// How many points come before the model.
+    pub(crate) fn initial(&self, parameters: usize) -> usize {
+        self.initial_design_size.unwrap_or((2 * parameters + 2).clamp(6, 16))
+    }
+
+    /// The model's proposal, or none if there is no model yet.
+    pub(crate) fn draw(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Option<Point> {
+        let space = ask.space;
+        let ended = ask.history.ended();
+        let data = |count: usize| {
+            Data::new(space, ended.clone().take(count), Observation::objective, |_| Vec::new())
+        };
+        if data(ended.len()).usable < 3 {
+            return None;
+        }
+        let doubts = self.doubt_every > 0 && ask.number % self.doubt_every == self.doubt_every - 1;
+        let fitter = if doubts { &mut self.doubter } else { &mut self.fitter };
+        let stepped = space.is_discrete();
+        let mut best: Option<(f64, Point)> = None;
+        for stretch in STRETCHES {
+            let recipe = Recipe {
+                space,
+                extra: 0,
+                version: ask.history.rewritten(),
+                ended: ended.len(),
+                data: &data,
+                pending: ask.history.pending().map(|t| encoded(space, &t.point, &[])).collect(),
+                seed: rng.random(),
+                stretch,
+            };
+            let Some(model) = recipe.model(fitter) else { break };
+            let mut acquisition = Acquisition::new(&model.posterior, model.best);
+            if self.use_priors && space.has_priors() {
+                acquisition.prior = Some((space, PRIOR_WEIGHT / ended.len() as f64));
+            }
+            let is_seen = |x: &[f64]| {
+                stretch < 1.0 && model.good.first().is_some_and(|best| is_near(space, x, best))
+                    || stepped && ask.history.has_seen(&decoded(space, x))
+            };
+            let search = Search {
+                space,
+                acquisition: &acquisition,
+                tail: &[],
+                is_seen: &is_seen,
+                effort: Effort::for_data(model.posterior.inputs.n),
+            };
+            let Some((worth, x)) = search.best(&model.good, rng) else { break };
+            best = Some((worth, decoded(space, &x)));
+            // A basin that promises nothing more has half of the proposals; the others go where a
+            // model with shorter lengthscales knows least.
+            if worth > self.restless || ask.number.is_multiple_of(2) {
+                break;
+            }
+        }
+        best.map(|(_, point)| point)
+    }
+}
+
+/// Whether an encoded point has the other's choices and nearly its numbers.
+fn is_near(space: &Space, x: &[f64], best: &[f64]) -> bool {
+    space.dimensions.iter().zip(x.iter().zip(best)).all(|(dimension, (x, y))| {
+        if dimension.is_categorical() { x == y } else { (x - y).abs() < BASIN }
+    })
+}
+
+impl Algorithm for BayesianOptimization {
+    fn name(&self) -> &'static str {
+        "bayesian_optimization"
+    }
+
+    fn arguments(&self) -> Json {
+        crate::arguments::arguments(self)
+    }
+
+    fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {
+        if ask.history.len() >= self.initial(ask.space.len())
+            && !ask.space.is_empty()
+            && let Some(point) = self.draw(ask, rng)
+        {
+            return Proposal::Evaluate(point.into());
+        }
+        Proposal::Evaluate(Suggestion::from(start_point(ask)))
+    }
+
+    fn is_slow(&self) -> bool {
+        true
+    }
+}

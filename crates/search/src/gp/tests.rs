@@ -1,0 +1,193 @@
+//! The model against dense computations and finite differences.
+
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
+
+use super::acquisition::Acquisition;
+use super::kernel::{Evidence, Inputs, JITTER, default_theta};
+use super::posterior::{Posterior, Scratch};
+use crate::space::{Dimension, Kind, Point, Prior, Space};
+
+fn space() -> Space {
+    let mut space = Space::of([
+        Kind::Float,
+        Kind::Categorical { choices: 3 },
+        Kind::Int { lower: 1, upper: 8, log: false },
+    ]);
+    let prior = Some(Prior { centre: 0.3, confidence: 0.5 });
+    space.dimensions.push(Dimension { kind: Kind::Float, prior });
+    space
+}
+
+fn random(rng: &mut Xoshiro256PlusPlus) -> Point {
+    vec![rng.random(), f64::from(rng.random_range(0..3)), rng.random(), rng.random()]
+}
+
+fn data(n: usize) -> (Inputs, Vec<f64>, Vec<f64>) {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(4);
+    let mut inputs = Inputs::new(&space(), 0);
+    let mut y = Vec::new();
+    for _ in 0..n {
+        let x = random(&mut rng);
+        y.push((3.0 * x[0]).sin() + 0.5 * x[1] - x[2] * x[3]);
+        inputs.push(&x);
+    }
+    let theta =
+        default_theta(4).into_iter().map(|t| t + 0.3 * (rng.random::<f64>() - 0.5)).collect();
+    (inputs, y, theta)
+}
+
+/// The kernel as its formula stands.
+fn kernel(theta: &[f64], a: &[f64], b: &[f64]) -> f64 {
+    let matern = |r: f64| {
+        let t = 5f64.sqrt() * r;
+        (1.0 + t + t * t / 3.0) * (-t).exp()
+    };
+    let distance =
+        |g: usize| if g == 1 { f64::from(u8::from(a[g] != b[g])) } else { (a[g] - b[g]).abs() };
+    let joint = (0..4).map(|g| (distance(g) / theta[g].exp()).powi(2)).sum::<f64>().sqrt();
+    let additive: f64 = (0..4).map(|g| matern(distance(g) / theta[4 + g].exp())).sum();
+    theta[8].exp() * matern(joint) + theta[9].exp() / 4.0 * additive
+}
+
+/// Solves by elimination, and gives the logarithm of the determinant.
+fn solve(mut m: Vec<Vec<f64>>, mut b: Vec<f64>) -> (Vec<f64>, f64) {
+    let n = b.len();
+    let mut log_det = 0.0;
+    for i in 0..n {
+        log_det += m[i][i].ln();
+        for j in i + 1..n {
+            let factor = m[j][i] / m[i][i];
+            let above = m[i].clone();
+            m[j].iter_mut().zip(above).for_each(|(x, y)| *x -= factor * y);
+            b[j] -= factor * b[i];
+        }
+    }
+    for i in (0..n).rev() {
+        let rest: f64 = (i + 1..n).map(|j| m[i][j] * b[j]).sum();
+        b[i] = (b[i] - rest) / m[i][i];
+    }
+    (b, log_det)
+}
+
+fn covariance(inputs: &Inputs, theta: &[f64], noise: f64) -> Vec<Vec<f64>> {
+    let n = inputs.n;
+    let at = |i: usize, j: usize| {
+        kernel(theta, &inputs.row(i), &inputs.row(j)) + if i == j { noise } else { 0.0 }
+    };
+    (0..n).map(|i| (0..n).map(|j| at(i, j)).collect()).collect()
+}
+
+#[test]
+fn the_evidence_is_the_dense_one_and_its_slopes_are_those_of_differences() {
+    let (inputs, y, theta) = data(17);
+    let mut evidence = Evidence::new(&inputs);
+    let mut slopes = vec![0.0; theta.len()];
+    let value = evidence.negative(&theta, &y, &mut slopes);
+    let noise = theta[10].exp() + JITTER;
+    let (alpha, log_det) = solve(covariance(&inputs, &theta, noise), y.clone());
+    let fit: f64 = y.iter().zip(&alpha).map(|(y, a)| y * a).sum();
+    let dense = -0.5 * fit - 0.5 * log_det - 8.5 * (2.0 * std::f64::consts::PI).ln();
+    let belief = |at: usize, mean: f64, sigma: f64| -0.5 * ((theta[at] - mean) / sigma).powi(2);
+    let joint = 0.5f64.ln() + 0.25 * 4f64.ln();
+    let prior: f64 =
+        (0..4).map(|g| belief(g, joint, 1.0) + belief(4 + g, 0.5f64.ln(), 1.0)).sum::<f64>()
+            + belief(8, 0.5f64.ln(), 1.5)
+            + belief(9, 0.5f64.ln(), 1.5)
+            + belief(10, 1e-4f64.ln(), 3.0);
+    assert!((value + dense + prior).abs() < 1e-8, "{value} {dense} {prior}");
+    let mut ignored = vec![0.0; theta.len()];
+    for at in 0..theta.len() {
+        let mut shifted = |by: f64| {
+            let mut theta = theta.clone();
+            theta[at] += by;
+            evidence.negative(&theta, &y, &mut ignored)
+        };
+        let difference = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
+        assert!((difference - slopes[at]).abs() < 1e-5 * difference.abs().max(1.0), "{at}");
+    }
+}
+
+#[test]
+fn the_posterior_is_the_dense_one() {
+    let (inputs, y, theta) = data(15);
+    let noise = theta[10].exp() + JITTER;
+    let posterior = Posterior::new(inputs.clone(), &theta, &y).unwrap();
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(9);
+    let (alpha, _) = solve(covariance(&inputs, &theta, noise), y.clone());
+    for at in 0..20 {
+        let x = if at < 15 { inputs.row(at) } else { random(&mut rng) };
+        let k: Vec<f64> = (0..15).map(|i| kernel(&theta, &x, &inputs.row(i))).collect();
+        let (w, _) = solve(covariance(&inputs, &theta, noise), k.clone());
+        let mean: f64 = k.iter().zip(&alpha).map(|(k, a)| k * a).sum();
+        let variance = kernel(&theta, &x, &x) - k.iter().zip(&w).map(|(k, w)| k * w).sum::<f64>();
+        let mut scratch = Scratch::default();
+        let spread = posterior.spread(&x, &mut scratch);
+        assert!((posterior.mean(0, &scratch) - mean).abs() < 1e-8);
+        assert!((spread * spread - variance).abs() < 1e-8);
+        if at < 15 {
+            let (m, s) = posterior.at_data(&y)[at];
+            assert!((m - mean).abs() < 1e-8 && (s * s - variance).abs() < 1e-8);
+        }
+    }
+}
+
+#[test]
+fn fantasies_have_the_posterior_as_their_mean() {
+    let (inputs, y, theta) = data(12);
+    let mut posterior = Posterior::new(inputs, &theta, &y).unwrap();
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(5);
+    let points: Vec<Point> = (0..3).map(|_| random(&mut rng)).collect();
+    let mut scratch = Scratch::default();
+    let mut before = |x: &Point| (posterior.spread(x, &mut scratch), posterior.mean(0, &scratch));
+    let beliefs: Vec<(f64, f64)> = points.iter().map(&mut before).collect();
+    posterior.imagine(&points, &y, 512, 3);
+    for (at, (spread, mean)) in beliefs.into_iter().enumerate() {
+        let values: Vec<f64> = posterior.fantasies.iter().map(|values| values[at]).collect();
+        let average = values.iter().sum::<f64>() / 512.0;
+        let variance = values.iter().map(|v| (v - average).powi(2)).sum::<f64>() / 512.0;
+        assert!((average - mean).abs() < 0.02, "{average} {mean}");
+        assert!((variance.sqrt() / spread - 1.0).abs() < 0.05, "{} {spread}", variance.sqrt());
+        // In each fantasy the model knows the value there.
+        let after = posterior.spread(&points[at], &mut scratch);
+        assert!(after < 0.01 * spread.max(0.1), "{after}");
+        assert!((posterior.mean(7, &scratch) - values[7]).abs() < 1e-3);
+    }
+}
+
+#[test]
+fn the_slopes_of_the_acquisition_are_those_of_differences() {
+    let (inputs, y, theta) = data(14);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(6);
+    let space = space();
+    for pending in [0, 2] {
+        for noise in [0.0, 0.05] {
+            let mut posterior = Posterior::new(inputs.clone(), &theta, &y).unwrap();
+            let points: Vec<Point> = (0..pending).map(|_| random(&mut rng)).collect();
+            posterior.imagine(&points, &y, 16, 1);
+            let mut acquisition = Acquisition::new(&posterior, -0.5);
+            acquisition.noise = noise;
+            acquisition.prior = Some((&space, 0.7));
+            let mut scratch = Scratch::default();
+            for _ in 0..10 {
+                let x = random(&mut rng);
+                let mut slopes = vec![0.0; 4];
+                let value = acquisition.slopes(&x, &mut scratch, &mut slopes);
+                assert!((value - acquisition.value(&x, &mut scratch)).abs() < 1e-10);
+                for g in [0, 2, 3] {
+                    let mut shifted = |by: f64| {
+                        let mut x = x.clone();
+                        x[g] += by;
+                        acquisition.value(&x, &mut scratch)
+                    };
+                    let difference = (shifted(1e-6) - shifted(-1e-6)) / 2e-6;
+                    let error = (difference - slopes[g]).abs();
+                    assert!(
+                        error < 1e-4 * difference.abs().max(1.0),
+                        "{g}: {difference} {slopes:?}"
+                    );
+                }
+            }
+        }
+    }
+}

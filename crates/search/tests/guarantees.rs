@@ -1,0 +1,99 @@
+//! What callers may rely on, beside what `replay` and `robust` check.
+
+// Each test file uses its part of it.
+#[allow(dead_code)]
+mod common;
+
+use common::{bowl, make, mixed, run};
+use trialmill_search::{
+    Answer, Driver, Kind, NAMES, Observation, Space, State, Suggestion, by_name,
+};
+
+#[test]
+fn arguments_are_read_back_and_unknown_ones_refused() {
+    for (name, others) in NAMES {
+        let algorithm = by_name(name, &serde_json::Value::Null).unwrap();
+        assert_eq!(algorithm.name(), *name);
+        let again = by_name(name, &algorithm.arguments()).unwrap();
+        assert_eq!(again.arguments(), algorithm.arguments());
+        assert!(by_name(name, &serde_json::json!({"no_such_argument": 1})).is_err(), "{name}");
+        for other in *others {
+            assert_eq!(by_name(other, &serde_json::Value::Null).unwrap().name(), *name);
+        }
+    }
+    assert!(by_name("nothing", &serde_json::Value::Null).is_err());
+}
+
+#[test]
+fn several_at_once_are_those_that_come_one_by_one() {
+    for (name, _) in NAMES {
+        let space = mixed(true);
+        let mut at_once = make(name, &space, 5).unwrap();
+        run(&mut at_once, 24, 1, bowl);
+        let first = at_once.history().len() as u64;
+        let Answer::Evaluate(three) = at_once.ask(3, first) else { panic!("{name}") };
+        for (number, expected) in (first..).zip(three) {
+            let Answer::Evaluate(one) = at_once.ask(1, number) else { panic!("{name}") };
+            assert_eq!(one[0], expected, "{name}");
+            let mut trial = Observation::pending(expected.point.clone());
+            (trial.fidelity, trial.id) = (expected.fidelity, expected.id);
+            at_once.observe(trial);
+        }
+    }
+}
+
+#[test]
+fn values_that_move_on_their_way_are_settled_before_they_are_seen() {
+    let space = Space::of([Kind::Float, Kind::Float]);
+    let coarse = |x: f64| (x * 10.0).round() / 10.0;
+    let driver = Driver::new(space, by_name("gp", &serde_json::Value::Null).unwrap(), 5).unwrap();
+    let mut driver =
+        driver.settle_with(move |point| point.iter_mut().for_each(|x| *x = coarse(*x)));
+    run(&mut driver, 20, 2, |s: &Suggestion| {
+        assert!(s.point.iter().all(|x| *x == coarse(*x)));
+        bowl(s)
+    });
+}
+
+#[test]
+fn constants_are_left_out_and_come_back() {
+    let space = Space::of([Kind::Constant, Kind::Float, Kind::Categorical { choices: 1 }]);
+    let mut driver = make("tpe", &space, 5).unwrap();
+    run(&mut driver, 20, 1, |s| {
+        assert_eq!(s.point.len(), 3);
+        bowl(s)
+    });
+    assert!(driver.history().trials().iter().all(|t| t.point.len() == 1));
+}
+
+#[test]
+fn models_beat_random_search_on_a_bowl() {
+    let best = |name: &str, seed| {
+        let space = Space::of([Kind::Float, Kind::Float, Kind::Float, Kind::Float]);
+        let mut driver = make(name, &space, seed).unwrap();
+        run(&mut driver, 60, 4, bowl);
+        let values = driver.history().trials().iter().filter_map(Observation::objective);
+        values.fold(f64::INFINITY, f64::min) - 1.0 / 9.0
+    };
+    for name in ["auto", "bayesian_optimization", "tpe", "cma_es", "regularized_evolution"] {
+        let wins = (0..5).filter(|seed| best(name, *seed) < best("random_search", *seed)).count();
+        assert!(wins >= 4, "{name}: {wins} of 5");
+    }
+    assert!(best("bayesian_optimization", 1) < 1e-4);
+}
+
+#[test]
+fn a_study_of_several_objectives_gets_a_front() {
+    for name in ["auto", "par_ego", "mo_tpe", "nsga2"] {
+        let space = Space::of([Kind::Float, Kind::Float, Kind::Float]);
+        let mut driver = make(name, &space, 5).unwrap();
+        run(&mut driver, 60, 3, |s| {
+            let off = 2.0 * s.point[1..].iter().map(|x| (x - 0.3).abs()).sum::<f64>();
+            (State::Finished, vec![s.point[0] + off, 1.0 - s.point[0] + off])
+        });
+        let front: Vec<&[f64]> =
+            driver.history().trials().iter().filter_map(Observation::all_objectives).collect();
+        let volume = trialmill_search::hypervolume(&front, &[1.5, 1.5]);
+        assert!(volume > 0.7, "{name}: {volume}");
+    }
+}
