@@ -27,13 +27,13 @@ use super::print::{Dir, print, print_json};
 pub(super) struct Check {
     #[command(flatten)]
     dir: Dir,
-    /// Repair whatever loses nothing that was acknowledged: cut a torn end, remove leftovers, requeue
-    /// the trials of dead processes. Refused while any process uses the study. The old journal is kept
-    /// beside the new one, with .before-repair-<n>
+    /// Repair whatever loses nothing that was acknowledged: cut a torn end, remove leftovers,
+    /// requeue the trials of dead processes. Refused while any process uses the study. The old
+    /// journal is kept beside the new one, with .before-repair-<n>
     #[arg(long)]
     pub(super) repair: bool,
-    /// With --repair: continue without the damaged bytes. LOSES their content, and those later records
-    /// that contradict the rest; all others are kept. The copy contains everything
+    /// With --repair: continue without the damaged bytes. LOSES their content, and those later
+    /// records that contradict the rest; all others are kept. The copy contains everything
     #[arg(long, requires = "repair")]
     drop_damaged: bool,
     /// For scripts

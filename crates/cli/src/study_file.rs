@@ -46,7 +46,7 @@ const KEYS: [&str; 10] = [
     "on_error",
 ];
 
-/// Those of them that are fields of [`RunOptions`]; they stand beside those of [`StudySpec`].
+/// Those of them that are fields of [`RunOptions`]; the others belong to [`StudySpec`].
 const OPTION_KEYS: [&str; 3] = ["workers", "timeout_seconds", "on_error"];
 
 /// A budget as a study file writes it, with what each worker may spend inside it.

@@ -43,8 +43,8 @@ impl Value {
 }
 
 impl fmt::Display for Value {
-    /// Formats the value as a command-line argument: strings unquoted, numbers so that they parse back
-    /// to exactly the same value.
+    /// Formats the value as a command-line argument: strings unquoted, numbers so that they parse
+    /// back to exactly the same value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Value::Null => f.write_str("null"),
@@ -318,7 +318,8 @@ impl<'de> Visitor<'de> for ConfigSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Config, A::Error> {
         let mut values = Vec::with_capacity(self.0.len());
-        // Names that differ from the shared ones: from the first such name on, all are collected here.
+        // Names that differ from the shared ones: from the first such name on, all are collected
+        // here.
         let mut own: Option<Vec<Box<str>>> = None;
         while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
             let shared = self.0.get(values.len()).is_some_and(|name| **name == *key);

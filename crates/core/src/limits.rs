@@ -70,9 +70,9 @@ pub const LOCK_PAUSE_MAX: Duration = Duration::from_millis(2);
 pub const LOCK_PATH_CHECK: Duration = Duration::from_secs(1);
 /// The longest pause on a network file system, where each try is a request to the server.
 pub const NETWORK_LOCK_PAUSE_MAX: Duration = Duration::from_millis(10);
-/// On a network file system: how long a process waits for a lock before it takes the holder for a dead
-/// machine, and for an unfinished end of the journal before that is an error. Longer than the 90 s
-/// after which an NFS 4 server frees a dead machine's locks by itself.
+/// On a network file system: how long a process waits for a lock before it takes the holder for a
+/// dead machine, and for an unfinished end of the journal before that is an error. Longer than the
+/// 90 s after which an NFS 4 server frees a dead machine's locks by itself.
 pub const NETWORK_PATIENCE: Duration = Duration::from_secs(150);
 /// On a network file system: how often the watcher asks the server whether others wrote.
 pub const NETWORK_POLL: Duration = Duration::from_secs(1);

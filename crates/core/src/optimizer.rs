@@ -19,8 +19,8 @@ use crate::trial::{Trial, TrialId, Trials};
 /// Proposes what to evaluate next.
 ///
 /// Everything it works from is in the [`Request`]. An optimizer that keeps state of its own must be
-/// able to rebuild it from the trials, because a study may be resumed, or shared by several processes,
-/// each with its own instance of the optimizer.
+/// able to rebuild it from the trials, because a study may be resumed, or shared by several
+/// processes, each with its own instance of the optimizer.
 pub trait Optimizer: Send {
     /// Its name and arguments. Stored when a study is created, compared when one is opened.
     fn info(&self) -> OptimizerInfo;
@@ -47,9 +47,9 @@ pub trait Optimizer: Send {
         false
     }
 
-    /// Receives each new or changed trial, in the order of the journal, before the next request. Every
-    /// process reads the same journal, so what an optimizer learns from it is the same in all of them,
-    /// and in a resumed study. Called only if [`observes`](Self::observes) returns true.
+    /// Receives each new or changed trial, in the order of the journal, before the next request.
+    /// Every process reads the same journal, so what an optimizer learns from it is the same in all
+    /// of them, and in a resumed study. Called only if [`observes`](Self::observes) returns true.
     fn observe(&mut self, definition: &Definition, trial: &Trial) {
         let _ = (definition, trial);
     }
@@ -112,7 +112,8 @@ impl<'a> Request<'a> {
     /// draw the same, and a resumed study draws what the uninterrupted one would have.
     ///
     /// xoshiro256++ (Blackman and Vigna, 2021), which wants a state of four words from SplitMix64
-    /// (Steele et al., 2014): sample k has the words 4 k to 4 k + 3 that SplitMix64 gives for the seed.
+    /// (Steele et al., 2014): sample k has the words 4 k to 4 k + 3 that SplitMix64 gives for the
+    /// seed.
     pub fn rng(&self, at: usize) -> Xoshiro256PlusPlus {
         const WORDS: u64 = 4;
         const SPLIT_MIX_STEP: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -1,5 +1,5 @@
-//! The table of all layouts: combines the store's own, the journal, with NePS's layouts, which build on
-//! the store.
+//! The table of all layouts: combines the store's own, the journal, with NePS's layouts, which
+//! build on the store.
 
 use std::path::Path;
 

@@ -1,9 +1,9 @@
 //! `.trial_cache.pkl`: a sequence of pickles, in which the last record of a trial counts.
 //!
-//! The file may begin with a dict of all trials; single trials and lists of trials follow. A process
-//! that finds many of these consolidates them into one dict, and NePS does so by rewriting the file in
-//! place. So each batch first checks that the file is still the one we know, and then reads on from
-//! where we stopped.
+//! The file may begin with a dict of all trials; single trials and lists of trials follow. A
+//! process that finds many of these consolidates them into one dict, and NePS does so by rewriting
+//! the file in place. So each batch first checks that the file is still the one we know, and then
+//! reads on from where we stopped.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -70,10 +70,10 @@ impl Cache {
         }
     }
 
-    /// Begins a batch, with NePS's lock held. On a network file system this machine may have stale pages
-    /// of the file, and while it has the file open for writing, opening it again does not drop them:
-    /// locking the file itself does. NePS opens the file again each time and closes it before it frees
-    /// its lock, which has the same effect.
+    /// Begins a batch, with NePS's lock held. On a network file system this machine may have stale
+    /// pages of the file, and while it has the file open for writing, opening it again does not
+    /// drop them: locking the file itself does. NePS opens the file again each time and closes it
+    /// before it frees its lock, which has the same effect.
     pub(super) fn begin(&mut self) {
         if let (true, Some(file)) = (self.is_shared, &self.file) {
             let _ = fs2::FileExt::unlock(file);
@@ -163,9 +163,9 @@ impl Cache {
     }
 
     /// The inode of the file at the cache's path. On a network file system this opens the file: a
-    /// machine that looked it up at the moment in which another one replaced it remembers for half a
-    /// minute that it does not exist. It would then rebuild the cache from what it knew, and drop what
-    /// the others wrote.
+    /// machine that looked it up at the moment in which another one replaced it remembers for half
+    /// a minute that it does not exist. It would then rebuild the cache from what it knew, and drop
+    /// what the others wrote.
     fn inode_at_path(&self) -> io::Result<u64> {
         let data = match self.is_shared {
             true => plain::open(&self.path)?.metadata()?,
@@ -232,8 +232,8 @@ impl Cache {
         knew
     }
 
-    /// Cuts off what follows the last complete record, and keeps it in `kept`. Returns whether there was
-    /// anything.
+    /// Cuts off what follows the last complete record, and keeps it in `kept`. Returns whether
+    /// there was anything.
     pub(super) fn cut(&mut self, kept: &Path) -> Result<bool, StoreError> {
         let failed = |error| StoreError::io("cut the torn end of", &self.path)(error);
         let Some(file) = &self.file else { return Ok(false) };
@@ -272,9 +272,10 @@ impl Cache {
         self.file.as_ref().map_or(Ok(()), File::sync_data)
     }
 
-    /// Whether it is time to consolidate the file into one dict. While NePS workers are present, NePS's
-    /// own threshold applies, so that none of them does it in its own, unlocked way. Otherwise the
-    /// updates must outnumber the trials, so that the cost per trial does not grow with their number.
+    /// Whether it is time to consolidate the file into one dict. While NePS workers are present,
+    /// NePS's own threshold applies, so that none of them does it in its own, unlocked way.
+    /// Otherwise the updates must outnumber the trials, so that the cost per trial does not grow
+    /// with their number.
     pub(super) fn wants_consolidation(&self, trials: usize, neps_is_present: bool) -> bool {
         self.updates
             > match (self.max_updates, neps_is_present) {
@@ -311,8 +312,9 @@ impl Cache {
     }
 }
 
-/// Locks the cache file itself; returns whether that succeeded within a moment. NePS's lock excludes all
-/// writers, and readers hold this lock only briefly. If it stays held, the holder is a dead machine.
+/// Locks the cache file itself; returns whether that succeeded within a moment. NePS's lock
+/// excludes all writers, and readers hold this lock only briefly. If it stays held, the holder is a
+/// dead machine.
 fn is_locked_soon(file: &File) -> bool {
     let begin = Instant::now();
     while fs2::FileExt::try_lock_exclusive(file).is_err() {
@@ -328,7 +330,7 @@ fn is_locked_soon(file: &File) -> bool {
 fn trials(pickle: &Pickle<'_>, is_first: bool) -> Result<Vec<Ref>, String> {
     match pickle.get(pickle.root()) {
         Item::Dict(pairs) if is_first => Ok(pairs.iter().map(|(_, trial)| *trial).collect()),
-        Item::Dict(_) => Err("a second dict of trials stands behind others".into()),
+        Item::Dict(_) => Err("a dict of trials follows other records".into()),
         Item::List(list) => Ok(list.clone()),
         _ => Ok(vec![pickle.root()]),
     }

@@ -20,8 +20,8 @@ const STATE: &str = "optimizer_state.pkl";
 const ERRORS: &str = "shared_errors.jsonl";
 const BY_REPAIR: &str = "--repair mends it, and so does the next trialmill worker that comes";
 
-/// Checks the files of a directory shared with NePS 0.13 to 0.17. Changes nothing and takes no lock, so
-/// it may see what others are just writing half written.
+/// Checks the files of a directory shared with NePS 0.13 to 0.17. Changes nothing and takes no
+/// lock, so it may see what others are just writing half written.
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -191,8 +191,8 @@ fn compare(
     found
 }
 
-/// The trials whose files are missing. Another process may be about to write them, after the cache, so
-/// this checks them again for a while.
+/// The trials whose files are missing. Another process may be about to write them, after the cache,
+/// so this checks them again for a while.
 fn lacking(trials: &Trials, files: &TrialFiles) -> Vec<TrialId> {
     let mut lacking: Vec<&Trial> = trials.iter().filter(|trial| files.lacks_any(trial)).collect();
     for _ in 1..NEPS_READS {

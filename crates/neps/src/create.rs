@@ -124,7 +124,8 @@ fn write_all(
     Ok(())
 }
 
-/// The optimizer's description as that version of NePS writes it, and compares it when a worker joins.
+/// The optimizer's description as that version of NePS writes it, and compares it when a worker
+/// joins.
 fn info(version: Version, optimizer: &OptimizerInfo) -> Value {
     let flag = |key: &str| optimizer.arguments.get(key).and_then(Json::as_bool).unwrap_or(false);
     let text = |text: &str| Value::Str(text.into());

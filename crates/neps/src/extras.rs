@@ -22,8 +22,8 @@ impl AllExtras {
     }
 }
 
-/// Compares a record of the cache with what we know of its trial; returns whether it is news. NePS does
-/// not count attempts: a start that we have not seen counts as one more.
+/// Compares a record of the cache with what we know of its trial; returns whether it is news. NePS
+/// does not count attempts: a start that we have not seen counts as one more.
 pub(super) fn is_news(record: &mut Record, known: Option<&Trial>) -> bool {
     let Some(known) = known else { return true };
     let trial = &mut record.trial;

@@ -15,8 +15,8 @@ use trialmill_store::{
     Apply, Directory, Durability, Finding, Layout, Store, has_own_files, read_journal,
 };
 
-/// Where trialmill keeps its own files in a directory shared with NePS: `study.json`, the lock files of
-/// its processes, and a journal for what NePS's files cannot represent.
+/// Where trialmill keeps its own files in a directory shared with NePS: `study.json`, the lock
+/// files of its processes, and a journal for what NePS's files cannot represent.
 const OWN_ROOM: &str = ".trialmill";
 
 /// All of them, the newest first.

@@ -41,11 +41,11 @@ impl SharedLock {
         self.file.lock(self.timeout)
     }
 
-    /// The same on a network file system, where a machine can die with the lock and its server keeps it
-    /// for ever (NFS 3). While this waits, it calls `holder_is_dead` again and again. Once that returns
-    /// true, and every other process must have run out of patience too, it replaces the lock file with a
-    /// new one. NePS finds the new file, because it opens the path for each lock. Returns whether the
-    /// file was replaced.
+    /// The same on a network file system, where a machine can die with the lock and its server
+    /// keeps it for ever (NFS 3). While this waits, it calls `holder_is_dead` again and again. Once
+    /// that returns true, and every other process must have run out of patience too, it replaces
+    /// the lock file with a new one. NePS finds the new file, because it opens the path for each
+    /// lock. Returns whether the file was replaced.
     pub(super) fn lock_or_replace(
         &mut self,
         holder_is_dead: &mut dyn FnMut() -> bool,

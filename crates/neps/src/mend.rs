@@ -51,10 +51,9 @@ impl NepsStore {
     /// Compares the cache with the trials' directories: once when the study is opened, and again when
     /// the cache was lost.
     ///
-    /// First trials and reports that only a directory has go back into the cache, in the order in which
-    /// they were sampled. If the cache was lost, it is then
-    /// rebuilt as a whole. Last, missing files of the directories are written from the cache, which by
-    /// now is complete.
+    /// First trials and reports that only a directory has go back into the cache, in the order in
+    /// which they were sampled. If the cache was lost, it is then rebuilt as a whole. Last, missing
+    /// files of the directories are written from the cache, which by now is complete.
     pub(super) fn mend(&mut self, lost: bool, replica: &mut dyn Replica) -> Result<(), StoreError> {
         let configs = self.root.join("configs");
         let (ids, _) = self.files.list().map_err(StoreError::io("read", &configs))?;
@@ -100,10 +99,10 @@ impl NepsStore {
         Ok(())
     }
 
-    /// Finds trials that were lost from the cache before we saw them. A NePS worker that starts rewrites
-    /// the cache without a lock, and may drop a trial that another worker has just sampled. The trial's
-    /// directory survives, under the number that our next trial would get: so put that trial back, and
-    /// use the next number.
+    /// Finds trials that were lost from the cache before we saw them. A NePS worker that starts
+    /// rewrites the cache without a lock, and may drop a trial that another worker has just
+    /// sampled. The trial's directory survives, under the number that our next trial would get: so
+    /// put that trial back, and use the next number.
     pub(super) fn find_next(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
         loop {
             let trials = replica.trials();
@@ -184,8 +183,8 @@ impl NepsStore {
         trials.get(id).map_or(Ok(()), |trial| self.write_again(trial, true))
     }
 
-    /// Handles trials that were in the cache and are not in the current one: one whose directory still
-    /// exists was lost, and is put back; any other was removed on purpose.
+    /// Handles trials that were in the cache and are not in the current one: one whose directory
+    /// still exists was lost, and is put back; any other was removed on purpose.
     pub(super) fn find_vanished(
         &mut self,
         in_cache: Vec<TrialId>,

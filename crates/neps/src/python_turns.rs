@@ -1,10 +1,10 @@
 //! Gives NePS's (Python) workers their turn at the locks.
 //!
-//! NePS polls its locks 5 to 20 times a second without queueing, so it hardly ever finds one free that a
-//! busy process takes again and again. But it opens the lock file for each request, and closes it when
-//! it is done; we keep ours open. So an open without a close is a process that waits for the lock or
-//! holds it, and until it closes the file we stay away from the lock. inotify sees only this host; on
-//! others, NePS finds the lock free between our commits.
+//! NePS polls its locks 5 to 20 times a second without queueing, so it hardly ever finds one free
+//! that a busy process takes again and again. But it opens the lock file for each request, and
+//! closes it when it is done; we keep ours open. So an open without a close is a process that waits
+//! for the lock or holds it, and until it closes the file we stay away from the lock. inotify sees
+//! only this host; on others, NePS finds the lock free between our commits.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -55,8 +55,8 @@ impl PythonTurns {
         PythonTurns { turn, ..self }
     }
 
-    /// Waits while another process has this lock file open, but no longer than NePS needs to notice that
-    /// the lock is free.
+    /// Waits while another process has this lock file open, but no longer than NePS needs to notice
+    /// that the lock is free.
     pub(super) fn yield_turn(&mut self, path: &Path) {
         let begin = Instant::now();
         while begin.elapsed() < self.turn {
@@ -68,8 +68,8 @@ impl PythonTurns {
         }
     }
 
-    /// If NePS workers are present, waits until some time has passed since our last sampling: they are
-    /// slower, and should get their share of the trials.
+    /// If NePS workers are present, waits until some time has passed since our last sampling: they
+    /// are slower, and should get their share of the trials.
     pub(super) fn keep_pace(&mut self) {
         self.poll();
         if self.others_are_present() {

@@ -219,8 +219,9 @@ impl NepsStore {
         View { trial: self.in_neps_s_words(trial), extras: self.extras.get(&trial.id) }
     }
 
-    /// The trial as this version of NePS can represent it. Records of the cache are compared with that:
-    /// otherwise our own record of a state that NePS does not have would look like news to us.
+    /// The trial as this version of NePS can represent it. Records of the cache are compared with
+    /// that: otherwise our own record of a state that NePS does not have would look like news to
+    /// us.
     pub(super) fn in_neps_s_words<'a>(&self, trial: &'a Trial) -> Cow<'a, Trial> {
         let state = self.version.state(trial.state);
         match state == trial.state {
@@ -229,8 +230,8 @@ impl NepsStore {
         }
     }
 
-    /// Emits the events that bring the study up to date with a record that NePS or another process has
-    /// written.
+    /// Emits the events that bring the study up to date with a record that NePS or another process
+    /// has written.
     pub(super) fn emit(
         &mut self,
         record: Record,
@@ -406,8 +407,8 @@ impl NepsStore {
         }
     }
 
-    /// Writes the study's record of a trial into the cache, for the others. If `was_known`, the trial's
-    /// directory must be updated too; otherwise the record was just read from there.
+    /// Writes the study's record of a trial into the cache, for the others. If `was_known`, the
+    /// trial's directory must be updated too; otherwise the record was just read from there.
     pub(super) fn write_again(&mut self, trial: &Trial, was_known: bool) -> Result<(), StoreError> {
         let (trial, extras) = (trial.clone(), self.extras.get(&trial.id).clone());
         let mut step = Step::default();
@@ -418,8 +419,8 @@ impl NepsStore {
         Ok(())
     }
 
-    /// Writes the cache first, because it is the truth, and then the copies. A crash in between leaves
-    /// some copies stale; the next process that opens the directory mends them.
+    /// Writes the cache first, because it is the truth, and then the copies. A crash in between
+    /// leaves some copies stale; the next process that opens the directory mends them.
     fn write(&mut self, trials: &Trials) -> Result<(), StoreError> {
         let staged = std::mem::take(&mut self.staged);
         if staged.policy {

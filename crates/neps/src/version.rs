@@ -32,7 +32,8 @@ impl Version {
         }
     }
 
-    /// The nearest state that this version has: an unknown one would make the cache unreadable for it.
+    /// The nearest state that this version has: an unknown one would make the cache unreadable for
+    /// it.
     pub(super) fn state(self, state: State) -> State {
         match (self, state) {
             (Version::V0_15, State::Submitted) => State::Pending,
@@ -42,8 +43,9 @@ impl Version {
     }
 }
 
-/// Distinguishes the versions that have a trial cache, by their names for the limits in the optimizer's
-/// state. NePS rewrites that file in place, so a reader that finds it empty tries again.
+/// Distinguishes the versions that have a trial cache, by their names for the limits in the
+/// optimizer's state. NePS rewrites that file in place, so a reader that finds it empty tries
+/// again.
 fn with_cache(path: &Path) -> Version {
     for looks in 1..=NEPS_READS {
         let state = plain::read(&path.join("optimizer_state.pkl"), MAX_STUDY_FILE_BYTES);

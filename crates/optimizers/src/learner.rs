@@ -1,8 +1,8 @@
 //! The algorithms of the crate `trialmill-search` as [`Optimizer`]s.
 //!
-//! That crate knows parameters as places on the unit interval and trials as places in a list; here they
-//! become configurations and ids. What an optimizer knows follows from the events, in the order of the
-//! journal: [`Optimizer::observe`] takes them one by one, and so does an opened study.
+//! That crate knows parameters as places on the unit interval and trials as places in a list; here
+//! they become configurations and ids. What an optimizer knows follows from the events, in the
+//! order of the journal: [`Optimizer::observe`] takes them one by one, and so does an opened study.
 
 use rustc_hash::FxHashMap;
 use trialmill_core::config::{Config, Value};

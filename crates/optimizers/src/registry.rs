@@ -29,7 +29,7 @@ pub fn of_study(definition: &Definition) -> Box<dyn Optimizer> {
     if definition.space.is_unknown() {
         return Box::new(Elsewhere(StudyError::UnknownSpace { optimizer }));
     }
-    // NePS's model-based optimizers have a state of their own, which ours would not go on with.
+    // NePS's model-based optimizers have a state of their own, which ours could not continue.
     let is_same = |name: &str| name.ends_with("random_search") || name == "grid_search";
     let made = Some(&definition.optimizer).filter(|info| is_same(&info.name)).map(from_info);
     made.and_then(Result::ok).unwrap_or_else(|| {

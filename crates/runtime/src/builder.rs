@@ -101,8 +101,8 @@ impl StudyBuilder {
         /// How many trials a worker asks for at a time: more than one when an evaluation takes
         /// less than a commit.
         batch: usize => options.batch = batch;
-        /// What all workers of all processes together may spend. An existing study keeps its budget if
-        /// this is unset, and otherwise gets this one: that is how to extend a study.
+        /// What all workers of all processes together may spend. An existing study keeps its budget
+        /// if this is unset, and otherwise gets this one: that is how to extend a study.
         budget: Budget => spec.budget = Some(budget);
         /// Whether trials in progress count against the evaluations: they do (N means N), unless
         /// this says that only completed ones count (NePS's
@@ -136,8 +136,8 @@ impl StudyBuilder {
         /// evaluate, and to take them over if those processes die. If not, this process ends at once.
         /// It never waits for trials that callers of `ask` hold.
         wait_for_others: bool => options.wait_for_others = wait_for_others;
-        /// Whether Ctrl-C and SIGTERM end the run cleanly. If not, they kill the process, and the next
-        /// start requeues its trials.
+        /// Whether Ctrl-C and SIGTERM end the run cleanly. If not, they kill the process, and the
+        /// next start requeues its trials.
         ctrl_c: bool => options.ctrl_c = ctrl_c;
         /// How to evaluate trials; kept in `study.json` for workers that join with the command line.
         evaluation: Evaluation => spec.evaluation = Some(evaluation);
@@ -177,8 +177,8 @@ impl StudyBuilder {
         self
     }
 
-    /// Called for every event of the study from now on, including those of other processes, once it is
-    /// stored. It runs on the state actor's thread, so it must be quick.
+    /// Called for every event of the study from now on, including those of other processes, once it
+    /// is stored. It runs on the state actor's thread, so it must be quick.
     pub fn on_event(mut self, hook: impl FnMut(&Event) + Send + 'static) -> Self {
         self.hooks.on_event = Some(Box::new(hook));
         self

@@ -105,7 +105,8 @@ impl<E: Exchange> Client<E> {
     }
 
     /// Runs a closure on the current study, after catching up with other processes. In a running
-    /// session the closure runs on the state actor's thread: it should copy what it needs and be quick.
+    /// session the closure runs on the state actor's thread: it should copy what it needs and be
+    /// quick.
     ///
     /// # Errors
     /// The state is gone, or the closure panicked ([`Error::Closed`]).

@@ -117,8 +117,8 @@ impl StateCore {
         Self::with_store(Some(directory.clone()), directory.definition().clone(), store, optimizer)
     }
 
-    /// The same for a process that does a thing or two and goes: also a slow optimizer proposes on its
-    /// thread.
+    /// The same for a process that does a thing or two and goes: also a slow optimizer proposes on
+    /// its thread.
     ///
     /// # Errors
     /// As [`open`](Self::open).

@@ -20,8 +20,8 @@ pub struct Direct {
     directory: Option<Directory>,
 }
 
-/// A client that works on a directory without a running session. It does not join the study, so it has
-/// no workers, and only a deadline protects the trials it asks for.
+/// A client that works on a directory without a running session. It does not join the study, so it
+/// has no workers, and only a deadline protects the trials it asks for.
 pub type DirectClient = Client<Direct>;
 
 impl Client<Direct> {

@@ -25,8 +25,8 @@ pub struct Hooks {
     pub before_sampling: Option<SamplingHook>,
     /// Called by the worker after each evaluation.
     pub after_evaluation: Option<EvaluationHook>,
-    /// Called for every event of the study from now on, including those of other processes. It runs on
-    /// the state actor's thread, so it must be quick.
+    /// Called for every event of the study from now on, including those of other processes. It runs
+    /// on the state actor's thread, so it must be quick.
     pub on_event: Option<EventHook>,
 }
 

@@ -51,7 +51,8 @@ pub(crate) struct Inspect(pub(crate) View);
 /// To the state actor, from itself: all waiting messages are collected; commit them.
 pub(crate) struct Flush;
 
-/// To the state actor, from the watcher: other processes wrote events; try the waiting requests again.
+/// To the state actor, from the watcher: other processes wrote events; try the waiting requests
+/// again.
 pub(crate) struct Poke;
 
 /// To the state actor: hand out no more trials, and tell the waiting workers to stop.

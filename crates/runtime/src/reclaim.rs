@@ -25,10 +25,10 @@ pub(super) fn buried(commands: &[Command]) -> Vec<ProcessId> {
     commands.iter().filter_map(process).collect()
 }
 
-/// The commands that requeue what is to be reclaimed: all trials of dead processes, once none of their
-/// evaluation commands still runs, and the claims of callers whose deadline has passed. For a silent
-/// process of another machine this does not wait: its commands are dead or cut off along with their
-/// machine, and a report for an attempt that is no longer current does not count.
+/// The commands that requeue what is to be reclaimed: all trials of dead processes, once none of
+/// their evaluation commands still runs, and the claims of callers whose deadline has passed. For a
+/// silent process of another machine this does not wait: its commands are dead or cut off along
+/// with their machine, and a report for an attempt that is no longer current does not count.
 pub(super) fn reclaim(
     watcher: &mut Watcher,
     directory: Option<&Directory>,

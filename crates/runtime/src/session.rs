@@ -60,8 +60,8 @@ impl Session {
             core.show_reported();
         }
         let process = core.join()?;
-        // Before any worker asks: otherwise the budget looks used up, and a run that does not wait for
-        // others would leave while the commands of a dead process are still being killed.
+        // Before any worker asks: otherwise the budget looks used up, and a run that does not wait
+        // for others would leave while the commands of a dead process are still being killed.
         core.recover()?;
         let rules = StopRules::new(
             core.study(),
@@ -240,7 +240,8 @@ impl Session {
     }
 
     fn shut_down(&mut self) -> Option<StudyState> {
-        // End the watcher first: from then on we declare no process dead, and still hold our own lock.
+        // End the watcher first: from then on we declare no process dead, and still hold our own
+        // lock.
         drop(self.watch.take());
         let SystemThread { thread, system, commands } = self.system.take()?;
         let (done, ended) = crossbeam_channel::bounded(1);

@@ -1,5 +1,6 @@
 //! Ctrl-C, SIGTERM and SIGHUP: the first one ends the run cleanly, the second kills the commands
-//! without grace, the third kills this process. After the run the signals have their old effect again.
+//! without grace, the third kills this process. After the run the signals have their old effect
+//! again.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -37,8 +38,8 @@ impl SignalGuard {
         Some(SignalGuard(signals))
     }
 
-    /// How often Ctrl-C was pressed; presses between two calls count as one. From the second press on,
-    /// the next one kills.
+    /// How often Ctrl-C was pressed; presses between two calls count as one. From the second press
+    /// on, the next one kills.
     pub(crate) fn presses(&self) -> usize {
         if !self.0.pressed.swap(false, Ordering::AcqRel) {
             return self.0.presses.load(Ordering::Acquire);

@@ -11,8 +11,8 @@ use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_core::space::SearchSpace;
 use trialmill_store::Layout;
 
-/// The specification of a study. For a field that is left out, an existing study keeps its value and a
-/// new study gets the default.
+/// The specification of a study. For a field that is left out, an existing study keeps its value
+/// and a new study gets the default.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StudySpec {

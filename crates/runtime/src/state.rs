@@ -407,7 +407,7 @@ impl Handler<Shutdown> for StateActor {
             {
                 self.lose(error.into());
             }
-            // Whoever waits for it may be gone; then nobody needs it.
+            // The receiver may be gone; then the state is not needed.
             let _ = done.send(core.into_study());
         }
         ctx.stop();

@@ -1,5 +1,6 @@
-//! The watcher: a thread that polls, so that the state actor need not. It notices when other processes
-//! die, callers' deadlines pass, other processes append to the journal, or the user presses Ctrl-C.
+//! The watcher: a thread that polls, so that the state actor need not. It notices when other
+//! processes die, callers' deadlines pass, other processes append to the journal, or the user
+//! presses Ctrl-C.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -58,8 +59,8 @@ impl Watch {
         }
     }
 
-    /// Polls once. A session does this first of all, so that the trials of a dead process are requeued
-    /// before anything new is sampled.
+    /// Polls once. A session does this first of all, so that the trials of a dead process are
+    /// requeued before anything new is sampled.
     pub(crate) fn poll(&mut self) -> Result<(), Error> {
         // The state may have been lost in a batch that no worker waits for. What the workers evaluate
         // now can no longer be stored, so stop them.

@@ -1,7 +1,7 @@
 //! Checks whether a study's files are sound, and repairs them.
 //!
-//! Checking takes no lock that a worker would wait for. Repairing holds the journal's lock, so that no
-//! process can join meanwhile, and refuses to start while any process takes part.
+//! Checking takes no lock that a worker would wait for. Repairing holds the journal's lock, so that
+//! no process can join meanwhile, and refuses to start while any process takes part.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
@@ -224,7 +224,8 @@ fn is_leftover(name: &str) -> bool {
     name.starts_with("journal.tmp-") || name.starts_with("study.tmp-")
 }
 
-/// The names in one of the study's own directories, sorted; empty if it is missing or not a directory.
+/// The names in one of the study's own directories, sorted; empty if it is missing or not a
+/// directory.
 fn names(dir: &Path) -> Result<Vec<String>, StoreError> {
     if !dir.symlink_metadata().is_ok_and(|data| data.is_dir()) {
         return Ok(Vec::new());

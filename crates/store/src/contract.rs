@@ -32,8 +32,8 @@ pub trait Replica {
     fn apply(&mut self, event: Event) -> Result<(), StudyError>;
 }
 
-/// What a batch may do. In a directory shared with NePS this decides which of NePS's locks are needed:
-/// a batch that only reports does not wait while NePS fits a model.
+/// What a batch may do. In a directory shared with NePS this decides which of NePS's locks are
+/// needed: a batch that only reports does not wait while NePS fits a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// It may sample trials or change the policy.

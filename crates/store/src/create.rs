@@ -19,9 +19,9 @@ impl Directory {
     /// Creates a study in a directory that is missing or empty, or opens the one that is there.
     /// Any number of processes may do this at once; one of them creates it. Returns whether we did.
     ///
-    /// `seed` is compared with an existing study's only if it is given. `policy` is for a new study,
-    /// and is stored before any process can join. `layout` is for a new study, and is compared with an
-    /// existing study's if it is given.
+    /// `seed` is compared with an existing study's only if it is given. `policy` is for a new
+    /// study, and is stored before any process can join. `layout` is for a new study, and is
+    /// compared with an existing study's if it is given.
     ///
     /// # Errors
     /// The directory holds something else, or a study with another space, optimizer, seed or layout,

@@ -16,8 +16,8 @@ impl Decoders {
         Decoders((0..threads.min(DECODE_THREADS)).map(|_| Decoder::new(names.clone())).collect())
     }
 
-    /// Decodes whole lines, in order, at least up to the first bad one. Small inputs are decoded on the
-    /// calling thread: starting threads pays only for large ones.
+    /// Decodes whole lines, in order, at least up to the first bad one. Small inputs are decoded on
+    /// the calling thread: starting threads pays only for large ones.
     pub(super) fn decode(&mut self, lines: &[u8]) -> Vec<Decoded> {
         let parts = (lines.len() / DECODE_THREAD_BYTES).clamp(1, self.0.len());
         let Some((own, others)) = self.0[..parts].split_first_mut() else { return Vec::new() };
@@ -56,7 +56,8 @@ fn decode(decoder: &mut Decoder, lines: &[u8]) -> Vec<Decoded> {
     let mut used = 0;
     while let Some(end) = memchr::memchr(b'\n', &lines[used..]) {
         let line = decoder.decode(&lines[used..used + end]);
-        // Stop at the first bad line: nothing after it is used, and a million empty lines take memory.
+        // Stop at the first bad line: nothing after it is used, and a million empty lines take
+        // memory.
         let is_bad = line.is_err();
         decoded.push((end as u64 + 1, line));
         if is_bad {

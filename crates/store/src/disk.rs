@@ -42,8 +42,8 @@ pub trait Disk: Send {
         NETWORK_PATIENCE
     }
 
-    /// Takes the file's own lock. From then on reads return what the server has, and not an old copy in
-    /// this machine's cache. The caller must hold the study's lock.
+    /// Takes the file's own lock. From then on reads return what the server has, and not an old
+    /// copy in this machine's cache. The caller must hold the study's lock.
     ///
     /// # Errors
     /// [`io::ErrorKind::TimedOut`] if another machine held the lock all that time.
@@ -57,8 +57,8 @@ pub trait Disk: Send {
         Ok(())
     }
 
-    /// Replaces the file with a synced copy, and locks that: for a file whose lock a dead machine holds
-    /// for ever. `is_ours` is checked immediately before the replacement.
+    /// Replaces the file with a synced copy, and locks that: for a file whose lock a dead machine
+    /// holds for ever. `is_ours` is checked immediately before the replacement.
     fn replace_with_copy(&mut self, is_ours: &dyn Fn() -> bool) -> io::Result<()> {
         let _ = is_ours;
         Err(io::ErrorKind::Unsupported.into())
@@ -99,9 +99,9 @@ impl RealDisk {
 const NETWORK_READER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Makes a network file system drop this machine's cached pages of an open file: taking a lock does
-/// that (nfs(5), "Using file locks with NFS"). Stored records never change, so reading does not need to
-/// keep the lock. If the lock cannot be taken, the reader sees the file as it was when it was opened, a
-/// moment ago.
+/// that (nfs(5), "Using file locks with NFS"). Stored records never change, so reading does not
+/// need to keep the lock. If the lock cannot be taken, the reader sees the file as it was when it
+/// was opened, a moment ago.
 pub fn drop_cache(file: &File) {
     let begin = Instant::now();
     let mut pause = Duration::from_millis(1);
@@ -203,8 +203,8 @@ impl Disk for RealDisk {
     }
 }
 
-/// Whether an open file is the one at a path. The path is opened again for that: on NFS this machine's
-/// cache may answer a mere lookup.
+/// Whether an open file is the one at a path. The path is opened again for that: on NFS this
+/// machine's cache may answer a mere lookup.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let (held, found) = (file.metadata()?, plain::open(path)?.metadata()?);
     Ok((held.dev(), held.ino()) == (found.dev(), found.ino()))

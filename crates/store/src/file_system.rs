@@ -47,8 +47,8 @@ const LOCAL: [&str; 27] = [
 const CLUSTER: [&str; 4] = ["gpfs", "ceph", "gfs2", "ocfs2"];
 
 impl FileSystem {
-    /// The file system of a directory or file, from the list of mounts; for a missing path, that of its
-    /// nearest existing ancestor.
+    /// The file system of a directory or file, from the list of mounts; for a missing path, that of
+    /// its nearest existing ancestor.
     pub fn of(path: &Path) -> Self {
         let there = path.ancestors().find_map(|path| path.canonicalize().ok());
         let there = there.unwrap_or_else(|| "/".into());
@@ -57,8 +57,9 @@ impl FileSystem {
         Self::find(&mounts, &there, device)
     }
 
-    /// The mount of a path in the content of `/proc/self/mountinfo` (proc(5)): the one with its device
-    /// number, otherwise the last of those with the longest mount point that contains the path.
+    /// The mount of a path in the content of `/proc/self/mountinfo` (proc(5)): the one with its
+    /// device number, otherwise the last of those with the longest mount point that contains the
+    /// path.
     fn find(mounts: &str, path: &Path, device: u64) -> Self {
         let number = format!("{}:{}", nix::sys::stat::major(device), nix::sys::stat::minor(device));
         let mut best: Option<((bool, usize), Self)> = None;

@@ -1,10 +1,11 @@
 //! The journal: one event per line, appended under a lock; the truth of a study.
 //!
 //! On a local file system the sync comes after the unlock and before any answer. The journal is one
-//! file, so whoever syncs later syncs our bytes too, and several processes sync side by side. On a
-//! network file system each machine has a cache of its own, which agrees with the others' only for
-//! a file that is locked while it is read and written, and stored before it is unlocked: so there
-//! the journal itself is locked too, inside the lock, and synced before both are freed.
+//! file, so a process that syncs later syncs our bytes too, and several processes sync side by
+//! side. On a network file system each machine has a cache of its own, which agrees with the
+//! others' only for a file that is locked while it is read and written, and stored before it is
+//! unlocked: so there the journal itself is locked too, inside the lock, and synced before both are
+//! freed.
 //!
 //! A process that dies in the middle of an append leaves a torn tail. The next process that takes the
 //! lock cuts it off before it appends anything, and keeps the bytes in `torn-<offset>`. If the writer
@@ -112,8 +113,8 @@ impl JournalStore {
     }
 
     /// Continues with a copy of the journal, because the machine that locked the original has been
-    /// silent for too long: it died or was cut off in the middle of a commit, and the server keeps its
-    /// lock (NFS 3 for ever).
+    /// silent for too long: it died or was cut off in the middle of a commit, and the server keeps
+    /// its lock (NFS 3 for ever).
     ///
     /// Why this cannot lose an acknowledged record: whatever that machine still appends, before it
     /// answers it checks that the lock file is still the one that it locked. If it is, the lock file
@@ -136,10 +137,10 @@ impl JournalStore {
         self.lock.unlock()
     }
 
-    /// Reads a long journal without the lock, so that the others do not wait for a process that joins a
-    /// long study. That is safe: a valid record that exists while we hold the lock is permanent,
-    /// because a failed append is undone before its lock is freed. Returns whether this gave up the
-    /// lock.
+    /// Reads a long journal without the lock, so that the others do not wait for a process that
+    /// joins a long study. That is safe: a valid record that exists while we hold the lock is
+    /// permanent, because a failed append is undone before its lock is freed. Returns whether this
+    /// gave up the lock.
     fn read_ahead(&mut self, apply: Apply<'_>) -> Result<bool, StoreError> {
         let len = self.disk.len().map_err(StoreError::io("read", &self.path))?;
         if len.saturating_sub(self.tail.offset) <= READ_UNDER_LOCK_BYTES {

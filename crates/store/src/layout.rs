@@ -35,14 +35,14 @@ pub trait Layout: fmt::Debug + Send + Sync {
     /// Its name on the command line and in `study.json`.
     fn name(&self) -> &'static str;
 
-    /// A request for a layout accepts any layout of the same family in an existing directory; which one
-    /// it is, is detected.
+    /// A request for a layout accepts any layout of the same family in an existing directory; which
+    /// one it is, is detected.
     fn family(&self) -> &'static str {
         self.name()
     }
 
-    /// Whether another program works in such a directory. Then that program's files describe the study,
-    /// and our own files are in a subdirectory.
+    /// Whether another program works in such a directory. Then that program's files describe the
+    /// study, and our own files are in a subdirectory.
     fn is_shared(&self) -> bool;
 
     /// Whether a directory holds a study of this layout.

@@ -1,10 +1,10 @@
 //! Who is alive: each process holds a lock file for its life, and the kernel frees it when the
 //! process dies, within milliseconds, whatever it died of.
 //!
-//! Across hosts a lock server may notice a death late, or never (NFS 3). There each process also writes
-//! a heartbeat, a growing count, into its lock file. A process whose count does not change for
-//! [`HEARTBEAT_TIMEOUT`] on the watcher's *own* monotonic clock is silent, and the others continue
-//! without it. The wall clocks of two machines are never compared.
+//! Across hosts a lock server may notice a death late, or never (NFS 3). There each process also
+//! writes a heartbeat, a growing count, into its lock file. A process whose count does not change
+//! for [`HEARTBEAT_TIMEOUT`] on the watcher's *own* monotonic clock is silent, and the others
+//! continue without it. The wall clocks of two machines are never compared.
 
 use std::collections::HashMap;
 use std::io;
@@ -57,8 +57,8 @@ impl Machine {
             && nix::sys::signal::kill(nix::unistd::Pid::from_raw(process.pid as i32), None).is_ok()
     }
 
-    /// Whether a lease that was granted on this machine, in this boot, has expired. Other leases can be
-    /// judged only by a process that has watched them for their whole duration.
+    /// Whether a lease that was granted on this machine, in this boot, has expired. Other leases
+    /// can be judged only by a process that has watched them for their whole duration.
     pub fn has_ended(&self, lease: &Lease) -> bool {
         lease.host == self.host && lease.boot == self.boot && uptime_s() >= lease.until_uptime_s
     }
@@ -129,9 +129,9 @@ pub enum Liveness {
     Alive,
     /// Its lock is free: it is dead. A command that it started may still run.
     Dead,
-    /// It is on another machine, which has the directory over a network, and its heartbeat is overdue:
-    /// it is dead, cut off, or stopped. Its held lock proves nothing, because a server may keep the
-    /// locks of a dead machine.
+    /// It is on another machine, which has the directory over a network, and its heartbeat is
+    /// overdue: it is dead, cut off, or stopped. Its held lock proves nothing, because a server may
+    /// keep the locks of a dead machine.
     Silent,
 }
 
@@ -147,8 +147,8 @@ pub struct Watcher {
     /// Whether the locks of other machines are visible here.
     locks_reach: bool,
     heartbeats: Heartbeats,
-    /// The last known liveness of processes on other machines, and when it was probed: each probe costs
-    /// requests to the server.
+    /// The last known liveness of processes on other machines, and when it was probed: each probe
+    /// costs requests to the server.
     known: HashMap<ProcessId, (Liveness, Instant)>,
     leases: HashMap<(String, u32), Instant>,
 }
@@ -248,8 +248,9 @@ impl Watcher {
         let _ = std::fs::remove_file(path);
     }
 
-    /// Whether a caller's lease has expired. On the machine that granted it, that machine's time since
-    /// boot decides; elsewhere, or after a reboot, only our having watched it for its whole duration.
+    /// Whether a caller's lease has expired. On the machine that granted it, that machine's time
+    /// since boot decides; elsewhere, or after a reboot, only our having watched it for its whole
+    /// duration.
     pub fn is_expired(&mut self, trial: &str, attempt: u32, lease: &Lease) -> bool {
         if lease.host == self.machine.host && lease.boot == self.machine.boot {
             return uptime_s() >= lease.until_uptime_s;

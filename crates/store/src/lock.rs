@@ -195,8 +195,8 @@ impl FileLock {
 }
 
 /// Whether any process holds the lock of a file, of either kind. This tries a shared lock, so that
-/// processes that merely probe do not see each other. A missing file is not held, nor is anything that
-/// no process of ours could have created.
+/// processes that merely probe do not see each other. A missing file is not held, nor is anything
+/// that no process of ours could have created.
 pub fn is_held(path: &Path) -> io::Result<bool> {
     let file = match plain::open(path) {
         Ok(file) => file,

@@ -45,8 +45,8 @@ impl Directory {
         Ok(directory)
     }
 
-    /// Checks that the study may be written, and that everything we write goes into directories of our
-    /// own.
+    /// Checks that the study may be written, and that everything we write goes into directories of
+    /// our own.
     pub(super) fn prepare_for_writing(&self) -> Result<(), StoreError> {
         if self.format > FORMAT {
             let (found, known) = (self.format, FORMAT);

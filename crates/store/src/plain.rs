@@ -38,8 +38,8 @@ fn open_once(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// The same for a file to be written: it must not have a second name (a hard link), because that could
-/// be outside of the study.
+/// The same for a file to be written: it must not have a second name (a hard link), because that
+/// could be outside of the study.
 pub fn open_to_write(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let file = open_with(options, path)?;
     match file.metadata()?.nlink() {
@@ -89,9 +89,9 @@ pub fn is_there(path: &Path) -> bool {
     path.exists() || (asks_server(path) && path.exists())
 }
 
-/// Makes a network file system forget which names did not exist, in a directory and in those above it:
-/// it remembers that for up to a minute, even while others create such files. Opening a directory asks
-/// the server what has changed in it (nfs(5), "Data and metadata coherence").
+/// Makes a network file system forget which names did not exist, in a directory and in those above
+/// it: it remembers that for up to a minute, even while others create such files. Opening a
+/// directory asks the server what has changed in it (nfs(5), "Data and metadata coherence").
 pub fn ask_for_entries(path: &Path) {
     let mut above: Vec<&Path> = path.ancestors().collect();
     above.reverse();

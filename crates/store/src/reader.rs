@@ -4,9 +4,9 @@ use super::tail::{Rest, Tail};
 use super::{Apply, Directory, RealDisk};
 use trialmill_core::error::StoreError;
 
-/// Reads the current events of a study without changing anything or making any process wait. A record
-/// that is just being appended is left out. If something is wrong with the study's files, returns what,
-/// and the events are those before the damage.
+/// Reads the current events of a study without changing anything or making any process wait. A
+/// record that is just being appended is left out. If something is wrong with the study's files,
+/// returns what, and the events are those before the damage.
 ///
 /// # Errors
 /// They cannot be read at all.

@@ -22,8 +22,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     result
 }
 
-/// A temporary name in the same directory for the file's replacement. It contains more than the process
-/// id, because processes on two machines may have the same.
+/// A temporary name in the same directory for the file's replacement. It contains more than the
+/// process id, because processes on two machines may have the same.
 pub(super) fn beside(path: &Path) -> PathBuf {
     let number: u32 = rand::random();
     path.with_extension(format!("tmp-{}-{number:08x}", std::process::id()))

@@ -1,5 +1,5 @@
-//! A file on a simulated network file system, for tests: each machine has a cache of its own, with the
-//! rules of NFS (RFC 8881, section 10.3).
+//! A file on a simulated network file system, for tests: each machine has a cache of its own, with
+//! the rules of NFS (RFC 8881, section 10.3).
 //!
 //! A client's idea of the length, and of every page that it has read, may be old until it locks the
 //! file. What it writes stays in its cache until a sync or the unlock. An append goes where the

@@ -121,9 +121,10 @@ impl Tail {
         }
     }
 
-    /// Checks whether valid records that the journal does not contain yet follow the first bad byte. A
-    /// tail that was written twice contains only known records, and is harmless. A record with a known
-    /// number but another content was written where locks do not work, and may have been acknowledged.
+    /// Checks whether valid records that the journal does not contain yet follow the first bad
+    /// byte. A tail that was written twice contains only known records, and is harmless. A record
+    /// with a known number but another content was written where locks do not work, and may have
+    /// been acknowledged.
     fn rest(
         &self,
         disk: &dyn Disk,

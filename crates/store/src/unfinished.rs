@@ -1,9 +1,9 @@
 //! Decides whether the writer of a journal's unfinished end is dead.
 //!
-//! An end may be cut off only if its writer died in the middle of it; a suspicion is not enough. On a
-//! network file system an end looks just like that while its writer lives and this machine sees only a
-//! part of the append, with zeros for the bytes that have not arrived. Cutting it off then would
-//! destroy acknowledged results.
+//! An end may be cut off only if its writer died in the middle of it; a suspicion is not enough. On
+//! a network file system an end looks just like that while its writer lives and this machine sees
+//! only a part of the append, with zeros for the bytes that have not arrived. Cutting it off then
+//! would destroy acknowledged results.
 
 use std::io;
 use std::path::Path;
@@ -24,11 +24,11 @@ impl Deaths {
     /// Whether the writer of an unfinished end is dead. `workers` has the lock files of all processes
     /// of the study, `own` is the number of this one.
     ///
-    /// On a local file system our holding the lock is the proof: its last holder ended in the middle.
-    /// Zeros are the exception: a dying process does not write them, but a power cut leaves them, and
-    /// then no other process lives. On a network file system at least one process must have died, or no
-    /// other process may live; and a hole is never cut, because another machine may hold the bytes that
-    /// belong there.
+    /// On a local file system our holding the lock is the proof: its last holder ended in the
+    /// middle. Zeros are the exception: a dying process does not write them, but a power cut leaves
+    /// them, and then no other process lives. On a network file system at least one process must
+    /// have died, or no other process may live; and a hole is never cut, because another machine
+    /// may hold the bytes that belong there.
     pub(super) fn writer_is_dead(
         &mut self,
         has_hole: bool,

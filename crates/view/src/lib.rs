@@ -1,6 +1,6 @@
 //! Views of a study: its status, its trials, the best of them, as typed and serialisable values for
-//! printing, exports and dashboards. Nothing here prints, and reading takes no lock. Serialised fields
-//! have NePS's names.
+//! printing, exports and dashboards. Nothing here prints, and reading takes no lock. Serialised
+//! fields have NePS's names.
 
 mod row;
 mod status;

@@ -22,7 +22,8 @@ pub struct TrialRow<'a> {
     pub report: Option<ReportRow<'a>>,
 }
 
-/// When and by whom a trial was sampled and evaluated; see [`MetaData`](trialmill_core::trial::MetaData).
+/// When and by whom a trial was sampled and evaluated; see
+/// [`MetaData`](trialmill_core::trial::MetaData).
 #[derive(Debug, Clone, Serialize)]
 #[allow(missing_docs)] // The fields are those of `MetaData`, and the trial's directories.
 pub struct MetaDataRow<'a> {

@@ -12,8 +12,8 @@ use trialmill_core::study::StudyState;
 use trialmill_core::trial::{State, TrialId};
 use trialmill_store::clock::now_s;
 
-/// The status of a study. The serialised fields are a stable interface for scripts; the others are for
-/// display.
+/// The status of a study. The serialised fields are a stable interface for scripts; the others are
+/// for display.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status<'a> {
     /// Where the study is.

@@ -43,7 +43,7 @@ impl Disk for Nowhere {
 }
 
 impl Bench {
-    /// Where a trial's time goes: what the same turn costs each time something is added to it. The
+    /// Where a trial's time goes: what the same batch costs each time something is added to it. The
     /// message to the state actor and the wait for its answer come last, because they are the
     /// runtime's and not the store's.
     pub(super) fn parts(&self, base: &Path) -> Result<Vec<Part>, Error> {
@@ -79,7 +79,7 @@ impl Bench {
         StateCore::open_on(disk, directory, durability, random_search())
     }
 
-    /// A trial of a turn that reports a batch and asks for the next, on this thread.
+    /// The time per trial, in µs, of reporting a batch and asking for the next one, on this thread.
     fn batch_us(&self, mut core: StateCore) -> Result<f64, Error> {
         let worker: trialmill_core::trial::WorkerId = format!("p{}-w1", core.join()?).into();
         let mut held: Vec<TrialId> = Vec::new();
@@ -152,7 +152,7 @@ fn random_search() -> Box<RandomSearch> {
     Box::new(RandomSearch::new())
 }
 
-/// What each turn does with the lock file.
+/// What each commit does with the lock file.
 fn lock_us(path: &Path) -> Result<f64, Error> {
     let mut lock = FileLock::open(path)?;
     let (begin, mut times) = (Instant::now(), 0u32);

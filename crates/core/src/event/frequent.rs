@@ -1,7 +1,7 @@
-//! Hand-written encoding and decoding of the two most frequent lines, `sampled` and `reported`: they
-//! make up most of a journal, and this takes a third of serde_json's time. The bytes are exactly those
-//! that serde_json produces. For anything unusual these functions return `None`, and the caller falls
-//! back to serde_json.
+//! Hand-written encoding and decoding of the two most frequent lines, `sampled` and `reported`:
+//! they make up most of a journal, and this takes a third of serde_json's time. The bytes are
+//! exactly those that serde_json produces. For anything unusual these functions return `None`, and
+//! the caller falls back to serde_json.
 
 use super::{Event, EventKind};
 use crate::config::{Config, Names, Value};
@@ -76,7 +76,7 @@ impl Pen<'_> {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    /// A text without escapes.
+    /// A string without escapes.
     fn text(&mut self, text: &str) -> Option<()> {
         let wants_escape = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
         // No early exit, so that the compiler can check many bytes in one step.
@@ -165,7 +165,7 @@ impl<'a> Cursor<'a> {
         Some(())
     }
 
-    /// A text without escapes.
+    /// A string without escapes.
     fn text(&mut self) -> Option<&'a str> {
         self.eat("\"")?;
         let end = memchr::memchr2(b'"', b'\\', self.0.as_bytes())?;

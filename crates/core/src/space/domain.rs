@@ -109,7 +109,7 @@ impl Domain {
                 let mut texts: Vec<String> = choices.iter().map(Value::to_string).collect();
                 texts.sort_unstable();
                 match texts.windows(2).find(|pair| pair[0] == pair[1]) {
-                    Some(pair) => Err(format!("the choice {} stands there twice", pair[0])),
+                    Some(pair) => Err(format!("the choice {} occurs twice", pair[0])),
                     None => Ok(()),
                 }
             }
@@ -172,7 +172,7 @@ impl Domain {
         }
     }
 
-    /// Where a value stands on the unit interval; the middle for values outside the domain.
+    /// The position of a value on the unit interval; the middle for values outside the domain.
     pub fn to_unit(&self, value: &Value) -> f64 {
         let scale = |x: f64, low: f64, high: f64| ((x - low) / (high - low)).clamp(0.0, 1.0);
         match (self, value.as_f64()) {

@@ -28,8 +28,9 @@ pub enum Command {
         /// For whom.
         worker: WorkerId,
     },
-    /// An optimizer that runs outside the lock has proposed these; they become pending trials. Answer:
-    /// [`Answer::Evaluate`], or [`Answer::Propose`] when another process has sampled meanwhile.
+    /// An optimizer that runs outside the lock has proposed these; they become pending trials.
+    /// Answer: [`Answer::Evaluate`], or [`Answer::Propose`] when another process has sampled
+    /// meanwhile.
     Offer {
         /// How many samples there were when they were made.
         first_sample: u64,
@@ -71,8 +72,8 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether deciding this command may sample trials, or change what other samplers read: the policy
-    /// and the set of processes. Some stores need another lock for that.
+    /// Whether deciding this command may sample trials, or change what other samplers read: the
+    /// policy and the set of processes. Some stores need another lock for that.
     pub fn may_sample(&self) -> bool {
         use Command::*;
         matches!(self, Join(_) | Ask(_) | Sample { .. } | Offer { .. } | SetPolicy(_))
@@ -100,8 +101,8 @@ pub enum Answer {
     Reported(Box<Trial>),
     /// The process has this number.
     Joined(ProcessId),
-    /// After `Ask`: evaluate these; a trial's `attempts` is the number of this attempt. After `Sample`
-    /// or `Offer`: these are now pending.
+    /// After `Ask`: evaluate these; a trial's `attempts` is the number of this attempt. After
+    /// `Sample` or `Offer`: these are now pending.
     Evaluate(Vec<Trial>),
     /// The optimizer needs results of trials in progress.
     Wait,

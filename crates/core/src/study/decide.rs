@@ -324,8 +324,8 @@ impl StudyState {
         }
     }
 
-    /// Decides and applies in one step, for callers that keep no journal: tests, benches, simulations.
-    /// Returns the answer and the applied events.
+    /// Decides and applies in one step, for callers that keep no journal: tests, benches,
+    /// simulations. Returns the answer and the applied events.
     ///
     /// # Errors
     /// The command was refused; nothing has changed.

@@ -8,14 +8,14 @@ use super::{Trial, TrialId};
 #[derive(Debug, Default)]
 pub struct Trials {
     list: Vec<Trial>,
-    /// Where those are that do not stand at their number: in most studies the 17th is trial 17, and
-    /// a map of all would take a tenth of the memory.
+    /// The positions of trials that are not at their number: in most studies the 17th is trial 17,
+    /// and a map of all would take a tenth of the memory.
     elsewhere: FxHashMap<TrialId, u32>,
     /// The greatest number that a trial has; 0 where none has one.
     last_number: u64,
 }
 
-/// Where a trial of this id stands when all before it have their numbers.
+/// The position of a trial with this id, if all trials before it are at their numbers.
 fn usual_position(id: &TrialId) -> Option<usize> {
     match id {
         TrialId::Number(number) => number.checked_sub(1)?.try_into().ok(),

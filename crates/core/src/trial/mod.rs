@@ -26,7 +26,7 @@ pub struct Trial {
     pub id: TrialId,
     /// What is evaluated.
     pub config: Config,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
     /// How often it was claimed for an evaluation; the current attempt while it is evaluating.
     pub attempts: u32,

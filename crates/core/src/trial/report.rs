@@ -223,12 +223,12 @@ impl<'de> Deserialize<'de> for Real {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         match Objective::deserialize(from)? {
             Objective::One(x) => Ok(Real(x)),
-            Objective::Many(_) => Err(D::Error::custom("a list stands where a number should")),
+            Objective::Many(_) => Err(D::Error::custom("expected a number, found a list")),
         }
     }
 }
 
-/// Reads a number, the text of one that is not finite, or a list of those.
+/// Reads a number, the string for one that is not finite, or a list of those.
 struct ObjectiveVisitor;
 
 impl<'de> Visitor<'de> for ObjectiveVisitor {
@@ -251,7 +251,7 @@ impl<'de> Visitor<'de> for ObjectiveVisitor {
             "nan" => Ok(Objective::One(f64::NAN)),
             "inf" | "infinity" if text.starts_with('-') => Ok(Objective::One(f64::NEG_INFINITY)),
             "inf" | "infinity" => Ok(Objective::One(f64::INFINITY)),
-            _ => Err(E::custom(format_args!("the text \"{text}\" stands where a number should"))),
+            _ => Err(E::custom(format_args!("expected a number, found the string \"{text}\""))),
         }
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Objective, A::Error> {

@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a trial stands; the names are NePS's.
+/// The state of a trial; the names are NePS's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Sampled, or handed back: waits for a worker.
+    /// Sampled or requeued: waits for a worker.
     Pending,
     /// Handed to a queue outside (NePS up to 0.14).
     Submitted,

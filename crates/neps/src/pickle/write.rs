@@ -23,7 +23,8 @@ const POP_MARK: u8 = b'1';
 /// Appends it to `to`. A memo entry is made for what is shared, and for nothing else.
 ///
 /// # Errors
-/// It is nested deeper than [`MAX_PICKLE_DEPTH`], or knotted beyond [`MAX_PICKLE_KNOTS`]; then `to` is as it was.
+/// It is nested deeper than [`MAX_PICKLE_DEPTH`], or knotted beyond [`MAX_PICKLE_KNOTS`]; then `to`
+/// is as it was.
 pub(crate) fn write(pickle: &Pickle<'_>, to: &mut Vec<u8>) -> Result<(), PickleError> {
     let start = to.len();
     let mut writer = Writer::new(pickle, to);

@@ -133,7 +133,7 @@ fn expect(from: &Pickle<'_>, at: Ref, wanted: (&str, &str)) -> Result<(), String
         Some((module, name)) => {
             Err(format!("it names '{module}.{name}' where a {} should be", wanted.1))
         }
-        None => Err(format!("something else stands where a {} should be", wanted.1)),
+        None => Err(format!("expected a {}, found something else", wanted.1)),
     }
 }
 

@@ -40,8 +40,8 @@ pub(super) struct TrialFiles {
     is_shared: bool,
 }
 
-/// A stamp that changes when a file is written; `None` for an empty or missing file, which NePS treats
-/// alike.
+/// A stamp that changes when a file is written; `None` for an empty or missing file, which NePS
+/// treats alike.
 type Stamp = Option<(u64, u64, SystemTime)>;
 
 /// The stamps of a trial's files.
@@ -89,9 +89,9 @@ impl TrialFiles {
         Ok(ids)
     }
 
-    /// A stamp that changes with the list; `None` while a change could go unnoticed. Most file systems
-    /// count the subdirectories of a directory. On the others only its modification time shows a change,
-    /// and that cannot distinguish two changes of one moment.
+    /// A stamp that changes with the list; `None` while a change could go unnoticed. Most file
+    /// systems count the subdirectories of a directory. On the others only its modification time
+    /// shows a change, and that cannot distinguish two changes of one moment.
     pub(super) fn list_stamp(&self) -> ListStamp {
         // Opens the directory, because on a network file system only that asks the server.
         let data = File::open(&self.results).and_then(|results| results.metadata()).ok()?;

@@ -1,5 +1,5 @@
-//! Compares a trial's files with our journal, using the rules by which NePS 0.12 derives a trial's state
-//! from its files.
+//! Compares a trial's files with our journal, using the rules by which NePS 0.12 derives a trial's
+//! state from its files.
 //!
 //! | `result.yaml` | `error.yaml` | lock | state |
 //! |---|---|---|---|
@@ -23,8 +23,8 @@ enum Found {
     Ended(Box<Report>),
 }
 
-/// Returns the trial as its files show it, if that is news. `is_held` tells whether a worker evaluates
-/// it, and is called only if that matters.
+/// Returns the trial as its files show it, if that is news. `is_held` tells whether a worker
+/// evaluates it, and is called only if that matters.
 pub(super) fn news(
     files: &TrialFiles,
     id: &TrialId,
@@ -35,8 +35,8 @@ pub(super) fn news(
 ) -> Option<Trial> {
     let has_ended = stamps.result.is_some() || stamps.error.is_some();
     if known.is_some_and(is_claimed) && !has_ended {
-        // A process of trialmill holds the claim, so no other program changes the trial. (If its files
-        // show an end, that process died before it wrote the journal.)
+        // A process of trialmill holds the claim, so no other program changes the trial. (If its
+        // files show an end, that process died before it wrote the journal.)
         return None;
     }
     let (read, mut problem) = match files.read(id, shared) {

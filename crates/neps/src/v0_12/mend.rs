@@ -19,8 +19,8 @@ impl Neps012Store {
         self.mend_seeds()
     }
 
-    /// Repairs the optimizer's state: every NePS worker stops at one that it cannot read. `used` is the
-    /// cost that it should contain.
+    /// Repairs the optimizer's state: every NePS worker stops at one that it cannot read. `used` is
+    /// the cost that it should contain.
     pub(super) fn mend_spending(&self, used: f64) -> Result<(), StoreError> {
         let path = self.spending.path();
         match self.spending.read() {
@@ -38,7 +38,8 @@ impl Neps012Store {
         self.spending.write(None, used, None).map_err(StoreError::io("write", path))
     }
 
-    /// Repairs the directory of seeds: without it NePS draws new seeds, but an incomplete one stops it.
+    /// Repairs the directory of seeds: without it NePS draws new seeds, but an incomplete one stops
+    /// it.
     fn mend_seeds(&self) -> Result<(), StoreError> {
         let seeds = self.root.join(".seed_state");
         let is_empty = |name: &str| {

@@ -1,4 +1,5 @@
-//! Tracks which trials have not ended: only those can NePS change, so each batch reads only their files.
+//! Tracks which trials have not ended: only those can NePS change, so each batch reads only their
+//! files.
 
 use std::collections::BTreeSet;
 

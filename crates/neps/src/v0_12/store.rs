@@ -1,9 +1,9 @@
 //! The store of a directory that NePS 0.12 shares.
 //!
-//! A batch takes NePS's decision lock and then that of our journal; reads the events of other trialmill
-//! processes; finds what NePS did; adds our own events. Then it writes NePS's files, and the journal
-//! last. A process that dies in between leaves files that contain more than the journal; that is later
-//! found in the same way as what NePS does.
+//! A batch takes NePS's decision lock and then that of our journal; reads the events of other
+//! trialmill processes; finds what NePS did; adds our own events. Then it writes NePS's files, and
+//! the journal last. A process that dies in between leaves files that contain more than the
+//! journal; that is later found in the same way as what NePS does.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -47,7 +47,8 @@ pub(crate) struct Neps012Store {
     journal: JournalStore,
     /// The number of our process, once we joined.
     process: Option<ProcessId>,
-    /// The locks of the trials that this process evaluates: NePS sees them held, and the kernel frees them.
+    /// The locks of the trials that this process evaluates: NePS sees them held, and the kernel
+    /// frees them.
     held: FxHashMap<TrialId, FileLock>,
     seen: FxHashMap<TrialId, Seen>,
     list_stamp: ListStamp,
@@ -209,10 +210,7 @@ impl Neps012Store {
         let time = trialmill_store::clock::now_s();
         let event = |trial: &Trial| Event { time, kind: EventKind::Put(Box::new(trial.clone())) };
         if self.journal.stage_events(&[event(&trial)]).is_err() {
-            tracing::warn!(
-                "trial {}: what it says is too large, and is left in its files",
-                trial.id
-            );
+            tracing::warn!("trial {}: its report is too large, and is left in its files", trial.id);
             if let Some(report) = &mut trial.report {
                 (report.extra, report.learning_curve, report.failure) = (None, None, None);
             }

@@ -59,8 +59,8 @@ pub(super) enum End {
     Error(Value),
 }
 
-/// How a trial ended. In 0.12 a result has an objective, and everything else is an error. With several
-/// objectives, `loss` is the first one, and the list is stored in addition.
+/// How a trial ended. In 0.12 a result has an objective, and everything else is an error. With
+/// several objectives, `loss` is the first one, and the list is stored in addition.
 pub(super) fn end(report: &Report) -> End {
     let failed = matches!(report.reported_as, State::Failed | State::Crashed);
     let objective = report.objective_to_minimize.as_ref().filter(|_| !failed);

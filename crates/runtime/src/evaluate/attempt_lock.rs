@@ -1,11 +1,11 @@
 //! What keeps an orphaned command from running beside its trial's next attempt.
 //!
-//! When a worker process is killed, the commands it started go on. So each command's standard input
-//! is an empty file of its trial's directory, `attempt-<n>.lock`, with a lock on it: the command and
-//! all its descendants that keep their standard input hold that lock, and it is free when the last of
-//! them is gone. Those that have another standard input are known by their environment. A trial is
-//! not handed out again before they are gone; and any process on the same machine that notices that
-//! the worker process is dead while its commands still run kills them.
+//! When a worker process is killed, the commands it started keep running. So each command's
+//! standard input is an empty file of its trial's directory, `attempt-<n>.lock`, with a lock on it:
+//! the command and all its descendants that keep their standard input hold that lock, and it is
+//! free when the last of them is gone. Those that have another standard input are known by their
+//! environment. A trial is not handed out again before they are gone; and any process on the same
+//! machine that notices that the worker process is dead while its commands still run kills them.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -56,7 +56,7 @@ fn path(dir: &Path, attempt: u32) -> PathBuf {
 }
 
 /// Kills what is left of the commands of attempts whose worker process is dead, each given by its
-/// trial's directory and its number. Tells whether all are gone.
+/// trial's directory and its number. Returns whether all are gone.
 pub fn reap_orphans(attempts: &[(PathBuf, u32)]) -> bool {
     let mut known = Known::default();
     let mut locks_are_free = true;

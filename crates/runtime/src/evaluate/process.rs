@@ -135,8 +135,8 @@ impl ProcessEvaluator {
                 command.env(name, value);
             }
         }
-        // `a-b` and `a_b` would become the same variable: it is set only for a parameter whose name is
-        // exactly the variable's.
+        // `a-b` and `a_b` would become the same variable: it is set only for a parameter whose name
+        // is exactly the variable's.
         let mut users: HashMap<String, u32> = HashMap::new();
         for (name, _) in trial.config().iter() {
             *users.entry(variable(name)).or_default() += 1;

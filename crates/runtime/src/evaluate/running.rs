@@ -10,7 +10,7 @@ use trialmill_core::config::Config;
 use trialmill_core::trial::{Trial, TrialId};
 use trialmill_store::plain;
 
-/// Tells everybody in the process that a run is to stop.
+/// Tells all workers of the process that the run is to stop.
 #[derive(Debug)]
 pub struct StopSignal {
     stopped: AtomicBool,
@@ -125,8 +125,8 @@ impl RunningTrial {
         &self.0.trial
     }
 
-    /// Its own directory, for checkpoints and logs; created on the first call. It survives the death of
-    /// the process, so a later attempt finds what an earlier one left.
+    /// Its own directory, for checkpoints and logs; created on the first call. It survives the
+    /// death of the process, so a later attempt finds what an earlier one left.
     ///
     /// # Errors
     /// It cannot be created, or the study is in memory.
@@ -154,8 +154,9 @@ impl RunningTrial {
         self.0.paths.as_ref().map(|paths| &*paths.study)
     }
 
-    /// Whether the evaluation should end: the run stops, or the trial's time is up. A thread cannot be
-    /// killed, so a long evaluation should check this now and then, and return an error if it is true.
+    /// Whether the evaluation should end: the run stops, or the trial's time is up. A thread cannot
+    /// be killed, so a long evaluation should check this now and then, and return an error if it is
+    /// true.
     pub fn should_stop(&self) -> bool {
         self.0.stop.is_stopped() || self.is_timed_out()
     }
