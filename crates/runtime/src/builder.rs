@@ -121,7 +121,7 @@ impl StudyBuilder {
         /// The values to record where a report leaves them out.
         defaults: ReportDefaults => options.defaults = defaults;
         /// How long one evaluation may take. A command is killed then; a closure can see it with
-        /// [`RunningTrial::should_stop`](crate::RunningTrial::should_stop).
+        /// [`RunningTrial::should_stop`](crate::evaluate::RunningTrial::should_stop).
         timeout: Duration => options.timeout_seconds = Some(timeout.as_secs_f64());
         /// How long a command may take to end after SIGTERM, before SIGKILL.
         kill_grace: Duration => options.kill_grace = kill_grace;

@@ -18,7 +18,7 @@ pub struct RunOptions {
     /// How many workers this process has; as many as it has cores unless set.
     pub workers: usize,
     /// How long one evaluation may take. A command is killed then; a closure can see it with
-    /// [`RunningTrial::should_stop`](crate::RunningTrial::should_stop).
+    /// [`RunningTrial::should_stop`](crate::evaluate::RunningTrial::should_stop).
     pub timeout_seconds: Option<f64>,
     /// What errors of evaluations mean for the run.
     pub on_error: OnError,
