@@ -45,18 +45,19 @@ impl SharedLock {
     /// keeps it for ever (NFS 3). While this waits, it calls `holder_is_dead` again and again. Once
     /// that returns true, and every other process must have run out of patience too, it replaces
     /// the lock file with a new one. NePS finds the new file, because it opens the path for each
-    /// lock. Returns whether the file was replaced.
+    /// lock. `since` is when the turn began to wait: a dead machine may hold several locks, and is
+    /// waited for once. Returns whether the file was replaced.
     pub(super) fn lock_or_replace(
         &mut self,
+        since: Instant,
         holder_is_dead: &mut dyn FnMut() -> bool,
     ) -> Result<bool, StoreError> {
-        let begin = Instant::now();
         loop {
             match self.file.lock(NETWORK_POLL) {
                 Ok(()) => return Ok(false),
                 Err(error @ StoreError::LockTimeout { .. }) => {
                     let is_dead = holder_is_dead();
-                    let waited = begin.elapsed();
+                    let waited = since.elapsed();
                     if is_dead && waited >= NETWORK_PATIENCE {
                         self.file.replace()?;
                         return Ok(true);

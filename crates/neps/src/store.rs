@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
@@ -145,13 +146,15 @@ impl NepsStore {
             self.turns.yield_turn(self.configs_lock.path());
             return self.configs_lock.lock();
         }
+        let since = Instant::now();
         let (journal, heartbeats) = (&self.journal, &mut self.heartbeats);
         let mut is_dead = || journal.somebody_is_silent(heartbeats);
         if self.holds_optimizer_lock {
-            self.optimizer_lock.lock_or_replace(&mut is_dead)?;
+            self.has_left_behind = self.optimizer_lock.lock_or_replace(since, &mut is_dead)?;
         }
         self.turns.yield_turn(self.configs_lock.path());
-        self.has_left_behind = self.configs_lock.lock_or_replace(&mut is_dead)?;
+        self.has_left_behind |= self.configs_lock.lock_or_replace(since, &mut is_dead)?;
+        self.journal.expect_dead_holder(self.has_left_behind);
         Ok(())
     }
 

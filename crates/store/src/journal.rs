@@ -30,7 +30,7 @@ use crate::plain;
 use trialmill_core::error::{StoreError, StudyError};
 use trialmill_core::event::{Event, EventKind, Process, ProcessId, encode};
 use trialmill_core::limits::{
-    LOCK_TIMEOUT, MAX_LINE_BYTES, READ_CHUNK_BYTES, READ_UNDER_LOCK_BYTES, WATCH_POLL,
+    LOCK_TIMEOUT, MAX_LINE_BYTES, NETWORK_POLL, READ_CHUNK_BYTES, READ_UNDER_LOCK_BYTES, WATCH_POLL,
 };
 use trialmill_core::trial::Trials;
 
@@ -208,6 +208,16 @@ impl JournalStore {
     pub fn an_end_is_of_a_dead_process(&self) -> bool {
         let is_shared = self.disk.is_shared();
         Deaths::default().writer_is_dead(false, is_shared, &self.workers, self.process)
+    }
+
+    /// Whether the machine that may hold the journal's locks is known to be dead, by other locks of the
+    /// same turn that it held: then those of the journal are not waited for as long again.
+    pub fn expect_dead_holder(&mut self, is_dead: bool) {
+        self.patience = match (is_dead, self.disk.is_shared()) {
+            (true, true) => NETWORK_POLL,
+            (_, true) => self.disk.patience(),
+            _ => LOCK_TIMEOUT,
+        };
     }
 
     /// Whether the directory is on a network file system.
