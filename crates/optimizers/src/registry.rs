@@ -47,6 +47,12 @@ pub fn built_in() -> impl Iterator<Item = &'static str> {
         .chain(models.filter(|name| *name != "random_search"))
 }
 
+/// Whether a name is one of the crate of algorithms, but for random search, which is our own.
+fn is_model(name: &str) -> bool {
+    let mut models = trialmill_search::NAMES.iter().filter(|(own, _)| *own != "random_search");
+    models.any(|(own, others)| *own == name || others.contains(&name))
+}
+
 /// Makes an optimizer from its stored name and arguments.
 ///
 /// # Errors
@@ -71,7 +77,7 @@ pub fn from_info(info: &OptimizerInfo) -> Result<Box<dyn Optimizer>, BoxError> {
                 None => GridSearch::default(),
             }))
         }
-        other if trialmill_search::is_known(other) => Ok(Box::new(Learner::new(info.clone())?)),
+        other if is_model(other) => Ok(Box::new(Learner::new(info.clone())?)),
         other => Err(format!(
             "'{other}' is not an optimizer that can be named; there are: {}. An optimizer of your \
              own is used from the Rust program that defines it.",

@@ -32,6 +32,6 @@ pub use history::{History, Observation, RungId, State};
 pub use multi::{MoTpe, Nsga2, ParEgo, dominates, hypervolume, pareto_front};
 pub use quasi_random::{LatinHypercube, Sobol};
 pub use random_search::RandomSearch;
-pub use registry::{NAMES, by_name, is_known};
+pub use registry::{NAMES, by_name};
 pub use space::{Dimension, Fidelity, Kind, Point, Prior, Space};
 pub use tpe::Tpe;

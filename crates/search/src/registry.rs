@@ -77,8 +77,3 @@ pub fn by_name(name: &str, arguments: &Json) -> Result<Box<dyn Algorithm>, Strin
         }
     }
 }
-
-/// Whether an algorithm has this name.
-pub fn is_known(name: &str) -> bool {
-    NAMES.iter().any(|(own, others)| *own == name || others.contains(&name))
-}
