@@ -25,7 +25,7 @@ pub struct TrialRow<'a> {
 /// When and by whom a trial was sampled and evaluated; see
 /// [`MetaData`](trialmill_core::trial::MetaData).
 #[derive(Debug, Clone, Serialize)]
-#[allow(missing_docs)] // The fields are those of `MetaData`, and the trial's directories.
+#[expect(missing_docs, reason = "the fields are those of `MetaData`, and the trial's directories")]
 pub struct MetaDataRow<'a> {
     pub id: &'a TrialId,
     pub location: String,
@@ -44,7 +44,7 @@ pub struct MetaDataRow<'a> {
 
 /// What came of a trial; see [`Report`].
 #[derive(Debug, Clone, Serialize)]
-#[allow(missing_docs)] // The fields are those of `Report` and `Failure`.
+#[expect(missing_docs, reason = "the fields are those of `Report` and `Failure`")]
 pub struct ReportRow<'a> {
     pub objective_to_minimize: Option<&'a Objective>,
     /// As an objective, because JSON has no infinity and an objective is written as `"inf"` then.
