@@ -36,7 +36,8 @@
 //! | crate | what |
 //! |---|---|
 //! | `trialmill-core` | the words, and what a study knows and decides: pure, no file, clock, thread or actor |
-//! | `trialmill-optimizers` | who proposes |
+//! | `trialmill-search` | the search algorithms, on the unit cube |
+//! | `trialmill-optimizers` | the algorithms as [`Optimizer`]s, and their names |
 //! | `trialmill-store` | the study's files: the journal's layout, and the seam for others |
 //! | `trialmill-neps`, `trialmill-layouts` | NePS's layouts, and the table of all layouts |
 //! | `trialmill-runtime` | the actors, and what runs users' code and commands |

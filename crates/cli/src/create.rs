@@ -34,7 +34,7 @@ pub(super) struct Described {
     /// neps-0.12. With the latter, NePS's Python workers can join [default: journal]
     #[arg(long, value_name = "LAYOUT", value_parser = trialmill_layouts::by_name)]
     layout: Option<&'static dyn Layout>,
-    /// The optimizer, over the file's: random_search, grid_search
+    /// The optimizer, over the file's: random_search, grid_search, auto, tpe, bayesian_optimization, …
     #[arg(long, value_name = "NAME")]
     optimizer: Option<String>,
     /// The seed of all random numbers

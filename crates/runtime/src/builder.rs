@@ -231,8 +231,7 @@ impl StudyBuilder {
         beside: impl FnOnce(&StudyHandle) -> B,
     ) -> Result<Outcome, Error> {
         if self.directory.is_none() {
-            let problem =
-                "commands need a directory for their files: use `StudyState::builder(dir)`";
+            let problem = "commands need a directory for their files: use `Study::builder(dir)`";
             return Err(Error::Setting(problem.into()));
         }
         let grace = self.options.kill_grace;

@@ -1,4 +1,5 @@
-//! The options of one run in this process, as a value. The study stores none of them.
+//! The options of one run in this process, as a value. Of these the study stores only the
+//! timeout, with the command that it is for.
 
 use std::time::Duration;
 

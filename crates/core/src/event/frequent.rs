@@ -39,14 +39,19 @@ pub(super) fn write(seq: u64, event: &Event, out: &mut Vec<u8>) -> Option<()> {
             Some(())
         }
         EventKind::Reported { trial, attempt, report } => {
-            let Report { objective_to_minimize: Some(Objective::One(objective)), .. } = **report
+            // Every field is named, so that one more cannot be left out of the line by mistake.
+            let Report {
+                objective_to_minimize: Some(Objective::One(objective)),
+                cost,
+                learning_curve: None,
+                extra: None,
+                failure: None,
+                reported_as: State::Success,
+                evaluation_duration,
+            } = **report
             else {
                 return None;
             };
-            let is_plain = report.reported_as == State::Success
-                && report.learning_curve.is_none()
-                && report.extra.is_none()
-                && report.failure.is_none();
             line.put(",\"event\":\"reported\",\"time\":");
             line.float(event.time)?;
             line.id(trial)?;
@@ -54,15 +59,15 @@ pub(super) fn write(seq: u64, event: &Event, out: &mut Vec<u8>) -> Option<()> {
             line.int(*attempt);
             line.put(",\"state\":\"success\",\"objective_to_minimize\":");
             line.float(objective)?;
-            if let Some(cost) = report.cost {
+            if let Some(cost) = cost {
                 line.put(",\"cost\":");
                 line.float(cost)?;
             }
-            if let Some(duration) = report.evaluation_duration {
+            if let Some(duration) = evaluation_duration {
                 line.put(",\"evaluation_duration\":");
                 line.float(duration)?;
             }
-            is_plain.then_some(())
+            Some(())
         }
         _ => None,
     }

@@ -134,7 +134,7 @@ impl RunningTrial {
         let paths = self.0.paths.as_ref().ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::Unsupported,
-                "a study in memory has no directories; give it one with `StudyState::builder`",
+                "a study in memory has no directories; give it one with `Study::builder`",
             )
         })?;
         let dir = self.0.dir.get_or_init(|| (paths.of_trial)(self.id()));
