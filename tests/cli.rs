@@ -33,3 +33,5 @@ mod results;
 mod sharing;
 #[path = "cli/stopping.rs"]
 mod stopping;
+#[path = "cli/values.rs"]
+mod values;

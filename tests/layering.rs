@@ -32,7 +32,9 @@ const ROOMS: [(&str, &[&str]); 3] =
     [("space", &[]), ("optimizer", &["space"]), ("study", &["optimizer", "space"])];
 
 /// The vocabulary, used by all. Within it: words may use words, and nothing above them.
-const WORDS: [&str; 9] = [
+const WORDS: [&str; 11] = [
+    "words",
+    "notation",
     "budget",
     "config",
     "definition",

@@ -33,7 +33,7 @@ fn every_way_to_crash_says_which_it_was() {
         ("signal", "signal", "signal 11 SIGSEGV"),
         ("silent", "result", "there is no result"),
         ("words", "result", "done: 0.5"),
-        ("list", "result", "EOF"),
+        ("list", "result", "the text ends"),
         ("unknown", "result", "unknown key 'loss'"),
         ("missing", "result", "no objective_to_minimize"),
         ("large", "result", "more than 4194304 bytes"),

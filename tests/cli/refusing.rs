@@ -16,7 +16,7 @@ fn a_wrong_command_line_or_study_file_leaves_no_trace() {
         ("{x: {type: float, lower: 0, upper: 1, log: true}}", &["'x'", "above 0"]),
         ("{x: {type: int, lower: 0, upper: 8, log: true}}", &["'x'", "above 0"]),
         ("{x: {type: int, lower: 0.5, upper: 8}}", &["'x'", "whole number"]),
-        ("{x: {type: float, lower: .nan, upper: 1}}", &["nan"]),
+        ("{x: {type: float, lower: .nan, upper: 1}}", &["NaN"]),
         ("{x: {type: float, lower: 0, upper: .inf}}", &["inf"]),
         ("{x: {choices: []}}", &["'x'", "choices"]),
         ("{x: {choices: [a, a]}}", &["'x'", "twice"]),
@@ -47,7 +47,7 @@ fn a_wrong_command_line_or_study_file_leaves_no_trace() {
         ("max_attempts: 0\n", "max_attempts"),
         ("command: echo 1\n", "command: a list of words"),
         ("command: [sh, [-c]]\n", "command: a list of words"),
-        ("workers: many\n", "workers: "),
+        ("workers: many\n", "'workers' stands there twice"),
         ("optimizer: 7\n", "optimizer: "),
     ] {
         study.write("study.yaml", &(good.clone() + more));

@@ -181,12 +181,12 @@ fn odd_names_and_values_reach_a_command_unchanged() {
     let space = r#"größe µ: 0.5, 'a=b': '-rf', '': 1"#;
     let study = Trialmill::with_space(space, 1);
     study.run_study(&[], "echo 1").exits(2).says(&["a name has 1 to 128 bytes"]);
-    let choices = r#"größe µ: {value: "-rf"}, 'a=b': {value: "new\nline"}, trial_id: {value: mine},
+    let choices = r#"größe µ: {value: "-rf"}, 'a=b': {value: "new\nline"}, mine: {value: mine},
                      q: {value: ""}"#;
     let study = Trialmill::with_space(choices, 1);
     let script = "printf '[%s]' \"$@\" > \"$TRIALMILL_TRIAL_DIR/seen\"; echo 1";
     let start = study.study(&[], script);
-    let words = ["{größe µ}", "{a=b}", "{trial_id}", "{q}", "{{x}}"];
+    let words = ["{größe µ}", "{a=b}", "{mine}", "{q}", "{{x}}"];
     study.run(&[&start[..], &words[..]].concat()).exits(0);
     assert_eq!(study.read("s/trials/1/seen"), "[-rf][new\nline][mine][][{x}]");
 }

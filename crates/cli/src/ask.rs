@@ -4,8 +4,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::{Value as Json, json};
+use serde::Serialize;
 use trialmill::{AskOutcome, DirectClient, Error, Trial, TrialId};
+use trialmill_core::config::ShownConfig;
 use trialmill_core::event::check_caller;
 
 use super::print::{Dir, print};
@@ -72,21 +73,40 @@ impl Ask {
     }
 
     fn json(&self, client: &DirectClient, trials: &[Trial]) -> String {
-        // `json!` panics on a path that is not UTF-8.
         let location =
             |id: &TrialId| client.trial_dir(id).map(|path| path.to_string_lossy().into_owned());
-        let one = |trial: &Trial| {
-            let previous = &trial.metadata.previous_trial_id;
-            json!({
-                "id": trial.id,
-                "attempt": trial.attempts,
-                "config": trial.config,
-                "location": location(&trial.id),
-                "previous_trial_id": previous,
-                "previous_trial_location": previous.as_ref().and_then(location),
-                "deadline_seconds": self.deadline,
-            })
-        };
-        format!("{:#}\n", trials.iter().map(one).collect::<Json>())
+        // Not by way of `json!` alone, which would make a float of a long whole number.
+        fn of<'a>(
+            trial: &'a Trial,
+            location: &dyn Fn(&TrialId) -> Option<String>,
+            deadline_seconds: f64,
+        ) -> Handed<'a> {
+            let Trial { id, attempts, config, .. } = trial;
+            let previous = trial.metadata.previous_trial_id.as_ref();
+            Handed {
+                id,
+                attempt: *attempts,
+                config: ShownConfig(config),
+                location: location(id),
+                previous_trial_id: previous,
+                previous_trial_location: previous.and_then(location),
+                deadline_seconds,
+            }
+        }
+        let handed = trials.iter().map(|trial| of(trial, &location, self.deadline));
+        let handed: Vec<Handed<'_>> = handed.collect();
+        serde_json::to_string_pretty(&handed).unwrap_or_default() + "\n"
     }
+}
+
+/// A trial that was handed out, as it is printed.
+#[derive(Serialize)]
+struct Handed<'a> {
+    id: &'a TrialId,
+    attempt: u32,
+    config: ShownConfig<'a>,
+    location: Option<String>,
+    previous_trial_id: Option<&'a TrialId>,
+    previous_trial_location: Option<String>,
+    deadline_seconds: f64,
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use trialmill::{Budget, Error, Study, Summary};
 use trialmill_store::Layout;
 
-use super::print::print;
+use super::print::{print, say};
 use super::text;
 use crate::study_file::StudyFile;
 
@@ -69,6 +69,9 @@ impl Described {
     /// Reads the study file; the command line overrides it.
     pub(super) fn read(&self) -> Result<StudyFile, Error> {
         let mut file = StudyFile::read(&self.file)?;
+        for note in &file.notes {
+            say(format_args!("{}: {note}", self.file.display()));
+        }
         let StudyFile { spec, options, .. } = &mut file;
         if let Some(name) = &self.optimizer {
             let over = StudyFile::from_json(json!({"space": {"x": 0}, "optimizer": name}))?;

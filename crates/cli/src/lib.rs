@@ -6,14 +6,17 @@ mod check;
 mod check_neps;
 mod convert;
 mod create;
+mod csv;
 mod hints;
 mod print;
 mod progress;
 mod query;
 mod run;
+mod set;
 pub mod study_file;
 mod tell;
 mod text;
+mod yaml;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -64,6 +67,7 @@ enum Verb {
     Tell(tell::Tell),
     Release(tell::Release),
     Retry(tell::Retry),
+    Set(set::Set),
     /// Shows the status of a study
     Status(query::Query),
     /// Shows the best trial, or with several objectives the Pareto front
@@ -97,6 +101,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Verb::Tell(verb) => verb.run(),
         Verb::Release(verb) => verb.run(),
         Verb::Retry(verb) => verb.run(),
+        Verb::Set(verb) => verb.run(),
         Verb::Status(verb) => verb.status(),
         Verb::Best(verb) => verb.best(),
         Verb::Trials(verb) => verb.run(),

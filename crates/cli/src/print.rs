@@ -38,9 +38,9 @@ pub(crate) fn cannot_print(error: impl std::fmt::Display) -> ExitCode {
 
 /// Prints JSON for scripts, with a line end.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> ExitCode {
-    // By way of a `Value`, for which a number that is not finite is null.
-    match serde_json::to_value(value) {
-        Ok(json) => print(&format!("{json:#}\n")),
+    // Not by way of a `Value`, which would make a float of a long whole number.
+    match serde_json::to_string_pretty(value) {
+        Ok(json) => print(&format!("{json}\n")),
         Err(error) => cannot_print(error),
     }
 }

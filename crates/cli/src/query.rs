@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::Value as Json;
 use trialmill::{Error, State, Trial, TrialId};
 use trialmill_core::trial::printable;
 use trialmill_view::{Status, Summary, TrialRow};
@@ -36,9 +35,12 @@ pub(super) struct Trials {
     /// As a JSON array, with NePS's names
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// As CSV, a column for each parameter
+    /// As CSV, a column for each parameter and each extra value
     #[arg(long)]
     csv: bool,
+    /// With --csv, texts as they are; else a ' stands before those that a spreadsheet runs as formulas
+    #[arg(long, requires = "csv")]
+    raw: bool,
 }
 
 fn read(dir: &std::path::Path) -> Result<Summary, Error> {
@@ -90,7 +92,8 @@ impl Trials {
             return Ok(print_json(&trials.map(|trial| summary.row(trial)).collect::<Vec<_>>()));
         }
         if self.csv {
-            return Ok(match csv(&summary, trials.map(|trial| summary.row(trial))) {
+            let trials: Vec<TrialRow<'_>> = trials.map(|trial| summary.row(trial)).collect();
+            return Ok(match super::csv::table(&summary, &trials, self.raw) {
                 Ok(table) => print(&table),
                 Err(error) => super::print::cannot_print(error),
             });
@@ -108,36 +111,4 @@ impl Trials {
         };
         Ok(print(&trials.map(line).collect::<String>()))
     }
-}
-
-fn csv<'a>(
-    summary: &Summary,
-    rows: impl Iterator<Item = TrialRow<'a>>,
-) -> Result<String, Box<dyn std::error::Error>> {
-    let names = summary.study().definition().space.names().clone();
-    let mut table = csv::Writer::from_writer(Vec::new());
-    let parameters = names.iter().map(|name| format!("config.{name}"));
-    let fields = ["objective_to_minimize", "cost", "err", "evaluation_duration"];
-    let times = ["time_sampled", "time_started", "time_end", "evaluating_worker_id", "attempts"];
-    let own = ["id", "state", "previous_trial_id"].map(String::from).into_iter();
-    let rest = fields.into_iter().chain(times).map(String::from);
-    table.write_record(own.chain(parameters).chain(rest))?;
-    for row in rows {
-        let json = serde_json::to_value(row)?;
-        let text = |json: &Json| match json {
-            Json::Null => String::new(),
-            Json::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let mut row = vec![
-            text(&json["id"]),
-            text(&json["state"]),
-            text(&json["metadata"]["previous_trial_id"]),
-        ];
-        row.extend(names.iter().map(|name| text(&json["config"][&**name])));
-        row.extend(fields.iter().map(|field| text(&json["report"][field])));
-        row.extend(times.iter().map(|field| text(&json["metadata"][field])));
-        table.write_record(row)?;
-    }
-    Ok(String::from_utf8(table.into_inner()?)?)
 }

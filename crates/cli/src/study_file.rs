@@ -11,16 +11,21 @@
 //! command:     [python3, train.py, --lr, "{lr}", --layers, "{layers}"]
 //! ```
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
+use crate::yaml::{self, Document};
 use trialmill_core::budget::Budget;
 use trialmill_core::error::{Error, StudyFileError};
+use trialmill_core::json;
 use trialmill_core::limits::MAX_STUDY_FILE_BYTES;
+use trialmill_core::notation;
 use trialmill_core::optimizer::OptimizerInfo;
+use trialmill_core::words;
 use trialmill_runtime::{Evaluation, RunOptions, StudySpec};
 
 /// The content of a study file: the study's specification, and the options of the run.
@@ -30,6 +35,8 @@ pub struct StudyFile {
     pub spec: StudySpec,
     /// How the run goes.
     pub options: RunOptions,
+    /// What is understood in one of two ways, and how: to be said to whoever wrote the file.
+    pub notes: Vec<String>,
 }
 
 /// The keys of a study file.
@@ -45,6 +52,10 @@ const KEYS: [&str; 10] = [
     "max_attempts",
     "on_error",
 ];
+
+/// What may be limited.
+const BUDGET_KEYS: [&str; 6] =
+    ["evaluations", "cost", "fidelity", "evaluation_seconds", "seconds", "per_worker"];
 
 /// Those of them that are fields of [`RunOptions`]; the others belong to [`StudySpec`].
 const OPTION_KEYS: [&str; 3] = ["workers", "timeout_seconds", "on_error"];
@@ -87,14 +98,22 @@ impl StudyFile {
         let file = std::fs::File::open(path).map_err(read)?;
         let text =
             trialmill_store::plain::read_limited(file, MAX_STUDY_FILE_BYTES).map_err(read)?;
-        let text = String::from_utf8(text).map_err(|error| content(error.to_string()))?;
+        let text = String::from_utf8(text).map_err(|error| content(encoding(&error)))?;
         let is_json = path.extension().is_some_and(|extension| extension == "json");
-        let json: Json = if is_json {
-            serde_json::from_str(&text).map_err(|error| content(error.to_string()))?
-        } else {
-            serde_saphyr::from_str(&text).map_err(|error| content(error.to_string()))?
+        let (json, lines) = match is_json {
+            true => (json::read(&text).map_err(content)?, HashMap::new()),
+            false => {
+                let Document { json, lines } = yaml::read(&text).map_err(content)?;
+                (json, lines)
+            }
         };
-        Self::from_json(json).map_err(|error| content(error.to_string()).into())
+        Self::from_json(json).map_err(|error| {
+            let problem = error.to_string();
+            match line_of(&problem, &lines) {
+                Some(line) => content(format!("line {line}: {problem}")).into(),
+                None => content(problem).into(),
+            }
+        })
     }
 
     /// Reads the content of a study file.
@@ -109,6 +128,7 @@ impl StudyFile {
             return Err(Error::Setting(problem.into()));
         };
         check_keys(&map)?;
+        check_numbers(&map)?;
         let budget = map.shift_remove("budget").map(|json| value("budget", json));
         let budget: FileBudget = budget.transpose()?.unwrap_or_default();
         let command = map.shift_remove("command").map(words);
@@ -120,7 +140,9 @@ impl StudyFile {
             map.into_iter().partition(|(key, _)| OPTION_KEYS.contains(&key.as_str()));
         // An option that is null is left out.
         let options = options.into_iter().filter(|(_, json)| !json.is_null()).collect();
-        let mut file = StudyFile { spec: section(spec)?, options: section(options)? };
+        let space = spec.get("space").or(spec.get("pipeline_space")).and_then(notation::as_object);
+        let notes = space.iter().flatten().filter_map(|(name, json)| note(name, json)).collect();
+        let mut file = StudyFile { spec: section(spec)?, options: section(options)?, notes };
 
         file.spec.optimizer = optimizer;
         file.spec.seed = file.spec.seed.or(own_seed);
@@ -137,21 +159,82 @@ impl StudyFile {
     }
 }
 
+/// What a file is that is not UTF-8.
+fn encoding(error: &std::string::FromUtf8Error) -> String {
+    match error.as_bytes() {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is in UTF-16; save it as UTF-8".into(),
+        _ => format!(
+            "byte {} is not UTF-8 (it may be Latin-1); save the file as UTF-8",
+            error.utf8_error().valid_up_to()
+        ),
+    }
+}
+
+/// The line that a problem is about: it names a parameter, or begins with a key.
+fn line_of(problem: &str, lines: &HashMap<String, usize>) -> Option<usize> {
+    if let Some((key, _)) = problem.strip_prefix('\'').and_then(|rest| rest.split_once('\'')) {
+        return lines.get(key).copied();
+    }
+    let parameter = problem.split_once("parameter '").and_then(|(_, rest)| rest.split_once('\''));
+    if let Some((name, _)) = parameter {
+        let line = |key: &str| lines.get(&format!("{key}/{name}"));
+        return line("space").or_else(|| line("pipeline_space")).copied();
+    }
+    lines.get(problem.split_once(':')?.0).copied()
+}
+
 fn check_keys(map: &Map<String, Json>) -> Result<(), Error> {
     if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        let known = KEYS.map(|key| format!("`{key}`")).join(", ");
-        let problem = format!("{key}: unknown field `{key}`, expected one of {known}");
-        return Err(Error::Setting(problem));
+        return Err(Error::Setting(words::unknown(key, "a key of a study file", &KEYS)));
+    }
+    if let Some(Json::Object(budget)) = map.get("budget")
+        && let Some(key) = budget.keys().find(|key| !BUDGET_KEYS.contains(&key.as_str()))
+    {
+        let problem = words::unknown(key, "a budget", &BUDGET_KEYS);
+        return Err(Error::Setting(format!("budget: {problem}")));
     }
     match map.contains_key("space") || map.contains_key("pipeline_space") {
         true => Ok(()),
-        false => Err(Error::Setting("missing field `space`".into())),
+        false => Err(Error::Setting("the key `space` is missing: what is searched".into())),
     }
+}
+
+/// `lower: 0, upper: 1` is two whole numbers, and was often meant as all between them.
+fn note(name: &str, json: &Json) -> Option<String> {
+    let (lower, upper) = match json {
+        Json::Array(list) => (list.first()?, list.get(1).filter(|_| list.len() == 2)?),
+        Json::Object(map) if !map.contains_key("type") => (map.get("lower")?, map.get("upper")?),
+        _ => return None,
+    };
+    (lower.as_i64() == Some(0) && upper.as_i64() == Some(1)).then(|| {
+        format!(
+            "parameter '{name}' is the whole number 0 or 1, as its bounds are written; for all \
+             numbers between them write 0.0 and 1.0, or `type: float`"
+        )
+    })
+}
+
+/// A setting is a number that a computer counts with: not infinite, nor of more digits than that.
+fn check_numbers(map: &Map<String, Json>) -> Result<(), Error> {
+    let is_other = |json: &Json| json.is_object() && notation::as_f64(json).is_some();
+    let budget = map.get("budget").and_then(Json::as_object);
+    let inner = budget.and_then(|budget| budget.get("per_worker")).and_then(Json::as_object);
+    for (key, json) in [Some(map), budget, inner].into_iter().flatten().flatten() {
+        if key != "space" && key != "pipeline_space" && is_other(json) {
+            let problem = format!(
+                "{key}: {} is too large for a setting; write a smaller number, or leave the key out",
+                notation::Shown(json)
+            );
+            return Err(Error::Setting(problem));
+        }
+    }
+    Ok(())
 }
 
 /// The value of a key.
 fn value<T: DeserializeOwned>(key: &str, json: Json) -> Result<T, Error> {
-    serde_json::from_value(json).map_err(|error| Error::Setting(format!("{key}: {error}")))
+    serde_json::from_value(json)
+        .map_err(|error| Error::Setting(format!("{key}: {}", words::plain(&error.to_string()))))
 }
 
 /// The struct that these keys are fields of.
@@ -159,10 +242,11 @@ fn section<T: DeserializeOwned>(map: Map<String, Json>) -> Result<T, Error> {
     serde_json::from_value(map.clone().into()).map_err(|error| {
         // serde does not name the wrong key: it is the one that fails on its own, too.
         let alone = |(key, json): (String, Json)| {
-            let error = serde_json::from_value::<T>(json!({ &key: json })).err()?;
-            Some(format!("{key}: {error}"))
+            let error = serde_json::from_value::<T>(serde_json::json!({ &key: json })).err()?;
+            Some(format!("{key}: {}", words::plain(&error.to_string())))
         };
-        Error::Setting(map.into_iter().find_map(alone).unwrap_or_else(|| error.to_string()))
+        let problem = map.into_iter().find_map(alone);
+        Error::Setting(problem.unwrap_or_else(|| words::plain(&error.to_string())))
     })
 }
 
@@ -243,6 +327,22 @@ command: [python3, train.py, --lr, '{lr}']
         assert_eq!((yaml.spec.seed, yaml.options.seconds_per_worker), (Some(7), Some(5.0)));
     }
 
+    /// `[0, 1]` was drawn as 0 or 1, and nobody was told.
+    #[test]
+    fn what_can_be_read_in_two_ways_is_said() {
+        for (space, count) in [
+            ("{x: [0, 1]}", 1),
+            ("{x: {lower: 0, upper: 1}}", 1),
+            ("{x: [0.0, 1]}", 0),
+            ("{x: {type: int, lower: 0, upper: 1}}", 0),
+            ("{x: [0, 2]}", 0),
+            ("{x: {type: float, lower: 0, upper: 1}}", 0),
+        ] {
+            let file = read("s.yaml", &format!("space: {space}")).unwrap();
+            assert_eq!(file.notes.len(), count, "{space}");
+        }
+    }
+
     #[test]
     fn a_mistake_is_named_with_its_file() {
         for (text, says) in [
@@ -256,9 +356,24 @@ command: [python3, train.py, --lr, '{lr}']
             ("space: {x: [1, 2]}\noptimizer: {name: random_search, priors: true}", "use_priors"),
             ("space: {x: [1, 2]}\nbudget: {evaluations: many}", "many"),
             ("space: {x: [1, 2], x: [3, 4]}", "x"),
+            // The line, the word that was meant, and no word of Rust's.
+            ("space: {x: [1, 2]}\nbudgets: {}", "line 2: 'budgets' is not"),
+            ("space: {x: [1, 2]}\nbudgets: {}", "did you mean `budget`?"),
+            ("space: {x: [1, 2]}\nbudget: {trials: 5}", "line 2: budget: 'trials' is not"),
+            ("space: {x: [1, 2]}\nbudget: {trials: 5}", "here it is `evaluations`"),
+            ("space: {x: [1, 2]}\nn_trials: 5", "here it is `evaluations` in `budget`"),
+            ("space:\n  y: [1, 2]\n  x: {type: flaot, lower: 1, upper: 2}", "line 3"),
+            ("space: {x: {type: flaot, lower: 1, upper: 2}}", "did you mean `float`?"),
+            ("space: {x: {type: int, low: 1, high: 2}}", "here it is `lower`"),
+            ("space: {x: [1, 2]}\nworkers: many", "a whole number from 0"),
+            ("space: {x: [1, 2]}\nworkers: -3", "a whole number from 0"),
+            ("space: {x: [1, 2]}\nseed: 18446744073709551616", "18446744073709551616"),
         ] {
             let error = read("s.yaml", text).unwrap_err();
             let shown = error.to_string();
+            for jargon in ["usize", "u64", "invalid type", "expected one of", "field"] {
+                assert!(!shown.contains(jargon), "{shown}");
+            }
             assert!(shown.contains(says) && shown.contains("s.yaml"), "{text}: {shown}");
             assert_eq!(error.exit_code(), 2);
         }

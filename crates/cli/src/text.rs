@@ -12,7 +12,8 @@ const NAMED: usize = 8;
 /// The status of a study.
 pub(super) fn status(status: &Status<'_>) -> String {
     // Writing to a `String` does not fail.
-    let mut text = format!("{}: {}, seed {}\n", status.directory, status.optimizer, status.seed);
+    let seed = status.seed.map_or_else(|| "no seed yet".into(), |seed| format!("seed {seed}"));
+    let mut text = format!("{}: {}, {seed}\n", status.directory, status.optimizer);
     text += &spent(status);
     let counts: Vec<String> = State::ALL
         .into_iter()

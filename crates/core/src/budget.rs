@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::notation;
 use crate::trial::{Report, State, Trial};
 
 /// What may be spent. A limit that is not set does not apply.
@@ -28,10 +29,12 @@ pub struct Spent {
     /// Evaluations, each charged when its trial is claimed.
     pub evaluations: u64,
     /// The sum of the reported costs.
+    #[serde(serialize_with = "notation::real_text_of")]
     pub cost: f64,
     /// The sum of the fidelities, each charged when its trial is claimed.
     pub fidelity: f64,
     /// The sum of the durations of the evaluations, in seconds.
+    #[serde(serialize_with = "notation::real_text_of")]
     pub evaluation_seconds: f64,
 }
 
@@ -52,25 +55,45 @@ pub enum Limit {
 impl Spent {
     /// Adds a report.
     pub fn add_report(&mut self, report: &Report) {
-        let finite = |x: Option<f64>| x.filter(|x| x.is_finite()).unwrap_or(0.0);
-        self.cost += finite(report.cost);
-        self.evaluation_seconds += finite(report.evaluation_duration);
+        // Nothing is given back, and what is infinite reaches any limit.
+        let spent = |x: Option<f64>| x.filter(|x| *x > 0.0).unwrap_or(0.0);
+        self.cost += spent(report.cost);
+        self.evaluation_seconds += spent(report.evaluation_duration);
     }
 
     /// Adds an evaluation at a fidelity.
     pub fn add_evaluation(&mut self, fidelity: Option<f64>) {
         self.evaluations += 1;
-        self.fidelity += fidelity.unwrap_or(0.0);
+        self.fidelity += charged(fidelity);
     }
 
     /// Refunds an evaluation whose attempt ended without a report.
     pub fn take_evaluation(&mut self, fidelity: Option<f64>) {
         self.evaluations = self.evaluations.saturating_sub(1);
-        self.fidelity -= fidelity.unwrap_or(0.0);
+        self.fidelity -= charged(fidelity);
     }
 }
 
+/// What an evaluation at a fidelity is charged with. Below 0 there is none in a new space.
+fn charged(fidelity: Option<f64>) -> f64 {
+    fidelity.filter(|x| *x > 0.0).unwrap_or(0.0)
+}
+
 impl Budget {
+    /// Why this report brings a budget no nearer to its end, where it does not.
+    pub fn complaint(&self, report: &Report) -> Option<String> {
+        self.cost?;
+        let what = match report.cost {
+            None => "no cost".to_string(),
+            Some(cost) if cost.is_nan() || cost < 0.0 => format!("the cost {cost}"),
+            Some(_) => return None,
+        };
+        Some(format!(
+            "a result has {what}, and the budget is one of cost: it counts as 0, and if all are like \
+             this the budget is never used up"
+        ))
+    }
+
     /// The first limit that is reached.
     pub fn reached(&self, spent: &Spent) -> Option<Limit> {
         let over = |limit: Option<f64>, spent: f64| limit.is_some_and(|limit| spent >= limit);
@@ -126,4 +149,37 @@ impl std::fmt::Display for Limit {
 /// Whether a trial counts as an evaluation, depending on whether those in progress do.
 pub fn counts(trial: &Trial, count_in_progress: bool) -> bool {
     trial.state.is_charged() && (count_in_progress || trial.state != State::Evaluating)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run whose results had no cost, or a negative one, went on for ever without a word; "spent -355
+    /// of 5 cost" was shown of it.
+    #[test]
+    fn each_cost_brings_a_cost_budget_nearer_or_is_complained_about() {
+        let budget = Budget { cost: Some(5.0), ..Budget::default() };
+        for (cost, nearer) in [
+            (None, false),
+            (Some(f64::NAN), false),
+            (Some(-1.0), false),
+            (Some(f64::NEG_INFINITY), false),
+            (Some(0.0), true),
+            (Some(1e-9), true),
+            (Some(f64::INFINITY), true),
+        ] {
+            let mut report = Report::objective(0.5);
+            report.cost = cost;
+            assert_eq!(budget.complaint(&report).is_none(), nearer, "{cost:?}");
+            assert_eq!(Budget::default().complaint(&report), None);
+            let mut spent = Spent::default();
+            spent.add_report(&report);
+            assert!(spent.cost >= 0.0, "{cost:?}");
+            assert_eq!(budget.reached(&spent).is_some(), cost == Some(f64::INFINITY));
+        }
+        let mut spent = Spent::default();
+        spent.add_evaluation(Some(-2.0));
+        assert_eq!((spent.evaluations, spent.fidelity), (1, 0.0));
+    }
 }

@@ -9,10 +9,10 @@ use arcstr::ArcStr;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value as Json;
 use thiserror::Error;
 
-/// The key under which JSON has a number that is not finite: `{"$float": "inf"}`.
-const NON_FINITE: &str = "$float";
+use crate::notation::{self, Shown, Special};
 
 /// The value of one parameter.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,12 +23,14 @@ pub enum Value {
     Bool(bool),
     /// A whole number.
     Int(i64),
+    /// A whole number that needs more than 64 bits, in decimal.
+    BigInt(Box<str>),
     /// A floating-point number.
     Float(f64),
     /// A string.
     Str(ArcStr),
-    /// Any other JSON value; only directories that another program wrote contain them.
-    Nested(Box<serde_json::Value>),
+    /// A list or a mapping, in the [notation](crate::notation) of our files.
+    Nested(Box<Json>),
 }
 
 impl Value {
@@ -37,7 +39,49 @@ impl Value {
         match self {
             Value::Float(x) => Some(*x),
             Value::Int(x) => Some(*x as f64),
+            Value::BigInt(digits) => digits.parse().ok(),
             _ => None,
+        }
+    }
+
+    /// Reads a value in the [notation](crate::notation) of our files.
+    pub fn from_stored(json: Json) -> Self {
+        match json {
+            Json::Null => Value::Null,
+            Json::Bool(x) => Value::Bool(x),
+            Json::String(x) => Value::Str(x.into()),
+            Json::Number(x) => match (x.as_i64(), x.is_u64(), x.as_f64()) {
+                (Some(int), ..) => Value::Int(int),
+                (None, true, _) => Value::BigInt(x.to_string().into()),
+                (None, false, float) => Value::Float(float.unwrap_or(f64::NAN)),
+            },
+            Json::Object(map) => match notation::special(&map) {
+                Some(Special::Float(x)) => Value::Float(x),
+                Some(Special::Int(digits)) => match notation::whole(digits) {
+                    json @ Json::Number(_) => Value::from_stored(json),
+                    _ => Value::BigInt(digits.into()),
+                },
+                _ => Value::Nested(Box::new(Json::Object(map))),
+            },
+            Json::Array(list) => Value::Nested(Box::new(Json::Array(list))),
+        }
+    }
+
+    /// As plain JSON. A number that JSON has no word for is a text; of a long whole number it has the
+    /// nearest float.
+    fn to_plain_json(&self) -> Json {
+        serde_json::to_value(ShownValue(self)).unwrap_or(Json::Null)
+    }
+
+    /// The same value in the one way in which it is stored and read; nothing where a caller built
+    /// what no file can say.
+    pub(crate) fn normal(self) -> Option<Self> {
+        match self {
+            Value::Nested(json) => Some(Value::from_stored(*json)),
+            Value::BigInt(digits) => {
+                notation::is_whole(&digits).then(|| Value::from_stored(notation::whole(&digits)))
+            }
+            other => Some(other),
         }
     }
 }
@@ -50,9 +94,10 @@ impl fmt::Display for Value {
             Value::Null => f.write_str("null"),
             Value::Bool(x) => write!(f, "{x}"),
             Value::Int(x) => write!(f, "{x}"),
+            Value::BigInt(digits) => f.write_str(digits),
             Value::Float(x) => write!(f, "{x:?}"),
             Value::Str(x) => f.write_str(x),
-            Value::Nested(x) => write!(f, "{x}"),
+            Value::Nested(x) => write!(f, "{}", Shown(x)),
         }
     }
 }
@@ -88,19 +133,15 @@ impl From<String> for Value {
     }
 }
 
-impl From<serde_json::Value> for Value {
-    fn from(json: serde_json::Value) -> Self {
-        match json {
-            serde_json::Value::Null => Value::Null,
-            serde_json::Value::Bool(x) => Value::Bool(x),
-            serde_json::Value::String(x) => Value::Str(x.into()),
-            serde_json::Value::Number(x) => match (x.as_i64(), x.as_f64()) {
-                (Some(int), _) => Value::Int(int),
-                (None, Some(float)) => Value::Float(float),
-                (None, None) => Value::Nested(Box::new(serde_json::Value::Number(x))),
-            },
-            other => Value::Nested(Box::new(other)),
-        }
+impl From<u64> for Value {
+    fn from(x: u64) -> Self {
+        Value::from_stored(x.into())
+    }
+}
+
+impl From<Json> for Value {
+    fn from(json: Json) -> Self {
+        Value::from_stored(notation::escape(json))
     }
 }
 
@@ -110,12 +151,39 @@ impl Serialize for Value {
             Value::Null => to.serialize_unit(),
             Value::Bool(x) => to.serialize_bool(*x),
             Value::Int(x) => to.serialize_i64(*x),
+            Value::BigInt(digits) => notation::whole(digits).serialize(to),
             Value::Float(x) if x.is_finite() => to.serialize_f64(*x),
-            // JSON cannot represent these, but NePS's configurations may contain them.
-            Value::Float(x) => serde_json::json!({NON_FINITE: x.to_string()}).serialize(to),
+            Value::Float(x) => notation::real(*x).serialize(to),
             Value::Str(x) => to.serialize_str(x),
             Value::Nested(x) => x.serialize(to),
         }
+    }
+}
+
+/// A value as commands and people are shown it: without the notation of our files.
+struct ShownValue<'a>(&'a Value);
+
+impl Serialize for ShownValue<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::BigInt(digits) => notation::raw(digits, to),
+            Value::Float(x) => notation::real_text(*x, to),
+            Value::Nested(json) => Shown(json).serialize(to),
+            other => other.serialize(to),
+        }
+    }
+}
+
+/// A configuration as commands and people are shown it.
+pub struct ShownConfig<'a>(pub &'a Config);
+
+impl Serialize for ShownConfig<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(self.0.values.len()))?;
+        for (name, value) in self.0.iter() {
+            map.serialize_entry(name, &ShownValue(value))?;
+        }
+        map.end()
     }
 }
 
@@ -137,7 +205,7 @@ impl<'de> Deserialize<'de> for Value {
                 Ok(Value::Int(x))
             }
             fn visit_u64<E>(self, x: u64) -> Result<Value, E> {
-                Ok(i64::try_from(x).map_or(Value::Float(x as f64), Value::Int))
+                Ok(Value::from(x))
             }
             fn visit_f64<E>(self, x: f64) -> Result<Value, E> {
                 Ok(Value::Float(x))
@@ -147,16 +215,12 @@ impl<'de> Deserialize<'de> for Value {
             }
             fn visit_seq<A: serde::de::SeqAccess<'de>>(self, seq: A) -> Result<Value, A::Error> {
                 let list = Vec::deserialize(serde::de::value::SeqAccessDeserializer::new(seq))?;
-                Ok(Value::Nested(Box::new(serde_json::Value::Array(list))))
+                Ok(Value::Nested(Box::new(Json::Array(list))))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
                 let map: serde_json::Map<_, _> =
                     Deserialize::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-                let float = map.get(NON_FINITE).and_then(|text| text.as_str()?.parse().ok());
-                match float.filter(|_| map.len() == 1) {
-                    Some(float) => Ok(Value::Float(float)),
-                    None => Ok(Value::Nested(Box::new(serde_json::Value::Object(map)))),
-                }
+                Ok(Value::from_stored(Json::Object(map)))
             }
         }
         from.deserialize_any(ByHand)
@@ -185,6 +249,9 @@ pub enum ConfigError {
         /// The value it has.
         found: String,
     },
+    /// The configuration does not fit a struct.
+    #[error("the configuration does not fit the struct: {0}")]
+    Shape(String),
 }
 
 /// The names of a configuration's parameters, in order; one copy serves a whole study.
@@ -265,6 +332,31 @@ impl Config {
         match self.expect(name)? {
             Value::Bool(x) => Ok(*x),
             other => Err(wrong(name, "true or false", other)),
+        }
+    }
+
+    /// All of it, as a struct of the caller's: each parameter is a field.
+    ///
+    /// # Errors
+    /// A field has no parameter, or its type is not that of the value.
+    pub fn to<T: serde::de::DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        let json: serde_json::Map<String, Json> =
+            self.iter().map(|(name, value)| (name.to_string(), value.to_plain_json())).collect();
+        serde_json::from_value(Json::Object(json))
+            .map_err(|error| ConfigError::Shape(error.to_string()))
+    }
+
+    /// A whole number of a narrower kind: `u32`, `usize`, `u64`.
+    ///
+    /// # Errors
+    /// There is no such parameter, it is no whole number, or it does not fit.
+    pub fn whole<T: std::str::FromStr>(&self, name: &str) -> Result<T, ConfigError> {
+        match self.expect(name)? {
+            value @ (Value::Int(_) | Value::BigInt(_)) => value
+                .to_string()
+                .parse()
+                .map_err(|_| wrong(name, "a whole number that fits", value)),
+            other => Err(wrong(name, "a whole number", other)),
         }
     }
 
@@ -372,6 +464,26 @@ mod tests {
         assert!(Arc::ptr_eq(back.names(), &shared));
         let alone: Config = serde_json::from_str(&text).unwrap();
         assert_eq!(alone, config);
+    }
+
+    #[test]
+    fn a_configuration_is_a_struct_of_the_callers() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Own {
+            lr: f64,
+            layers: u8,
+            name: String,
+        }
+        let config =
+            Config::new(names(), vec![Value::Float(0.5), Value::Int(200), Value::from("adam")]);
+        let own: Own = config.to().unwrap();
+        assert_eq!(own, Own { lr: 0.5, layers: 200, name: "adam".into() });
+        let error = config.with("layers", 300).to::<Own>().unwrap_err().to_string();
+        assert!(error.contains("300"), "{error}");
+        assert_eq!(config.whole::<u8>("layers"), Ok(200));
+        assert!(config.whole::<i8>("layers").unwrap_err().to_string().contains("200"));
+        let long = config.with("layers", u64::MAX);
+        assert_eq!(long.whole::<u64>("layers"), Ok(u64::MAX));
     }
 
     #[test]

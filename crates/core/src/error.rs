@@ -69,7 +69,7 @@ pub enum StudyError {
     /// The search space is not known, so nothing can be sampled from it.
     #[error(
         "optimizer '{optimizer}': the study's search space is not known: NePS up to 0.14 does not \
-         store it"
+         store it, and of what NePS 0.17 stores some cannot be searched here (bounds from 2^63 on)"
     )]
     UnknownSpace {
         /// The study's optimizer.
@@ -123,8 +123,8 @@ pub enum StoreError {
     Mismatch {
         /// The directory.
         path: PathBuf,
-        /// What differs: `search space`, `optimizer`, `seed`.
-        what: &'static str,
+        /// What differs: `search space`, `optimizer`, `seed`; all that do.
+        what: String,
         /// What is on disk.
         there: String,
         /// What was asked for.
@@ -261,6 +261,29 @@ pub enum EvaluateError {
         name: String,
         /// What may be named.
         known: String,
+    },
+    /// A template names a parameter that is called like something of the trial's own.
+    #[error(
+        "the command's argument '{argument}' names '{{{name}}}', which is the trial's own, and a \
+         parameter too. Call the parameter otherwise; or leave '{{{name}}}' out of the command, and \
+         take the parameter from TRIALMILL_PARAM_{name} or the file that TRIALMILL_CONFIG names."
+    )]
+    Ambiguous {
+        /// The argument.
+        argument: String,
+        /// The name.
+        name: String,
+    },
+    /// A value that no command can be given.
+    #[error(
+        "parameter '{parameter}' may be {value:?}: a command's arguments cannot have a zero \
+         character. Use another text for it."
+    )]
+    Zero {
+        /// The parameter.
+        parameter: String,
+        /// The value.
+        value: String,
     },
 }
 

@@ -275,10 +275,13 @@ fn read_report(value: &Value) -> Result<Report, String> {
         _ => None,
     };
     let extra = match value.get("extra") {
-        Some(extra @ Value::Map(map)) if !map.is_empty() => match extra.to_json() {
-            serde_json::Value::Object(map) => Some(Box::new(map)),
-            _ => None,
-        },
+        Some(Value::Map(pairs)) if !pairs.is_empty() => {
+            let pair = |(key, value): &(Value, Value)| {
+                let key = key.as_str().map_or_else(|| json::write(key), str::to_string);
+                (key, value.to_json())
+            };
+            Some(Box::new(pairs.iter().map(pair).collect()))
+        }
         _ => None,
     };
     let failure = text("err")

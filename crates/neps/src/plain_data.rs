@@ -3,6 +3,7 @@
 use super::pickle::{Item, Pickle, Ref};
 use super::value::Value;
 use trialmill_core::config::Value as ConfigValue;
+use trialmill_core::limits::MAX_NEPS_INT_DIGITS;
 use trialmill_core::trial::Objective;
 
 /// How deep values may be nested.
@@ -19,6 +20,7 @@ pub(super) fn string(from: &Pickle<'_>, at: Ref) -> Option<String> {
 pub(super) fn number(from: &Pickle<'_>, at: Ref) -> Option<f64> {
     match from.get(at) {
         Item::Int(x) => Some(*x as f64),
+        Item::BigInt(bytes) => big_int(bytes)?.as_f64(),
         Item::Float(x) => Some(*x),
         Item::Bool(x) => Some(f64::from(*x)),
         Item::Object(_) => match numpy_scalar(from, at)? {
@@ -49,6 +51,14 @@ fn numpy_scalar(from: &Pickle<'_>, at: Ref) -> Option<Value> {
     let kind = string(from, *elements(from, dtype.args)?.first()?)?;
     let (Item::Bytes(bytes) | Item::ByteArray(bytes)) = from.get(bytes) else { return None };
     match (kind.as_str(), &**bytes) {
+        ("u8", bytes) => {
+            Some(Value::integer(false, &u64::from_le_bytes(bytes.try_into().ok()?).to_string()))
+        }
+        ("u4", bytes) => Some(Value::Int(u32::from_le_bytes(bytes.try_into().ok()?).into())),
+        ("i2", bytes) => Some(Value::Int(i16::from_le_bytes(bytes.try_into().ok()?).into())),
+        ("u2", bytes) => Some(Value::Int(u16::from_le_bytes(bytes.try_into().ok()?).into())),
+        ("i1", bytes) => Some(Value::Int(i8::from_le_bytes(bytes.try_into().ok()?).into())),
+        ("u1", bytes) => Some(Value::Int(u8::from_le_bytes(bytes.try_into().ok()?).into())),
         ("f8", bytes) => Some(Value::Float(f64::from_le_bytes(bytes.try_into().ok()?))),
         ("f4", bytes) => Some(Value::Float(f32::from_le_bytes(bytes.try_into().ok()?).into())),
         ("i8", bytes) => Some(Value::Int(i64::from_le_bytes(bytes.try_into().ok()?))),
@@ -68,6 +78,7 @@ pub(super) fn plain(from: &Pickle<'_>, at: Ref, depth: usize) -> Option<Value> {
         Item::None => Value::None,
         Item::Bool(x) => Value::Bool(*x),
         Item::Int(x) => Value::Int(*x),
+        Item::BigInt(bytes) => big_int(bytes)?,
         Item::Float(x) => Value::Float(*x),
         Item::Str(text) => Value::Str(text.to_string()),
         Item::List(list) => Value::List(list.iter().map(inner).collect::<Option<_>>()?),
@@ -79,7 +90,45 @@ pub(super) fn plain(from: &Pickle<'_>, at: Ref, depth: usize) -> Option<Value> {
     })
 }
 
-/// The nearest plain value: what is not plain is named.
+/// A whole number from its little-endian two's complement, to the digit. More than Python itself prints
+/// is not read.
+fn big_int(bytes: &[u8]) -> Option<Value> {
+    if bytes.len() > MAX_NEPS_INT_DIGITS / 2 {
+        return None;
+    }
+    let negative = bytes.last().is_some_and(|last| *last >= 0x80);
+    let mut size = bytes.to_vec();
+    if negative {
+        let mut carry = true;
+        for byte in &mut size {
+            (*byte, carry) = (!*byte).overflowing_add(carry.into());
+        }
+        // Minus 256^n itself is one byte longer.
+        size.push(carry.into());
+    }
+    // Nine digits at a time, the lowest first.
+    let mut groups: Vec<u64> = Vec::new();
+    for byte in size.iter().rev() {
+        let mut carry = u64::from(*byte);
+        for group in &mut groups {
+            let next = *group * 256 + carry;
+            (*group, carry) = (next % 1_000_000_000, next / 1_000_000_000);
+        }
+        if carry > 0 {
+            groups.push(carry);
+        }
+    }
+    let digits: String = groups.iter().rev().map(|group| format!("{group:09}")).collect();
+    Some(Value::integer(negative, &digits))
+}
+
+/// Bytes as Python shows them.
+fn bytes_text(bytes: &[u8]) -> String {
+    format!("b'{}'", bytes.escape_ascii())
+}
+
+/// The nearest plain value. What is not plain is shown with all that is in it: each kind is named, so
+/// that none becomes a placeholder.
 pub(super) fn nearest(from: &Pickle<'_>, at: Ref, depth: usize) -> Value {
     if let Some(value) = plain(from, at, depth) {
         return value;
@@ -88,14 +137,57 @@ pub(super) fn nearest(from: &Pickle<'_>, at: Ref, depth: usize) -> Value {
         return Value::Str("…".into());
     }
     let inner = |at: &Ref| nearest(from, *at, depth + 1);
+    let list = |list: &[Ref]| Value::List(list.iter().map(inner).collect());
+    let pairs = |pairs: &[(Ref, Ref)]| {
+        Value::Map(pairs.iter().map(|(key, value)| (inner(key), inner(value))).collect())
+    };
     match from.get(at) {
-        Item::Tuple(list) | Item::List(list) | Item::Set(list) | Item::FrozenSet(list) => {
-            Value::List(list.iter().map(inner).collect())
+        Item::None => Value::None,
+        Item::Bool(x) => Value::Bool(*x),
+        Item::Int(x) => Value::Int(*x),
+        Item::Float(x) => Value::Float(*x),
+        Item::Str(text) => Value::Str(text.to_string()),
+        // Longer than Python itself would print.
+        Item::BigInt(bytes) => {
+            Value::Str(format!("int.from_bytes({}, 'little', signed=True)", bytes_text(bytes)))
         }
-        Item::Dict(pairs) => Value::Map(pairs.iter().map(|(k, v)| (inner(k), inner(v))).collect()),
-        _ => numpy_scalar(from, at).unwrap_or_else(|| {
-            let name = from.class(at).map(|(module, name)| format!("<{module}.{name}>"));
-            Value::Str(name.unwrap_or_else(|| "<bytes>".into()))
+        Item::Bytes(bytes) => Value::Str(bytes_text(bytes)),
+        Item::ByteArray(bytes) => Value::Str(format!("bytearray({})", bytes_text(bytes))),
+        Item::Surrogates(bytes) => {
+            Value::Str(bytes.utf8_chunks().fold(String::new(), |mut text, chunk| {
+                text.push_str(chunk.valid());
+                text.push_str(&chunk.invalid().escape_ascii().to_string());
+                text
+            }))
+        }
+        Item::Tuple(items) | Item::List(items) | Item::Set(items) | Item::FrozenSet(items) => {
+            list(items)
+        }
+        Item::Dict(items) => pairs(items),
+        Item::Global { module, name } => Value::Str(format!("<{module}.{name}>")),
+        Item::Object(object) => numpy_scalar(from, at).unwrap_or_else(|| {
+            let class = from.class(at).map(|(module, name)| format!("<{module}.{name}>"));
+            let class = Value::Str(class.unwrap_or_else(|| "<object>".into()));
+            let mut parts = Vec::new();
+            let mut add = |key: &str, value: Value| match value {
+                Value::None => {}
+                Value::List(items) if items.is_empty() => {}
+                Value::Map(items) if items.is_empty() => {}
+                value => parts.push((Value::Str(key.into()), value)),
+            };
+            add("args", inner(&object.args));
+            for (key, part) in [("keywords", object.keywords), ("state", object.state)] {
+                if let Some(part) = part {
+                    add(key, inner(&part));
+                }
+            }
+            add("items", list(&object.items));
+            add("pairs", pairs(&object.pairs));
+            if parts.is_empty() {
+                return class;
+            }
+            parts.insert(0, (Value::Str("class".into()), class));
+            Value::Map(parts)
         }),
     }
 }
@@ -112,6 +204,9 @@ pub(super) fn from_config(value: &ConfigValue) -> Value {
         ConfigValue::Null => Value::None,
         ConfigValue::Bool(x) => Value::Bool(*x),
         ConfigValue::Int(x) => Value::Int(*x),
+        ConfigValue::BigInt(digits) => {
+            Value::integer(digits.starts_with('-'), digits.strip_prefix('-').unwrap_or(digits))
+        }
         ConfigValue::Float(x) => Value::Float(*x),
         ConfigValue::Str(text) => Value::Str(text.to_string()),
         ConfigValue::Nested(json) => Value::from_json(json),
@@ -123,8 +218,47 @@ pub(super) fn to_config(value: &Value) -> ConfigValue {
         Value::None => ConfigValue::Null,
         Value::Bool(x) => ConfigValue::Bool(*x),
         Value::Int(x) => ConfigValue::Int(*x),
+        Value::BigInt(digits) => ConfigValue::BigInt(digits.as_str().into()),
         Value::Float(x) => ConfigValue::Float(*x),
         Value::Str(text) => ConfigValue::Str(text.as_str().into()),
         other => ConfigValue::Nested(Box::new(other.to_json())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2^70 in a report of NePS's was `<bytes>` in every listing and every copy.
+    #[test]
+    fn whole_numbers_of_any_size_keep_their_digits() {
+        for (bytes, digits) in [
+            (&[0, 0, 0, 0, 0, 0, 0, 0x80, 0][..], "9223372036854775808"),
+            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0], "18446744073709551615"),
+            (&[0, 0, 0, 0, 0, 0, 0, 0, 0x40], "1180591620717411303424"),
+            (&[0, 0, 0, 0, 0, 0, 0, 0, 0xc0], "-1180591620717411303424"),
+            (&[0, 0, 0, 0, 0, 0, 0, 0, 0x80], "-2361183241434822606848"),
+            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0xff], "-9223372036854775809"),
+        ] {
+            assert_eq!(big_int(bytes), Some(Value::BigInt(digits.into())));
+        }
+        assert_eq!(big_int(&[0xff; 9]), Some(Value::Int(-1)));
+    }
+
+    /// Each kind of item that is no plain value is shown with what is in it.
+    #[test]
+    fn nothing_becomes_a_placeholder() {
+        let mut pickle = Pickle::new();
+        for (item, shown) in [
+            (Item::Bytes(b"a\0".to_vec().into()), "b'a\\x00'"),
+            (Item::ByteArray(b"z".to_vec().into()), "bytearray(b'z')"),
+            (Item::Surrogates(b"x\xed\xb2\x80".to_vec().into()), "x\\xed\\xb2\\x80"),
+            (Item::Global { module: "m".into(), name: "C".into() }, "<m.C>"),
+        ] {
+            let at = pickle.add(item);
+            assert_eq!(nearest(&pickle, at, 0), Value::Str(shown.into()));
+        }
+        let big = pickle.add(Item::BigInt(vec![1; 5_000].into()));
+        assert!(nearest(&pickle, big, 0).as_str().is_some_and(|text| text.contains("from_bytes")));
     }
 }

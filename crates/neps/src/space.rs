@@ -7,11 +7,11 @@
 use std::path::Path;
 
 use super::pickle::{Item, Pickle, Ref, read};
-use super::plain_data::{elements, number, plain, string, to_config};
+use super::plain_data::{elements, nearest, number, plain, string, to_config};
 use super::value::{Value, python_float};
 use trialmill_core::config::{Config, Value as ConfigValue};
 use trialmill_core::limits::MAX_STUDY_FILE_BYTES;
-use trialmill_core::space::{Parameter, SearchSpace};
+use trialmill_core::space::{Confidence, Domain, Parameter, SearchSpace};
 use trialmill_store::plain as plain_file;
 
 const SEARCH_SPACE: (&str, &str) = ("neps.space.search_space", "SearchSpace");
@@ -156,7 +156,18 @@ fn pipeline(from: &Pickle<'_>) -> Option<(SearchSpace, Translation)> {
             Some("Categorical") => {
                 choices = values(from, from.field(at, "_choices")?)?;
                 let key = format!("SAMPLING__Resolvable.{name}::categorical__{}", choices.len());
-                (Parameter::categorical(choices.clone()), Some(key))
+                let parameter = Parameter::categorical(choices.clone());
+                // Its prior is the index of a choice.
+                let index = from.field(at, "_prior").map(|at| from.get(at));
+                let prior = match index {
+                    Some(Item::Int(index)) => usize::try_from(*index).ok(),
+                    _ => None,
+                };
+                let parameter = match prior.and_then(|index| choices.get(index)) {
+                    Some(prior) => confidence(from, at, "_", parameter.prior(prior.clone())),
+                    None => parameter,
+                };
+                (parameter, Some(key))
             }
             _ => {
                 let value = to_config(&plain(from, at, 0)?);
@@ -174,6 +185,7 @@ fn pipeline(from: &Pickle<'_>) -> Option<(SearchSpace, Translation)> {
 fn sampling(from: &Pickle<'_>, at: Ref, name: &str) -> Option<String> {
     let text = |key: &str| match plain(from, from.field(at, key)?, 0)? {
         Value::Int(x) => Some(x.to_string()),
+        Value::BigInt(digits) => Some(digits),
         Value::Float(x) => Some(python_float(x)),
         Value::Bool(x) => Some(if x { "True" } else { "False" }.to_string()),
         _ => None,
@@ -184,22 +196,56 @@ fn sampling(from: &Pickle<'_>, at: Ref, name: &str) -> Option<String> {
 }
 
 fn numeric(from: &Pickle<'_>, at: Ref, prefix: &str, is_int: bool) -> Option<Parameter> {
-    let bound = |key: &str| number(from, from.field(at, &format!("{prefix}{key}"))?);
+    let bound = |key: &str| from.field(at, &format!("{prefix}{key}"));
     let (lower, upper) = (bound("lower")?, bound("upper")?);
     let log = from.field(at, &format!("{prefix}log")).map(|at| from.get(at));
     let parameter = match is_int {
-        true => Parameter::int(lower as i64, upper as i64),
-        false => Parameter::float(lower, upper),
+        true => Parameter::int(whole(from, lower)?, whole(from, upper)?),
+        false => Parameter::float(number(from, lower)?, number(from, upper)?),
     };
     Some(if matches!(log, Some(Item::Bool(true))) { parameter.log() } else { parameter })
 }
 
-fn prior(from: &Pickle<'_>, at: Ref, prefix: &str, parameter: Parameter) -> Parameter {
-    let field = |key: &str| from.field(at, &format!("{prefix}{key}"));
-    match field("prior").and_then(|at| plain(from, at, 0)) {
-        None | Some(Value::None) => parameter,
-        Some(prior) => parameter.prior(to_config(&prior)),
+/// A whole number, to the digit: not by way of a float, where 2^53 + 11 is one more.
+fn whole(from: &Pickle<'_>, at: Ref) -> Option<i64> {
+    match nearest(from, at, 0) {
+        Value::Int(x) => Some(x),
+        Value::Bool(x) => Some(x.into()),
+        Value::Float(x) if x.fract() == 0.0 && x.abs() < 9e15 => Some(x as i64),
+        _ => None,
     }
+}
+
+fn prior(from: &Pickle<'_>, at: Ref, prefix: &str, parameter: Parameter) -> Parameter {
+    let field = from.field(at, &format!("{prefix}prior")).map(|at| nearest(from, at, 0));
+    let prior = match (field, parameter.domain()) {
+        (None | Some(Value::None), _) => return parameter,
+        // Unset is an object.
+        (Some(Value::Str(_) | Value::Map(_)), Domain::Float { .. } | Domain::Int { .. }) => {
+            return parameter;
+        }
+        (Some(Value::Float(x)), Domain::Int { .. }) if x.fract() == 0.0 && x.abs() < 9e15 => {
+            ConfigValue::Int(x as i64)
+        }
+        (Some(prior), _) => to_config(&prior),
+    };
+    confidence(from, at, prefix, parameter.prior(prior))
+}
+
+/// NePS's words are ours: a text, or a member of its `ConfidenceLevel`.
+fn confidence(from: &Pickle<'_>, at: Ref, prefix: &str, parameter: Parameter) -> Parameter {
+    let word = from.field(at, &format!("{prefix}prior_confidence")).and_then(|at| {
+        let args = match from.get(at) {
+            Item::Object(object) => elements(from, object.args)?,
+            _ => vec![at],
+        };
+        string(from, *args.first()?)
+    });
+    parameter.prior_confidence(match word.as_deref() {
+        Some("medium") => Confidence::Medium,
+        Some("high") => Confidence::High,
+        _ => Confidence::Low,
+    })
 }
 
 fn fields(from: &Pickle<'_>, at: Ref) -> Option<Vec<(String, Ref)>> {

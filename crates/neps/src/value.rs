@@ -126,7 +126,7 @@ impl Value {
             ("$float", Json::String(text)) => match text.as_str() {
                 "inf" => Some(Value::Float(f64::INFINITY)),
                 "-inf" => Some(Value::Float(f64::NEG_INFINITY)),
-                "nan" => Some(Value::Float(f64::NAN)),
+                "nan" | "NaN" => Some(Value::Float(f64::NAN)),
                 _ => None,
             },
             ("$int", Json::String(text)) => {

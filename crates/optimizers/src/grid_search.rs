@@ -1,6 +1,8 @@
 //! Grid search: every combination of a few values of each parameter, once.
 
-use trialmill_core::config::Value;
+use std::sync::Arc;
+
+use trialmill_core::config::{Config, Names, Value};
 use trialmill_core::definition::OptimizerInfo;
 use trialmill_core::error::BoxError;
 use trialmill_core::optimizer::{Optimizer, Proposal, Request, Suggestion};
@@ -8,16 +10,43 @@ use trialmill_core::space::{Domain, Parameter, SearchSpace};
 
 /// Walks the grid in order, the last parameter fastest, and then is finished.
 ///
-/// Numbers get `points` values, evenly spread on their own scale, the bounds included; choices and
-/// short ranges of whole numbers get each value once; the fidelity is its highest value.
+/// Numbers get `points` values, evenly spread on their own scale, the bounds included, each once: a
+/// scale that has fewer has those. Choices and short ranges of whole numbers get each value once; the
+/// fidelity is its highest value.
 #[derive(Debug, Clone)]
 pub struct GridSearch {
     points: usize,
+    walk: Option<Walk>,
+}
+
+/// The axes of a space, as they are walked.
+#[derive(Debug, Clone)]
+struct Walk {
+    names: Names,
+    axes: Vec<Axis>,
+}
+
+/// The values of a parameter.
+#[derive(Debug, Clone)]
+enum Axis {
+    /// That many, all different; each is worked out when it is needed.
+    Spread(u64),
+    /// Those that are left of a spread where some are the same: 1 1 1 1 2 3 of a short log scale.
+    Listed(Vec<Value>),
+}
+
+impl Axis {
+    fn len(&self) -> u64 {
+        match self {
+            Axis::Spread(count) => *count,
+            Axis::Listed(values) => values.len() as u64,
+        }
+    }
 }
 
 impl Default for GridSearch {
     fn default() -> Self {
-        GridSearch { points: 10 }
+        GridSearch { points: 10, walk: None }
     }
 }
 
@@ -28,14 +57,65 @@ impl GridSearch {
     /// Fewer than 1 or more than 1,000,000.
     pub fn new(points: usize) -> Result<Self, BoxError> {
         match points {
-            1..=1_000_000 => Ok(GridSearch { points }),
+            1..=1_000_000 => Ok(GridSearch { points, walk: None }),
             _ => Err(format!("grid_search: points is 1 to 1000000, not {points}").into()),
         }
     }
 
     /// How many combinations there are, or none when they exceed 2⁶⁴.
     pub fn size(&self, space: &SearchSpace) -> Option<u64> {
-        space.iter().try_fold(1u64, |size, (_, parameter)| size.checked_mul(self.count(parameter)))
+        size(&self.axes(space))
+    }
+
+    fn axes(&self, space: &SearchSpace) -> Vec<Axis> {
+        space.iter().map(|(_, parameter)| self.axis(parameter)).collect()
+    }
+
+    fn axis(&self, parameter: &Parameter) -> Axis {
+        let count = self.count(parameter);
+        let is_number = matches!(parameter.domain(), Domain::Float { .. } | Domain::Int { .. });
+        let values = || (0..count).map(|at| self.value(parameter, at));
+        // They ascend, so equal ones are neighbours.
+        let twice = is_number && values().zip(values().skip(1)).any(|(a, b)| a == b);
+        if !twice {
+            return Axis::Spread(count);
+        }
+        let mut values: Vec<Value> = values().collect();
+        values.dedup();
+        Axis::Listed(values)
+    }
+
+    /// The configuration at a place of the grid: on each axis a digit of the number, in the mixed base
+    /// of the axes.
+    fn config(&self, space: &SearchSpace, axes: &[Axis], number: u64) -> Config {
+        let mut rest = number;
+        let mut values: Vec<Value> = Vec::with_capacity(axes.len());
+        let parameters: Vec<&Parameter> = space.iter().map(|(_, parameter)| parameter).collect();
+        for (parameter, axis) in parameters.into_iter().zip(axes).rev() {
+            let at = rest % axis.len().max(1);
+            rest /= axis.len().max(1);
+            values.push(match axis {
+                Axis::Spread(_) => self.value(parameter, at),
+                Axis::Listed(values) => values[at as usize].clone(),
+            });
+        }
+        let mut values = values.into_iter().rev();
+        space.config(|_| values.next().unwrap_or(Value::Null))
+    }
+
+    /// How a study is walked. One that an earlier version began, with values that stand there twice, is
+    /// walked on as it began: on other axes its next number would be some other place.
+    fn walk(&self, request: &Request<'_>) -> Walk {
+        let space = request.space();
+        let axes = self.axes(space);
+        let spreads = space.iter().map(|(_, parameter)| Axis::Spread(self.count(parameter)));
+        let before: Vec<Axis> = spreads.collect();
+        let began_before = axes.iter().any(|axis| matches!(axis, Axis::Listed(_)))
+            && (0..).zip(request.trials().iter()).any(|(number, trial)| {
+                trial.config != self.config(space, &axes, number)
+                    && trial.config == self.config(space, &before, number)
+            });
+        Walk { names: space.names().clone(), axes: if began_before { before } else { axes } }
     }
 
     fn count(&self, parameter: &Parameter) -> u64 {
@@ -67,6 +147,10 @@ impl GridSearch {
     }
 }
 
+fn size(axes: &[Axis]) -> Option<u64> {
+    axes.iter().try_fold(1u64, |size, axis| size.checked_mul(axis.len()))
+}
+
 impl Optimizer for GridSearch {
     fn info(&self) -> OptimizerInfo {
         OptimizerInfo::new("grid_search", [("points", self.points as u64)])
@@ -82,26 +166,21 @@ impl Optimizer for GridSearch {
     }
 
     fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
-        let size = self.size(request.space()).unwrap_or(u64::MAX);
+        let names = request.space().names();
+        let walk = match self.walk.take().filter(|walk| Arc::ptr_eq(&walk.names, names)) {
+            Some(walk) => walk,
+            None => self.walk(request),
+        };
+        let size = size(&walk.axes).unwrap_or(u64::MAX);
         let first = request.sample_number(0);
         let numbers = first..size.min(first.saturating_add(request.n() as u64));
-        if numbers.is_empty() {
-            return Ok(Proposal::Finished);
+        let suggestions: Vec<Suggestion> =
+            numbers.map(|number| self.config(request.space(), &walk.axes, number).into()).collect();
+        self.walk = Some(walk);
+        match suggestions.is_empty() {
+            true => Ok(Proposal::Finished),
+            false => Ok(Proposal::Evaluate(suggestions)),
         }
-        let suggestions = numbers.map(|number| {
-            // The place on each axis: the digits of the number, in the axes' mixed base.
-            let mut rest = number;
-            let mut values: Vec<Value> = Vec::with_capacity(request.space().names().len());
-            for (_, parameter) in request.space().iter().collect::<Vec<_>>().into_iter().rev() {
-                let count = self.count(parameter);
-                values.push(self.value(parameter, rest % count));
-                rest /= count;
-            }
-            let mut values = values.into_iter().rev();
-            let config = request.space().config(|_| values.next().unwrap_or(Value::Null));
-            Suggestion::from(config)
-        });
-        Ok(Proposal::Evaluate(suggestions.collect()))
     }
 }
 
@@ -109,14 +188,27 @@ impl Optimizer for GridSearch {
 mod tests {
     use super::*;
     use trialmill_core::budget::{Budget, Spent};
-    use trialmill_core::trial::Trials;
+    use trialmill_core::trial::{Trial, TrialId, Trials};
+
+    use rand::rngs::Xoshiro256PlusPlus;
+    use rand::{RngExt, SeedableRng};
 
     fn ask(space: &SearchSpace, grid: &mut GridSearch, first: u64, n: usize) -> Proposal {
-        let (trials, budget, spent) = (Trials::default(), Budget::default(), Spent::default());
+        ask_after(&Trials::default(), space, grid, first, n)
+    }
+
+    fn ask_after(
+        trials: &Trials,
+        space: &SearchSpace,
+        grid: &mut GridSearch,
+        first: u64,
+        n: usize,
+    ) -> Proposal {
+        let (budget, spent) = (Budget::default(), Spent::default());
         grid.ask(&Request {
             n,
             space,
-            trials: &trials,
+            trials,
             budget: &budget,
             spent: &spent,
             seed: 0,
@@ -153,5 +245,59 @@ mod tests {
             .map(|v| seen.iter().any(|c| c.contains(v)))
             .into();
         assert_eq!(ends, [true; 4], "the bounds are on the grid: {seen:?}");
+    }
+
+    /// A log scale of 1 to 12 with ten points was 1 1 1 1 2 3 4 6 9 12: a third of the budget went to
+    /// what was known.
+    #[test]
+    fn no_space_has_a_point_twice() {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(6);
+        for _ in 0..300 {
+            let mut number = |below: i64| rng.random_range(0..below);
+            let mut parameter = || {
+                let (lower, span) = (1 + number(5), 1 + number(40));
+                let near = f64::from_bits(1f64.to_bits() + span as u64);
+                match number(6) {
+                    0 => Parameter::int(lower, lower + span).log(),
+                    1 => Parameter::int(-lower, lower + span),
+                    2 => Parameter::float(1.0, near),
+                    3 => Parameter::float(1.0, near).log(),
+                    4 => Parameter::int((1 << 60) + lower, (1 << 60) + lower + span),
+                    _ => Parameter::categorical([lower, -1, -2]),
+                }
+            };
+            let space = SearchSpace::new([("a", parameter()), ("b", parameter())]).unwrap();
+            let mut grid = GridSearch::new(1 + number(12) as usize).unwrap();
+            let size = grid.size(&space).unwrap();
+            let mut seen = std::collections::BTreeSet::new();
+            let mut at = 0;
+            while let Proposal::Evaluate(list) = ask(&space, &mut grid, at, 50) {
+                seen.extend(list.iter().map(|suggestion| suggestion.config.to_string()));
+                at += list.len() as u64;
+            }
+            assert_eq!((seen.len() as u64, at), (size, size), "{space:?}");
+        }
+    }
+
+    #[test]
+    fn a_grid_that_an_earlier_version_began_is_walked_on_as_it_began() {
+        let space = SearchSpace::new([("n", Parameter::int(1, 12).log())]).unwrap();
+        let next = |first: &[i64]| {
+            let mut trials = Trials::default();
+            for (at, n) in first.iter().enumerate() {
+                let config = space.config(|_| Value::Int(*n));
+                let id = TrialId::Number(at as u64 + 1);
+                trials.push(Trial::sampled(id, config, None, "p1-w1".into(), true, 0.0));
+            }
+            let mut grid = GridSearch::new(10).unwrap();
+            match ask_after(&trials, &space, &mut grid, first.len() as u64, 20) {
+                Proposal::Evaluate(list) => {
+                    list.iter().map(|s| s.config.int("n").unwrap()).collect::<Vec<_>>()
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(next(&[1, 1, 1]), [1, 2, 3, 4, 6, 9, 12]);
+        assert_eq!(next(&[1, 2, 3]), [4, 6, 9, 12]);
     }
 }

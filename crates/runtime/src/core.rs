@@ -14,7 +14,7 @@ use trialmill_core::limits::{RECOVER_POLLS, WATCH_POLL};
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, Request};
 use trialmill_core::space::SearchSpace;
 use trialmill_core::study::{Answer, Command, StudyState};
-use trialmill_core::trial::{Trial, Trials};
+use trialmill_core::trial::{Report, Trial, TrialId, Trials};
 use trialmill_store::clock::now_s;
 use trialmill_store::{
     Directory, Disk, Durability, JournalStore, Liveness, Machine, MemoryStore, Presence, Purpose,
@@ -34,8 +34,16 @@ pub struct StateCore {
     listeners: Listeners,
     /// Whether a report is answered with its trial.
     shows_reported: bool,
+    complained: Complained,
     /// Why a staged event could not be applied. That is a bug of this program, so nothing is stored.
     broken: Option<StudyError>,
+}
+
+/// Which complaints about results were made: each is made once, not for the next thousand too.
+#[derive(Default)]
+struct Complained {
+    cost: bool,
+    objective: bool,
 }
 
 /// The receivers of events.
@@ -173,6 +181,7 @@ impl StateCore {
             process: 0,
             listeners: Listeners { feed: slow.then(Vec::new), ..Listeners::default() },
             shows_reported: false,
+            complained: Complained::default(),
             broken: None,
         };
         core.begin(Purpose::Reporting)?;
@@ -304,6 +313,9 @@ impl StateCore {
             Command::Report { trial, .. } if self.shows_reported => Some(trial.clone()),
             _ => None,
         };
+        if let Command::Report { trial, report, .. } = &command {
+            self.complain(trial, report);
+        }
         let optimizer = if self.slow { None } else { self.optimizer.as_deref_mut() };
         let mut decision = self.study.decide(command, optimizer)?;
         let time = now_s();
@@ -322,6 +334,25 @@ impl StateCore {
             Some(trial) if answer == Answer::Done => Answer::Reported(Box::new(trial.clone())),
             _ => answer,
         })
+    }
+
+    /// Says once of each kind what a result lacks that the study needs.
+    fn complain(&mut self, trial: &TrialId, report: &Report) {
+        if let Some(problem) = self.study.policy().budget.complaint(report)
+            && !std::mem::replace(&mut self.complained.cost, true)
+        {
+            tracing::warn!("trial {trial}: {problem}");
+        }
+        let objectives = report.objective_to_minimize.as_ref().map_or(&[][..], |o| o.as_slice());
+        if report.is_success()
+            && let Some(x) = objectives.iter().find(|x| !x.is_finite())
+            && !std::mem::replace(&mut self.complained.objective, true)
+        {
+            tracing::warn!(
+                "trial {trial}: the objective {x} is kept as a success{}",
+                if x.is_nan() { ", and NaN is never the best" } else { "" }
+            );
+        }
     }
 
     /// Ends a batch: afterwards everything staged is stored and durable.

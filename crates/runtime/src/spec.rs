@@ -81,7 +81,8 @@ impl Evaluation {
         }
     }
 
-    pub(super) fn to_json(&self) -> Map<String, Json> {
+    /// As it is kept.
+    pub fn to_json(&self) -> Map<String, Json> {
         let (command, timeout) = (json!(self.command), json!(self.timeout_seconds));
         [("command".into(), command), ("timeout_seconds".into(), timeout)].into_iter().collect()
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use serde_json::{Map, Value as Json};
+
 use super::layout::{Directory, Layout, Layouts, absolute, not_a_study};
 use super::liveness::Machine;
 use super::lock::FileLock;
@@ -69,7 +71,12 @@ impl Directory {
             && wanted.family() != self.layout.family()
         {
             let (there, wanted) = (self.layout.to_string(), wanted.to_string());
-            return Err(StoreError::Mismatch { path: self.path, what: "layout", there, wanted });
+            return Err(StoreError::Mismatch {
+                path: self.path,
+                what: "layout".into(),
+                there,
+                wanted,
+            });
         }
         let wanted = seeded(wanted, seed);
         if self.layout.is_shared() && !has_own_files(self.layout, &self.path) {
@@ -123,6 +130,28 @@ impl Directory {
         Ok(true)
     }
 
+    /// Changes how trials are evaluated by workers that bring no command of their own. Those that run
+    /// already go on as they began.
+    ///
+    /// # Errors
+    /// The study's description cannot be locked, read or written.
+    pub fn change_evaluation(&mut self, evaluation: Map<String, Json>) -> Result<(), StoreError> {
+        self.prepare_for_writing()?;
+        let mut lock = FileLock::open(&self.journal_lock_path())?;
+        lock.lock(LOCK_TIMEOUT)?;
+        let study_json = self.own_path().join("study.json");
+        let text = plain::read(&study_json, MAX_STUDY_FILE_BYTES)
+            .map_err(StoreError::io("read", &study_json))?;
+        let changed = serde_json::from_slice(&text).and_then(|mut json: Map<String, Json>| {
+            json.insert("evaluation".into(), evaluation.clone().into());
+            serde_json::to_vec_pretty(&json)
+        });
+        let written = changed.map_err(io::Error::from).and_then(|text| replace(&study_json, &text));
+        written.map_err(StoreError::io("write", &study_json))?;
+        self.definition.evaluation = evaluation;
+        Ok(())
+    }
+
     fn write_study_json(&self) -> Result<(), StoreError> {
         let study_json = self.own_path().join("study.json");
         let Definition { study_id, space, optimizer, seed, evaluation } = self.definition.clone();
@@ -149,19 +178,12 @@ impl Directory {
     }
 
     fn compare(&self, wanted: &Definition, seed: Option<u64>) -> Result<(), StoreError> {
-        let mismatch = |what, there: String, wanted: String| {
-            Err(StoreError::Mismatch { path: self.path.clone(), what, there, wanted })
-        };
         let own = &self.definition;
-        // NePS stores the parameters sorted by name, or not at all.
-        let same = match self.layout.is_shared() {
-            false => own.space == wanted.space,
-            true => own.space.has_same(&wanted.space),
-        };
+        let mut differing: Vec<(&str, String, String)> = Vec::new();
         let unknown = own.space.is_unknown() || wanted.space.is_unknown();
-        if !same && !unknown {
+        if !own.space.has_same(&wanted.space) && !unknown {
             let (there, wanted) = differing_parameters(&own.space, &wanted.space);
-            return mismatch("search space", there, wanted);
+            differing.push(("search space", there, wanted));
         }
         // NePS's versions have different arguments for the same optimizer.
         let same = match self.layout.is_shared() {
@@ -170,13 +192,27 @@ impl Directory {
         };
         if !same {
             let (there, wanted) = (own.optimizer.to_string(), wanted.optimizer.to_string());
-            return mismatch("optimizer", there, wanted);
+            differing.push(("optimizer", there, wanted));
         }
-        match seed {
-            Some(seed) if seed != own.seed => {
-                mismatch("seed", own.seed.to_string(), seed.to_string())
-            }
-            _ => Ok(()),
+        if let Some(seed) = seed.filter(|seed| *seed != own.seed) {
+            differing.push(("seed", own.seed.to_string(), seed.to_string()));
+        }
+        // All of them, so that nobody mends one only to be told of the next.
+        let join = |what: &dyn Fn(&(&str, String, String)) -> String, with: &str| {
+            differing.iter().map(what).collect::<Vec<_>>().join(with)
+        };
+        let named = |what: &str, value: &str| match differing.len() {
+            1 => value.to_string(),
+            _ => format!("{what} {value}"),
+        };
+        match differing.is_empty() {
+            true => Ok(()),
+            false => Err(StoreError::Mismatch {
+                path: self.path.clone(),
+                what: join(&|(what, ..)| (*what).to_string(), " and another "),
+                there: join(&|(what, there, _)| named(what, there), "; "),
+                wanted: join(&|(what, _, wanted)| named(what, wanted), "; "),
+            }),
         }
     }
 }
@@ -207,7 +243,9 @@ fn differing_parameters(there: &SearchSpace, wanted: &SearchSpace) -> (String, S
     let side = |own: &SearchSpace, other: &SearchSpace| {
         let list: Vec<String> = own
             .iter()
-            .filter(|(name, parameter)| other.get(name) != Some(parameter))
+            .filter(|(name, parameter)| {
+                !other.get(name).is_some_and(|other| other.has_same(parameter))
+            })
             .map(|(name, parameter)| {
                 let mut text = format!("{name}: {}", parameter.domain());
                 if let Some((prior, confidence)) = parameter.prior_value() {

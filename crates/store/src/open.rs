@@ -80,12 +80,27 @@ impl Directory {
             };
             return Err(not_a_study(path, problem));
         };
-        let (definition, format) = match layout.is_shared() && !has_own_files(layout, path) {
+        let (mut definition, format) = match layout.is_shared() && !has_own_files(layout, path) {
             false => read_study_json(path, layout)?,
             // Only the other program has worked here so far.
             true => (layout.definition(path)?, FORMAT),
         };
+        if layout.is_shared() {
+            // What an earlier version of ours understood of the other program's space is less: it read
+            // every trust in a prior as low. The order stays, because samples are drawn in it.
+            let theirs = layout.definition(path).map(|definition| definition.space);
+            if let Some(space) =
+                theirs.ok().filter(|space| space.names() == definition.space.names())
+            {
+                definition.space = space;
+            }
+        }
         Ok(Directory { path: path.into(), layout, definition, format, machine: Machine::here() })
+    }
+
+    /// Whether our own files are there: without, nothing was ever drawn from a seed of ours.
+    pub fn is_settled(&self) -> bool {
+        !self.layout.is_shared() || has_own_files(self.layout, &self.path)
     }
 
     /// Removes a study, so that a new one can be created in its place; the directory itself stays.
@@ -240,7 +255,7 @@ pub(super) fn read_study_json(
     let space = match &json.space {
         // A study converted from NePS, whose files do not always contain the search space.
         Json::Object(map) if map.is_empty() => SearchSpace::unknown(),
-        space => SearchSpace::from_json(space).map_err(|error| wrong(error.to_string()))?,
+        space => SearchSpace::from_stored(space).map_err(|error| wrong(error.to_string()))?,
     };
     let definition = Definition {
         study_id: json.study_id,

@@ -1,9 +1,10 @@
 //! One trial, as a row of a listing or an export.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 
-use trialmill_core::config::Config;
+use trialmill_core::config::{Config, ShownConfig};
+use trialmill_core::notation::ShownMap;
 use trialmill_core::trial::{Objective, Report, State, Trial, TrialId};
 use trialmill_store::Directory;
 
@@ -15,6 +16,7 @@ pub struct TrialRow<'a> {
     /// Its state.
     pub state: State,
     /// What is evaluated.
+    #[serde(serialize_with = "shown_config")]
     pub config: &'a Config,
     /// When and by whom.
     pub metadata: MetaDataRow<'a>,
@@ -50,12 +52,25 @@ pub struct ReportRow<'a> {
     /// As an objective, because JSON has no infinity and an objective is written as `"inf"` then.
     pub cost: Option<Objective>,
     pub learning_curve: Option<&'a [Objective]>,
+    #[serde(serialize_with = "shown_extra")]
     pub extra: Option<&'a Map<String, Json>>,
     pub err_type: Option<&'a str>,
     pub err: Option<&'a str>,
     pub tb: Option<&'a str>,
     pub reported_as: State,
     pub evaluation_duration: Option<Objective>,
+}
+
+/// Serialised as people and programs are shown it: `"inf"`, and whole numbers with all their digits.
+fn shown_config<S: Serializer>(config: &&Config, to: S) -> Result<S::Ok, S::Error> {
+    ShownConfig(config).serialize(to)
+}
+
+fn shown_extra<S: Serializer>(
+    extra: &Option<&Map<String, Json>>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    extra.map(ShownMap).serialize(to)
 }
 
 impl<'a> TrialRow<'a> {

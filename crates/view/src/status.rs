@@ -22,8 +22,8 @@ pub struct Status<'a> {
     pub study_id: &'a str,
     /// The optimizer.
     pub optimizer: &'a OptimizerInfo,
-    /// The seed of all random numbers.
-    pub seed: u64,
+    /// The seed of all random numbers; nothing where only NePS has sampled so far.
+    pub seed: Option<u64>,
     /// How many trials there are.
     pub trials: usize,
     /// How many of them are in each state.
@@ -137,7 +137,7 @@ impl<'a> Status<'a> {
             directory: directory.path().to_string_lossy().into_owned(),
             study_id: &definition.study_id,
             optimizer: &definition.optimizer,
-            seed: definition.seed,
+            seed: directory.is_settled().then_some(definition.seed),
             trials: study.trials().len(),
             counts: State::ALL.into_iter().map(|state| (state, study.count(state))).collect(),
             budget: study.policy().budget,

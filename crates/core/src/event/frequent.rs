@@ -32,7 +32,7 @@ pub(super) fn write(seq: u64, event: &Event, out: &mut Vec<u8>) -> Option<()> {
                     Value::Int(x) => line.int(*x),
                     Value::Float(x) => line.float(*x)?,
                     Value::Str(x) => line.text(x)?,
-                    Value::Null | Value::Nested(_) => return None,
+                    Value::Null | Value::BigInt(_) | Value::Nested(_) => return None,
                 }
             }
             line.put("}");

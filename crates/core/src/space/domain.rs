@@ -38,15 +38,20 @@ pub enum Domain {
     },
 }
 
-/// How much a prior is trusted.
+/// From here on two neighbouring whole numbers, or the halves between them, are one float; and from
+/// there on their logarithms are.
+const COARSE: u64 = 1 << 51;
+const COARSE_LOG: u64 = 1 << 40;
+
+/// How much a prior is trusted, in NePS's words and with NePS's meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Confidence {
-    /// A hint: draws spread over half of the scale.
+    /// A hint: draws spread by three quarters of the scale, and a quarter of them is a prior choice.
     #[default]
     Low,
-    /// A good guess: a quarter of the scale.
+    /// A good guess: half of the scale, and half of the draws.
     Medium,
-    /// Nearly sure: a tenth of the scale.
+    /// Nearly sure: a quarter of the scale, and three quarters of the draws.
     High,
 }
 
@@ -62,11 +67,65 @@ impl Confidence {
 
     /// The standard deviation of draws around the prior, in units of the whole scale.
     pub(super) fn spread(self) -> f64 {
+        1.0 - self.share()
+    }
+
+    /// How many of the draws around a prior choice are that choice.
+    pub(super) fn share(self) -> f64 {
         match self {
-            Confidence::Low => 0.5,
-            Confidence::Medium => 0.25,
-            Confidence::High => 0.1,
+            Confidence::Low => 0.25,
+            Confidence::Medium => 0.5,
+            Confidence::High => 0.75,
         }
+    }
+}
+
+fn check_value(value: &Value) -> Result<(), String> {
+    match value {
+        Value::Float(x) if x.is_nan() => {
+            Err("NaN cannot be a value: it is not equal to itself".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A range of whole numbers where floats are too coarse: counted from the lower bound.
+struct Offsets {
+    lower: i64,
+    /// How many there are.
+    count: f64,
+    /// The whole range on a logarithmic scale, and where it begins.
+    log: Option<(f64, f64)>,
+}
+
+impl Offsets {
+    fn of(lower: i64, upper: i64, log: bool) -> Option<Self> {
+        let coarse = if log { COARSE_LOG } else { COARSE };
+        if lower.unsigned_abs().max(upper.unsigned_abs()) < coarse {
+            return None;
+        }
+        let count = upper.wrapping_sub(lower) as u64 as f64 + 1.0;
+        let low = lower as f64 - 0.5;
+        let log = log.then(|| ((count / low).ln_1p(), low));
+        Some(Offsets { lower, count, log })
+    }
+
+    fn value(&self, unit: f64) -> i64 {
+        let offset = match self.log {
+            Some((range, low)) => low * (unit * range).exp_m1(),
+            None => unit * self.count,
+        };
+        let offset = offset.clamp(0.0, self.count - 1.0) as u64;
+        self.lower.wrapping_add(offset as i64)
+    }
+
+    fn unit(&self, x: i64) -> f64 {
+        let offset = x.saturating_sub(self.lower) as f64 + 0.5;
+        match self.log {
+            Some((range, low)) => (offset / low).ln_1p() / range,
+            None => offset / self.count,
+        }
+        .clamp(0.0, 1.0)
     }
 }
 
@@ -93,13 +152,19 @@ impl Domain {
         match self {
             Domain::Float { lower, upper, log } => check_bounds(*lower, *upper, *log),
             Domain::Int { lower, upper, log } => {
-                if upper.checked_sub(*lower).is_none_or(|span| span > 1 << 53) {
-                    if lower > upper {
-                        return Err(format!("lower ({lower}) is above upper ({upper})"));
+                // Not as floats: 2^60 and 2^60 + 10 are the same float.
+                match upper.checked_sub(*lower) {
+                    _ if lower > upper => Err(format!("lower ({lower}) is above upper ({upper})")),
+                    Some(0) => Err(format!("lower and upper are both {lower}: make it a constant")),
+                    _ if *log && *lower <= 0 => {
+                        Err(format!("a log scale needs bounds above 0, and lower is {lower}"))
                     }
-                    return Err(format!("the bounds {lower} and {upper} are too far apart"));
+                    Some(span) if span <= 1 << 53 => Ok(()),
+                    _ => Err(format!(
+                        "the bounds {lower} and {upper} are too far apart: at most 2^53 whole \
+                         numbers can be drawn from"
+                    )),
                 }
-                check_bounds(*lower as f64, *upper as f64, *log)
             }
             Domain::Categorical { choices } => {
                 if choices.is_empty() || choices.len() > MAX_CHOICES {
@@ -110,10 +175,10 @@ impl Domain {
                 texts.sort_unstable();
                 match texts.windows(2).find(|pair| pair[0] == pair[1]) {
                     Some(pair) => Err(format!("the choice {} occurs twice", pair[0])),
-                    None => Ok(()),
+                    None => choices.iter().try_for_each(check_value),
                 }
             }
-            Domain::Constant { .. } => Ok(()),
+            Domain::Constant { value } => check_value(value),
         }
     }
 
@@ -156,6 +221,9 @@ impl Domain {
                 Value::Float((low + unit * (high - low)).exp().clamp(*lower, *upper))
             }
             Domain::Int { lower, upper, log } => {
+                if let Some(offsets) = Offsets::of(*lower, *upper, *log) {
+                    return Value::Int(offsets.value(unit).clamp(*lower, *upper));
+                }
                 let (low, high) = (*lower as f64 - 0.5, *upper as f64 + 0.5);
                 let x = if *log {
                     (low.ln() + unit * (high.ln() - low.ln())).exp()
@@ -181,6 +249,9 @@ impl Domain {
                 scale(x.ln(), lower.ln(), upper.ln())
             }
             (Domain::Int { lower, upper, log }, Some(x)) => {
+                if let (Some(offsets), Value::Int(x)) = (Offsets::of(*lower, *upper, *log), value) {
+                    return offsets.unit(*x);
+                }
                 let (low, high) = (*lower as f64 - 0.5, *upper as f64 + 0.5);
                 if *log { scale(x.ln(), low.ln(), high.ln()) } else { scale(x, low, high) }
             }
@@ -216,6 +287,33 @@ impl fmt::Display for Domain {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of the eleven numbers from 2^53 on the odd ones were never drawn, and from 2^60 on the two
+    /// bounds were "both" the same.
+    #[test]
+    fn every_whole_number_can_be_drawn_and_found_again_wherever_the_range_is() {
+        let edges = [0, 1, 1 << 50, (1 << 51) - 9, 1 << 52, (1 << 53) - 1, 1 << 53, 1 << 60];
+        let starts = edges.iter().flat_map(|at: &i64| [*at, -at]).chain([i64::MAX - 11, i64::MIN]);
+        for lower in starts {
+            for log in [false, true] {
+                let domain = Domain::Int { lower, upper: lower + 11, log };
+                if log && lower <= 0 {
+                    assert!(domain.check().unwrap_err().contains("above 0"));
+                    continue;
+                }
+                domain.check().unwrap();
+                for x in lower..=lower + 11 {
+                    let unit = domain.to_unit(&Value::Int(x));
+                    assert_eq!(domain.from_unit(unit), Value::Int(x), "{domain} at {unit}");
+                }
+                for at in 0..=1000 {
+                    assert!(domain.contains(&domain.from_unit(f64::from(at) / 1000.0)));
+                }
+            }
+        }
+        let far = Domain::Int { lower: i64::MIN, upper: i64::MAX, log: false };
+        assert!(far.check().unwrap_err().contains("too far apart"));
+    }
 
     #[test]
     fn the_unit_interval_maps_onto_every_domain_and_back() {

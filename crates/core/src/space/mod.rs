@@ -19,6 +19,7 @@ mod error;
 mod parse;
 mod sample;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::config::{Config, Names, Value};
@@ -96,6 +97,21 @@ impl Parameter {
         self
     }
 
+    /// Whether it is the same, with its choices in whatever order.
+    pub fn has_same(&self, other: &Parameter) -> bool {
+        let (Domain::Categorical { choices }, Domain::Categorical { choices: others }) =
+            (&self.domain, &other.domain)
+        else {
+            return self == other;
+        };
+        // Each stands there once, and by its text.
+        let texts = |choices: &[Value]| -> BTreeSet<String> {
+            choices.iter().map(|choice| format!("{choice:?}")).collect()
+        };
+        texts(choices) == texts(others)
+            && (&self.prior, self.confidence) == (&other.prior, other.confidence)
+    }
+
     /// Which values it may take.
     pub fn domain(&self) -> &Domain {
         &self.domain
@@ -109,6 +125,40 @@ impl Parameter {
     /// Whether it is the fidelity.
     pub fn is_fidelity(&self) -> bool {
         self.is_fidelity
+    }
+
+    /// The same parameter in the one way in which it is stored: so whatever a caller built is equal to
+    /// what is read again.
+    fn normal(mut self) -> Result<Self, String> {
+        let normal = |value: Value| {
+            value
+                .normal()
+                .ok_or_else(|| String::from("a whole number is written in decimal digits"))
+        };
+        self.domain = match self.domain {
+            Domain::Categorical { choices } => Domain::Categorical {
+                choices: choices.into_iter().map(normal).collect::<Result<_, _>>()?,
+            },
+            Domain::Constant { value } => Domain::Constant { value: normal(value)? },
+            domain => domain,
+        };
+        self.prior = match (self.prior.map(normal).transpose()?, &self.domain) {
+            (Some(Value::Null), _) => {
+                return Err("null cannot be the prior: it says that there is none".into());
+            }
+            (Some(Value::Int(x)), Domain::Float { .. }) if x as f64 as i128 == i128::from(x) => {
+                Some(Value::Float(x as f64))
+            }
+            (Some(prior @ Value::Int(_)), Domain::Float { .. }) => {
+                return Err(format!("the prior {prior} is no float: the nearest one differs"));
+            }
+            (prior, _) => prior,
+        };
+        // How far something that is not there is trusted says nothing.
+        if self.prior.is_none() {
+            self.confidence = Confidence::Low;
+        }
+        Ok(self)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -148,6 +198,26 @@ impl SearchSpace {
     pub fn new<N: Into<String>>(
         parameters: impl IntoIterator<Item = (N, Parameter)>,
     ) -> Result<Self, SpaceError> {
+        let space = Self::of(parameters)?;
+        if let Some((name, parameter)) = space.fidelity()
+            && let Domain::Float { lower, .. } = parameter.domain
+            && lower < 0.0
+        {
+            return Err(SpaceError::at(name, negative_fidelity(&lower)));
+        }
+        if let Some((name, parameter)) = space.fidelity()
+            && let Domain::Int { lower, .. } = parameter.domain
+            && lower < 0
+        {
+            return Err(SpaceError::at(name, negative_fidelity(&lower)));
+        }
+        Ok(space)
+    }
+
+    /// As [`new`](Self::new), for the space of a study that exists: what was allowed once stays so.
+    fn of<N: Into<String>>(
+        parameters: impl IntoIterator<Item = (N, Parameter)>,
+    ) -> Result<Self, SpaceError> {
         let mut names: Vec<Box<str>> = Vec::new();
         let mut list: Vec<Parameter> = Vec::new();
         for (name, parameter) in parameters {
@@ -161,6 +231,7 @@ impl SearchSpace {
             if names.iter().any(|other| **other == *name) {
                 return Err(SpaceError::at(&name, "this name is used twice"));
             }
+            let parameter = parameter.normal().map_err(|problem| SpaceError::at(&name, problem))?;
             parameter.check().map_err(|problem| SpaceError::at(&name, problem))?;
             if let Some(other) = list.iter().position(Parameter::is_fidelity)
                 && parameter.is_fidelity
@@ -188,9 +259,12 @@ impl SearchSpace {
         self.parameters.is_empty()
     }
 
-    /// Whether it has the same parameters, in whatever order.
+    /// Whether it has the same parameters with the same choices, in whatever order: NePS stores both in
+    /// another one than they were written.
     pub fn has_same(&self, other: &SearchSpace) -> bool {
-        let same = |(name, parameter): (&str, &Parameter)| other.get(name) == Some(parameter);
+        let same = |(name, parameter): (&str, &Parameter)| {
+            other.get(name).is_some_and(|other| other.has_same(parameter))
+        };
         self.parameters.len() == other.parameters.len() && self.iter().all(same)
     }
 
@@ -247,6 +321,10 @@ impl SearchSpace {
             None => Ok(()),
         }
     }
+}
+
+fn negative_fidelity(lower: &dyn std::fmt::Display) -> String {
+    format!("a fidelity is 0 or more, because it is added up for the budget, and lower is {lower}")
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{Confidence, Domain, Parameter, SearchSpace, SpaceError};
 use crate::config::Value;
+use crate::notation::{self, Shown};
+use crate::words;
 
 const KEYS: [&str; 12] = [
     "type",
@@ -20,35 +22,44 @@ const KEYS: [&str; 12] = [
     "fidelity",
 ];
 
+const TYPES: [&str; 4] = ["float", "int", "categorical", "constant"];
+
 impl SearchSpace {
     /// Reads a space: an object of parameters, each `{type, lower, upper, log, choices, value,
     /// prior | default, prior_confidence, is_fidelity}`. As in NePS the type may be left out where
     /// the keys tell it, two numbers in a list are bounds, any other list is the choices, and a
-    /// plain value is a constant.
+    /// plain value is a constant. Values are in the [notation](crate::notation) of our files.
     ///
     /// # Errors
     /// The first parameter that is wrong, and what is allowed there.
     pub fn from_json(json: &Json) -> Result<Self, SpaceError> {
-        let Json::Object(map) = json else {
-            return Err(SpaceError::Whole(format!(
-                "must be a mapping of parameters, and is {}",
-                kind_of(json)
-            )));
-        };
-        let parameters: Result<Vec<_>, SpaceError> = map
-            .iter()
-            .map(|(name, json)| match parameter(json) {
-                Ok(parameter) => Ok((name.clone(), parameter)),
-                Err(problem) => Err(SpaceError::at(name, problem)),
-            })
-            .collect();
-        SearchSpace::new(parameters?)
+        SearchSpace::new(parameters(json)?)
+    }
+
+    /// Reads the space of a study that exists. What earlier versions allowed stays readable.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json).
+    pub fn from_stored(json: &Json) -> Result<Self, SpaceError> {
+        SearchSpace::of(parameters(json)?)
     }
 
     /// Writes the space as [`from_json`](Self::from_json) reads it.
     pub fn to_json(&self) -> Json {
         self.iter().map(|(name, parameter)| (name.to_string(), describe(parameter))).collect()
     }
+}
+
+fn parameters(json: &Json) -> Result<Vec<(String, Parameter)>, SpaceError> {
+    let map = notation::as_object(json).ok_or_else(|| {
+        let problem = format!("must be a mapping of parameters, and is {}", kind_of(json));
+        SpaceError::Whole(problem)
+    })?;
+    let read = |(name, json): (String, Json)| match parameter(&json) {
+        Ok(parameter) => Ok((name, parameter)),
+        Err(problem) => Err(SpaceError::at(&name, problem)),
+    };
+    map.into_iter().map(read).collect()
 }
 
 fn describe(parameter: &Parameter) -> Json {
@@ -73,25 +84,31 @@ fn describe(parameter: &Parameter) -> Json {
 }
 
 fn parameter(json: &Json) -> Result<Parameter, String> {
+    let is_number = |json: &Json| notation::as_f64(json).is_some();
     match json {
+        _ if is_number(json) => Ok(Parameter::constant(Value::from_stored(json.clone()))),
         Json::Object(map) => from_keys(map),
         Json::Array(list) => match list.as_slice() {
-            [Json::Number(lower), Json::Number(upper)] => {
-                Ok(match (lower.as_i64(), upper.as_i64()) {
-                    (Some(lower), Some(upper)) => Parameter::int(lower, upper),
-                    _ => Parameter::float(float("lower", &list[0])?, float("upper", &list[1])?),
-                })
+            [lower, upper] if is_number(lower) && is_number(upper) => {
+                match is_whole(Some(lower)) && is_whole(Some(upper)) {
+                    true => Ok(Parameter::int(int("lower", lower)?, int("upper", upper)?)),
+                    false => Ok(Parameter::float(float("lower", lower)?, float("upper", upper)?)),
+                }
             }
-            choices => Ok(Parameter::categorical(choices.iter().cloned())),
+            choices => Ok(Parameter::categorical(values(choices))),
         },
         Json::Null => Err("has no description".into()),
-        constant => Ok(Parameter::constant(constant.clone())),
+        constant => Ok(Parameter::constant(Value::from_stored(constant.clone()))),
     }
+}
+
+fn values(list: &[Json]) -> impl Iterator<Item = Value> {
+    list.iter().cloned().map(Value::from_stored)
 }
 
 fn from_keys(map: &Map<String, Json>) -> Result<Parameter, String> {
     if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        return Err(format!("'{key}' is not one of the keys {}", KEYS.join(", ")));
+        return Err(words::unknown(key, "a key of a parameter", &KEYS));
     }
     let need = |key: &str| map.get(key).ok_or_else(|| format!("'{key}' is missing"));
     let kind = match map.get("type") {
@@ -99,7 +116,7 @@ fn from_keys(map: &Map<String, Json>) -> Result<Parameter, String> {
         Some(other) => return Err(format!("'type' must be a text, and is {}", kind_of(other))),
         None if map.contains_key("choices") => "categorical",
         None if map.contains_key("value") => "constant",
-        None if is_int(map.get("lower")) && is_int(map.get("upper")) => "int",
+        None if is_whole(map.get("lower")) && is_whole(map.get("upper")) => "int",
         None if map.contains_key("lower") || map.contains_key("upper") => "float",
         None => return Err("needs a 'type': float, int, categorical or constant".into()),
     };
@@ -108,9 +125,7 @@ fn from_keys(map: &Map<String, Json>) -> Result<Parameter, String> {
         "categorical" => &["choices"],
         "constant" => &["value"],
         other => {
-            return Err(format!(
-                "'{other}' is not a type; the types are float, int, categorical and constant"
-            ));
+            return Err(words::unknown(other, "a type of parameter", &TYPES));
         }
     };
     for key in ["lower", "upper", "log", "is_fidelity", "fidelity", "choices", "value"] {
@@ -126,10 +141,10 @@ fn from_keys(map: &Map<String, Json>) -> Result<Parameter, String> {
             Parameter::int(int("lower", need("lower")?)?, int("upper", need("upper")?)?)
         }
         "categorical" => match need("choices")? {
-            Json::Array(choices) => Parameter::categorical(choices.iter().cloned()),
+            Json::Array(choices) => Parameter::categorical(values(choices)),
             other => return Err(format!("'choices' must be a list, and is {}", kind_of(other))),
         },
-        _ => Parameter::constant(need("value")?.clone()),
+        _ => Parameter::constant(Value::from_stored(need("value")?.clone())),
     };
     if flag(map, "log")? {
         parameter = parameter.log();
@@ -141,7 +156,7 @@ fn from_keys(map: &Map<String, Json>) -> Result<Parameter, String> {
         let prior = match parameter.domain {
             Domain::Float { .. } => Value::Float(float("prior", prior)?),
             Domain::Int { .. } => Value::Int(int("prior", prior)?),
-            _ => prior.clone().into(),
+            _ => Value::from_stored(prior.clone()),
         };
         parameter = parameter.prior(prior);
     }
@@ -170,10 +185,13 @@ fn either<'a>(
     }
 }
 
+/// A flag, also in the words that YAML 1.1 has for it.
 fn flag(map: &Map<String, Json>, key: &str) -> Result<bool, String> {
     match map.get(key) {
         None | Some(Json::Null) => Ok(false),
         Some(Json::Bool(flag)) => Ok(*flag),
+        Some(Json::String(word)) if ["yes", "on"].contains(&&*word.to_lowercase()) => Ok(true),
+        Some(Json::String(word)) if ["no", "off"].contains(&&*word.to_lowercase()) => Ok(false),
         Some(other) => Err(format!("'{key}' is true or false, not {}", kind_of(other))),
     }
 }
@@ -181,24 +199,34 @@ fn flag(map: &Map<String, Json>, key: &str) -> Result<bool, String> {
 /// A number, or a string that spells one: in YAML 1.1, which NePS reads, `1e-5` is a string.
 fn float(key: &str, json: &Json) -> Result<f64, String> {
     let number = match json {
-        Json::Number(number) => number.as_f64(),
         Json::String(text) => text.trim().parse().ok(),
-        _ => None,
+        json => notation::as_f64(json),
     };
-    number.ok_or_else(|| format!("'{key}' must be a number, and is {}", kind_of(json)))
-}
-
-fn int(key: &str, json: &Json) -> Result<i64, String> {
-    let whole = float(key, json)?;
-    match json.as_i64() {
-        Some(exact) => Ok(exact),
-        None if whole.fract() == 0.0 && whole.abs() < 9e15 => Ok(whole as i64),
-        None => Err(format!("'{key}' must be a whole number, and is {json}")),
+    let number =
+        number.ok_or_else(|| format!("'{key}' must be a number, and is {}", kind_of(json)))?;
+    match notation::digits(json) {
+        // Not silently another number.
+        Some(digits) if format!("{number:.0}") != digits && number != 0.0 => {
+            Err(format!("'{key}' is {digits}, and the nearest float is {number:.0}: write that"))
+        }
+        _ => Ok(number),
     }
 }
 
-fn is_int(json: Option<&Json>) -> bool {
-    json.is_some_and(Json::is_i64)
+fn int(key: &str, json: &Json) -> Result<i64, String> {
+    if let Some(digits) = notation::digits(json) {
+        return digits.parse().map_err(|_| {
+            format!("'{key}' is {digits}; a whole number is from {} to {}", i64::MIN, i64::MAX)
+        });
+    }
+    match float(key, json)? {
+        whole if whole.fract() == 0.0 && whole.abs() < 9e15 => Ok(whole as i64),
+        _ => Err(format!("'{key}' must be a whole number, and is {}", Shown(json))),
+    }
+}
+
+fn is_whole(json: Option<&Json>) -> bool {
+    json.is_some_and(|json| notation::digits(json).is_some())
 }
 
 fn is_false(json: &Json) -> bool {
@@ -208,6 +236,7 @@ fn is_false(json: &Json) -> bool {
 fn kind_of(json: &Json) -> String {
     match json {
         Json::Null => "nothing".into(),
+        json if notation::as_f64(json).is_some() => format!("the value {}", Shown(json)),
         Json::Object(_) => "a mapping".into(),
         Json::Array(_) => "a list".into(),
         other => format!("the value {other}"),
@@ -239,15 +268,15 @@ mod tests {
     #[test]
     fn a_typo_is_answered_with_what_is_allowed() {
         for (json, says) in [
-            (json!({"x": {"type": "flaot", "lower": 0, "upper": 1}}), "the types are"),
-            (json!({"x": {"type": "float", "lowr": 0, "upper": 1}}), "'lowr'"),
+            (json!({"x": {"type": "flaot", "lower": 0, "upper": 1}}), "did you mean `float`?"),
+            (json!({"x": {"type": "float", "lowr": 0, "upper": 1}}), "did you mean `lower`?"),
             (json!({"x": {"type": "float", "upper": 1}}), "'lower' is missing"),
             (json!({"x": {"type": "float", "lower": "a", "upper": 1}}), "must be a number"),
             (json!({"x": {"type": "int", "lower": 0.5, "upper": 1}}), "whole number"),
             (json!({"x": {"type": "categorical", "choices": "abc"}}), "must be a list"),
             (json!({"x": {"type": "categorical", "choices": []}}), "choices"),
             (json!({"x": {"type": "categorical", "lower": 1, "choices": [1]}}), "has no 'lower'"),
-            (json!({"x": {"type": "float", "lower": 1, "upper": 2, "log": "yes"}}), "'log'"),
+            (json!({"x": {"type": "float", "lower": 1, "upper": 2, "log": "maybe"}}), "'log'"),
             (json!({"x": {"lower": 1, "upper": 2, "prior": 1, "default": 1}}), "old name"),
             (json!({"x": null}), "no description"),
             (json!(["x"]), "mapping of parameters"),

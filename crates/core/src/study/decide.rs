@@ -59,6 +59,7 @@ impl StudyState {
                 self.take_suggestions(suggestions, &worker, false)
             }
             Command::Report { trial, attempt, report } => self.end(&trial, attempt, |attempt| {
+                let report = self.judged(report);
                 EventKind::Reported { trial: trial.clone(), attempt, report }
             }),
             Command::Release { trial, attempt, reason } => {
@@ -255,6 +256,31 @@ impl StudyState {
         let answer =
             Answer::Superseded { trial: id.clone(), state: trial.state, attempts: trial.attempts };
         Ok(Decision::new(Vec::new(), answer))
+    }
+
+    /// A success has an objective, and as many as the first success had: trials with other numbers of
+    /// them cannot be compared, and all would be the best.
+    fn judged(&self, report: Box<Report>) -> Box<Report> {
+        if !report.is_success() {
+            return report;
+        }
+        let said = report.objective_to_minimize.as_ref().map_or(&[][..], |o| o.as_slice());
+        let problem = match (said, self.index.objectives) {
+            ([], _) => "the result has no objective to minimise".to_string(),
+            (said, Some(wanted)) if said.len() != wanted => {
+                let values: Vec<String> = said.iter().map(f64::to_string).collect();
+                format!(
+                    "the result has {} objectives ({}), and the study's first success had {wanted}: \
+                     all must have the same number",
+                    said.len(),
+                    values.join(", ")
+                )
+            }
+            _ => return report,
+        };
+        let Report { cost, learning_curve, extra, evaluation_duration, .. } = *report;
+        let crashed = Report::crashed("result", problem);
+        Box::new(Report { cost, learning_curve, extra, evaluation_duration, ..crashed })
     }
 
     fn requeue_all(&self, process: ProcessId, reason: Reason) -> Decision {

@@ -19,6 +19,8 @@ pub(super) struct Index {
     /// The Pareto front: the trials that no other trial dominates. With one objective: the best.
     pub(super) front: Vec<u32>,
     pub(super) last_error: Option<u32>,
+    /// How many objectives the first success had: so many all have.
+    pub(super) objectives: Option<usize>,
     /// What finished trials spent, and what those in progress are charged with.
     done: Spent,
     in_progress: Spent,
@@ -58,6 +60,9 @@ impl Index {
             }
             State::Failed | State::Crashed => self.last_error = Some(at),
             _ => {}
+        }
+        if trial.state == State::Success && !trial.objectives().is_empty() {
+            self.objectives.get_or_insert(trial.objectives().len());
         }
         if counts(trial, false) {
             self.done.add_evaluation(fidelity);
@@ -112,7 +117,11 @@ impl Index {
         }
         let no_worse =
             |a: &[f64], b: &[f64]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a <= b);
-        if self.front.iter().any(|other| no_worse(objectives(*other), new)) {
+        // Of equals the first sampled stays, in whatever order they are reported or read again.
+        let stays = |other: u32| {
+            no_worse(objectives(other), new) && (other < at || objectives(other) != new)
+        };
+        if self.front.iter().any(|other| stays(*other)) {
             return;
         }
         self.front.retain(|other| !no_worse(new, objectives(*other)));

@@ -98,8 +98,8 @@ impl Trial {
 
     /// The single objective, where the trial has exactly one that is a number.
     pub fn objective(&self) -> Option<f64> {
-        match self.report.as_ref()?.objective_to_minimize.as_ref()? {
-            Objective::One(x) if !x.is_nan() => Some(*x),
+        match self.objectives() {
+            [x] if !x.is_nan() => Some(*x),
             _ => None,
         }
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 
 use super::State;
+use crate::notation;
 
 /// One objective to minimise, or several.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,7 +152,7 @@ impl Report {
 
     /// One more value worth keeping.
     pub fn extra(mut self, key: impl Into<String>, value: impl Into<Json>) -> Self {
-        self.extra.get_or_insert_default().insert(key.into(), value.into());
+        self.extra.get_or_insert_default().insert(key.into(), notation::escape(value.into()));
         self
     }
 
@@ -266,6 +267,15 @@ impl<'de> Visitor<'de> for ObjectiveVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An extra value `{"$float": "inf"}` of a caller's was infinity for whoever read it.
+    #[test]
+    fn an_extra_value_is_shown_as_it_was_given() {
+        let given = serde_json::json!({"$float": "inf"});
+        let report = Report::objective(1.0).extra("a", given.clone());
+        let shown = notation::Shown(&report.extra.unwrap()["a"]).to_string();
+        assert_eq!(shown, given.to_string());
+    }
 
     #[test]
     fn objectives_that_are_not_finite_survive_json() {

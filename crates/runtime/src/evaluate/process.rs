@@ -17,6 +17,7 @@ use tokio::process::{Child, Command};
 
 use super::template::Files;
 use super::{AttemptLock, CommandTemplate, Ended, RunningTrial, attempt_lock, kill, result};
+use trialmill_core::config::ShownConfig;
 use trialmill_core::error::StoreError;
 use trialmill_core::limits::{KILL_GRACE, MAX_RESULT_BYTES, STDERR_TAIL_BYTES};
 use trialmill_core::trial::Report;
@@ -107,7 +108,8 @@ impl ProcessEvaluator {
     fn start(&self, trial: &RunningTrial, files: &Files) -> io::Result<Child> {
         let lock = AttemptLock::take(&files.dir, trial.attempt())?;
         keep_logs_of_earlier_attempts(trial.attempt(), files)?;
-        let config = serde_json::to_vec_pretty(trial.config()).map_err(io::Error::from)?;
+        let config = ShownConfig(trial.config());
+        let config = serde_json::to_vec_pretty(&config).map_err(io::Error::from)?;
         plain::write(&files.config, &config)?;
         match std::fs::remove_file(&files.result) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value as Json};
 
+use trialmill_core::json;
+use trialmill_core::notation::{self, Shown};
 use trialmill_core::trial::{Failure, Objective, Report, State};
 
 const KEYS: &str = "objective_to_minimize, cost, learning_curve, info_dict (or extra), exception";
@@ -23,74 +25,73 @@ pub fn parse(text: &str) -> Result<Report, String> {
     if let Ok(number) = text.parse::<f64>() {
         return Ok(Report::objective(number));
     }
-    let json = serde_json::from_str(text).or_else(|error| {
-        serde_json::from_str(&quote_numbers_that_are_not_finite(text)).map_err(|_| error)
-    });
-    let json: Json = json.map_err(|error: serde_json::Error| {
+    let json = json::read(text).map_err(|error| {
         format!("the result is neither a number nor JSON ({error}): {}", short())
     })?;
     match json {
-        Json::Object(map) => from_object(map),
-        json => match objective(&json) {
-            Some(objective) => Ok(Report::objective(objective)),
-            None => Err(format!("the result is neither a number nor an object: {}", short())),
+        json if objective(&json).is_some_and(|objective| objective.as_slice().is_empty()) => {
+            Err("the result is an empty list: there is no objective to minimise in it".into())
+        }
+        json => match (objective(&json), json) {
+            (Some(objective), _) => Ok(Report::objective(objective)),
+            (None, Json::Object(map)) => from_object(map),
+            _ => Err(format!("the result is neither a number nor an object: {}", short())),
         },
     }
 }
 
-/// Python's `json.dumps` writes NaN, Infinity and -Infinity, which JSON does not have: outside of
-/// strings they become the strings that represent them here.
-fn quote_numbers_that_are_not_finite(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    let mut in_text = false;
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let word = ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| rest.starts_with(word));
-        if let (false, Some(word)) = (in_text, word) {
-            out.extend(["\"", word, "\""]);
-            rest = &rest[word.len()..];
-            continue;
-        }
-        let len = match c {
-            '\\' if in_text => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
-            _ => c.len_utf8(),
-        };
-        in_text ^= c == '"';
-        out.push_str(&rest[..len]);
-        rest = &rest[len..];
-    }
-    out
-}
-
+/// A number, the text of one that is not finite, or a list of those.
 fn objective(json: &Json) -> Option<Objective> {
-    serde_json::from_value(json.clone()).ok()
+    match (notation::as_f64(json), json) {
+        (Some(x), _) => Some(Objective::One(x)),
+        (None, Json::Array(list)) => {
+            let one = |json: &Json| match objective(json)? {
+                Objective::One(x) => Some(x),
+                Objective::Many(_) => None,
+            };
+            Some(Objective::Many(list.iter().map(one).collect::<Option<_>>()?))
+        }
+        (None, Json::String(_)) => serde_json::from_value(json.clone()).ok(),
+        _ => None,
+    }
 }
 
 fn from_object(map: Map<String, Json>) -> Result<Report, String> {
     let mut report = Report::objective(f64::NAN);
     report.objective_to_minimize = None;
     for (key, json) in map {
-        let wrong = |what: &str| format!("the result's {key} is not {what}: {json}");
+        let wrong = |what: &str| format!("the result's {key} is not {what}: {}", Shown(&json));
         match key.as_str() {
             _ if json.is_null() => {}
             "objective_to_minimize" => {
                 let value = objective(&json).ok_or_else(|| wrong("a number or numbers"))?;
-                report.objective_to_minimize = Some(value);
+                if !value.as_slice().is_empty() {
+                    report.objective_to_minimize = Some(value);
+                }
             }
             "cost" => match objective(&json) {
                 Some(Objective::One(cost)) => report.cost = Some(cost),
                 _ => return Err(wrong("a number")),
             },
             "learning_curve" => {
-                let curve: Result<Vec<Objective>, _> = serde_json::from_value(json.clone());
-                report.learning_curve = Some(curve.map_err(|_| wrong("a list of numbers"))?.into());
+                // A step without a number is one: it must not cost the whole result.
+                let step = |json: &Json| match json {
+                    Json::Null => Some(Objective::One(f64::NAN)),
+                    json => objective(json),
+                };
+                let curve = json.as_array().and_then(|list| list.iter().map(step).collect());
+                report.learning_curve = Some(curve.ok_or_else(|| wrong("a list of numbers"))?);
             }
-            "info_dict" | "extra" => match json {
+            "info_dict" | "extra" => match notation::as_object(&json).map_or(json, Json::Object) {
                 Json::Object(extra) => report.extra = Some(Box::new(extra)),
-                _ => return Err(wrong("an object")),
+                json => {
+                    return Err(format!("the result's {key} is not an object: {}", Shown(&json)));
+                }
             },
+            // As null: there is none.
+            "exception" if json == Json::Bool(false) => {}
             "exception" => {
-                let err = json.as_str().map_or_else(|| json.to_string(), str::to_string);
+                let err = json.as_str().map_or_else(|| Shown(&json).to_string(), str::to_string);
                 let failure = Failure { err_type: "error".into(), err, tb: None };
                 report.failure = Some(Box::new(failure));
                 report.reported_as = State::Failed;
@@ -108,6 +109,35 @@ fn from_object(map: Map<String, Json>) -> Result<Report, String> {
 mod tests {
     use super::*;
 
+    /// Two objectives in one result, and the last one counted; `[]` was a success; one step of a curve
+    /// that was null, and the objective was lost; no exception was one.
+    #[test]
+    fn each_result_has_one_reading() {
+        for (text, says) in [
+            (r#"{"objective_to_minimize": 0.1, "objective_to_minimize": 0.9}"#, "twice"),
+            ("[]", "no objective"),
+            (r#"{"objective_to_minimize": []}"#, "no objective"),
+            (r#"{"objective_to_minimize": [[1]]}"#, "not a number"),
+            (r#"{"info_dict": [1], "objective_to_minimize": 1}"#, "not an object"),
+        ] {
+            let problem = parse(text).unwrap_err();
+            assert!(problem.contains(says), "{text}: {problem}");
+        }
+        let infinite = Report::objective(f64::INFINITY);
+        for text in ["1e400", r#"{"objective_to_minimize": 1e400}"#, r#"["inf"]"#] {
+            let report = parse(text).unwrap();
+            let (said, wanted) = (report.objective_to_minimize, &infinite.objective_to_minimize);
+            assert_eq!(said.unwrap().as_slice(), wanted.as_ref().unwrap().as_slice(), "{text}");
+        }
+        let curve =
+            parse(r#"{"objective_to_minimize": 1, "learning_curve": [0.9, null]}"#).unwrap();
+        assert!(curve.learning_curve.unwrap()[1].as_slice()[0].is_nan());
+        let fine = parse(r#"{"objective_to_minimize": 1, "exception": false}"#).unwrap();
+        assert!(fine.is_success());
+        let empty = parse(r#"{"objective_to_minimize": 1, "exception": ""}"#).unwrap();
+        assert_eq!(empty.reported_as, State::Failed);
+    }
+
     #[test]
     fn results_are_numbers_lists_or_objects_with_neps_keys() {
         assert_eq!(parse(" 0.5\n").unwrap(), Report::objective(0.5));
@@ -121,7 +151,8 @@ mod tests {
         let python = parse(r#"{"objective_to_minimize": NaN, "info_dict": {"\"NaN": -Infinity}}"#);
         let python = python.unwrap();
         assert!(matches!(python.objective_to_minimize, Some(Objective::One(x)) if x.is_nan()));
-        assert_eq!(python.extra.unwrap()["\"NaN"], "-Infinity");
+        let extra = python.extra.unwrap();
+        assert_eq!(Shown(&extra["\"NaN"]).to_string(), "\"-inf\"");
         let failed = parse(r#"{"exception": "diverged"}"#).unwrap();
         assert_eq!(failed.reported_as, State::Failed);
         for (bad, says) in [

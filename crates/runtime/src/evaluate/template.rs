@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::RunningTrial;
 use trialmill_core::error::EvaluateError;
-use trialmill_core::space::SearchSpace;
+use trialmill_core::space::{Domain, SearchSpace};
 
 /// What a template may name besides the parameters.
 const OWN_NAMES: [&str; 6] =
@@ -34,6 +34,17 @@ impl CommandTemplate {
         let program = program.ok_or(EvaluateError::NoCommand)?;
         let pieces: Result<_, _> = words.iter().map(|word| pieces(word, space)).collect();
         find_program(program)?;
+        for (name, parameter) in space.iter() {
+            let values = match parameter.domain() {
+                Domain::Categorical { choices } => choices.as_slice(),
+                Domain::Constant { value } => std::slice::from_ref(value),
+                _ => &[],
+            };
+            // Each trial with it would crash.
+            if let Some(value) = values.iter().map(ToString::to_string).find(|v| v.contains('\0')) {
+                return Err(EvaluateError::Zero { parameter: name.into(), value });
+            }
+        }
         Ok(CommandTemplate(pieces?))
     }
 
@@ -100,6 +111,9 @@ fn pieces(word: &str, space: &SearchSpace) -> Result<Vec<Piece>, EvaluateError> 
         }
         let name = (brace == "{").then(|| rest.split_once('}')).flatten();
         match name {
+            Some((name, _)) if space.get(name).is_some() && OWN_NAMES.contains(&name) => {
+                return Err(EvaluateError::Ambiguous { argument: word.into(), name: name.into() });
+            }
             Some((name, behind)) if space.get(name).is_some() || OWN_NAMES.contains(&name) => {
                 pieces.push(Piece::Text(std::mem::take(&mut text)));
                 pieces.push(Piece::Name(name.into()));
@@ -146,6 +160,22 @@ fn find_program(program: &str) -> Result<(), EvaluateError> {
 mod tests {
     use super::*;
     use trialmill_core::space::Parameter;
+
+    /// A parameter called `trial_id` took the place of the trial's id; a choice with a zero character
+    /// crashed each trial that drew it.
+    #[test]
+    fn what_no_command_could_be_given_is_refused_before_the_first_trial() {
+        for own in OWN_NAMES {
+            let space = SearchSpace::new([(own, Parameter::int(1, 2))]).unwrap();
+            let word = format!("{{{own}}}");
+            let error = CommandTemplate::new(&["sh", &word], &space).unwrap_err().to_string();
+            assert!(error.contains(own) && error.contains("TRIALMILL_PARAM_"), "{error}");
+            assert!(CommandTemplate::new(&["sh", "x"], &space).is_ok());
+        }
+        let space = SearchSpace::new([("x", Parameter::categorical(["a\0b", "c"]))]).unwrap();
+        let error = CommandTemplate::new(&["sh"], &space).unwrap_err().to_string();
+        assert!(error.contains("'x'"), "{error}");
+    }
 
     #[test]
     fn a_template_names_parameters_and_files_and_nothing_else() {

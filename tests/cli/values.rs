@@ -1,0 +1,266 @@
+//! The value that was meant, all the way: from the study file to the command, the result and the table.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value as Json, json};
+
+use crate::support::Trialmill;
+
+/// A study file with anything that earlier versions stored as something else was "another study" the
+/// second time.
+#[test]
+fn the_same_file_is_the_same_study_the_second_time() {
+    let study = Trialmill::new(1);
+    for (at, space) in [
+        "x: {type: float, lower: 0, upper: 1, prior_confidence: high}",
+        "x: {choices: [a, b], prior_confidence: medium}, y: {value: 3, prior_confidence: high}",
+        "x: {type: int, lower: 1, upper: 9, is_fidelity: true, default_confidence: high}",
+        "x: {type: float, lower: 0, upper: 10, prior: 1}",
+        "x: {choices: [.inf, -.inf, 0.5], prior: .inf}",
+        "x: {choices: [18446744073709551616, -1180591620717411303424, {$int: '5'}]}",
+        "x: {value: .inf}, y: {value: [.inf, {$float: inf}]}",
+        "x: {choices: [no, yes, 1_000]}",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        study.write("study.yaml", &format!("space: {{{space}}}\nseed: 1\n"));
+        let dir = format!("d{at}");
+        study.run(&["create", "study.yaml", "--dir", &dir]).exits(0);
+        study.run(&["create", "study.yaml", "--dir", &dir]).exits(0);
+    }
+}
+
+/// The order of keys and of choices is no difference, as NePS stores them in another one; and whoever
+/// mends one difference is not told of the next afterwards.
+#[test]
+fn a_space_is_a_set_and_all_differences_are_said() {
+    let study = Trialmill::with_space("x: [a, b, c], y: [1, 9]", 3);
+    study.create();
+    study.write("study.yaml", "space: {y: [1, 9], x: [c, a, b]}\nseed: 7\n");
+    study.run(&["create", "study.yaml", "--dir", "s"]).exits(0);
+    study.write("study.yaml", "space: {y: [1, 8], x: [c, a]}\nseed: 8\noptimizer: grid_search\n");
+    let refused = study.run(&["create", "study.yaml", "--dir", "s"]).exits(3);
+    refused.says(&["search space and another optimizer and another seed", "y: int [1, 8]"]);
+}
+
+/// `inf` reached the command as {"$float":"inf"}, and a genuine {"$float": "1.5"} was 1.5 for the next
+/// process; 18446744073709551615 was 1.8446744073709552e19.
+#[test]
+fn a_command_is_given_the_choice_that_was_written() {
+    let choices =
+        "[.inf, 18446744073709551615, 12345678901234567890123, {$float: '1.5'}, {$float: inf}]";
+    let study = Trialmill::with_space(&format!("x: {{choices: {choices}}}"), 5);
+    let file = study.read("study.yaml") + "optimizer: grid_search\n";
+    study.write("study.yaml", &file);
+    let script = study.write("script.sh", "printf '%s\\n' \"$1\" >> \"$HERE/seen\"; echo 1");
+    let run = ["run", "study.yaml", "--dir", "s", "-q", "--evaluations", "3", "--", "sh"];
+    let words = [script.to_str().unwrap(), "{x}"];
+    study.run(&[&run[..], &words].concat()).exits(0);
+    // The rest by another process, which reads what the first one stored.
+    let run = ["run", "study.yaml", "--dir", "s", "-q", "--evaluations", "5", "--", "sh"];
+    study.run(&[&run[..], &words].concat()).exits(0);
+    let expected = [
+        "inf",
+        "18446744073709551615",
+        "12345678901234567890123",
+        "{\"$float\":\"1.5\"}",
+        "{\"$float\":\"inf\"}",
+    ];
+    assert_eq!(study.lines("seen"), expected);
+    let listed = study.run(&["trials", "s", "--json"]).exits(0).stdout;
+    for text in ["\"x\": \"inf\"", "\"x\": 18446744073709551615", "\"x\": 12345678901234567890123"]
+    {
+        assert!(listed.contains(text), "{listed}");
+    }
+}
+
+/// Digits of an id in `info_dict` were lost.
+#[test]
+fn extra_values_keep_their_digits_through_every_layout() {
+    let study = Trialmill::new(1);
+    let long = "-123456789012345678901234567890";
+    let result = format!(
+        "{{\"objective_to_minimize\": 1, \"info_dict\": {{\"id\": [{long}], \"z\": NaN}}}}"
+    );
+    study.run_study(&[], &format!("echo '{result}'")).exits(0);
+    study.run(&["convert", "s", "n", "--layout", "neps-0.13"]).exits(0);
+    study.run(&["convert", "n", "j", "--layout", "journal"]).exits(0);
+    for dir in ["s", "n", "j"] {
+        let listed = study.run(&["trials", dir, "--json"]).exits(0).stdout;
+        assert!(listed.contains(long) && listed.contains("\"z\": \"nan\""), "{dir}: {listed}");
+    }
+}
+
+/// `[]` was a success, and results with one, two and three objectives were all the best.
+#[test]
+fn all_successes_have_as_many_objectives_as_the_first() {
+    let study = Trialmill::new(5);
+    let script = r#"case "$TRIALMILL_TRIAL_ID" in 1) echo '[]';; 2) echo 0.5;; 3) echo '[0.1, 0.2]';;
+        4) echo '[0.4]';; 5) echo '{"objective_to_minimize": [1, 2, 3]}';; esac"#;
+    study.run_study(&[], script).exits(0);
+    assert_eq!(study.states(), ["crashed", "success", "crashed", "success", "crashed"]);
+    let trials = study.trials();
+    let said = |at: usize| trials[at]["report"]["err"].as_str().unwrap().to_string();
+    assert!(said(0).contains("no objective"), "{}", said(0));
+    assert!(said(2).contains("2 objectives (0.1, 0.2)"), "{}", said(2));
+    assert_eq!(study.json(&["best", "s"])["id"], "4");
+}
+
+/// The best of equals was the first reported while the study ran, and the first sampled in its copy.
+#[test]
+fn the_best_of_equals_is_the_first_sampled() {
+    let study = Trialmill::new(5);
+    study.create();
+    study.run(&["ask", "s", "-n", "3"]).exits(0);
+    for id in ["2", "3", "1"] {
+        study.run(&["tell", "s", id, "--objective", "0.5"]).exits(0);
+        let best = if id == "1" { "1" } else { "2" };
+        assert_eq!(study.json(&["best", "s"])["id"], best);
+    }
+    study.run(&["convert", "s", "copy", "--layout", "neps-0.13"]).exits(0);
+    assert_eq!(study.json(&["best", "copy"])["id"], "1");
+}
+
+/// A budget of cost, and no result that costs anything: it went on for ever without a word.
+#[test]
+fn a_cost_budget_that_nothing_uses_up_is_complained_about_once() {
+    for result in ["0.5", "{\"objective_to_minimize\": 1, \"cost\": -1}"] {
+        let study = Trialmill::new(4);
+        let ran = study.run_study(&["--cost", "5"], &format!("echo '{result}'")).exits(0);
+        assert_eq!(ran.stderr.matches("never used up").count(), 1, "{}", ran.stderr);
+        assert_eq!(study.status()["spent"]["cost"], 0.0);
+    }
+    let study = Trialmill::new(4);
+    study
+        .run_study(&["--cost", "5"], "echo '{\"objective_to_minimize\": 1, \"cost\": Infinity}'")
+        .exits(0);
+    assert_eq!((study.count("success"), &study.status()["spent"]["cost"]), (1, &json!("inf")));
+}
+
+fn fixtures(at: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(at).unwrap().flatten() {
+        let path = entry.path();
+        if path.join("configs").is_dir() || path.join("results").is_dir() {
+            found.push(path);
+        } else if path.is_dir() {
+            fixtures(&path, found);
+        }
+    }
+}
+
+/// The tables of directories of NePS 0.12 to 0.14 had no parameter at all.
+#[test]
+fn a_table_has_a_column_for_each_parameter_and_each_extra_value_of_every_directory() {
+    let study = Trialmill::new(1);
+    let mut found = Vec::new();
+    fixtures(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/neps"), &mut found);
+    assert!(found.len() > 10, "{found:?}");
+    for path in found {
+        let path = path.to_str().unwrap();
+        let table = study.run(&["trials", path, "--csv", "--raw"]).exits(0).stdout;
+        let header = table.lines().next().unwrap_or_default();
+        let Json::Array(trials) = study.json(&["trials", path]) else { panic!("{path}") };
+        for trial in trials {
+            let keys = |json: &Json| -> Vec<String> {
+                json.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default()
+            };
+            let config = keys(&trial["config"]).into_iter().map(|key| format!("config.{key}"));
+            let extra = keys(&trial["report"]["extra"]);
+            for column in config.chain(extra.into_iter().map(|key| format!("extra.{key}"))) {
+                let column = column.replace('"', "\"\"");
+                assert!(header.contains(&column), "{path}: {column} is not in {header}");
+            }
+        }
+    }
+}
+
+/// null and an empty text were one cell, and `=1+1` was run by the spreadsheet that opened the table.
+#[test]
+fn a_cell_is_the_value_and_no_formula_unless_it_is_asked_for() {
+    let study = Trialmill::new(9);
+    let space =
+        "space: {a: {choices: ['', null, =1+1, '@x', -2, '-inf']}}\noptimizer: grid_search\n";
+    study.write("study.yaml", space);
+    study.run_study(&[], "echo 1").exits(0);
+    let cells = |options: &[&str]| -> Vec<String> {
+        let table = study.run(&[&["trials", "s", "--csv"], options].concat()).exits(0).stdout;
+        let cell = |line: &str| line.split(',').nth(3).unwrap().to_string();
+        table.lines().skip(1).map(cell).collect()
+    };
+    assert_eq!(cells(&[]), ["", "null", "'=1+1", "'@x", "-2", "-inf"]);
+    assert_eq!(cells(&["--raw"]), ["", "null", "=1+1", "@x", "-2", "-inf"]);
+}
+
+/// The seed that was shown of a directory in which only NePS had drawn was another one with each look.
+#[test]
+fn no_seed_is_shown_where_nothing_was_drawn_from_one() {
+    let study = Trialmill::new(1);
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/neps/0.17.0/classic");
+    let path = path.to_str().unwrap();
+    assert_eq!(study.json(&["status", path])["seed"], Json::Null);
+    study.run(&["status", path]).exits(0).says(&["no seed yet"]);
+}
+
+/// More evaluations were to be had only with the study file.
+#[test]
+fn rules_are_changed_without_the_study_file() {
+    let study = Trialmill::new(2);
+    study.run_study(&[], "echo 1").exits(0);
+    study.run(&["set", "s"]).exits(2).says(&["nothing is to be changed"]);
+    study.run(&["set", "s", "--cost=-1"]).exits(2).says(&["cost"]);
+    study.run(&["set", "s", "--", "no-such-program"]).exits(2).says(&["no-such-program"]);
+    study.run(&["set", "s", "--evaluations", "4", "--max-attempts", "5"]).exits(0).says(&["of 4"]);
+    study.run(&["set", "s", "--timeout", "9", "--", "sh", "-c", "echo 7"]).exits(0);
+    study.run(&["worker", "s", "-q"]).exits(0);
+    let said = |at: usize| study.trials()[at]["report"]["objective_to_minimize"].clone();
+    assert_eq!([said(1), said(3)], [json!(1.0), json!(7.0)]);
+    assert_eq!(study.count("success"), 4);
+}
+
+fn neps_values(name: &str) -> String {
+    let path = format!("{}/../../tests/fixtures/neps-values/{name}", env!("CARGO_MANIFEST_DIR"));
+    path
+}
+
+/// Of NePS's parameters the trust in a prior was not read, so every one was low; 2^70 in a report and
+/// 2^63 in a configuration were `<bytes>`. The directories are genuine NePS 0.17's.
+#[test]
+fn each_value_that_neps_stored_is_in_what_is_read_of_it() {
+    let study = Trialmill::new(1);
+    for name in ["priors", "report", "infinity", "seeds"] {
+        study.run(&["convert", &neps_values(name), name, "--layout", "journal"]).exits(0);
+        let back = format!("{name}-back");
+        study.run(&["convert", name, &back, "--layout", "neps-0.13"]).exits(0);
+    }
+    let space = |name: &str| -> Json {
+        serde_json::from_str::<Json>(&study.read(format!("{name}/study.json"))).unwrap()["space"]
+            .clone()
+    };
+    let priors = space("priors");
+    assert_eq!(priors["x"]["prior_confidence"], "high");
+    assert_eq!(
+        (&priors["n"]["prior_confidence"], &priors["n"]["prior"]),
+        (&json!("medium"), &json!(2))
+    );
+    assert_eq!(
+        (&priors["c"]["prior_confidence"], &priors["c"]["prior"]),
+        (&json!("high"), &json!("b"))
+    );
+    assert_eq!(space("infinity")["clip"]["choices"], json!([0.5, {"$float": "inf"}]));
+    assert_eq!(space("seeds")["seed"]["choices"], json!([1u64 << 63, (1u64 << 63) + 1]));
+    let report = study.read("report-back/configs/config_1/report.yaml");
+    for digits in
+        ["p63: 9223372036854775808", "p70: 1180591620717411303424", "n70: -1180591620717411303424"]
+    {
+        assert!(report.contains(digits), "{report}");
+    }
+    for name in ["report", "seeds", "infinity", "priors"] {
+        let back = format!("{name}-back");
+        let text = |dir: &str| study.run(&["trials", dir, "--csv", "--raw"]).exits(0).stdout;
+        assert!(!text(name).contains("<bytes>") && !text(&back).contains("<bytes>"));
+    }
+    let seed = study.read("seeds-back/configs/config_1/config.yaml");
+    assert!(seed.contains("seed: 92233720368547758"), "{seed}");
+}
