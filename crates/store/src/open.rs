@@ -40,14 +40,14 @@ impl Directory {
     /// # Errors
     /// There is none, it is damaged, or a newer version wrote it.
     pub fn open_as(path: &Path, layouts: Layouts) -> Result<Self, StoreError> {
-        let directory = Self::open_read_only_as(path, layouts)?;
+        let mut directory = Self::open_read_only_as(path, layouts)?;
         directory.prepare_for_writing()?;
         Ok(directory)
     }
 
     /// Checks that the study may be written, and that everything we write goes into directories of
     /// our own.
-    pub(super) fn prepare_for_writing(&self) -> Result<(), StoreError> {
+    pub(super) fn prepare_for_writing(&mut self) -> Result<(), StoreError> {
         if self.format > FORMAT {
             let (found, known) = (self.format, FORMAT);
             return Err(StoreError::Newer { path: self.path.clone(), found, known });
@@ -59,7 +59,7 @@ impl Directory {
         for own in own {
             plain::own_dir(&own).map_err(StoreError::io("use", &own))?;
         }
-        if self.layout.is_shared() && !has_own_files(self.layout, &self.path) {
+        if !self.is_own {
             self.settle()?;
         }
         Ok(())
@@ -80,12 +80,14 @@ impl Directory {
             };
             return Err(not_a_study(path, problem));
         };
-        let (definition, format) = match layout.is_shared() && !has_own_files(layout, path) {
-            false => read_study_json(path, layout)?,
+        let is_own = !layout.is_shared() || has_own_files(layout, path);
+        let (definition, format) = match is_own {
+            true => read_study_json(path, layout)?,
             // Only the other program has worked here so far.
-            true => (layout.definition(path)?, FORMAT),
+            false => (layout.definition(path)?, FORMAT),
         };
-        Ok(Directory { path: path.into(), layout, definition, format, machine: Machine::here() })
+        let (path, machine) = (path.to_path_buf(), Machine::here());
+        Ok(Directory { path, layout, definition, format, is_own, machine })
     }
 
     /// Removes a study, so that a new one can be created in its place; the directory itself stays.
