@@ -12,7 +12,7 @@ use trialmill_layouts::Studies;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 use trialmill::{State, Summary};
-use trialmill_core::event::EventKind;
+use trialmill_core::event::{EventKind, Policy};
 use trialmill_core::study::{Answer, Ask};
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Purpose, Replica};
@@ -280,4 +280,22 @@ fn a_step_that_is_refused_leaves_nothing_of_itself() {
     drop(store);
     assert_eq!(trials(), 3);
     assert_eq!(home.check()["findings"].as_array().unwrap().len(), 0, "{:?}", home.check());
+}
+
+/// A process that looked at a directory in the moment in which only NePS's files were there, and came
+/// back when another process had made ours, took NePS's word, which has no seed: it drew one of its
+/// own, and refused the study as one with another seed.
+#[test]
+fn a_directory_that_was_looked_at_before_our_files_were_made_is_what_they_say() {
+    let home = Home::new();
+    home.run("neps", 3, "echo {x}").wait().unwrap();
+    let own = home.dir().join(".trialmill");
+    let aside = home.0.path().join("aside");
+    fs::rename(&own, &aside).unwrap();
+    let early = Directory::open_read_only(&home.dir()).unwrap();
+    fs::rename(&aside, &own).unwrap();
+    let there = Directory::open_read_only(&home.dir()).unwrap();
+    let (wanted, policy) = (there.definition().clone(), Policy::default());
+    let resumed = early.resume(wanted, Some(7), &policy, None).unwrap();
+    assert_eq!(resumed.definition(), there.definition());
 }

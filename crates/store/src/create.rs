@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use super::layout::{Directory, Layout, Layouts, absolute, not_a_study};
 use super::liveness::Machine;
 use super::lock::FileLock;
-use super::open::{StudyJson, has_own_files, read_study_json, recognise, refuse_foreign};
+use super::open::{StudyJson, own_definition, recognise, refuse_foreign};
 use super::replace::replace;
 use crate::plain;
 use trialmill_core::definition::Definition;
@@ -45,7 +45,8 @@ impl Directory {
         let new = layout.unwrap_or(layouts[0]);
         let created = new.create(path, &definition, policy)?;
         let (path, machine) = (path.clone(), Machine::here());
-        let directory = Directory { path, layout: new, definition, format: FORMAT, machine };
+        let directory =
+            Directory { path, layout: new, definition, format: FORMAT, is_own: true, machine };
         if directory.settle_with(policy)? {
             return Ok((directory, created || !new.is_shared()));
         }
@@ -79,13 +80,15 @@ impl Directory {
             });
         }
         let wanted = seeded(wanted, seed);
-        if self.layout.is_shared() && !has_own_files(self.layout, &self.path) {
+        // Another process may have made our own files since this directory was read: then they
+        // decide, and not what NePS's files say.
+        if !self.is_own {
             self.compare(&wanted, None)?;
-            let settled = Directory { definition: wanted.clone(), ..self.clone() };
+            let settled = Directory { definition: wanted.clone(), is_own: true, ..self.clone() };
             if settled.settle_with(policy)? {
                 return Ok(settled);
             }
-            (self.definition, self.format) = read_study_json(&self.path, self.layout)?;
+            self.reread()?;
         }
         self.prepare_for_writing()?;
         self.compare(&wanted, seed)?;
@@ -98,9 +101,19 @@ impl Directory {
     }
 
     /// Creates our own files in a directory where only NePS has worked so far.
-    pub(super) fn settle(&self) -> Result<(), StoreError> {
+    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
         let policy = Policy { budget: self.layout.budget(&self.path), ..Policy::default() };
-        self.settle_with(&policy).map(drop)
+        match self.settle_with(&policy)? {
+            true => self.is_own = true,
+            false => self.reread()?,
+        }
+        Ok(())
+    }
+
+    fn reread(&mut self) -> Result<(), StoreError> {
+        (self.definition, self.format) = own_definition(&self.path, self.layout)?;
+        self.is_own = true;
+        Ok(())
     }
 
     /// Creates our own files unless they exist. Returns whether it did.

@@ -132,6 +132,9 @@ pub struct Directory {
     pub(super) definition: Definition,
     /// The version of the journal's format that wrote it.
     pub(super) format: u32,
+    /// Whether the definition is that of `study.json`; else it is from the other program's files,
+    /// which do not say all of it.
+    pub(super) is_own: bool,
     pub(super) machine: Machine,
 }
 

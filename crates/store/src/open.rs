@@ -40,14 +40,14 @@ impl Directory {
     /// # Errors
     /// There is none, it is damaged, or a newer version wrote it.
     pub fn open_as(path: &Path, layouts: Layouts) -> Result<Self, StoreError> {
-        let directory = Self::open_read_only_as(path, layouts)?;
+        let mut directory = Self::open_read_only_as(path, layouts)?;
         directory.prepare_for_writing()?;
         Ok(directory)
     }
 
     /// Checks that the study may be written, and that everything we write goes into directories of
     /// our own.
-    pub(super) fn prepare_for_writing(&self) -> Result<(), StoreError> {
+    pub(super) fn prepare_for_writing(&mut self) -> Result<(), StoreError> {
         if self.format > FORMAT {
             let (found, known) = (self.format, FORMAT);
             return Err(StoreError::Newer { path: self.path.clone(), found, known });
@@ -59,7 +59,7 @@ impl Directory {
         for own in own {
             plain::own_dir(&own).map_err(StoreError::io("use", &own))?;
         }
-        if self.layout.is_shared() && !has_own_files(self.layout, &self.path) {
+        if !self.is_own {
             self.settle()?;
         }
         Ok(())
@@ -80,22 +80,14 @@ impl Directory {
             };
             return Err(not_a_study(path, problem));
         };
-        let (mut definition, format) = match layout.is_shared() && !has_own_files(layout, path) {
-            false => read_study_json(path, layout)?,
+        let is_own = !layout.is_shared() || has_own_files(layout, path);
+        let (definition, format) = match is_own {
+            true => own_definition(path, layout)?,
             // Only the other program has worked here so far.
-            true => (layout.definition(path)?, FORMAT),
+            false => (layout.definition(path)?, FORMAT),
         };
-        if layout.is_shared() {
-            // What an earlier version of ours understood of the other program's space is less: it read
-            // every trust in a prior as low. The order stays, because samples are drawn in it.
-            let theirs = layout.definition(path).map(|definition| definition.space);
-            if let Some(space) =
-                theirs.ok().filter(|space| space.names() == definition.space.names())
-            {
-                definition.space = space;
-            }
-        }
-        Ok(Directory { path: path.into(), layout, definition, format, machine: Machine::here() })
+        let (path, machine) = (path.to_path_buf(), Machine::here());
+        Ok(Directory { path, layout, definition, format, is_own, machine })
     }
 
     /// Whether our own files are there: without, nothing was ever drawn from a seed of ours.
@@ -204,6 +196,24 @@ pub(super) fn recognise(path: &Path, layouts: Layouts) -> Option<&'static dyn La
     })
 }
 
+/// What `study.json` says; the format of the journal, too.
+pub(super) fn own_definition(
+    path: &Path,
+    layout: &'static dyn Layout,
+) -> Result<(Definition, u32), StoreError> {
+    let (mut definition, format) = read_study_json(path, layout)?;
+    if layout.is_shared() {
+        // An earlier version of ours understood less of the other program's space: it read every
+        // confidence in a prior as low. The order stays, because samples are drawn in it.
+        let theirs = layout.definition(path).map(|definition| definition.space);
+        let same = |space: &Arc<SearchSpace>| space.names() == definition.space.names();
+        if let Some(space) = theirs.ok().filter(same) {
+            definition.space = space;
+        }
+    }
+    Ok((definition, format))
+}
+
 /// Whether trialmill has worked in a directory of this layout.
 pub fn has_own_files(layout: &dyn Layout, path: &Path) -> bool {
     plain::is_file(&layout.own_path(path).join("study.json"))
@@ -236,10 +246,7 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Reads `study.json`; also returns its format.
-pub(super) fn read_study_json(
-    path: &Path,
-    layout: &dyn Layout,
-) -> Result<(Definition, u32), StoreError> {
+fn read_study_json(path: &Path, layout: &dyn Layout) -> Result<(Definition, u32), StoreError> {
     let study_json = layout.own_path(path).join("study.json");
     let wrong = |problem: String| not_a_study(path, &format!("its study.json: {problem}"));
     if study_json.symlink_metadata().is_ok_and(|data| data.len() > MAX_STUDY_FILE_BYTES) {
