@@ -149,7 +149,12 @@ impl Parameter {
             (Some(Value::Int(x)), Domain::Float { .. }) if x as f64 as i128 == i128::from(x) => {
                 Some(Value::Float(x as f64))
             }
-            (Some(prior @ Value::Int(_)), Domain::Float { .. }) => {
+            (Some(Value::BigInt(digits)), Domain::Float { .. })
+                if digits.parse::<f64>().is_ok_and(|x| format!("{x:.0}") == *digits) =>
+            {
+                digits.parse().ok().map(Value::Float)
+            }
+            (Some(prior @ (Value::Int(_) | Value::BigInt(_))), Domain::Float { .. }) => {
                 return Err(format!("the prior {prior} is no float: the nearest one differs"));
             }
             (prior, _) => prior,
