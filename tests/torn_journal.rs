@@ -438,7 +438,7 @@ fn records_longer_than_a_read_are_cut_and_judged_like_others() {
     }
 }
 
-/// A sound record of 9 MiB was not seen behind damage, because it crosses the border of a read, or
+/// A sound record of 12 MiB was not seen behind damage, because it crosses the border of a read, or
 /// because the line feed before it was damaged and the line seemed longer than any record: an
 /// acknowledged report was cut off as a torn append.
 #[test]
@@ -453,7 +453,7 @@ fn a_sound_record_longer_than_a_read_is_seen_behind_damage() {
     let held = ask(&mut core, 3, true);
     report(&mut core, &held[0], Report::objective(0.5));
     let small = fs::read(&journal).unwrap().len();
-    let large = || Report::objective(0.5).extra("large", "x".repeat(9 << 20));
+    let large = || Report::objective(0.5).extra("large", "x".repeat(12 << 20));
     report(&mut core, &held[1], large());
     let first_large = fs::read(&journal).unwrap().len();
     report(&mut core, &held[2], large());

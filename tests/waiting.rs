@@ -245,7 +245,7 @@ fn a_caller_outside_is_told_to_wait_and_not_made_to() {
             told.send(handle.ask("me", 1, Duration::from_secs(3600)).unwrap()).unwrap();
         }
     });
-    let mut next = || answer.recv_timeout(Duration::from_secs(60)).unwrap();
+    let next = || answer.recv_timeout(Duration::from_secs(60)).unwrap();
     assert_eq!([next(), next()].map(|answer| answer.into_trials().len()), [1, 1]);
     assert!(matches!(next(), AskOutcome::Wait));
     asks.join().unwrap();

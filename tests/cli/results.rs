@@ -186,6 +186,13 @@ fn the_output_of_earlier_attempts_is_kept_and_their_locks_are_not() {
     assert_eq!(names.len(), 7, "{names:?}");
 }
 
+#[test]
+fn a_crash_has_what_it_said_as_its_traceback_and_nothing_where_it_said_nothing() {
+    assert_eq!(trial_of("exit 3")["report"]["tb"], Json::Null);
+    assert_eq!(trial_of("printf '\\n \\n' >&2; exit 3")["report"]["tb"], Json::Null);
+    assert_eq!(trial_of("echo why >&2; exit 3")["report"]["tb"], "why");
+}
+
 /// A result that an earlier attempt left and that cannot be removed would be taken for that of the
 /// next.
 #[test]

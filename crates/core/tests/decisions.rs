@@ -239,6 +239,40 @@ fn a_budget_of_each_kind_ends_with_the_report_that_uses_it_up() {
     }
 }
 
+/// Where NePS shares the directory, whoever may sample waits for a model that NePS fits; a report must
+/// not.
+#[test]
+fn only_what_may_sample_waits_for_samplers() {
+    let trial = || id("1");
+    let report = || Box::new(Report::objective(1.0));
+    let study = study(9);
+    let put = Trial::sampled(
+        trial(),
+        suggestion(&study.request(1, &study.spent()), 0).config,
+        None,
+        "me".into(),
+        false,
+        1.0,
+    );
+    let process = Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1 };
+    for (command, may_sample) in [
+        (Command::Ask(Ask { worker: "me".into(), n: 1, lease: None }), true),
+        (Command::Sample { n: 1, worker: "me".into() }, true),
+        (Command::Offer { first_sample: 0, worker: "me".into(), suggestions: vec![] }, true),
+        (Command::Join(process), true),
+        (Command::SetPolicy(Policy::default()), true),
+        (Command::Report { trial: trial(), attempt: None, report: report() }, false),
+        (Command::Release { trial: trial(), attempt: None, reason: Reason::Released }, false),
+        (Command::Retry { states: vec![State::Crashed] }, false),
+        (Command::RetryOne(trial()), false),
+        (Command::Leave(1), false),
+        (Command::Bury(1), false),
+        (Command::Put(Box::new(put)), false),
+    ] {
+        assert_eq!(command.may_sample(), may_sample, "{command:?}");
+    }
+}
+
 #[test]
 fn rules_that_make_no_sense_are_refused_and_those_that_change_nothing_are_not_stored() {
     let mut study = study(9);

@@ -104,6 +104,29 @@ fn a_process_number_means_nothing_in_another_boot_or_on_another_machine() {
     assert!(!machine("a", "boot-1").is_running(&gone));
 }
 
+/// A result that NePS wrote did not wake the workers that waited for it.
+#[test]
+fn what_others_write_is_seen_until_it_was_read() {
+    let temp = tempfile::tempdir().unwrap();
+    let (journal, cache) = (temp.path().join("journal.jsonl"), temp.path().join("cache.pkl"));
+    std::fs::write(&journal, "12345").unwrap();
+    std::fs::write(&cache, "123").unwrap();
+    let known_len = Arc::new(AtomicU64::new(5));
+    let known_stamp = Arc::new(AtomicU64::new(stamp(&cache)));
+    let watched = Watched::new(journal.clone(), known_len.clone(), false);
+    let watcher = Watcher::of_journal(watched, temp.path().into(), machine("a", "boot-1"), true);
+    let mut watcher = watcher.watching(cache.clone(), known_stamp.clone());
+    assert!(!watcher.has_grown());
+    std::fs::write(&cache, "1234").unwrap();
+    assert!(watcher.has_grown(), "the cache");
+    known_stamp.store(stamp(&cache), Ordering::Release);
+    assert!(!watcher.has_grown());
+    std::fs::write(&journal, "123456").unwrap();
+    assert!(watcher.has_grown(), "the journal");
+    known_len.store(6, Ordering::Release);
+    assert!(!watcher.has_grown());
+}
+
 /// The time since boot of one boot says nothing in the next: a deadline might never have ended.
 #[test]
 fn a_claim_ends_by_the_clock_of_its_boot_and_elsewhere_by_the_watcher_s_own() {
