@@ -204,7 +204,7 @@ fn report_of(a: u8, b: u8) -> Report {
         1 => Report::failed("y"),
         _ => Report::objective(f64::from(b)),
     };
-    if !report.is_success() && b % 2 == 0 {
+    if !report.is_success() && b.is_multiple_of(2) {
         report.objective_to_minimize = Some(Objective::One(-1.0));
     }
     report.cost(1.0 + f64::from(b)).evaluation_duration(0.5)
