@@ -202,6 +202,28 @@ fn whatever_a_power_cut_leaves_has_every_answer_that_was_given() {
     assert!(seen.images >= 2_000 && seen.in_order > 200 && seen.torn > 200, "{seen:?}");
 }
 
+/// A buffered study that was closed well lost its results in a power cut a second later.
+#[test]
+fn what_was_buffered_is_stored_at_a_good_close() {
+    let temp = tempfile::tempdir().unwrap();
+    let directory = small::directory(temp.path());
+    let journal = small::new_journal(&directory);
+    let search = Box::new(trialmill::RandomSearch::new());
+    let disk = Box::new(journal.clone());
+    let durability = trialmill::Durability::Buffered;
+    let mut core =
+        trialmill_runtime::StateCore::open_on(disk, directory.clone(), durability, search).unwrap();
+    assert_eq!((core.process(), core.path()), (0, Some(directory.path())));
+    core.join().unwrap();
+    assert_eq!(core.process(), 1);
+    core.change_policy(|policy| policy.budget.evaluations = Some(9)).unwrap();
+    let (now, synced) = journal.bytes();
+    assert!(now.len() > synced.len(), "nothing was buffered");
+    drop(core);
+    let (closed, synced) = journal.bytes();
+    assert!(closed == now && synced == now, "a power cut loses what was buffered");
+}
+
 /// Images that say yes to everything would make the above worthless: without the sync before an
 /// acknowledgement, the first commits already show it.
 #[test]

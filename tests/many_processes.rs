@@ -107,7 +107,7 @@ impl Scenario {
         let numbers = numbers.map(|n| n.to_string()).join(" ");
         let ledger = self.ledger(name);
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "worker_process", "--nocapture"])
+            .args(["--exact", "worker_process", "--ignored", "--nocapture"])
             .env("TRIALMILL_TEST_ROOT", &self.root)
             .env("TRIALMILL_TEST_LEDGER", &ledger)
             .env("TRIALMILL_TEST_NUMBERS", numbers)
@@ -121,6 +121,7 @@ impl Scenario {
 
 /// Not a test: what this binary does when it is a worker process.
 #[test]
+#[ignore = "no test: a process that others start"]
 fn worker_process() {
     let begin = Instant::now();
     let Some(root) = std::env::var_os("TRIALMILL_TEST_ROOT") else { return };

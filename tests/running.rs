@@ -56,7 +56,8 @@ fn each_worker_sees_its_own_current_trial() {
 fn a_panic_an_error_and_a_failure_are_recorded_and_the_run_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let on_error = ReportDefaults {
-        objective_on_error: Some(Objective::One(9.0)),
+        // Better than any success.
+        objective_on_error: Some(Objective::One(0.0)),
         cost_on_error: Some(2.0),
         cost_if_not_provided: Some(1.0),
         ..ReportDefaults::default()
@@ -80,8 +81,9 @@ fn a_panic_an_error_and_a_failure_are_recorded_and_the_run_goes_on() {
     let report = trial.report.as_ref().unwrap();
     let failure = report.failure.as_ref().unwrap();
     assert_eq!((failure.err_type.as_str(), failure.err.as_str()), ("panic", "boom 4"));
-    assert_eq!(report.objective_to_minimize, Some(Objective::One(9.0)));
+    assert_eq!(report.objective_to_minimize, Some(Objective::One(0.0)));
     assert_eq!(outcome.best().and_then(Trial::objective), Some(0.25), "an error is never best");
+    assert_eq!(study.front().len(), 1);
 }
 
 #[test]

@@ -40,6 +40,7 @@ fn evaluate(trial: &RunningTrial) -> Result<Report, BoxError> {
 
 /// Not a test: this binary as another process of the study.
 #[test]
+#[ignore = "no test: a process that others start"]
 fn other_process() {
     let Some(dir) = std::env::var_os("TRIALMILL_TEST_DIR") else { return };
     builder(Path::new(&dir), 2).run(evaluate).unwrap();
@@ -50,7 +51,7 @@ struct Other(Child);
 impl Other {
     fn start(dir: &Path) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "other_process"]).env("TRIALMILL_TEST_DIR", dir);
+        command.args(["--exact", "other_process", "--ignored"]).env("TRIALMILL_TEST_DIR", dir);
         Other(command.stdout(Stdio::null()).spawn().unwrap())
     }
 }

@@ -16,6 +16,7 @@ use trialmill_layouts::Studies;
 use trialmill::{Durability, Optimizer, Parameter, RandomSearch, Report};
 use trialmill::{SearchSpace, State, Study, StudyState};
 use trialmill_core::definition::Definition;
+use trialmill_core::error::StudyError;
 use trialmill_core::event::{Policy, Reason};
 use trialmill_core::study::{Answer, Ask, Command};
 use trialmill_runtime::StateCore;
@@ -435,6 +436,101 @@ fn records_longer_than_a_read_are_cut_and_judged_like_others() {
         assert_eq!(core.study().count(State::Success), 1, "cut at byte {cut}");
         assert_eq!(fs::metadata(&journal).unwrap().len(), small as u64, "cut at byte {cut}");
     }
+}
+
+/// A sound record of 12 MiB was not seen behind damage, because it crosses the border of a read, or
+/// because the line feed before it was damaged and the line seemed longer than any record: an
+/// acknowledged report was cut off as a torn append.
+#[test]
+fn a_sound_record_longer_than_a_read_is_seen_behind_damage() {
+    let temp = tempfile::tempdir().unwrap();
+    let definition = Definition::new(space(), RandomSearch::new().info());
+    let (directory, _) =
+        Directory::create_or_open(temp.path(), definition, Some(7), &Policy::default(), None)
+            .unwrap();
+    let journal = directory.journal_path();
+    let mut core = open(temp.path()).unwrap();
+    let held = ask(&mut core, 3, true);
+    report(&mut core, &held[0], Report::objective(0.5));
+    let small = fs::read(&journal).unwrap().len();
+    let large = || Report::objective(0.5).extra("large", "x".repeat(12 << 20));
+    report(&mut core, &held[1], large());
+    let first_large = fs::read(&journal).unwrap().len();
+    report(&mut core, &held[2], large());
+    drop(core);
+    let whole = fs::read(&journal).unwrap();
+    for (what, damage, end, refused_at) in [
+        ("a small record damaged", small - 20, first_large, None),
+        (
+            "a line feed damaged between a small record and a large one",
+            small - 1,
+            first_large,
+            None,
+        ),
+        ("a line feed damaged between two large ones", first_large - 1, whole.len(), Some(small)),
+    ] {
+        let mut damaged = whole[..end].to_vec();
+        damaged[damage] ^= 1;
+        fs::write(&journal, &damaged).unwrap();
+        let error = open(temp.path()).err().unwrap_or_else(|| panic!("{what}: it was opened"));
+        assert_eq!(error.exit_code(), 5, "{what}: {error}");
+        if let Some(at) = refused_at {
+            assert!(error.to_string().contains(&format!("byte {at}:")), "{what}: {error}");
+        }
+        assert!(fs::read(&journal).unwrap() == damaged, "{what}: the journal was changed");
+    }
+}
+
+/// Two processes' worth of large reports in one turn: each is a record of its own, and each is
+/// measured for itself.
+#[test]
+fn two_large_reports_in_one_turn_are_both_stored() {
+    let temp = tempfile::tempdir().unwrap();
+    let definition = Definition::new(space(), RandomSearch::new().info());
+    Directory::create_or_open(temp.path(), definition, Some(7), &Policy::default(), None).unwrap();
+    let mut core = open(temp.path()).unwrap();
+    let large = |(trial, attempt): (trialmill::TrialId, u32)| {
+        let report = Report::objective(0.5).extra("large", "x".repeat(9 << 20));
+        Command::Report { trial, attempt: Some(attempt), report: Box::new(report) }
+    };
+    let commands = ask(&mut core, 2, true).into_iter().map(large).collect();
+    assert_eq!(core.execute_all(commands).unwrap(), [Ok(Answer::Done), Ok(Answer::Done)]);
+    drop(core);
+    assert_eq!(open(temp.path()).unwrap().study().count(State::Success), 2);
+}
+
+/// A record that no reader would take is refused by name, and the turn's other records are stored.
+#[test]
+fn what_is_too_large_is_refused_with_its_trial_and_nothing_else_is() {
+    let temp = tempfile::tempdir().unwrap();
+    let definition = Definition::new(space(), RandomSearch::new().info());
+    Directory::create_or_open(temp.path(), definition, Some(7), &Policy::default(), None).unwrap();
+    let mut core = open(temp.path()).unwrap();
+    let held = ask(&mut core, 2, true);
+    let too_large = || Report::objective(0.5).extra("large", "x".repeat(17 << 20));
+    let report = |at: usize, report| {
+        let (trial, attempt) = (held[at].0.clone(), Some(held[at].1));
+        Command::Report { trial, attempt, report: Box::new(report) }
+    };
+    let mut corrected = core.study().trial(&held[0].0).unwrap().clone();
+    corrected.state = State::External;
+    corrected.report = Some(Box::new(too_large()));
+    let commands = vec![
+        report(0, too_large()),
+        Command::Put(Box::new(corrected)),
+        report(1, Report::objective(0.25)),
+    ];
+    let answers = core.execute_all(commands).unwrap();
+    for answer in &answers[..2] {
+        let error = answer.as_ref().unwrap_err();
+        let StudyError::TooLarge { id, attempt, bytes, .. } = error else { panic!("{error}") };
+        assert_eq!((id, attempt), (&held[0].0, &1));
+        assert!(*bytes > 17 << 20, "{error}");
+    }
+    assert_eq!(answers[2], Ok(Answer::Done));
+    drop(core);
+    let core = open(temp.path()).unwrap();
+    assert_eq!((core.study().count(State::Success), core.study().count(State::Evaluating)), (1, 1));
 }
 
 /// `study.json` is written last, so a study always has a journal. One without was copied in part,

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use trialmill_layouts::Studies;
 
 use trialmill::{
-    BoxError, Durability, Error, Optimizer, OptimizerInfo, Outcome, Parameter, Proposal,
+    AskOutcome, BoxError, Durability, Error, Optimizer, OptimizerInfo, Outcome, Parameter, Proposal,
 };
 use trialmill::{
-    RandomSearch, Report, ReportOutcome, Request, RunningTrial, SearchSpace, Study, StudyBuilder,
+    RandomSearch, Report, ReportOutcome, Request, RunningTrial, SearchSpace, State, StopReason,
+    Study, StudyBuilder, Summary,
 };
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Disk, FileLock, RealDisk};
@@ -190,12 +191,95 @@ fn two_processes_with_too_large_reports_at_the_end_do_not_wait_for_each_other() 
             Ok(report)
         })
     };
-    let runs = [run(), run()];
+    for run in [run(), run()].map(ended) {
+        // The trials crash, and not the run.
+        assert!(run.is_ok() || run.as_ref().is_err_and(|error| error.exit_code() == 8), "{run:?}");
+    }
+    let summary = Summary::read(&dir).unwrap();
+    assert_eq!((summary.study().count(State::Crashed), summary.study().trials().len()), (2, 2));
+    for trial in summary.study().trials() {
+        let failure = trial.report.as_ref().and_then(|report| report.failure.as_deref()).unwrap();
+        assert!(failure.err_type == "result" && failure.err.contains("bytes"), "{failure:?}");
+    }
+}
+
+/// Waits for a run, which must not wait for ever.
+fn ended(run: Run) -> Result<Outcome, Error> {
     let begin = Instant::now();
-    while !runs.iter().all(JoinHandle::is_finished) {
-        assert!(begin.elapsed() < Duration::from_secs(60), "they wait for each other");
+    while !run.is_finished() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "it waits for ever");
         std::thread::sleep(Duration::from_millis(10));
     }
+    run.join().unwrap()
+}
+
+/// An optimizer that waited for results while nothing was evaluated: no result could come, and the
+/// run hung.
+#[test]
+fn a_run_whose_optimizer_waits_for_nothing_ends_with_an_error() {
+    for is_slow in [false, true] {
+        for before in [0, 3] {
+            let (_temp, dir) = temp();
+            let waits = Asks(is_slow, move |request: &Request<'_>| {
+                if request.trials().len() < before { sample(request) } else { Ok(Proposal::Wait) }
+            });
+            let run =
+                start(builder(&dir).optimizer(waits).workers(2), |_| Ok(Report::objective(1.0)));
+            let error = ended(run).expect_err("it ends with an error");
+            let text = error.to_string();
+            assert!(text.contains("asks") && text.contains("waits for results"), "{text}");
+            assert_eq!(error.exit_code(), 7, "{text}");
+        }
+    }
+}
+
+/// A caller outside has other things to do than to wait for results of others: it is told.
+#[test]
+fn a_caller_outside_is_told_to_wait_and_not_made_to() {
+    let (_temp, dir) = temp();
+    let session = builder(&dir).optimizer(Asks(false, two)).workers(1).open().unwrap();
+    let (handle, (told, answer)) = (session.handle(), crossbeam_channel::bounded(3));
+    // On a thread of its own: whoever is made to wait would wait for ever.
+    let asks = std::thread::spawn(move || {
+        for _ in 0..3 {
+            told.send(handle.ask("me", 1, Duration::from_secs(3600)).unwrap()).unwrap();
+        }
+    });
+    let next = || answer.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert_eq!([next(), next()].map(|answer| answer.into_trials().len()), [1, 1]);
+    assert!(matches!(next(), AskOutcome::Wait));
+    asks.join().unwrap();
+    drop(session.close().unwrap());
+}
+
+/// A run that waits at the end for another process's trial, and is interrupted.
+#[test]
+fn who_waits_for_others_hears_that_it_is_to_stop() {
+    let (_temp, dir) = temp();
+    let (begun, end) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let (first, last) = (begun.clone(), end.clone());
+    let holds = start(builder(&dir).workers(1).max_evaluations(1), move |_| {
+        first.wait();
+        last.wait();
+        Ok(Report::objective(1.0))
+    });
+    begun.wait();
+    let session = builder(&dir).workers(1).max_evaluations(1).open().unwrap();
+    let (handle, stop) = (session.handle(), session.stop_signal());
+    let waits = std::thread::spawn(move || {
+        session.run(|_: &RunningTrial| Ok(1.0)).and_then(|_| session.close())
+    });
+    let begin = Instant::now();
+    while handle.snapshot().waiting == 0 {
+        assert!(begin.elapsed() < Duration::from_secs(60), "it never waits");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    stop.stop();
+    let outcome = ended(waits).unwrap();
+    assert_eq!(outcome.stopped(), StopReason::Interrupted);
+    assert_eq!(outcome.study().count(State::Evaluating), 1, "the other goes on");
+    end.wait();
+    ended(holds).unwrap();
 }
 
 /// A report of an attempt that was given to somebody else meanwhile is not stored, so the hook must

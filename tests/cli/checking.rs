@@ -136,6 +136,24 @@ fn damage_is_named_and_only_an_explicit_repair_goes_on_without_it() {
     assert_eq!(study.states(), ["success"; 3]);
 }
 
+/// A record that crosses the border of a read was not found behind damage, and a repair dropped it.
+#[test]
+fn a_large_report_behind_damage_is_found_and_kept() {
+    let study = Trialmill::new(3);
+    // The second of two large ones crosses it.
+    let script = r#"{ printf '{"objective_to_minimize": 2, "info_dict": {"x": "'
+        [ "$TRIALMILL_TRIAL_ID" = 1 ] || head -c 3000000 /dev/zero | tr '\0' x
+        echo '"}}'; } > "$TRIALMILL_RESULT""#;
+    study.run_study(&[], script).exits(0);
+    assert!(study.journal().len() > 6_000_000);
+    study.damage("\"event\":\"reported\",\"time\"");
+    assert_eq!(study.check(&[], 5)["findings"][0]["trials"], json!(["2", "3"]));
+    let json = study.check(&["--repair", "--drop-damaged"], 0);
+    assert!(text(&json["repaired"][0]).contains("1 dropped;"), "{json:#}");
+    assert_eq!(study.states(), ["pending", "success", "success"]);
+    assert!(study.journal().len() > 6_000_000);
+}
+
 #[test]
 fn records_that_do_not_fit_without_the_damaged_one_are_dropped_and_named() {
     let study = Trialmill::done();

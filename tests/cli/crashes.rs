@@ -190,6 +190,7 @@ fn a_timeout_of_the_study_file_is_not_forgotten_by_workers_that_join() {
 
 /// Not a test: this binary as a command of a trial, which ends as it is told to.
 #[test]
+#[ignore = "no test: a process that others start"]
 fn dying_command() {
     match std::env::var("TRIALMILL_PARAM_death").unwrap_or_default().as_str() {
         "abort" => std::process::abort(),
@@ -214,7 +215,7 @@ fn a_command_that_dies_of_its_stack_its_memory_or_a_killer_costs_one_trial_and_n
     let script = r#"case "$TRIALMILL_PARAM_death" in
         none) echo 1;;
         killed) kill -KILL $$;;
-        *) exec "$TEST_BINARY" --exact crashes::dying_command --nocapture;;
+        *) exec "$TEST_BINARY" --exact crashes::dying_command --ignored --nocapture;;
         esac"#;
     let arguments = study.study(&["--optimizer", "grid_search", "-w", "3"], script);
     let mut command = study.command(&arguments);

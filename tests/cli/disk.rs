@@ -63,6 +63,28 @@ fn a_full_disk_loses_no_acknowledged_trial_and_the_same_command_goes_on() {
     }
 }
 
+/// What had ended in a batch when the disk was full was not told before the worker gave up, and was
+/// evaluated a second time.
+#[test]
+fn what_ended_in_a_batch_before_the_disk_was_full_is_told() {
+    let study = Trialmill::new(3);
+    study.create();
+    // The trials' directories only: the journal has room.
+    let Some(mount) = Mount::new(&study.path("s/trials"), "size=256k") else { return };
+    let script = r#"echo "$TRIALMILL_TRIAL_ID" >> "$0.begun"; echo 0.5
+        head -c 1000000 /dev/zero > "$TRIALMILL_TRIAL_DIR/fill" 2> /dev/null; exit 0"#;
+    let script = study.write("fills.sh", script);
+    let builder = trialmill::Study::builder(study.path("s")).ctrl_c(false).workers(1).batch(3);
+    let error = builder.run_command(&["sh", script.to_str().unwrap()]).unwrap_err();
+    assert_eq!(error.exit_code(), 4, "{error}");
+    assert_eq!(study.states(), ["success", "pending", "pending"]);
+    mount.remount("size=8m");
+    study.run_study(&[], "echo 1").exits(0);
+    assert_eq!(study.lines("fills.sh.begun"), ["1"], "the first was evaluated once");
+    assert_eq!(study.states(), ["success"; 3]);
+    assert_eq!(study.trials()[0]["metadata"]["attempts"], 1);
+}
+
 /// Eight workers fill the disk, again and again while it gets larger bit by bit; each time the same
 /// command goes on from there.
 #[test]

@@ -66,6 +66,18 @@ fn a_killed_worker_s_command_in_a_session_of_its_own_does_not_run_beside_the_nex
     study.assert_second_attempt_alone();
 }
 
+/// One that has neither our variables nor a process group of the command's is known by its standard
+/// input alone.
+#[test]
+fn a_killed_worker_s_command_without_an_environment_does_not_run_beside_the_next_attempt() {
+    let study = Trialmill::new(1);
+    study.kill_once_begun(&HOLDS.replace("exec sleep", "exec env -i sleep"));
+    // It ends because it is killed, and not by itself.
+    let begin = Instant::now();
+    study.assert_second_attempt_alone();
+    assert!(begin.elapsed() < Duration::from_secs(25), "it was waited for");
+}
+
 #[test]
 fn a_trial_that_kills_its_workers_is_not_tried_for_ever() {
     let study = Trialmill::new(1);
@@ -194,7 +206,9 @@ fn nohup_is_not_in_vain() {
 #[test]
 fn a_command_that_ends_well_when_it_is_asked_to_end_does_not_lose_its_result() {
     let study = Trialmill::new(1);
-    let script = r#"trap 'echo 0.5; exit 0' TERM; echo > "$HERE/begun"; sleep 30 & wait"#;
+    // The first Ctrl-C gives it some time: it does not end within the next look at the signals.
+    let script =
+        r#"trap 'sleep 0.3; echo 0.5; exit 0' TERM; echo > "$HERE/begun"; sleep 30 & wait"#;
     let mut run = study.start_study(&[], script);
     eventually("it has begun", || study.path("begun").exists());
     run.signal(Signal::SIGINT);

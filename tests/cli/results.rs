@@ -111,6 +111,104 @@ fn a_command_gets_the_same_values_by_template_by_variable_and_by_file() {
     }
 }
 
+/// A command that was to write to `runs/{trial_id}` wrote all trials to one place.
+#[test]
+fn a_command_gets_its_trial_s_own_words() {
+    let study = Trialmill::new(2);
+    let script = r#"echo "$@" >> "$HERE/words"
+        echo "$TRIALMILL_TRIAL_ID $TRIALMILL_ATTEMPT [$TRIALMILL_PREVIOUS_DIR]" >> "$HERE/variables"
+        [ "$TRIALMILL_TRIAL_ID.$TRIALMILL_ATTEMPT" = 2.1 ] && exit 3; echo 1"#;
+    let start = study.study(&[], script);
+    let words = ["{trial_id}", "{attempt}", "[{previous_dir}]", "{trial_dir}"];
+    study.run(&[&start[..], &words[..]].concat()).exits(0);
+    study.run(&["retry", "s"]).exits(0);
+    study.run(&[&start[..], &words[..]].concat()).exits(0);
+    let told = ["1 1 []", "2 1 []", "2 2 []"];
+    assert_eq!(study.lines("variables"), told);
+    for (line, told) in study.lines("words").iter().zip(told) {
+        let dir = line.strip_prefix(told).unwrap_or_else(|| panic!("{line}"));
+        let id = told.split(' ').next().unwrap();
+        assert!(dir.ends_with(&format!("/s/trials/{id}")), "{line}");
+    }
+}
+
+/// What a trial of higher fidelity continues was in no test's command.
+#[test]
+fn a_command_finds_the_directory_of_the_trial_that_its_own_continues() {
+    let space = "x: {type: float, lower: 0.0, upper: 1.0}, \
+                 epochs: {type: int, lower: 1, upper: 9, is_fidelity: true}";
+    let study = Trialmill::with_space(space, 20);
+    let file = study.read("study.yaml") + "optimizer: successive_halving\n";
+    study.write("study.yaml", &file);
+    let script = r#"echo "$TRIALMILL_TRIAL_ID:$1:$TRIALMILL_PREVIOUS_DIR" >> "$HERE/words"
+        echo "0.$TRIALMILL_TRIAL_ID" | tr -d a-z_"#;
+    let start = study.study(&[], script);
+    study.run(&[&start[..], &["{previous_dir}"]].concat()).exits(0);
+    let previous = |id: &str| {
+        let trials = study.trials();
+        let trial = trials.iter().find(|trial| trial["id"] == id).unwrap();
+        trial["metadata"]["previous_trial_id"].as_str().map(str::to_string)
+    };
+    let mut continued = 0;
+    for line in study.lines("words") {
+        let [id, word, variable] = line.split(':').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        assert_eq!(word, variable);
+        match previous(id) {
+            Some(previous) => assert!(word.ends_with(&format!("/s/trials/{previous}")), "{line}"),
+            None => assert_eq!(word, "", "{line}"),
+        }
+        continued += usize::from(!word.is_empty());
+    }
+    assert!(continued > 0, "nothing was continued");
+}
+
+#[test]
+fn the_output_of_earlier_attempts_is_kept_and_their_locks_are_not() {
+    let study = Trialmill::new(1);
+    let script = r#"echo "out $TRIALMILL_ATTEMPT"; echo "err $TRIALMILL_ATTEMPT" >&2
+        [ "$TRIALMILL_ATTEMPT" = 3 ] || exit 3; echo 1"#;
+    for code in [8, 8, 0] {
+        study.run_study(&[], script).exits(code);
+        study.run(&["retry", "s"]);
+    }
+    for (stream, word) in [("stdout", "out"), ("stderr", "err")] {
+        let file = |name: String| study.read(format!("s/trials/1/{stream}{name}.log"));
+        assert!(file(String::new()).starts_with(&format!("{word} 3\n")));
+        for attempt in [1, 2] {
+            assert_eq!(file(format!(".attempt-{attempt}")), format!("{word} {attempt}\n"));
+        }
+    }
+    let names = std::fs::read_dir(study.path("s/trials/1")).unwrap();
+    let names: Vec<_> = names.map(|file| file.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().ends_with(".lock")), "{names:?}");
+    assert_eq!(names.len(), 7, "{names:?}");
+}
+
+#[test]
+fn a_crash_has_what_it_said_as_its_traceback_and_nothing_where_it_said_nothing() {
+    assert_eq!(trial_of("exit 3")["report"]["tb"], Json::Null);
+    assert_eq!(trial_of("printf '\\n \\n' >&2; exit 3")["report"]["tb"], Json::Null);
+    assert_eq!(trial_of("echo why >&2; exit 3")["report"]["tb"], "why");
+}
+
+/// A result that an earlier attempt left and that cannot be removed would be taken for that of the
+/// next.
+#[test]
+fn a_result_that_cannot_be_removed_keeps_the_next_attempt_from_starting() {
+    let study = Trialmill::new(1);
+    let script = r#"mkdir "$TRIALMILL_RESULT"; echo > "$TRIALMILL_RESULT/x"; echo 1; exit 3"#;
+    study.run_study(&[], script).exits(8);
+    study.run(&["retry", "s"]).exits(0);
+    study.run_study(&[], "echo 2").exits(8);
+    let report = &study.trials()[0]["report"];
+    assert_eq!(
+        (&report["err_type"], &report["objective_to_minimize"]),
+        (&json!("start"), &Json::Null)
+    );
+}
+
 #[test]
 fn nothing_of_a_full_report_is_lost() {
     let trial = trial_of(
@@ -174,6 +272,10 @@ fn two_parameters_do_not_reach_a_command_as_one_variable() {
     // The one whose name it is has it; of the others, nobody.
     assert!(env.contains(&"TRIALMILL_PARAM_a_b=1".into()), "{env:?}");
     assert!(!env.iter().any(|line| line.starts_with("TRIALMILL_PARAM__=")), "{env:?}");
+    // Where no other would be the same, one whose name no variable can have is found all the same.
+    let study = Trialmill::with_space("c-d: 6", 1);
+    study.run_study(&[], "env > \"$TRIALMILL_TRIAL_DIR/env\"; echo 1").exits(0);
+    assert!(study.lines("s/trials/1/env").contains(&"TRIALMILL_PARAM_c_d=6".into()));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use trialmill_core::budget::Budget;
+use trialmill_core::budget::{Budget, Spent};
 use trialmill_core::definition::Definition;
 use trialmill_core::event::{Event, Lease, Reason, encode};
 use trialmill_core::event::{Policy, Process, ProcessId};
@@ -14,8 +14,7 @@ use trialmill_core::optimizer::Optimizer;
 use trialmill_core::space::Parameter;
 use trialmill_core::space::SearchSpace;
 use trialmill_core::study::{Answer, Ask, Command, StudyState};
-use trialmill_core::trial::Report;
-use trialmill_core::trial::{State, Trial, TrialId};
+use trialmill_core::trial::{Objective, Report, State, Trial, TrialId};
 use trialmill_optimizers::RandomSearch;
 
 fn definition() -> Definition {
@@ -66,6 +65,16 @@ impl Driven {
         }
     }
 
+    /// As a caller whose claim ends by itself.
+    fn ask_from_outside(&mut self, n: usize) -> Vec<Trial> {
+        let lease = Lease { seconds: 1.0, host: "h".into(), boot: "b".into(), until_uptime_s: 1.0 };
+        let ask = Ask { worker: "me".into(), n, lease: Some(lease) };
+        match self.run(Command::Ask(ask)).unwrap() {
+            Answer::Evaluate(list) => list,
+            _ => Vec::new(),
+        }
+    }
+
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (seq, event) in self.journal.iter().enumerate() {
@@ -98,6 +107,109 @@ fn portrait(study: &StudyState) -> String {
     )
 }
 
+/// What must be so of a trial.
+#[derive(Debug, Clone, PartialEq)]
+struct Expected {
+    state: State,
+    attempts: u32,
+    losses: u32,
+    /// Whether its claim ends by itself.
+    leased: bool,
+    objective: Option<f64>,
+    epochs: i64,
+}
+
+impl Expected {
+    fn of(study: &StudyState, trial: &Trial) -> Self {
+        Expected {
+            state: trial.state,
+            attempts: trial.attempts,
+            losses: study.losses(&trial.id),
+            leased: study.leases().any(|(leased, _)| leased.id == trial.id),
+            objective: trial.objective(),
+            epochs: trial.config.int("epochs").unwrap(),
+        }
+    }
+
+    fn given_back(&mut self, losses: u32) {
+        (self.state, self.losses, self.leased, self.objective) =
+            (State::Pending, losses, false, None);
+    }
+}
+
+/// What must be so of the study. It is kept by what happens, and never asks the study.
+#[derive(Debug, Default)]
+struct Model {
+    trials: BTreeMap<TrialId, Expected>,
+    claims: u64,
+    requeues: u64,
+    cost: f64,
+    seconds: f64,
+}
+
+impl Model {
+    /// An attempt that is lost with its process or its deadline.
+    fn lose(&mut self, id: &TrialId) {
+        let trial = self.trials.get_mut(id).unwrap();
+        let losses = trial.losses + 1;
+        if losses >= Policy::default().max_attempts {
+            (trial.state, trial.leased) = (State::Crashed, false);
+        } else {
+            trial.given_back(losses);
+            self.requeues += 1;
+        }
+    }
+
+    fn release(&mut self, id: &TrialId) {
+        let trial = self.trials.get_mut(id).unwrap();
+        let losses = trial.losses;
+        trial.given_back(losses);
+        self.requeues += 1;
+    }
+
+    fn end(&mut self, id: &TrialId, report: &Report) {
+        let trial = self.trials.get_mut(id).unwrap();
+        (trial.state, trial.leased) = (report.reported_as, false);
+        trial.objective = report.objective_to_minimize.as_ref().map(|x| x.as_slice()[0]);
+        self.spend(report);
+    }
+
+    fn spend(&mut self, report: &Report) {
+        self.cost += report.cost.unwrap();
+        self.seconds += report.evaluation_duration.unwrap();
+    }
+
+    fn spent(&self) -> Spent {
+        let charged = self.trials.values().filter(|trial| trial.state.is_charged());
+        Spent {
+            evaluations: charged.clone().count() as u64,
+            cost: self.cost,
+            fidelity: charged.map(|trial| trial.epochs as f64).sum(),
+            evaluation_seconds: self.seconds,
+        }
+    }
+
+    /// Of all that stand as results the smallest; what a failure says is no result.
+    fn best(&self) -> Option<f64> {
+        let stands = |trial: &&Expected| matches!(trial.state, State::Success | State::External);
+        let objectives = self.trials.values().filter(stands).filter_map(|trial| trial.objective);
+        objectives.min_by(f64::total_cmp)
+    }
+}
+
+/// A report of each kind; also failures that have an objective, and a good one.
+fn report_of(a: u8, b: u8) -> Report {
+    let mut report = match a {
+        0 => Report::crashed("error", "x"),
+        1 => Report::failed("y"),
+        _ => Report::objective(f64::from(b)),
+    };
+    if !report.is_success() && b.is_multiple_of(2) {
+        report.objective_to_minimize = Some(Objective::One(-1.0));
+    }
+    report.cost(1.0 + f64::from(b)).evaluation_duration(0.5)
+}
+
 proptest! {
     // `PROPTEST_CASES` asks for more.
     #![proptest_config(ProptestConfig::with_cases(
@@ -107,17 +219,17 @@ proptest! {
     #[test]
     fn random_commands_keep_every_promise(
         budget in 1u64..12,
-        operations in prop::collection::vec((0u8..12, 0u8..4, 0u8..6), 1..60),
+        operations in prop::collection::vec((0u8..16, 0u8..4, 0u8..6), 1..60),
     ) {
         let mut driven = Driven::new(budget);
-        // The model: what each trial's state must be, its attempts, and its lost ones.
-        let mut model: BTreeMap<TrialId, (State, u32, u32)> = BTreeMap::new();
+        let mut model = Model::default();
         let mut members: Vec<ProcessId> = Vec::new();
         for (operation, a, b) in operations {
             let evaluating: Vec<(TrialId, u32)> =
                 driven.study.evaluating().map(|t| (t.id.clone(), t.attempts)).collect();
             let chosen = evaluating.get(b as usize % evaluating.len().max(1)).cloned();
             let member = members.get(a as usize % members.len().max(1)).copied();
+            let any = driven.study.trials().iter().nth(usize::from(a * 6 + b) % 13).cloned();
             match (operation, chosen, member) {
                 (0, _, _) => {
                     if let Answer::Joined(number) = driven.run(Command::Join(process())).unwrap() {
@@ -126,42 +238,46 @@ proptest! {
                     }
                 }
                 (1..=4, _, Some(member)) => {
-                    let worker = format!("p{member}-w{b}");
-                    for trial in driven.ask(&worker, 1 + a as usize) {
-                        let entry =
-                            model.entry(trial.id.clone()).or_insert((State::Pending, 0, 0));
-                        prop_assert_eq!(entry.0, State::Pending, "handed out twice");
-                        entry.0 = State::Evaluating;
-                        entry.1 += 1;
-                        prop_assert_eq!(entry.1, trial.attempts);
+                    let leased = operation == 4;
+                    let handed = match leased {
+                        true => driven.ask_from_outside(1 + a as usize),
+                        false => driven.ask(&format!("p{member}-w{b}"), 1 + a as usize),
+                    };
+                    for trial in handed {
+                        let new = Expected {
+                            state: State::Pending,
+                            attempts: 0,
+                            losses: 0,
+                            leased: false,
+                            objective: None,
+                            epochs: trial.config.int("epochs").unwrap(),
+                        };
+                        let entry = model.trials.entry(trial.id.clone()).or_insert(new);
+                        prop_assert_eq!(entry.state, State::Pending, "handed out twice");
+                        (entry.state, entry.leased) = (State::Evaluating, leased);
+                        entry.attempts += 1;
+                        model.claims += 1;
                     }
                 }
                 (5..=7, Some((id, attempt)), _) => {
-                    let report = match a {
-                        0 => Report::crashed("error", "x"),
-                        1 => Report::failed("y"),
-                        _ => Report::objective(f64::from(b)).cost(1.0),
-                    };
-                    let state = report.reported_as;
+                    let report = Box::new(report_of(a, b));
                     // A report of an attempt that is not the current one changes nothing.
                     let stale = attempt - 1;
-                    let report = Box::new(report);
                     let late = Command::Report {
                         trial: id.clone(), attempt: Some(stale), report: report.clone(),
                     };
                     let superseded = matches!(driven.run(late).unwrap(), Answer::Superseded { .. });
                     prop_assert!(superseded);
-                    let command =
-                        Command::Report { trial: id.clone(), attempt: Some(attempt), report };
+                    model.end(&id, &report);
+                    let command = Command::Report { trial: id, attempt: Some(attempt), report };
                     prop_assert_eq!(driven.run(command).unwrap(), Answer::Done);
-                    model.get_mut(&id).unwrap().0 = state;
                 }
                 (8, Some((id, attempt)), _) => {
                     let attempt = Some(attempt);
-                    let reason = Reason::Released;
+                    let reason = if a == 0 { Reason::Expired } else { Reason::Released };
                     let command = Command::Release { trial: id.clone(), attempt, reason };
                     prop_assert_eq!(driven.run(command).unwrap(), Answer::Done);
-                    model.get_mut(&id).unwrap().0 = State::Pending;
+                    if a == 0 { model.lose(&id) } else { model.release(&id) }
                 }
                 (9 | 10, _, Some(member)) => {
                     let dies = operation == 9;
@@ -172,13 +288,7 @@ proptest! {
                     driven.run(command).unwrap();
                     members.retain(|other| *other != member);
                     for id in held {
-                        let entry = model.get_mut(&id).unwrap();
-                        let lost = entry.2 + u32::from(dies);
-                        let given_up = dies && lost >= Policy::default().max_attempts;
-                        (entry.0, entry.2) = match given_up {
-                            true => (State::Crashed, entry.2),
-                            false => (State::Pending, lost),
-                        };
+                        if dies { model.lose(&id) } else { model.release(&id) }
                     }
                     // Its workers get nothing any more, so nobody can lose what they hold.
                     let worker = format!("p{member}-w1");
@@ -187,29 +297,82 @@ proptest! {
                 (11, _, _) => {
                     driven.run(Command::Retry { states: vec![State::Failed, State::Crashed] })
                         .unwrap();
-                    for entry in model.values_mut() {
-                        if matches!(entry.0, State::Failed | State::Crashed) {
-                            *entry = (State::Pending, entry.1, 0);
-                        }
+                    for entry in model.trials.values_mut().filter(|entry| entry.state.is_error()) {
+                        entry.given_back(0);
+                        model.requeues += 1;
                     }
+                }
+                // An import, of which no worker had an attempt.
+                (12, _, _) => {
+                    let Some(mut trial) = any else { continue };
+                    let number = driven.study.trials().len();
+                    trial.id = format!("imported.{number}").parse().unwrap();
+                    let report = Report::objective(f64::from(b)).cost(1.0).evaluation_duration(2.0);
+                    model.spend(&report);
+                    (trial.state, trial.attempts, trial.losses) = (State::External, 0, 0);
+                    trial.report = Some(Box::new(report));
+                    driven.run(Command::Put(Box::new(trial.clone()))).unwrap();
+                    let expected = Expected::of(&driven.study, &trial);
+                    prop_assert_eq!(expected.objective, Some(f64::from(b)));
+                    model.trials.insert(trial.id, expected);
+                }
+                // A correction: what it says is what the trial is. It is charged if the trial had
+                // no report.
+                (13 | 14, _, _) => {
+                    let Some(mut trial) = any else { continue };
+                    let entry = model.trials.get_mut(&trial.id).unwrap();
+                    if let Some(fewer) = trial.attempts.checked_sub(1) {
+                        let back = Box::new(Trial { attempts: fewer, ..trial.clone() });
+                        prop_assert!(driven.run(Command::Put(back)).is_err());
+                    }
+                    trial.attempts += u32::from(a % 2);
+                    let report = Report::objective(f64::from(b)).cost(7.0).evaluation_duration(2.0);
+                    (trial.state, entry.leased) = match trial.state {
+                        State::Pending | State::External => (State::External, false),
+                        _ => (State::Success, false),
+                    };
+                    let had_report = entry.state.is_finished();
+                    (entry.state, entry.attempts) = (trial.state, trial.attempts);
+                    entry.objective = Some(f64::from(b));
+                    if !had_report {
+                        model.spend(&report);
+                    }
+                    trial.report = Some(Box::new(report));
+                    driven.run(Command::Put(Box::new(trial))).unwrap();
+                }
+                // One that changes nothing: also a caller's deadline stays.
+                (15, _, _) => {
+                    let Some(trial) = any else { continue };
+                    driven.run(Command::Put(Box::new(trial))).unwrap();
                 }
                 _ => {}
             }
-            let states: BTreeMap<TrialId, (State, u32, u32)> = driven
-                .study
-                .trials()
+            let trials = driven.study.trials();
+            let seen: BTreeMap<TrialId, Expected> = trials
                 .iter()
-                .map(|t| (t.id.clone(), (t.state, t.attempts, driven.study.losses(&t.id))))
+                .map(|trial| (trial.id.clone(), Expected::of(&driven.study, trial)))
                 .collect();
-            prop_assert_eq!(&states, &model);
-            let charged = model.values().filter(|entry| entry.0.is_charged()).count() as u64;
-            prop_assert!(charged <= budget);
-            prop_assert_eq!(driven.study.spent().evaluations, charged);
+            prop_assert_eq!(&seen, &model.trials);
+            prop_assert_eq!(driven.study.spent(), model.spent());
+            prop_assert!(model.spent().evaluations <= budget);
+            prop_assert_eq!(driven.study.claims(), model.claims);
+            prop_assert_eq!(driven.study.requeues(), model.requeues);
+            prop_assert_eq!(driven.study.sample_count(), trials.len() as u64);
+            prop_assert_eq!(driven.study.best().and_then(Trial::objective), model.best());
+            prop_assert_eq!(driven.study.front().len(), usize::from(model.best().is_some()));
+            let count = |state: State| {
+                model.trials.values().filter(|entry| entry.state == state).count() as u64
+            };
             for state in State::ALL {
-                let counted = model.values().filter(|entry| entry.0 == state).count() as u64;
-                prop_assert_eq!(driven.study.count(state), counted);
+                prop_assert_eq!(driven.study.count(state), count(state));
             }
+            let finished: u64 =
+                State::ALL.into_iter().filter(|s| s.is_finished()).map(count).sum();
+            prop_assert_eq!(driven.study.finished(), finished);
+            prop_assert_eq!(driven.study.errors(), count(State::Failed) + count(State::Crashed));
         }
+        // No more was handed out than the budget has.
+        prop_assert!(model.claims <= budget + model.requeues);
         // The journal alone gives the same study.
         let mut again = StudyState::new(definition());
         for event in &driven.journal {

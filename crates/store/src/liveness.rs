@@ -298,3 +298,6 @@ impl Heartbeats {
 pub(super) fn lock_path(workers: &Path, process: ProcessId) -> PathBuf {
     workers.join(format!("p{process}.lock"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,9 +152,7 @@ impl Tail {
                 }
             }
             carry.drain(..whole);
-            if carry.len() > MAX_LINE_BYTES {
-                carry.clear();
-            }
+            forget_what_is_too_long(&mut carry);
         }
         match doubled.is_empty() || self.has(disk, path, doubled)? {
             true => Ok(Rest::Torn),
@@ -197,6 +195,12 @@ impl Tail {
 
 const CRC_LEN: usize = 8;
 
+/// Keeps only as much of a line without an end as the longest record has: where a line feed is
+/// damaged, a valid record may end a line that is too long to be one.
+fn forget_what_is_too_long(line: &mut Vec<u8>) {
+    line.drain(..line.len().saturating_sub(MAX_LINE_BYTES));
+}
+
 /// The number and checksum of the valid record that a line consists of, or ends with: the bytes of a
 /// torn line may precede it without a line feed. A record's own values may look like the head of a
 /// record, so every offset is tried.
@@ -230,9 +234,7 @@ pub(super) fn sound_records(
         let whole = carry.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         carry[..whole].split(|byte| *byte == b'\n').filter_map(sound_in).for_each(&mut *found);
         carry.drain(..whole);
-        if carry.len() > MAX_LINE_BYTES {
-            carry.clear();
-        }
+        forget_what_is_too_long(&mut carry);
     }
     Ok(())
 }

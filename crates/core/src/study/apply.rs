@@ -94,9 +94,15 @@ impl StudyState {
         let fidelity = |trial: &Trial| self.definition.space.fidelity_of(&trial.config);
         let (old, new) = (self.trials.at(at), fidelity(&trial));
         let (had_report, was_best) = (old.report.is_some(), self.index.front.contains(&at));
+        // A correction does not take the deadline from the attempt that goes on.
+        let goes_on = trial.state == State::Evaluating && trial.attempts == old.attempts;
+        let lease = self.index.leases.get(&at).filter(|_| goes_on).cloned();
         self.index.remove(at, old, fidelity(old));
         *self.trials.at_mut(at) = trial;
         self.index.add(at, &self.trials, new);
+        if let Some(lease) = lease {
+            self.index.leases.insert(at, lease);
+        }
         if !had_report {
             self.index.spend(self.trials.at(at));
         }

@@ -203,11 +203,12 @@ impl StudyState {
         let mut events = Vec::with_capacity(suggestions.len());
         let mut next_number = self.trials.next_number();
         for Suggestion { config, id, previous } in suggestions {
-            let named = id.is_some();
+            // There is none behind the last number, which an optimizer may have named.
+            let may_repeat = id.is_some() || next_number == u64::MAX;
             let id = id.unwrap_or(TrialId::Number(next_number));
             next_number = next_number.max(id.number().map_or(0, |n| n.saturating_add(1)));
             // Our own numbers are always new; only a name can collide within this batch.
-            if self.trial(&id).is_some() || (named && handed.contains(&id)) {
+            if self.trial(&id).is_some() || (may_repeat && handed.contains(&id)) {
                 return Err(self.optimizer_error(format!("proposed trial '{id}' a second time")));
             }
             if let Some(previous) = &previous

@@ -196,4 +196,24 @@ mod tests {
         let error = CommandTemplate::new(&["no-such-program"], &space).unwrap_err().to_string();
         assert!(error.contains("no-such-program"), "{error}");
     }
+
+    /// A script without its x bit was a thousand crashed trials.
+    #[test]
+    fn a_program_is_a_file_that_may_be_executed() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let space = SearchSpace::new([("lr", Parameter::float(0.0, 1.0))]).unwrap();
+        let file = dir.path().join("train.sh");
+        std::fs::write(&file, "#!/bin/sh\n").unwrap();
+        let check = |path: &Path| CommandTemplate::new(&[path.to_str().unwrap()], &space);
+        for (mode, runs) in
+            [(0o644, false), (0o755, true), (0o100, true), (0o010, true), (0, false)]
+        {
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+            let checked = check(&file);
+            assert_eq!(checked.is_ok(), runs, "mode {mode:o}");
+            assert!(runs || matches!(checked, Err(EvaluateError::Program { .. })));
+        }
+        assert!(matches!(check(dir.path()), Err(EvaluateError::Program { .. })), "a directory");
+    }
 }

@@ -1,0 +1,303 @@
+//! What a study decides when an optimizer or a caller misbehaves, command by command.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // This is a test.
+
+use trialmill_core::budget::{Budget, Limit};
+use trialmill_core::definition::Definition;
+use trialmill_core::error::{BoxError, StudyError};
+use trialmill_core::event::{EventKind, Policy, Process, Reason};
+use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, Request, Suggestion};
+use trialmill_core::space::{Parameter, SearchSpace};
+use trialmill_core::study::{Answer, Ask, Command, StopReason, StudyState};
+use trialmill_core::trial::{Report, State, Trial, TrialId};
+
+/// An optimizer for which a function speaks.
+struct Says<F>(F);
+
+impl<F: FnMut(&Request<'_>) -> Proposal + Send> Optimizer for Says<F> {
+    fn info(&self) -> OptimizerInfo {
+        OptimizerInfo::new("says", Vec::<(String, i32)>::new())
+    }
+    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+        Ok(self.0(request))
+    }
+}
+
+fn suggestion(request: &Request<'_>, at: usize) -> Suggestion {
+    let mut rng = request.rng(at);
+    request.space().config(|(_, parameter)| parameter.sample(&mut rng)).into()
+}
+
+fn suggestions(request: &Request<'_>, n: usize) -> Vec<Suggestion> {
+    (0..n).map(|at| suggestion(request, at)).collect()
+}
+
+fn obedient(request: &Request<'_>) -> Proposal {
+    Proposal::Evaluate(suggestions(request, request.n()))
+}
+
+fn id(text: &str) -> TrialId {
+    text.parse().unwrap()
+}
+
+/// A study in which process 1 takes part, with a budget of this many evaluations.
+fn study(evaluations: u64) -> StudyState {
+    let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+    let info = OptimizerInfo::new("says", Vec::<(String, i32)>::new());
+    let mut study = StudyState::new(Definition::new(space, info).seeded(7));
+    let budget = Budget { evaluations: Some(evaluations), ..Budget::default() };
+    let policy = Policy { budget, ..Policy::default() };
+    run(&mut study, Command::SetPolicy(policy)).unwrap();
+    let process = Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1 };
+    run(&mut study, Command::Join(process)).unwrap();
+    study
+}
+
+fn run(study: &mut StudyState, command: Command) -> Result<Answer, StudyError> {
+    study.execute(2.5, command, &mut Says(obedient)).map(|(answer, _)| answer)
+}
+
+fn ask(
+    study: &mut StudyState,
+    n: usize,
+    says: impl FnMut(&Request<'_>) -> Proposal + Send + 'static,
+) -> Result<Answer, StudyError> {
+    let ask = Command::Ask(Ask { worker: "p1-w1".into(), n, lease: None });
+    study.execute(2.5, ask, &mut Says(says)).map(|(answer, _)| answer)
+}
+
+fn handed(answer: Answer) -> Vec<TrialId> {
+    match answer {
+        Answer::Evaluate(list) => list.into_iter().map(|trial| trial.id).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn report(study: &mut StudyState, trial: &TrialId, report: Report) {
+    let (trial, report) = (trial.clone(), Box::new(report));
+    run(study, Command::Report { trial, attempt: None, report }).unwrap();
+}
+
+#[track_caller]
+fn refuses(answer: Result<Answer, StudyError>, words: &str) {
+    match answer {
+        Err(error) => assert!(error.to_string().contains(words), "{error}"),
+        Ok(answer) => panic!("{answer:?}"),
+    }
+}
+
+/// Otherwise a budget of 200 is what the optimizer makes of it.
+#[test]
+fn an_optimizer_that_proposes_more_than_asked_for_does_not_spend_more() {
+    let mut study = study(3);
+    let greedy = |request: &Request<'_>| Proposal::Evaluate(suggestions(request, request.n() + 1));
+    refuses(ask(&mut study, 3, greedy), "proposed 4 configurations when asked for 3");
+    assert_eq!((study.trials().len(), study.spent().evaluations), (0, 0));
+    // Fewer are welcome.
+    let modest = |request: &Request<'_>| Proposal::Evaluate(suggestions(request, 1));
+    assert_eq!(handed(ask(&mut study, 3, modest).unwrap()), [id("1")]);
+}
+
+#[test]
+fn an_optimizer_that_waits_for_nothing_is_an_error_and_no_wait() {
+    let mut study = study(9);
+    refuses(ask(&mut study, 1, |_| Proposal::Wait), "it would wait for ever");
+    // While a trial is evaluated, or waits to be, a result can come.
+    let first = handed(ask(&mut study, 1, obedient).unwrap()).remove(0);
+    assert_eq!(ask(&mut study, 1, |_| Proposal::Wait), Ok(Answer::Wait));
+    report(&mut study, &first, Report::objective(1.0));
+    let sample = || Command::Sample { n: 1, worker: "p1-w1".into() };
+    run(&mut study, sample()).unwrap();
+    let waits = study.execute(2.5, sample(), &mut Says(|_: &Request<'_>| Proposal::Wait)).unwrap();
+    assert_eq!(waits.0, Answer::Wait);
+    // What is pending is handed out; the next request has the optimizer alone.
+    handed(ask(&mut study, 1, |_| Proposal::Wait).unwrap());
+    refuses(ask(&mut study, 1, |_| Proposal::Evaluate(Vec::new())), "neither waits nor ends");
+}
+
+/// After a release everybody waited: the optimizer for the released trial, and the trial for
+/// somebody to whom it was handed.
+#[test]
+fn what_is_pending_is_handed_out_while_the_optimizer_waits_or_has_ended() {
+    for says in [Proposal::Wait, Proposal::Finished] {
+        let mut study = study(9);
+        let both = handed(ask(&mut study, 2, obedient).unwrap());
+        let (trial, reason) = (both[1].clone(), Reason::Released);
+        run(&mut study, Command::Release { trial, attempt: None, reason }).unwrap();
+        let answer = says.clone();
+        let again = ask(&mut study, 2, move |_| answer.clone()).unwrap();
+        assert_eq!(handed(again), both[1..], "{says:?}");
+        let next = ask(&mut study, 2, move |_| says.clone()).unwrap();
+        assert!(matches!(next, Answer::Wait | Answer::Stop(StopReason::Finished)), "{next:?}");
+    }
+}
+
+/// A trial under a name that is taken contradicts the journal: the state of the whole run was lost
+/// for an optimizer's mistake.
+#[test]
+fn a_name_is_proposed_once() {
+    let named = |names: &'static [&'static str]| {
+        move |request: &Request<'_>| {
+            let name = |(at, name): (usize, &&str)| Suggestion {
+                id: (!name.is_empty()).then(|| id(name)),
+                ..suggestion(request, at)
+            };
+            Proposal::Evaluate(names.iter().enumerate().map(name).collect())
+        }
+    };
+    let mut study = study(20);
+    let fresh = ask(&mut study, 4, named(&["3_rung_0", "", "7", ""])).unwrap();
+    assert_eq!(handed(fresh), ["3_rung_0", "4", "7", "8"].map(id));
+    for taken in [&["3_rung_0"][..], &["7"], &["", "8"], &["5_rung_1", "5_rung_1"], &["", "9"]] {
+        refuses(ask(&mut study, 4, named(taken)), "a second time");
+    }
+    // Behind the last number there is no other.
+    let last: &[&str] = &["18446744073709551615", ""];
+    refuses(ask(&mut study, 4, named(last)), "a second time");
+    assert_eq!(study.trials().len(), 4);
+    assert_eq!(handed(ask(&mut study, 1, named(&["3_rung_1"])).unwrap()), [id("3_rung_1")]);
+}
+
+/// The trial that is continued is where a trial of higher fidelity finds its checkpoint.
+#[test]
+fn a_sampled_trial_says_what_it_continues_and_who_sampled_it_when() {
+    let mut study = study(9);
+    let first = handed(ask(&mut study, 1, obedient).unwrap()).remove(0);
+    report(&mut study, &first, Report::objective(0.5));
+    let continues = |previous: &'static str| {
+        move |request: &Request<'_>| {
+            let previous = Some(id(previous));
+            Proposal::Evaluate(vec![Suggestion { previous, ..suggestion(request, 0) }])
+        }
+    };
+    refuses(ask(&mut study, 1, continues("99")), "trial '99', which does not exist");
+    let second = handed(ask(&mut study, 1, continues("1")).unwrap()).remove(0);
+    let metadata = study.trial(&second).unwrap().metadata.clone();
+    assert_eq!(metadata.previous_trial_id, Some(first));
+    assert_eq!(metadata.sampling_worker_id.as_deref(), Some("p1-w1"));
+    assert_eq!(metadata.evaluating_worker_id.as_deref(), Some("p1-w1"));
+    assert_eq!((metadata.time_sampled, metadata.time_started), (2.5, Some(2.5)));
+}
+
+/// A model that was fitted while somebody else sampled draws from a stream that is used: the same
+/// configurations are evaluated twice.
+#[test]
+fn an_offer_that_somebody_forestalled_is_made_again() {
+    let mut study = study(9);
+    let offered = suggestions(&study.request(1, &study.spent()), 1);
+    let offer = |first_sample| Command::Offer {
+        first_sample,
+        worker: "p1-w0".into(),
+        suggestions: offered.clone(),
+    };
+    let decision = study.decide(offer(0), None).unwrap();
+    assert!(matches!(&decision.events[..], [EventKind::Sampled { claimed: false, .. }]));
+    handed(ask(&mut study, 1, obedient).unwrap());
+    for late in [0, 2] {
+        let decision = study.decide(offer(late), None).unwrap();
+        assert_eq!((decision.answer, decision.events.len()), (Answer::Propose, 0));
+    }
+    assert!(matches!(run(&mut study, offer(1)), Ok(Answer::Evaluate(_))));
+    assert_eq!((study.trials().len(), study.count(State::Pending)), (2, 1));
+}
+
+/// With an attempt taken back, the late report of the old attempt counts as that of a new one.
+#[test]
+fn a_correction_takes_no_attempt_back() {
+    let mut study = study(9);
+    let first = handed(ask(&mut study, 1, obedient).unwrap()).remove(0);
+    report(&mut study, &first, Report::crashed("error", "x"));
+    run(&mut study, Command::RetryOne(first.clone())).unwrap();
+    handed(ask(&mut study, 1, obedient).unwrap());
+    let trial = study.trial(&first).unwrap().clone();
+    assert_eq!(trial.attempts, 2);
+    let put = |attempts| Command::Put(Box::new(Trial { attempts, ..trial.clone() }));
+    refuses(run(&mut study, put(1)), "cannot go back to 1");
+    for attempts in [2, 3] {
+        assert_eq!(run(&mut study, put(attempts)), Ok(Answer::Done));
+    }
+    let other = Trial { config: trial.config.with("x", 0.123), ..trial.clone() };
+    refuses(run(&mut study, Command::Put(Box::new(other))), "another configuration");
+}
+
+/// A budget of evaluation time, which no test knew: with a wrong sign it is never used up.
+#[test]
+fn a_budget_of_each_kind_ends_with_the_report_that_uses_it_up() {
+    let spend = || Report::objective(1.0).cost(2.5).evaluation_duration(0.5);
+    for (budget, limit) in [
+        (Budget { cost: Some(5.0), ..Budget::default() }, Limit::Cost),
+        (Budget { evaluation_seconds: Some(1.0), ..Budget::default() }, Limit::EvaluationSeconds),
+    ] {
+        let mut study = study(9);
+        run(&mut study, Command::SetPolicy(Policy { budget, ..Policy::default() })).unwrap();
+        for _ in 0..2 {
+            let trial = handed(ask(&mut study, 1, obedient).unwrap()).remove(0);
+            report(&mut study, &trial, spend());
+        }
+        assert_eq!((study.spent().cost, study.spent().evaluation_seconds), (5.0, 1.0));
+        assert_eq!(ask(&mut study, 1, obedient), Ok(Answer::Stop(StopReason::Budget(limit))));
+    }
+}
+
+/// Where NePS shares the directory, whoever may sample waits for a model that NePS fits; a report must
+/// not.
+#[test]
+fn only_what_may_sample_waits_for_samplers() {
+    let trial = || id("1");
+    let report = || Box::new(Report::objective(1.0));
+    let study = study(9);
+    let put = Trial::sampled(
+        trial(),
+        suggestion(&study.request(1, &study.spent()), 0).config,
+        None,
+        "me".into(),
+        false,
+        1.0,
+    );
+    let process = Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1 };
+    for (command, may_sample) in [
+        (Command::Ask(Ask { worker: "me".into(), n: 1, lease: None }), true),
+        (Command::Sample { n: 1, worker: "me".into() }, true),
+        (Command::Offer { first_sample: 0, worker: "me".into(), suggestions: vec![] }, true),
+        (Command::Join(process), true),
+        (Command::SetPolicy(Policy::default()), true),
+        (Command::Report { trial: trial(), attempt: None, report: report() }, false),
+        (Command::Release { trial: trial(), attempt: None, reason: Reason::Released }, false),
+        (Command::Retry { states: vec![State::Crashed] }, false),
+        (Command::RetryOne(trial()), false),
+        (Command::Leave(1), false),
+        (Command::Bury(1), false),
+        (Command::Put(Box::new(put)), false),
+    ] {
+        assert_eq!(command.may_sample(), may_sample, "{command:?}");
+    }
+}
+
+#[test]
+fn rules_that_make_no_sense_are_refused_and_those_that_change_nothing_are_not_stored() {
+    let mut study = study(9);
+    let budget = |budget| Policy { budget, ..Policy::default() };
+    let nothing = Some(0.0);
+    for policy in [
+        budget(Budget { evaluations: Some(0), ..Budget::default() }),
+        budget(Budget { cost: nothing, ..Budget::default() }),
+        budget(Budget { fidelity: nothing, ..Budget::default() }),
+        budget(Budget { evaluation_seconds: nothing, ..Budget::default() }),
+    ] {
+        assert!(!policy.budget.is_unlimited());
+        let command = || Command::SetPolicy(policy.clone());
+        assert_eq!(study.decide(command(), None).unwrap().events.len(), 1);
+        run(&mut study, command()).unwrap();
+        assert_eq!(study.policy(), &policy);
+        assert_eq!(study.decide(command(), None).unwrap().events.len(), 0);
+        let stops = ask(&mut study, 1, obedient).unwrap();
+        assert!(matches!(stops, Answer::Stop(StopReason::Budget(_))), "{stops:?}");
+    }
+    assert!(Budget::default().is_unlimited());
+    for bad in [-1e-300, f64::NAN, f64::INFINITY] {
+        let policy = budget(Budget { evaluation_seconds: Some(bad), ..Budget::default() });
+        refuses(run(&mut study, Command::SetPolicy(policy)), "evaluation_seconds must be a number");
+    }
+    let policy = Policy { max_attempts: 0, ..Policy::default() };
+    refuses(run(&mut study, Command::SetPolicy(policy)), "max_attempts must be 1 or more");
+}
