@@ -29,7 +29,7 @@ pub enum Value {
     Float(f64),
     /// A string.
     Str(ArcStr),
-    /// A list or a mapping, in the [notation](crate::notation) of our files.
+    /// A list or a mapping, in the [notation](mod@crate::notation) of our files.
     Nested(Box<Json>),
 }
 
@@ -44,7 +44,7 @@ impl Value {
         }
     }
 
-    /// Reads a value in the [notation](crate::notation) of our files.
+    /// Reads a value in the [notation](mod@crate::notation) of our files.
     pub fn from_stored(json: Json) -> Self {
         match json {
             Json::Null => Value::Null,

@@ -2,7 +2,7 @@
 //!
 //! It differs from JSON where those who write it do: Python's `NaN`, `Infinity` and `-Infinity` are
 //! numbers, a byte order mark is skipped, a whole number keeps all its digits. A key that stands there
-//! twice is refused, because one of the two was meant. The value is in our [notation](crate::notation).
+//! twice is refused, because one of the two was meant. The value is in our [notation](mod@crate::notation).
 
 use serde_json::{Map, Value as Json};
 

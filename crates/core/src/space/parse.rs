@@ -28,7 +28,7 @@ impl SearchSpace {
     /// Reads a space: an object of parameters, each `{type, lower, upper, log, choices, value,
     /// prior | default, prior_confidence, is_fidelity}`. As in NePS the type may be left out where
     /// the keys tell it, two numbers in a list are bounds, any other list is the choices, and a
-    /// plain value is a constant. Values are in the [notation](crate::notation) of our files.
+    /// plain value is a constant. Values are in the [notation](mod@crate::notation) of our files.
     ///
     /// # Errors
     /// The first parameter that is wrong, and what is allowed there.
