@@ -147,7 +147,8 @@ fn read_module(file: &str, code: &str, own: &Path, modules: &BTreeSet<Path>) -> 
     let words = body.split(|c| !is_part(c)).map(str::to_owned).collect();
     let mut paths = Vec::new();
     for path in body.split(|c| !is_part(c) && c != ':') {
-        let path: Path = path.split("::").map(str::to_owned).collect();
+        // What precedes a `::<` is a function or a type, and no module: `text.parse::<f64>()`.
+        let path: Path = path.trim_end_matches("::").split("::").map(str::to_owned).collect();
         if path.len() > 1
             && let Some(path) = absolute(&path, own, modules)
         {

@@ -88,3 +88,10 @@ fn a_parent_that_hands_on_its_children_is_in_no_circle_until_it_uses_them() {
         assert_eq!(found, [["src/trial/list.rs", "src/trial/mod.rs"]]);
     }
 }
+
+#[test]
+fn a_method_of_a_child_s_name_is_no_arrow_to_it() {
+    let child = ("src/space/parse.rs", "use super::Space;\npub fn f(_: Space) {}\n");
+    let parent = "mod parse;\npub struct Space;\nfn g(x: &str) {\n    x.parse::<f64>();\n}\n";
+    assert!(circles(&[child, ("src/space/mod.rs", parent)]).is_empty());
+}
