@@ -16,7 +16,7 @@ use super::tail::{Rest, Sound, Tail, sound_records};
 use super::{Apply, Directory, Disk, RealDisk};
 use crate::plain;
 use trialmill_core::error::StoreError;
-use trialmill_core::event::{Decoder, Event, EventKind, ProcessId, encode};
+use trialmill_core::event::{Decoder, Event, ProcessId, encode};
 use trialmill_core::trial::TrialId;
 
 /// How long a repair waits for the journal's lock: long enough for a process that merely probes it.
@@ -79,7 +79,7 @@ pub fn check_journal(directory: &Directory, apply: Apply<'_>) -> Result<JournalC
         Some(problem) => {
             let behind = &mut |event: Option<Event>| {
                 records += 1;
-                trials.extend(event.as_ref().and_then(trial_of).cloned());
+                trials.extend(event.as_ref().and_then(|event| event.kind.trial_id()).cloned());
             };
             behind_damage(directory, &disk, sound_bytes, behind)?;
             JournalEnd::Damaged { problem, records, trials }
@@ -112,17 +112,6 @@ fn behind_damage(
         }
     })
     .map_err(read)
-}
-
-fn trial_of(event: &Event) -> Option<&TrialId> {
-    match &event.kind {
-        EventKind::Sampled { trial, .. }
-        | EventKind::Claimed { trial, .. }
-        | EventKind::Reported { trial, .. }
-        | EventKind::Requeued { trial, .. } => Some(trial),
-        EventKind::Put(trial) => Some(&trial.id),
-        EventKind::Policy(_) | EventKind::Joined(_) | EventKind::Left { .. } => None,
-    }
 }
 
 /// Checks everything in the directory but the journal's content. `is_trial` and `is_member` know what
@@ -316,7 +305,9 @@ impl<'a> Repair<'a> {
                 }
                 event => {
                     rescued.dropped += 1;
-                    rescued.trials.extend(event.as_ref().and_then(trial_of).cloned());
+                    rescued
+                        .trials
+                        .extend(event.as_ref().and_then(|event| event.kind.trial_id()).cloned());
                 }
             }
         })?;
