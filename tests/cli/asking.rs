@@ -272,3 +272,21 @@ fn a_nonsensical_wish_is_refused_before_anything_is_claimed() {
     }
     assert!(study.trials().is_empty());
 }
+
+/// `ask` refused every optimizer with a model as one that is not built in: only a running session could
+/// sample from it.
+#[test]
+fn a_model_proposes_to_whoever_asks_and_learns_from_what_is_told() {
+    let study = Trialmill::new(14);
+    let file = study.read("study.yaml") + "optimizer: {name: tpe, n_startup_trials: 4}\n";
+    study.write("study.yaml", &file);
+    study.create();
+    for _ in 0..14 {
+        let [id] = &study.ask(1)[..] else { panic!("one trial") };
+        let trial = study.json(&["trials", "s"]);
+        let x = trial.as_array().unwrap().last().unwrap()["config"]["x"].as_f64().unwrap();
+        study.run(&["tell", "s", id, "--objective", &(x * x).to_string()]).exits(0);
+    }
+    assert_eq!(study.count("success"), 14);
+    study.run(&["ask", "s"]).exits(9).says(&["the budget"]);
+}

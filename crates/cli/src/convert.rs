@@ -59,7 +59,7 @@ impl Convert {
             let problem = "a study is there already: name a new directory".into();
             return Err(StoreError::NotAStudy { path: self.target, problem }.into());
         }
-        let optimizer = of_study(target.definition());
+        let optimizer = of_study(target.definition(), target.layout().is_shared());
         let core = StateCore::open(target.clone(), Durability::Synced, optimizer)?;
         let client = DirectClient::over(core);
         let trials: Vec<&Trial> = study.trials().iter().collect();

@@ -24,14 +24,16 @@ impl Optimizer for Elsewhere {
 }
 
 /// The optimizer of a study, or a placeholder whose error explains why it is not available here.
-pub fn of_study(definition: &Definition) -> Box<dyn Optimizer> {
+/// `is_shared` is for a study in a directory that NePS shares.
+pub fn of_study(definition: &Definition, is_shared: bool) -> Box<dyn Optimizer> {
     let optimizer = definition.optimizer.name.clone();
     if definition.space.is_unknown() {
         return Box::new(Elsewhere(StudyError::UnknownSpace { optimizer }));
     }
     // NePS's model-based optimizers have a state of their own, which ours could not continue.
     let is_same = |name: &str| name.ends_with("random_search") || name == "grid_search";
-    let made = Some(&definition.optimizer).filter(|info| is_same(&info.name)).map(from_info);
+    let known = Some(&definition.optimizer).filter(|info| !is_shared || is_same(&info.name));
+    let made = known.map(from_info);
     made.and_then(Result::ok).unwrap_or_else(|| {
         let problem = "it is not built in, so only the program that defines it can sample new \
                        trials; trials that wait are handed out all the same";

@@ -31,7 +31,8 @@ impl Client<Direct> {
     /// There is no study, or it cannot be locked or read, or is damaged.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let directory = Directory::open(path)?;
-        let optimizer = trialmill_optimizers::of_study(directory.definition());
+        let optimizer =
+            trialmill_optimizers::of_study(directory.definition(), directory.layout().is_shared());
         let mut core = StateCore::open_directly(directory, Durability::Synced, optimizer)?;
         core.recover()?;
         Ok(Self::over(core))

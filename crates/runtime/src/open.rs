@@ -127,7 +127,7 @@ impl Opening<'_> {
         if let Some(space) = &self.spec.space {
             definition.space = Arc::new(space.clone());
         }
-        Ok(of_study(&definition))
+        Ok(of_study(&definition, true))
     }
 
     fn hooked(&mut self, inner: Box<dyn Optimizer>) -> Box<dyn Optimizer> {
