@@ -399,9 +399,17 @@ fn a_process_that_is_open_cuts_off_what_another_one_tore() {
     }
 }
 
-/// A journal is read in pieces of 4 MiB, and a record may be 16 MiB long: the borders must not show.
-#[test]
-fn records_longer_than_a_read_are_cut_and_judged_like_others() {
+/// A study of which three trials were handed out, and the first of them reported.
+struct Started {
+    temp: tempfile::TempDir,
+    journal: PathBuf,
+    core: StateCore,
+    held: Vec<(trialmill::TrialId, u32)>,
+    /// How long the journal is, in bytes.
+    small: usize,
+}
+
+fn started() -> Started {
     let temp = tempfile::tempdir().unwrap();
     let definition = Definition::new(space(), RandomSearch::new().info());
     let (directory, _) =
@@ -412,6 +420,13 @@ fn records_longer_than_a_read_are_cut_and_judged_like_others() {
     let held = ask(&mut core, 3, true);
     report(&mut core, &held[0], Report::objective(0.5));
     let small = fs::read(&journal).unwrap().len();
+    Started { temp, journal, core, held, small }
+}
+
+/// A journal is read in pieces of 4 MiB, and a record may be 16 MiB long: the borders must not show.
+#[test]
+fn records_longer_than_a_read_are_cut_and_judged_like_others() {
+    let Started { temp, journal, mut core, held, small } = started();
     report(&mut core, &held[1], Report::objective(0.5).extra("large", "x".repeat(9 << 20)));
     let large = fs::read(&journal).unwrap().len();
     let before = print(core.study());
@@ -443,16 +458,7 @@ fn records_longer_than_a_read_are_cut_and_judged_like_others() {
 /// acknowledged report was cut off as a torn append.
 #[test]
 fn a_sound_record_longer_than_a_read_is_seen_behind_damage() {
-    let temp = tempfile::tempdir().unwrap();
-    let definition = Definition::new(space(), RandomSearch::new().info());
-    let (directory, _) =
-        Directory::create_or_open(temp.path(), definition, Some(7), &Policy::default(), None)
-            .unwrap();
-    let journal = directory.journal_path();
-    let mut core = open(temp.path()).unwrap();
-    let held = ask(&mut core, 3, true);
-    report(&mut core, &held[0], Report::objective(0.5));
-    let small = fs::read(&journal).unwrap().len();
+    let Started { temp, journal, mut core, held, small } = started();
     let large = || Report::objective(0.5).extra("large", "x".repeat(12 << 20));
     report(&mut core, &held[1], large());
     let first_large = fs::read(&journal).unwrap().len();

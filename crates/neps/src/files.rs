@@ -14,7 +14,7 @@ use super::space::Translation;
 use super::value::Value;
 use super::{json, yaml};
 use trialmill_core::limits::MAX_LINE_BYTES;
-use trialmill_core::trial::{Failure, MetaData, Objective, Report, State, Trial, TrialId};
+use trialmill_core::trial::{Failure, Objective, Report, State, Trial, TrialId};
 use trialmill_store::plain;
 
 /// What the names of trials' directories begin with.
@@ -187,19 +187,7 @@ impl TrialFiles {
             Value::Str(key) => (key, to_config(&value)),
             key => (json::write(&key), to_config(&value)),
         });
-        let previous = text("previous_trial_id").map(|id| id.parse()).transpose();
-        let previous =
-            previous.map_err(|e: trialmill_core::trial::InvalidTrialId| e.to_string())?;
-        let metadata = MetaData {
-            previous_trial_id: previous,
-            sampling_worker_id: text("sampling_worker_id").map(|name| shared.worker(&name)),
-            time_sampled: time("time_sampled").unwrap_or(f64::NAN),
-            evaluating_worker_id: text("evaluating_worker_id").map(|name| shared.worker(&name)),
-            evaluation_duration: time("evaluation_duration"),
-            time_submitted: time("time_submitted"),
-            time_started: time("time_started"),
-            time_end: time("time_end"),
-        };
+        let metadata = shared.metadata(text, time)?;
         let config = shared.config(pairs.collect());
         let mut trial = Trial::pending(id.clone(), config, metadata);
         trial.state = state;

@@ -15,7 +15,7 @@ use super::space::Translation;
 use trialmill_core::config::{Config, Names, Value as ConfigValue};
 use trialmill_core::event::Lease;
 use trialmill_core::interner::Interner;
-use trialmill_core::trial::{State, Trial, WorkerId};
+use trialmill_core::trial::{InvalidTrialId, MetaData, State, Trial, WorkerId};
 
 pub(super) use read::read;
 pub(super) use write::Writer;
@@ -78,6 +78,28 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(names: Names, translation: Translation) -> Self {
         Shared { names, translation, interner: Interner::default() }
+    }
+
+    /// A trial's metadata, by NePS's names for its fields: the pickle and the files have the same.
+    ///
+    /// # Errors
+    /// The name of the previous trial is no trial's.
+    pub(super) fn metadata(
+        &mut self,
+        text: impl Fn(&str) -> Option<String>,
+        number: impl Fn(&str) -> Option<f64>,
+    ) -> Result<MetaData, String> {
+        let previous = text("previous_trial_id").map(|id| id.parse()).transpose();
+        Ok(MetaData {
+            previous_trial_id: previous.map_err(|error: InvalidTrialId| error.to_string())?,
+            sampling_worker_id: text("sampling_worker_id").map(|name| self.worker(&name)),
+            time_sampled: number("time_sampled").unwrap_or(f64::NAN),
+            evaluating_worker_id: text("evaluating_worker_id").map(|name| self.worker(&name)),
+            evaluation_duration: number("evaluation_duration"),
+            time_submitted: number("time_submitted"),
+            time_started: number("time_started"),
+            time_end: number("time_end"),
+        })
     }
 
     pub(super) fn worker(&mut self, name: &str) -> WorkerId {

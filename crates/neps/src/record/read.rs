@@ -10,7 +10,7 @@ use crate::pickle::{Item, Pickle, Ref};
 use crate::plain_data::{elements, nearest, number, plain, string, to_config};
 use crate::value::Value;
 use trialmill_core::config::Value as ConfigValue;
-use trialmill_core::trial::{Failure, InvalidTrialId, MetaData, Objective, Report, State, Trial};
+use trialmill_core::trial::{Failure, InvalidTrialId, Objective, Report, State, Trial};
 
 /// Reads a trial of a pickle.
 pub(crate) fn read(from: &Pickle<'_>, at: Ref, shared: &mut Shared) -> Result<Record, String> {
@@ -22,23 +22,10 @@ pub(crate) fn read(from: &Pickle<'_>, at: Ref, shared: &mut Shared) -> Result<Re
     let id = text("id").ok_or("its metadata has no id")?;
     let id = id.parse().map_err(|error: InvalidTrialId| error.to_string())?;
     let state = state(from, need(from, metadata, "state")?)?;
-    let previous = text("previous_trial_id").map(|id| id.parse()).transpose();
     let config_at = need(from, at, "config")?;
     let (config, whole_config) = pairs(from, config_at).ok_or("its config is not a dict")?;
-    let mut trial = Trial::pending(
-        id,
-        shared.config(config),
-        MetaData {
-            previous_trial_id: previous.map_err(|error: InvalidTrialId| error.to_string())?,
-            sampling_worker_id: text("sampling_worker_id").map(|name| shared.worker(&name)),
-            time_sampled: time("time_sampled").unwrap_or(f64::NAN),
-            evaluating_worker_id: text("evaluating_worker_id").map(|name| shared.worker(&name)),
-            evaluation_duration: time("evaluation_duration"),
-            time_submitted: time("time_submitted"),
-            time_started: time("time_started"),
-            time_end: time("time_end"),
-        },
-    );
+    let metadata = shared.metadata(text, time)?;
+    let mut trial = Trial::pending(id, shared.config(config), metadata);
     trial.state = state;
     let report_at = need(from, at, "report")?;
     let report = report(from, report_at)?;
