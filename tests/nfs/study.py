@@ -95,7 +95,7 @@ class Study:
         seconds = f"{self.seconds:g}" if self.seconds else ""
         return (f"export LEDGER=/c/ledger/{self.name}; "
                 f"{{}}trialmill worker {self.at(guest)} --workers {WORKERS} -q {arguments} "
-                f"-- /root/eval.sh {seconds}")
+                f"-- /bin/eval.sh {seconds}")
 
     def worker(self, guest):
         return guest.spawn(self.worker_command(guest).format("exec "))

@@ -5,5 +5,5 @@ ip link set eth0 up
 rpcbind -w
 rpc.statd --no-notify
 cp /c/trialmill /bin/trialmill
-cp /c/kit/eval.sh /root/eval.sh
-chmod 755 /bin/trialmill /root /root/eval.sh
+cp /c/kit/eval.sh /bin/eval.sh
+chmod 755 /bin/trialmill /bin/eval.sh
