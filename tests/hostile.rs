@@ -268,7 +268,10 @@ fn ids_results_and_environments() {
     for result in
         ["1e400", "nan", "{", "[[]]", "\u{feff}1", "{\"cost\": 1e999}", &digits, &nested, &keys]
     {
-        assert!(trialmill_runtime::evaluate::parse_result(result).is_ok() || !result.is_empty());
+        assert!(
+            trialmill_runtime::evaluate::parse_result(result, &Default::default()).is_ok()
+                || !result.is_empty()
+        );
         let home = Home::new();
         home.run(&["tell", "s", "1", "--result", result]).is(&[0, 2]);
         fs::write(home.path("result"), result).unwrap();

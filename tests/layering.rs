@@ -32,9 +32,10 @@ const ROOMS: [(&str, &[&str]); 3] =
     [("space", &[]), ("optimizer", &["space"]), ("study", &["optimizer", "space"])];
 
 /// The vocabulary, used by all. Within it: words may use words, and nothing above them.
-const WORDS: [&str; 11] = [
+const WORDS: [&str; 12] = [
     "words",
     "notation",
+    "objectives",
     "budget",
     "config",
     "definition",

@@ -224,7 +224,7 @@ fn sample(space: &SearchSpace) {
 /// What a command prints.
 pub fn result(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    match parse_result(text) {
+    match parse_result(text, &Default::default()) {
         Ok(report) => assert!(report.failure.is_some() || report.objective_to_minimize.is_some()),
         Err(error) => assert!(!error.is_empty()),
     }

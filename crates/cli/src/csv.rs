@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
+use trialmill::Objective;
 use trialmill_core::config::{Names, Value};
 use trialmill_core::notation::Shown;
 use trialmill_view::{Summary, TrialRow};
@@ -33,7 +34,17 @@ pub(super) fn table(
         let extra = row.report.as_ref().and_then(|report| report.extra);
         add_new(&mut extras, extra.into_iter().flat_map(Map::keys).map(String::as_str));
     }
-    let fields = ["objective_to_minimize", "cost", "err", "evaluation_duration"];
+    // Objectives with names have a column each.
+    let goals = &summary.study().definition().objectives;
+    let named: Option<Vec<String>> = goals
+        .goals()
+        .iter()
+        .map(|goal| Some(format!("objective.{}", goal.name.as_ref()?)))
+        .collect::<Option<_>>()
+        .filter(|_| !goals.is_unsaid());
+    let whole = if goals.maximises() { "objective" } else { "objective_to_minimize" };
+    let objectives = named.clone().unwrap_or_else(|| vec![whole.into()]);
+    let fields = ["cost", "err", "evaluation_duration"];
     let times = ["time_sampled", "time_started", "time_end", "evaluating_worker_id", "attempts"];
     let last = ["err_type", "learning_curve"];
 
@@ -41,6 +52,7 @@ pub(super) fn table(
     let own = ["id", "state", "previous_trial_id"].into_iter().map(String::from);
     let header = own
         .chain(names.iter().map(|name| format!("config.{name}")))
+        .chain(objectives)
         .chain(fields.into_iter().chain(times).chain(last).map(String::from))
         .chain(extras.iter().map(|name| format!("extra.{name}")));
     table.write_record(header.map(|cell| guarded(cell, raw)))?;
@@ -59,6 +71,13 @@ pub(super) fn table(
             Some(Value::Str(text)) => guarded(text.to_string(), raw),
             Some(value) => value.to_string(),
         }));
+        match &named {
+            None => cells.push(text(&json(&row.objective())?)),
+            Some(named) => cells.extend((0..named.len()).map(|at| {
+                let given = row.objective().and_then(|given| given.as_slice().get(at));
+                given.map_or_else(String::new, |x| Objective::One(*x).to_string())
+            })),
+        }
         cells.extend(fields.iter().map(|field| text(&report[field])));
         cells.extend(times.iter().map(|field| text(&metadata[field])));
         cells.extend(last.iter().map(|field| text(&report[field])));

@@ -70,7 +70,10 @@ impl Query {
         let summary = read(&self.dir.dir)?;
         Ok(match self.json {
             true => print_json(&summary.best()),
-            false => print(&text::best(summary.best().rows())),
+            false => print(&{
+                let goals = summary.study().definition().objectives.goals();
+                text::best(summary.best().rows(), goals)
+            }),
         })
     }
 }
@@ -98,12 +101,13 @@ impl Trials {
                 Err(error) => super::print::cannot_print(error),
             });
         }
+        let goals = summary.study().definition().objectives.goals();
         let line = |trial: &Trial| {
             let report = trial.report.as_deref();
             let objective = report.and_then(|report| report.objective_to_minimize.as_ref());
             let failure = report.and_then(|report| report.failure.as_ref());
             let end = match (objective, failure) {
-                (Some(objective), _) => objective.to_string(),
+                (Some(objective), _) => text::objective(objective, goals),
                 (None, Some(failure)) => printable(failure.err.lines().next().unwrap_or("")),
                 (None, None) => String::new(),
             };

@@ -4,6 +4,7 @@
 //! space:
 //!   lr:        {type: float, lower: 1e-5, upper: 1e-1, log: true, prior: 1e-3}
 //!   layers:    {type: int, lower: 1, upper: 8}
+//! objectives:  {accuracy: maximize}              # or `direction: maximize`; minimised unless said
 //! optimizer:   {name: random_search}          # or just: random_search
 //! seed:        7
 //! budget:      {evaluations: 200}             # also cost, fidelity, evaluation_seconds, seconds
@@ -24,6 +25,7 @@ use trialmill_core::error::{Error, StudyFileError};
 use trialmill_core::json;
 use trialmill_core::limits::MAX_STUDY_FILE_BYTES;
 use trialmill_core::notation;
+use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_core::words;
 use trialmill_runtime::{Evaluation, RunOptions, StudySpec};
@@ -40,9 +42,11 @@ pub struct StudyFile {
 }
 
 /// The keys of a study file.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 12] = [
     "space",
     "pipeline_space",
+    "objectives",
+    "direction",
     "optimizer",
     "seed",
     "budget",
@@ -122,8 +126,8 @@ impl StudyFile {
     /// As [`read`](Self::read).
     pub fn from_json(json: Json) -> Result<Self, Error> {
         let Json::Object(mut map) = json else {
-            let problem = "it must be a mapping with the key `space` and, as needed, `optimizer`, \
-                           `seed`, `budget`, `workers`, `command`, `timeout_seconds`, \
+            let problem = "it must be a mapping with the key `space` and, as needed, `objectives`, \
+                           `optimizer`, `seed`, `budget`, `workers`, `command`, `timeout_seconds`, \
                            `max_attempts`, `on_error`";
             return Err(Error::Setting(problem.into()));
         };
@@ -132,6 +136,7 @@ impl StudyFile {
         let budget = map.shift_remove("budget").map(|json| value("budget", json));
         let budget: FileBudget = budget.transpose()?.unwrap_or_default();
         let command = map.shift_remove("command").map(words);
+        let objectives = objectives(&mut map)?;
         let (optimizer, own_seed) = match map.shift_remove("optimizer") {
             None | Some(Json::Null) => (None, None),
             Some(json) => optimizer(json)?,
@@ -144,6 +149,7 @@ impl StudyFile {
         let notes = space.iter().flatten().filter_map(|(name, json)| note(name, json)).collect();
         let mut file = StudyFile { spec: section(spec)?, options: section(options)?, notes };
 
+        file.spec.objectives = objectives;
         file.spec.optimizer = optimizer;
         file.spec.seed = file.spec.seed.or(own_seed);
         file.spec.budget = Some(budget.budget()).filter(|budget| !budget.is_unlimited());
@@ -248,6 +254,24 @@ fn section<T: DeserializeOwned>(map: Map<String, Json>) -> Result<T, Error> {
         let problem = map.into_iter().find_map(alone);
         Error::Setting(problem.unwrap_or_else(|| words::plain(&error.to_string())))
     })
+}
+
+/// `objectives: {accuracy: maximize}` or `direction: maximize`, taken out of the file.
+fn objectives(map: &mut Map<String, Json>) -> Result<Option<Objectives>, Error> {
+    let mut given = |key| map.shift_remove(key).filter(|json| !json.is_null());
+    let at = |key: &str, read: Result<Objectives, String>| match read {
+        Ok(objectives) => Ok(Some(objectives)),
+        Err(problem) => Err(Error::Setting(format!("{key}: {problem}"))),
+    };
+    match (given("objectives"), given("direction")) {
+        (None, None) => Ok(None),
+        (Some(json), None) => at("objectives", Objectives::from_json(&json)),
+        (None, Some(json)) => at("direction", Objectives::from_direction(&json)),
+        (Some(_), Some(_)) => Err(Error::Setting(
+            "direction: it stands in `objectives` for each of them; leave one of the two out"
+                .into(),
+        )),
+    }
 }
 
 /// A command's words; YAML reads some of them as numbers.

@@ -7,6 +7,7 @@ use serde_json::json;
 use trialmill::{DirectClient, Error, Report, ReportOutcome, State, TrialId};
 use trialmill_core::error::StudyError;
 use trialmill_core::event::check_caller;
+use trialmill_core::objectives::Objectives;
 
 use super::print::{Dir, print, print_json};
 
@@ -22,9 +23,10 @@ pub(super) struct Tell {
     /// The trial
     #[arg(value_name = "ID")]
     id: TrialId,
-    /// What is to be minimised; give it several times for several objectives
-    #[arg(long, allow_hyphen_values = true, required_unless_present_any = ["result", "failed", "crashed"])]
-    objective: Vec<f64>,
+    /// The objective, or NAME=VALUE where the study names it; give it several times for several
+    /// objectives
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true, required_unless_present_any = ["result", "failed", "crashed"])]
+    objective: Vec<String>,
     /// A whole result as JSON, as a command would print it
     #[arg(long, value_name = "JSON", conflicts_with_all = ["objective", "cost"])]
     result: Option<String>,
@@ -73,21 +75,48 @@ pub(super) struct Retry {
 
 impl Tell {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
+        let client = DirectClient::open(&self.dir.dir)?;
+        let goals = client.with_study(|study| study.definition().objectives.clone())?;
         let mut report = match (&self.result, self.failed, self.crashed) {
             (Some(text), _, _) => {
-                trialmill_runtime::evaluate::parse_result(text).map_err(Error::Setting)?
+                trialmill_runtime::evaluate::parse_result(text, &goals).map_err(Error::Setting)?
             }
             (None, Some(why), _) => Report::failed(why),
             (None, None, Some(why)) => Report::crashed("told", why),
-            (None, None, None) => match self.objective[..] {
-                [objective] => Report::objective(objective),
-                _ => Report::objective(self.objective.clone()),
-            },
+            (None, None, None) => told(&self.objective, &goals).map_err(Error::Setting)?,
         };
         report.cost = self.cost.or(report.cost);
-        let client = DirectClient::open(&self.dir.dir)?;
         Ok(end(&self.id, &client.report(&self.id, self.attempt, report)?))
     }
+}
+
+/// What `--objective` says: numbers in the study's order, or each with its name.
+fn told(objectives: &[String], goals: &Objectives) -> Result<Report, String> {
+    let number = |text: &str| {
+        text.trim().parse::<f64>().map_err(|_| format!("--objective: '{text}' is not a number"))
+    };
+    let named = objectives.iter().any(|text| text.contains('='));
+    let values: Vec<f64> = match named {
+        false => objectives.iter().map(|text| number(text)).collect::<Result<_, _>>()?,
+        true => {
+            let mut given: Vec<Option<f64>> = vec![None; goals.goals().len()];
+            for text in objectives {
+                let (name, value) = text.split_once('=').unwrap_or((text, ""));
+                let at = goals.position(name).ok_or_else(|| {
+                    format!("--objective: '{name}' is no objective of the study: {goals}")
+                })?;
+                if given[at].replace(number(value)?).is_some() {
+                    return Err(format!("--objective: '{name}' occurs twice"));
+                }
+            }
+            let all: Option<Vec<f64>> = given.into_iter().collect();
+            all.ok_or_else(|| format!("--objective: all are needed: {goals}"))?
+        }
+    };
+    Ok(match values[..] {
+        [one] => Report::objective(one),
+        _ => Report::objective(values),
+    })
 }
 
 impl Release {

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use trialmill::State;
+use trialmill::{Objective, State};
+use trialmill_core::objectives::Goal;
 use trialmill_core::trial::printable;
 use trialmill_view::{ProcessRow, Status, TrialRow};
 
@@ -14,6 +15,13 @@ pub(super) fn status(status: &Status<'_>) -> String {
     // Writing to a `String` does not fail.
     let seed = status.seed.map_or_else(|| "no seed yet".into(), |seed| format!("seed {seed}"));
     let mut text = format!("{}: {}, {seed}\n", status.directory, status.optimizer);
+    if !status.objectives.is_empty() {
+        let goals = status.objectives.iter().map(|goal| match &goal.name {
+            Some(name) => format!("{} {name}", goal.direction),
+            None => goal.direction.to_string(),
+        });
+        let _ = writeln!(text, "objective  {}", goals.collect::<Vec<_>>().join(", "));
+    }
     text += &spent(status);
     let counts: Vec<String> = State::ALL
         .into_iter()
@@ -39,7 +47,7 @@ pub(super) fn status(status: &Status<'_>) -> String {
         let message = printable(message.lines().next().unwrap_or(""));
         let _ = writeln!(text, "last error trial {}: {message}", error.trial);
     }
-    text += &best(&status.front);
+    text += &best(&status.front, status.objectives);
     if let Some(problem) = &status.problem {
         let _ = writeln!(text, "PROBLEM    {problem}");
     }
@@ -76,10 +84,23 @@ fn process(process: &ProcessRow<'_>) -> String {
     format!("process    {process} on {host} (pid {pid}) {alive}, evaluating {n}: {named}{more}\n")
 }
 
+/// Objectives with their names, where they have some.
+pub(super) fn objective(given: &Objective, goals: &[Goal]) -> String {
+    let name = |at: usize| goals.get(at).and_then(|goal| goal.name.as_deref());
+    if name(0).is_none() {
+        return given.to_string();
+    }
+    let one = |(at, x): (usize, &f64)| match name(at) {
+        Some(name) => format!("{name} {x:?}"),
+        None => format!("{x:?}"),
+    };
+    given.as_slice().iter().enumerate().map(one).collect::<Vec<_>>().join(", ")
+}
+
 /// The best trial, or with several objectives the Pareto front.
-pub(super) fn best(front: &[TrialRow<'_>]) -> String {
+pub(super) fn best(front: &[TrialRow<'_>], goals: &[Goal]) -> String {
     let line = |row: &TrialRow<'_>| {
-        let objective = row.objective().map(ToString::to_string).unwrap_or_default();
+        let objective = row.objective().map(|given| objective(given, goals)).unwrap_or_default();
         format!("best       {objective} by trial {}: {}\n", row.id, row.config)
     };
     match front {

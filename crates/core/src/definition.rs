@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use crate::objectives::Objectives;
 use crate::space::SearchSpace;
 
 /// What a study is from its creation to its end: the content of `study.json`.
@@ -14,6 +15,8 @@ pub struct Definition {
     pub study_id: String,
     /// What is searched.
     pub space: Arc<SearchSpace>,
+    /// What is minimised or maximised.
+    pub objectives: Objectives,
     /// The optimizer that proposes configurations.
     pub optimizer: OptimizerInfo,
     /// The seed of all random numbers.
@@ -29,6 +32,7 @@ impl Definition {
         Definition {
             study_id: format!("{:016x}", rand::random::<u64>()),
             space: Arc::new(space),
+            objectives: Objectives::default(),
             optimizer,
             seed: rand::random::<u32>().into(),
             evaluation: Map::new(),

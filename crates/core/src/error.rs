@@ -130,6 +130,17 @@ pub enum StoreError {
         /// What was asked for.
         wanted: String,
     },
+    /// A layout cannot hold what a study has.
+    #[error(
+        "the layout {layout} cannot hold this study: {problem}. Use the layout of a journal, \
+             which a new study has unless told otherwise"
+    )]
+    Unsupported {
+        /// The layout.
+        layout: String,
+        /// What it has no place for, and why.
+        problem: String,
+    },
     /// The directory was written by a later version.
     #[error("{} has format {found}; this trialmill writes format {known}. It can be read, \
              but only a newer trialmill may write to it.", path.display())]
@@ -354,6 +365,7 @@ impl Error {
     /// The program's exit code for this error; the README has the table.
     pub fn exit_code(&self) -> u8 {
         match self {
+            Error::Store(StoreError::Unsupported { .. }) => 2,
             Error::Config(_) | Error::Space(_) | Error::StudyFile(_) | Error::Setting(_) => 2,
             Error::Evaluate(_) => 2,
             Error::Store(StoreError::Mismatch { .. } | StoreError::NotAStudy { .. }) => 3,

@@ -11,6 +11,7 @@ pub mod interner;
 pub mod json;
 pub mod limits;
 pub mod notation;
+pub mod objectives;
 pub mod optimizer;
 pub mod printable;
 pub mod space;

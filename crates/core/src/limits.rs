@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const MAX_PARAMETERS: usize = 4_096;
 /// Choices a categorical parameter may have.
 pub const MAX_CHOICES: usize = 65_536;
+/// Objectives that a study may have.
+pub const MAX_OBJECTIVES: usize = 64;
 /// Bytes of a study file or of `study.json`. A value of two bytes takes about 72 in memory, twice.
 pub const MAX_STUDY_FILE_BYTES: u64 = 2 << 20;
 /// Bytes of one journal line: a report whose curve and extra values need more is refused.

@@ -13,6 +13,7 @@ use crate::definition::Definition;
 use crate::budget::{Budget, Spent};
 use crate::config::Config;
 use crate::error::BoxError;
+use crate::objectives::Objectives;
 use crate::space::SearchSpace;
 use crate::trial::{Trial, TrialId, Trials};
 
@@ -67,6 +68,8 @@ pub struct Request<'a> {
     pub n: usize,
     /// See [`space`](Self::space).
     pub space: &'a SearchSpace,
+    /// See [`objectives`](Self::objectives).
+    pub objectives: &'a Objectives,
     /// See [`trials`](Self::trials).
     pub trials: &'a Trials,
     /// See [`budget`](Self::budget).
@@ -90,6 +93,12 @@ impl<'a> Request<'a> {
     /// The search space.
     pub fn space(&self) -> &'a SearchSpace {
         self.space
+    }
+
+    /// What is minimised or maximised. Trials have their objectives as they were given:
+    /// [`Objectives::minimised`] turns them so that smaller is better.
+    pub fn objectives(&self) -> &'a Objectives {
+        self.objectives
     }
 
     /// All trials so far, whatever their state, in the order in which they were sampled.
@@ -174,6 +183,7 @@ mod tests {
     fn the_stream_of_a_sample_is_the_same_for_ever() {
         let space = SearchSpace::new([("x", crate::space::Parameter::float(0.0, 1.0))]).unwrap();
         let (trials, budget, spent) = (Trials::default(), Budget::default(), Spent::default());
+        let objectives = Objectives::default();
         for (seed, sample, first) in [
             (7, 0, 1021219803524665661),
             (7, 1, 5739498898712562146),
@@ -184,6 +194,7 @@ mod tests {
             let request = Request {
                 n: 1,
                 space: &space,
+                objectives: &objectives,
                 trials: &trials,
                 budget: &budget,
                 spent: &spent,

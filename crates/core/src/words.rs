@@ -1,7 +1,7 @@
 //! A word that is not known: the one that was probably meant, and what others call ours.
 
 /// What other tools call it, and what it is here.
-const ELSEWHERE: [(&str, &str); 17] = [
+const ELSEWHERE: [(&str, &str); 21] = [
     ("low", "`lower`"),
     ("high", "`upper`"),
     ("min", "`lower`"),
@@ -18,7 +18,11 @@ const ELSEWHERE: [(&str, &str); 17] = [
     ("n_jobs", "`workers`"),
     ("timeout", "`timeout_seconds`"),
     ("searcher", "`optimizer`"),
-    ("maximize", "nothing: objectives are minimised, so give the negative of yours"),
+    ("maximize", "`direction: maximize`"),
+    ("minimize", "`direction: minimize`"),
+    ("directions", "`direction`"),
+    ("metric", "`objectives`"),
+    ("goal", "`direction`"),
 ];
 
 /// Says that a word is not one of those that are known, and which was probably meant.

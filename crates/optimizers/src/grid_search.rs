@@ -188,6 +188,7 @@ impl Optimizer for GridSearch {
 mod tests {
     use super::*;
     use trialmill_core::budget::{Budget, Spent};
+    use trialmill_core::objectives::Objectives;
     use trialmill_core::trial::{Trial, TrialId, Trials};
 
     use rand::rngs::Xoshiro256PlusPlus;
@@ -205,9 +206,11 @@ mod tests {
         n: usize,
     ) -> Proposal {
         let (budget, spent) = (Budget::default(), Spent::default());
+        let objectives = Objectives::default();
         grid.ask(&Request {
             n,
             space,
+            objectives: &objectives,
             trials,
             budget: &budget,
             spent: &spent,

@@ -52,7 +52,8 @@ impl Learner {
         self.driver.as_mut().ok_or_else(|| "there is no driver".into())
     }
 
-    fn follow(&mut self, space: &SearchSpace, trial: &Trial) {
+    fn follow(&mut self, definition: &Definition, trial: &Trial) {
+        let space = &*definition.space;
         let Some(driver) = &mut self.driver else { return };
         let (at, known) = match self.places.get(&trial.id) {
             Some(place) => *place,
@@ -68,7 +69,8 @@ impl Learner {
             (false, true) => {
                 let good = matches!(trial.state, State::Success | State::External);
                 let state = if good { models::State::Finished } else { models::State::Failed };
-                driver.end(at, state, trial.objectives().to_vec());
+                let objectives = definition.objectives.minimised(trial.objectives());
+                driver.end(at, state, objectives.into_owned());
             }
             (true, false) => driver.reopen(at),
             _ => {}
@@ -98,7 +100,7 @@ impl Optimizer for Learner {
     fn observe(&mut self, definition: &Definition, trial: &Trial) {
         // A space that the algorithm cannot search was refused by `check` before.
         if self.driver(&definition.space, definition.seed).is_ok() {
-            self.follow(&definition.space, trial);
+            self.follow(definition, trial);
         }
     }
 

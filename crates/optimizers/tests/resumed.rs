@@ -6,6 +6,7 @@
 use serde_json::Map;
 use trialmill_core::definition::{Definition, OptimizerInfo};
 use trialmill_core::event::Event;
+use trialmill_core::objectives::{Direction, Goal, Objectives};
 use trialmill_core::optimizer::Optimizer;
 use trialmill_core::space::{Parameter, SearchSpace};
 use trialmill_core::study::{Answer, Ask, Command, StudyState};
@@ -19,6 +20,8 @@ struct Run {
     study: StudyState,
     optimizer: Box<dyn Optimizer>,
     journal: Vec<Event>,
+    /// Every objective is maximised, and reported as its negative.
+    turned: bool,
 }
 
 fn info(name: &str) -> OptimizerInfo {
@@ -43,6 +46,10 @@ fn definition(name: &str) -> Definition {
     Definition::new(SearchSpace::new(parameters).unwrap(), info(name)).seeded(11)
 }
 
+fn is_multi(name: &str) -> bool {
+    ["par_ego", "mo_tpe", "nsga2"].contains(&name)
+}
+
 /// What a configuration is worth; some fail.
 fn report(name: &str, trial: &Trial) -> Report {
     let number =
@@ -50,7 +57,7 @@ fn report(name: &str, trial: &Trial) -> Report {
     let value = number * number + f64::from(trial.config.to_string().contains("two"));
     match name {
         _ if trial.config.int("layers").unwrap() == 7 => Report::crashed("ValueError", "seven"),
-        "par_ego" | "mo_tpe" | "nsga2" => Report::objective(vec![value, -number]),
+        _ if is_multi(name) => Report::objective(vec![value, -number]),
         _ => Report::objective(value),
     }
 }
@@ -59,7 +66,16 @@ impl Run {
     fn new(name: &str) -> Self {
         let optimizer = from_info(&info(name)).unwrap();
         optimizer.check(&definition(name).space).unwrap();
-        Run { study: StudyState::new(definition(name)), optimizer, journal: Vec::new() }
+        let study = StudyState::new(definition(name));
+        Run { study, optimizer, journal: Vec::new(), turned: false }
+    }
+
+    fn turned(name: &str) -> Self {
+        let count = if is_multi(name) { 2 } else { 1 };
+        let goal = Goal { name: None, direction: Direction::Maximize };
+        let objectives = Objectives::new(vec![goal; count]).unwrap();
+        let study = StudyState::new(Definition { objectives, ..definition(name) });
+        Run { study, turned: true, ..Run::new(name) }
     }
 
     /// Opened from a journal.
@@ -97,7 +113,14 @@ impl Run {
         let Answer::Evaluate(list) = self.execute(Command::Ask(ask)) else { return Vec::new() };
         for trial in list.iter().rev() {
             let (id, attempt) = (trial.id.clone(), Some(trial.attempts));
-            let report = Box::new(report(name, trial));
+            let mut report = Box::new(report(name, trial));
+            if let Some(objective) = report.objective_to_minimize.as_mut().filter(|_| self.turned) {
+                let negative: Vec<f64> = objective.as_slice().iter().map(|x| -x).collect();
+                *objective = match negative[..] {
+                    [one] => one.into(),
+                    _ => negative.into(),
+                };
+            }
             self.execute(Command::Report { trial: id, attempt, report });
         }
         list.iter().map(|trial| format!("{}: {}", trial.id, trial.config)).collect()
@@ -123,5 +146,26 @@ fn every_built_in_optimizer_goes_on_from_a_journal_as_if_nothing_had_been() {
             let next = Run::resumed(name, &journal).step(name);
             assert_eq!(next, trace[done..][..next.len()], "{name} after {done} trials");
         }
+    }
+}
+
+/// Whoever maximises and whoever minimises the negative must be proposed the same: what compares
+/// trials sees minimised values, and what is stored stays as it was given.
+#[test]
+fn to_maximise_is_to_minimise_the_negative_for_every_optimizer() {
+    for name in built_in() {
+        let (mut plain, mut turned) = (Run::new(name), Run::turned(name));
+        for step in 0..TRIALS / 2 {
+            let (one, other) = (plain.step(name), turned.step(name));
+            assert_eq!(one, other, "{name} in step {step}");
+        }
+        let front = |run: &Run| {
+            let front = run.study.front().into_iter();
+            front.map(|trial| trial.id.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(front(&plain), front(&turned), "{name}");
+        let given = |run: &Run| run.study.front()[0].objectives().to_vec();
+        let negative: Vec<f64> = given(&plain).iter().map(|x| -x).collect();
+        assert_eq!(given(&turned), negative, "{name}");
     }
 }

@@ -18,6 +18,7 @@ use crate::evaluate::{CommandTemplate, ProcessEvaluator, ReportDefaults, Running
 use trialmill_core::budget::Budget;
 use trialmill_core::error::{BoxError, Error};
 use trialmill_core::event::Event;
+use trialmill_core::objectives::Direction;
 use trialmill_core::optimizer::{Optimizer, Request};
 use trialmill_core::space::SearchSpace;
 use trialmill_core::trial::{Report, Trial};
@@ -146,6 +147,23 @@ impl StudyBuilder {
     /// The optimizer; random search unless set.
     pub fn optimizer(mut self, optimizer: impl Optimizer + 'static) -> Self {
         self.optimizer = Some(Box::new(optimizer));
+        self
+    }
+
+    /// One objective more, of which the greater values are better. Reports have their objectives in the
+    /// order in which they are named here, and as they are: nothing is turned around.
+    pub fn maximize(self, name: impl Into<String>) -> Self {
+        self.objective(name, Direction::Maximize)
+    }
+
+    /// One objective more, of which the smaller values are better: as all of a study that names none.
+    pub fn minimize(self, name: impl Into<String>) -> Self {
+        self.objective(name, Direction::Minimize)
+    }
+
+    fn objective(mut self, name: impl Into<String>, direction: Direction) -> Self {
+        let objectives = self.spec.objectives.take().unwrap_or_default();
+        self.spec.objectives = Some(objectives.and(name, direction));
         self
     }
 

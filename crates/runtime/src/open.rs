@@ -15,6 +15,7 @@ use super::spec::StudySpec;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::{Error, StoreError};
 use trialmill_core::event::Policy;
+use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo};
 use trialmill_core::space::SearchSpace;
 use trialmill_optimizers::{RandomSearch, from_info, of_study};
@@ -52,6 +53,7 @@ impl Opening<'_> {
         let optimizer = self.given_optimizer()?.unwrap_or_else(random_search);
         let mut definition = Definition::new(space, optimizer.info());
         definition.seed = self.spec.seed.unwrap_or(definition.seed);
+        definition.objectives = self.spec.objectives()?.unwrap_or_default();
         StateCore::in_memory(definition, self.hooked(optimizer))
     }
 
@@ -78,6 +80,11 @@ impl Opening<'_> {
             _ => optimizer.info(),
         };
         let mut definition = Definition::new(space, info);
+        definition.objectives = match (self.spec.objectives()?, &existing) {
+            (Some(objectives), _) => objectives,
+            (None, Some(directory)) => directory.definition().objectives.clone(),
+            (None, None) => Objectives::default(),
+        };
         if let Some(evaluation) = &self.spec.evaluation {
             definition.evaluation = evaluation.to_json();
         }

@@ -24,7 +24,7 @@ impl Outcome {
         &self.study
     }
 
-    /// The trial with the smallest objective.
+    /// The trial with the best objective.
     pub fn best(&self) -> Option<&Trial> {
         self.study.best()
     }

@@ -177,7 +177,8 @@ impl Session {
     pub fn run_command(&self, evaluator: ProcessEvaluator) -> Result<StopReason, Error> {
         let _signals = self.mind_signals();
         raise_open_files_limit();
-        let evaluator = Arc::new(evaluator);
+        let objectives = self.handle.with_study(|study| study.definition().objectives.clone())?;
+        let evaluator = Arc::new(evaluator.objectives(objectives));
         let (done, ended) = crossbeam_channel::unbounded();
         let system = self.system.as_ref().ok_or_else(|| Error::StateLost("it is closed".into()))?;
         for number in 1..=self.context.options.workers {

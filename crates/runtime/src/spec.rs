@@ -7,6 +7,7 @@ use trialmill_core::budget::Budget;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::Error;
 use trialmill_core::event::Policy;
+use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_core::space::SearchSpace;
 use trialmill_store::Layout;
@@ -19,6 +20,9 @@ pub struct StudySpec {
     /// The search space. A new study needs one.
     #[serde(alias = "pipeline_space", deserialize_with = "space")]
     pub space: Option<SearchSpace>,
+    /// What is minimised or maximised; unset, objectives are minimised.
+    #[serde(skip)]
+    pub objectives: Option<Objectives>,
     /// The optimizer, by name; random search unless set.
     pub optimizer: Option<OptimizerInfo>,
     /// The seed of all random numbers; a new study draws one if unset.
@@ -58,7 +62,17 @@ impl StudySpec {
         if self.max_attempts == Some(0) {
             return Err(Error::Setting("max_attempts must be 1 or more".into()));
         }
+        self.objectives()?;
         self.budget.as_ref().map_or(Ok(()), Budget::check).map_err(Error::Setting)
+    }
+
+    /// The objectives, checked.
+    ///
+    /// # Errors
+    /// What is wrong with their names.
+    pub(super) fn objectives(&self) -> Result<Option<Objectives>, Error> {
+        let checked = self.objectives.clone().map(Objectives::checked).transpose();
+        checked.map_err(|problem| Error::Setting(format!("objectives: {problem}")))
     }
 
     /// The policy of a study that had `policy` before.

@@ -42,6 +42,7 @@ impl Directory {
         }
         refuse_foreign(path)?;
         let definition = seeded(definition, seed);
+        supported(layout.unwrap_or(layouts[0]), &definition)?;
         let new = layout.unwrap_or(layouts[0]);
         let created = new.create(path, &definition, policy)?;
         let (path, machine) = (path.clone(), Machine::here());
@@ -80,6 +81,7 @@ impl Directory {
             });
         }
         let wanted = seeded(wanted, seed);
+        supported(self.layout, &wanted)?;
         // Another process may have made our own files since this directory was read: then they
         // decide, and not what NePS's files say.
         if !self.is_own {
@@ -167,7 +169,8 @@ impl Directory {
 
     fn write_study_json(&self) -> Result<(), StoreError> {
         let study_json = self.own_path().join("study.json");
-        let Definition { study_id, space, optimizer, seed, evaluation } = self.definition.clone();
+        let Definition { study_id, space, objectives, optimizer, seed, evaluation } =
+            self.definition.clone();
         let text = StudyJson {
             format: FORMAT,
             layout: self.layout.name().into(),
@@ -177,6 +180,7 @@ impl Directory {
             seed,
             optimizer,
             space: space.to_json(),
+            objectives: (!objectives.is_unsaid()).then(|| objectives.to_json()),
             evaluation,
         };
         let text = serde_json::to_vec_pretty(&text).map_err(io::Error::from);
@@ -197,6 +201,10 @@ impl Directory {
         if !own.space.has_same(&wanted.space) && !unknown {
             let (there, wanted) = differing_parameters(&own.space, &wanted.space);
             differing.push(("search space", there, wanted));
+        }
+        if own.objectives != wanted.objectives {
+            let (there, wanted) = (own.objectives.to_string(), wanted.objectives.to_string());
+            differing.push(("objective", there, wanted));
         }
         // NePS's versions have different arguments for the same optimizer.
         let same = match self.layout.is_shared() {
@@ -228,6 +236,17 @@ impl Directory {
             }),
         }
     }
+}
+
+/// NePS's workers read the same directory, and would take the worst for the best.
+fn supported(layout: &dyn Layout, definition: &Definition) -> Result<(), StoreError> {
+    let problem = match layout.is_shared() {
+        true if definition.objectives.maximises() => {
+            "NePS only minimises; report the negative and minimise it"
+        }
+        _ => return Ok(()),
+    };
+    Err(StoreError::Unsupported { layout: layout.name().into(), problem: problem.into() })
 }
 
 fn seeded(definition: Definition, seed: Option<u64>) -> Definition {

@@ -16,6 +16,7 @@ use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::{FORMAT, Process, ProcessId};
 use trialmill_core::limits::MAX_STUDY_FILE_BYTES;
+use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_core::space::SearchSpace;
 
@@ -30,6 +31,9 @@ pub(super) struct StudyJson {
     pub(super) seed: u64,
     pub(super) optimizer: OptimizerInfo,
     pub(super) space: Json,
+    /// Where it says anything about them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) objectives: Option<Json>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub(super) evaluation: Map<String, Json>,
 }
@@ -264,7 +268,10 @@ fn read_study_json(path: &Path, layout: &dyn Layout) -> Result<(Definition, u32)
         Json::Object(map) if map.is_empty() => SearchSpace::unknown(),
         space => SearchSpace::from_stored(space).map_err(|error| wrong(error.to_string()))?,
     };
+    let objectives = json.objectives.as_ref().map(Objectives::from_json).transpose();
+    let objectives = objectives.map_err(|error| wrong(format!("its objectives: {error}")))?;
     let definition = Definition {
+        objectives: objectives.unwrap_or_default(),
         study_id: json.study_id,
         space: Arc::new(space),
         optimizer: json.optimizer,

@@ -5,7 +5,8 @@ use serde_json::{Map, Value as Json};
 
 use trialmill_core::config::{Config, ShownConfig};
 use trialmill_core::notation::ShownMap;
-use trialmill_core::trial::{Objective, Report, State, Trial, TrialId};
+use trialmill_core::objectives::Objectives;
+use trialmill_core::trial::{Objective, Real, Report, State, Trial, TrialId};
 use trialmill_store::Directory;
 
 /// A trial with all that is known of it.
@@ -48,7 +49,15 @@ pub struct MetaDataRow<'a> {
 #[derive(Debug, Clone, Serialize)]
 #[expect(missing_docs, reason = "the fields are those of `Report` and `Failure`")]
 pub struct ReportRow<'a> {
-    pub objective_to_minimize: Option<&'a Objective>,
+    /// Where it is minimised; as [`objective`](Self::objective) where anything is maximised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objective_to_minimize: Option<Option<&'a Objective>>,
+    /// As it was given, where anything is maximised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objective: Option<Option<&'a Objective>>,
+    /// By name, where the study names them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objectives: Option<Map<String, Json>>,
     /// As an objective, because JSON has no infinity and an objective is written as `"inf"` then.
     pub cost: Option<Objective>,
     pub learning_curve: Option<&'a [Objective]>,
@@ -75,6 +84,7 @@ fn shown_extra<S: Serializer>(
 
 impl<'a> TrialRow<'a> {
     pub(super) fn of(trial: &'a Trial, directory: &Directory) -> Self {
+        let goals = &directory.definition().objectives;
         let meta = &trial.metadata;
         let location = |id: &TrialId| directory.trial_path(id).to_string_lossy().into_owned();
         let previous = meta.previous_trial_id.as_ref();
@@ -97,21 +107,30 @@ impl<'a> TrialRow<'a> {
                 time_end: meta.time_end,
                 attempts: trial.attempts,
             },
-            report: trial.report.as_deref().map(ReportRow::of),
+            report: trial.report.as_deref().map(|report| ReportRow::of(report, goals)),
         }
     }
 
-    /// The objective, or the objectives.
+    /// The objective, or the objectives, as they were given.
     pub fn objective(&self) -> Option<&'a Objective> {
-        self.report.as_ref()?.objective_to_minimize
+        let report = self.report.as_ref()?;
+        report.objective_to_minimize.or(report.objective)?
     }
 }
 
 impl<'a> ReportRow<'a> {
-    fn of(report: &'a Report) -> Self {
+    fn of(report: &'a Report, goals: &Objectives) -> Self {
+        let objective = report.objective_to_minimize.as_ref();
+        let given = objective.map_or(&[][..], Objective::as_slice);
+        let named = given.iter().enumerate().filter_map(|(at, x)| {
+            Some((goals.name(at)?.to_string(), serde_json::to_value(Real(*x)).ok()?))
+        });
+        let objectives: Map<String, Json> = named.collect();
         let failure = report.failure.as_deref();
         ReportRow {
-            objective_to_minimize: report.objective_to_minimize.as_ref(),
+            objective_to_minimize: (!goals.maximises()).then_some(objective),
+            objective: goals.maximises().then_some(objective),
+            objectives: (!objectives.is_empty()).then_some(objectives),
             cost: report.cost.map(Objective::One),
             learning_curve: report.learning_curve.as_deref(),
             extra: report.extra.as_deref(),

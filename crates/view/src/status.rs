@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use super::row::TrialRow;
 use super::summary::Summary;
 use trialmill_core::budget::{Budget, Spent};
+use trialmill_core::objectives::Goal;
 use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_core::study::StudyState;
 use trialmill_core::trial::{State, TrialId};
@@ -22,6 +23,9 @@ pub struct Status<'a> {
     pub study_id: &'a str,
     /// The optimizer.
     pub optimizer: &'a OptimizerInfo,
+    /// What is minimised or maximised; nothing where the study does not say it.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub objectives: &'a [Goal],
     /// The seed of all random numbers; nothing where only NePS has sampled so far.
     pub seed: Option<u64>,
     /// How many trials there are.
@@ -32,7 +36,7 @@ pub struct Status<'a> {
     pub budget: Budget,
     /// What has been spent.
     pub spent: Spent,
-    /// The trial with the smallest objective, where trials have one objective.
+    /// The trial with the best objective, where trials have one objective.
     pub best: Option<TrialRow<'a>>,
     /// The trials that no other is better than in every objective; for one objective, the best.
     #[serde(serialize_with = "ids_of_rows")]
@@ -137,6 +141,7 @@ impl<'a> Status<'a> {
             directory: directory.path().to_string_lossy().into_owned(),
             study_id: &definition.study_id,
             optimizer: &definition.optimizer,
+            objectives: definition.objectives.goals(),
             seed: directory.is_settled().then_some(definition.seed),
             trials: study.trials().len(),
             counts: State::ALL.into_iter().map(|state| (state, study.count(state))).collect(),

@@ -23,7 +23,7 @@ pub struct Summary {
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum Best<'a> {
-    /// The trial with the smallest objective.
+    /// The trial with the best objective.
     One(Box<TrialRow<'a>>),
     /// Of several objectives: the trials that no other is better than in every one.
     Front(Vec<TrialRow<'a>>),

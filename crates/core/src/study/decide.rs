@@ -181,6 +181,7 @@ impl StudyState {
         Request {
             n,
             space: &self.definition.space,
+            objectives: &self.definition.objectives,
             trials: &self.trials,
             budget: &self.policy.budget,
             spent,
@@ -266,8 +267,13 @@ impl StudyState {
             return report;
         }
         let said = report.objective_to_minimize.as_ref().map_or(&[][..], |o| o.as_slice());
-        let problem = match (said, self.index.objectives) {
-            ([], _) => "the result has no objective to minimise".to_string(),
+        let objectives = &self.definition.objectives;
+        let problem = match (said, objectives.count().or(self.index.objectives)) {
+            ([], _) => "the result has no objective".to_string(),
+            (said, Some(wanted)) if said.len() != wanted && !objectives.is_unsaid() => format!(
+                "the result has {} objectives, and the study has {wanted}: {objectives}",
+                said.len(),
+            ),
             (said, Some(wanted)) if said.len() != wanted => {
                 let values: Vec<String> = said.iter().map(f64::to_string).collect();
                 format!(

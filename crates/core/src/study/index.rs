@@ -6,10 +6,13 @@ use rustc_hash::FxHashSet;
 
 use crate::budget::{Spent, counts};
 use crate::event::{Lease, ProcessId, process_of};
+use crate::objectives::Objectives;
 use crate::trial::{State, Trial, Trials};
 
 #[derive(Debug, Default)]
 pub(super) struct Index {
+    /// Which of two trials is the better.
+    goals: Objectives,
     pub(super) counts: [u64; State::ALL.len()],
     pub(super) pending: BTreeSet<u32>,
     /// What each process is evaluating, and what callers outside are. Of those that hold nothing any
@@ -27,6 +30,10 @@ pub(super) struct Index {
 }
 
 impl Index {
+    pub(super) fn new(goals: Objectives) -> Self {
+        Index { goals, ..Index::default() }
+    }
+
     /// Takes a trial out, before it changes.
     pub(super) fn remove(&mut self, at: u32, trial: &Trial, fidelity: Option<f64>) {
         self.counts[trial.state as usize] -= 1;
@@ -115,8 +122,7 @@ impl Index {
         if !counts || new.is_empty() || new.iter().any(|x| x.is_nan()) || self.front.contains(&at) {
             return;
         }
-        let no_worse =
-            |a: &[f64], b: &[f64]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a <= b);
+        let no_worse = |a: &[f64], b: &[f64]| self.goals.no_worse(a, b);
         // Of equals the first sampled stays, in whatever order they are reported or read again.
         let stays = |other: u32| {
             no_worse(objectives(other), new) && (other < at || objectives(other) != new)

@@ -39,10 +39,10 @@ impl StudyState {
     /// A study to which nothing has happened yet.
     pub fn new(definition: Definition) -> Self {
         StudyState {
-            definition,
             policy: Policy::default(),
             trials: Trials::default(),
-            index: Index::default(),
+            index: Index::new(definition.objectives.clone()),
+            definition,
             processes: BTreeMap::new(),
             last_process: 0,
             sample_count: 0,
@@ -101,7 +101,7 @@ impl StudyState {
         self.index.leases.iter().map(|(at, lease)| (self.trials.at(*at), lease))
     }
 
-    /// The trial with the smallest objective, where trials have one objective.
+    /// The trial with the best objective, where trials have one objective.
     pub fn best(&self) -> Option<&Trial> {
         self.index.best(&self.trials)
     }

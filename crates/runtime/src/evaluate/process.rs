@@ -20,6 +20,7 @@ use super::{AttemptLock, CommandTemplate, Ended, RunningTrial, attempt_lock, kil
 use trialmill_core::config::ShownConfig;
 use trialmill_core::error::StoreError;
 use trialmill_core::limits::{KILL_GRACE, MAX_RESULT_BYTES, STDERR_TAIL_BYTES};
+use trialmill_core::objectives::Objectives;
 use trialmill_core::trial::Report;
 use trialmill_store::plain;
 
@@ -28,17 +29,24 @@ use trialmill_store::plain;
 pub struct ProcessEvaluator {
     command: CommandTemplate,
     grace: Duration,
+    objectives: Objectives,
 }
 
 impl ProcessEvaluator {
     /// Evaluates with this command.
     pub fn new(command: CommandTemplate) -> Self {
-        ProcessEvaluator { command, grace: KILL_GRACE }
+        ProcessEvaluator { command, grace: KILL_GRACE, objectives: Objectives::default() }
     }
 
     /// How long a command may take to end after SIGTERM, before SIGKILL.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// What a result may call its objectives.
+    pub fn objectives(mut self, objectives: Objectives) -> Self {
+        self.objectives = objectives;
         self
     }
 
@@ -87,7 +95,7 @@ impl ProcessEvaluator {
             () = time_is_up => (kill::end(&mut child, self.grace, trial.stop_signal()).await, Some("timeout")),
             () = trial.stop_signal().stopped() => {
                 // If the command still wrote a result, use it; otherwise release the trial.
-                return match kill::end(&mut child, self.grace, trial.stop_signal()).await.map(|how| judge(how, &files)) {
+                return match kill::end(&mut child, self.grace, trial.stop_signal()).await.map(|how| self.judge(how, &files)) {
                     Ok(report) if report.is_success() => Ok(Ended::Report(Box::new(report))),
                     _ => Ok(Ended::Released),
                 };
@@ -100,9 +108,13 @@ impl ProcessEvaluator {
                 let report = Report::crashed(kind, format!("killed at its limit of {limit} s"));
                 with_stderr(report, &files)
             }
-            (Ok(status), None) => judge(status, &files),
+            (Ok(status), None) => self.judge(status, &files),
         };
         Ok(Ended::Report(Box::new(report)))
+    }
+
+    fn judge(&self, status: ExitStatus, files: &Files) -> Report {
+        judge(status, files, &self.objectives)
     }
 
     fn start(&self, trial: &RunningTrial, files: &Files) -> io::Result<Child> {
@@ -179,7 +191,7 @@ fn keep_logs_of_earlier_attempts(attempt: u32, files: &Files) -> io::Result<()> 
     Ok(())
 }
 
-fn judge(status: ExitStatus, files: &Files) -> Report {
+fn judge(status: ExitStatus, files: &Files, objectives: &Objectives) -> Report {
     if let Some(signal) = status.signal() {
         let name = nix::sys::signal::Signal::try_from(signal).map_or("", |signal| signal.as_str());
         let message = format!("the command was killed by signal {signal} {name}");
@@ -204,7 +216,7 @@ fn judge(status: ExitStatus, files: &Files) -> Report {
     };
     let parsed = match text {
         Ok(bytes) => match std::str::from_utf8(&bytes) {
-            Ok(text) => result::parse(text),
+            Ok(text) => result::parse(text, objectives),
             Err(_) => Err("the result is not UTF-8".into()),
         },
         Err(error) => Err(format!("the result cannot be read: {error}")),

@@ -4,16 +4,19 @@ use serde_json::{Map, Value as Json};
 
 use trialmill_core::json;
 use trialmill_core::notation::{self, Shown};
+use trialmill_core::objectives::Objectives;
 use trialmill_core::trial::{Failure, Objective, Report, State};
 
-const KEYS: &str = "objective_to_minimize, cost, learning_curve, info_dict (or extra), exception";
+const KEYS: &str = "objective_to_minimize (or objective), cost, learning_curve, info_dict (or extra), \
+                    exception";
 
 /// Reads a result: `0.12`, `[0.1, 3]`, or `{"objective_to_minimize": …, "cost": …,
-/// "learning_curve": […], "info_dict": {…}, "exception": "…"}`.
+/// "learning_curve": […], "info_dict": {…}, "exception": "…"}`. Where the study names its objectives,
+/// each may stand there by its name: `{"accuracy": 0.93, "latency": 12}`.
 ///
 /// # Errors
 /// What is wrong with it, and what would be right.
-pub fn parse(text: &str) -> Result<Report, String> {
+pub fn parse(text: &str, objectives: &Objectives) -> Result<Report, String> {
     let text = text.trim();
     if text.is_empty() {
         return Err("there is no result: print a number or a JSON object as the last line, or \
@@ -34,7 +37,7 @@ pub fn parse(text: &str) -> Result<Report, String> {
         }
         json => match (objective(&json), json) {
             (Some(objective), _) => Ok(Report::objective(objective)),
-            (None, Json::Object(map)) => from_object(map),
+            (None, Json::Object(map)) => from_object(map, objectives),
             _ => Err(format!("the result is neither a number nor an object: {}", short())),
         },
     }
@@ -56,14 +59,63 @@ fn objective(json: &Json) -> Option<Objective> {
     }
 }
 
-fn from_object(map: Map<String, Json>) -> Result<Report, String> {
+/// The objectives that an object has by their names, taken out of it; none if it has none of them.
+fn named(map: &mut Map<String, Json>, objectives: &Objectives) -> Result<Option<Json>, String> {
+    let names: Vec<&str> =
+        objectives.goals().iter().filter_map(|goal| goal.name.as_deref()).collect();
+    let missing = names.iter().find(|name| map.get(**name).is_none_or(Json::is_null));
+    match missing {
+        _ if !names.iter().any(|name| map.contains_key(*name)) => Ok(None),
+        Some(missing) => {
+            Err(format!("the result has no '{missing}', and the study has: {objectives}"))
+        }
+        None => {
+            let mut values: Vec<Json> =
+                names.iter().filter_map(|name| map.shift_remove(*name)).collect();
+            Ok(match values.len() {
+                1 => values.pop(),
+                _ => Some(Json::Array(values)),
+            })
+        }
+    }
+}
+
+fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Report, String> {
+    let by_name = match named(&mut map, objectives)? {
+        Some(values) => Some(values),
+        None => match map.get_mut("objective") {
+            Some(Json::Object(inner)) => {
+                let values = named(inner, objectives)?;
+                if let Some(key) = inner.keys().next() {
+                    return Err(format!(
+                        "the objective '{key}' is not one of: {objectives}; no other key \
+                                        may stand there"
+                    ));
+                }
+                map.shift_remove("objective");
+                values
+            }
+            _ => None,
+        },
+    };
+    if let Some(values) = by_name
+        && map.insert("objective".into(), values).is_some()
+    {
+        return Err("the result has its objectives twice: by name, and as 'objective'".into());
+    }
+    if ["objective", "objective_to_minimize"].iter().all(|key| map.contains_key(*key)) {
+        return Err(
+            "the result has its objective twice: as objective and objective_to_minimize".into()
+        );
+    }
+
     let mut report = Report::objective(f64::NAN);
     report.objective_to_minimize = None;
     for (key, json) in map {
         let wrong = |what: &str| format!("the result's {key} is not {what}: {}", Shown(&json));
         match key.as_str() {
             _ if json.is_null() => {}
-            "objective_to_minimize" => {
+            "objective" | "objective_to_minimize" => {
                 let value = objective(&json).ok_or_else(|| wrong("a number or numbers"))?;
                 if !value.as_slice().is_empty() {
                     report.objective_to_minimize = Some(value);
@@ -100,7 +152,10 @@ fn from_object(map: Map<String, Json>) -> Result<Report, String> {
         }
     }
     match (&report.objective_to_minimize, &report.failure) {
-        (None, None) => Err("the result has no objective_to_minimize".into()),
+        (None, None) if objectives.is_unsaid() => {
+            Err("the result has no objective_to_minimize".into())
+        }
+        (None, None) => Err(format!("the result has no objective; the study has: {objectives}")),
         _ => Ok(report),
     }
 }
@@ -108,6 +163,40 @@ fn from_object(map: Map<String, Json>) -> Result<Report, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(text: &str) -> Result<Report, String> {
+        super::parse(text, &Objectives::default())
+    }
+
+    #[test]
+    fn objectives_with_names_stand_there_by_name_or_in_order() {
+        let study = serde_json::json!({"accuracy": "maximize", "latency": "minimize"});
+        let study = Objectives::from_json(&study).unwrap();
+        let wanted = Report::objective([0.9, 12.0]);
+        for text in [
+            "[0.9, 12]",
+            r#"{"latency": 12, "accuracy": 0.9}"#,
+            r#"{"objective": {"latency": 12, "accuracy": 0.9}}"#,
+            r#"{"objective": [0.9, 12]}"#,
+            r#"{"objective_to_minimize": [0.9, 12]}"#,
+        ] {
+            assert_eq!(super::parse(text, &study).unwrap(), wanted, "{text}");
+        }
+        for (text, says) in [
+            (r#"{"accuracy": 0.9}"#, "no 'latency'"),
+            (r#"{"accuracy": 0.9, "latency": null}"#, "no 'latency'"),
+            (r#"{"accuracy": 0.9, "latency": 1, "objective": [1, 2]}"#, "twice"),
+            (r#"{"objective_to_minimize": 1, "objective": 1}"#, "twice"),
+            (r#"{"cost": 1}"#, "maximize accuracy, minimize latency"),
+            (r#"{"accuracy": "x", "latency": 1}"#, "not a number"),
+            (r#"{"objective": {"accuracy": 1, "latency": 1, "x": 1}}"#, "no other key"),
+        ] {
+            let problem = super::parse(text, &study).unwrap_err();
+            assert!(problem.contains(says), "{text}: {problem}");
+        }
+        let one = Objectives::default().and("accuracy", Default::default());
+        assert_eq!(super::parse(r#"{"accuracy": 0.9}"#, &one).unwrap(), Report::objective(0.9));
+    }
 
     /// Two objectives in one result, and the last one counted; `[]` was a success; one step of a curve
     /// that was null, and the objective was lost; no exception was one.
