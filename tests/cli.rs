@@ -25,6 +25,8 @@ mod disk;
 mod dying;
 #[path = "cli/looking.rs"]
 mod looking;
+#[path = "cli/moving.rs"]
+mod moving;
 #[path = "cli/objectives.rs"]
 mod objectives;
 #[path = "cli/refusing.rs"]

@@ -537,7 +537,7 @@ fn a_directory_that_is_removed_under_a_run_ends_it() {
         })
         .unwrap_err();
     assert!(error.to_string().contains("removed"), "{error}");
-    assert_eq!(error.exit_code(), 4);
+    assert_eq!(error.exit_code(), 3);
 }
 
 /// A process was killed while it created a study; from then on the directory was refused for ever.

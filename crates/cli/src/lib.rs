@@ -33,7 +33,7 @@ Exit codes:
    1  a listing could not be printed
    2  the command line, the study file or a setting is wrong; nothing was changed
    3  the directory holds something else: no study, or one with another space, optimizer or seed,
-      or one that is in use or was written by a newer version
+      or one that is in use, was written by a newer version, or was moved while it was used
    4  a file operation failed (permission, full disk); what was acknowledged is safe
    5  the journal is damaged; nothing is written to it any more
       (`check` says where, and what can be done)

@@ -194,6 +194,13 @@ pub enum StoreError {
         /// The mount option, or the kind of file system.
         why: String,
     },
+    /// The path does not lead any more to what this process opened there.
+    #[error("{} was moved, replaced or removed while this process used it. Nothing more is written; \
+             what was acknowledged is where it is now: start again there.", path.display())]
+    Moved {
+        /// The directory or file, as it was opened.
+        path: PathBuf,
+    },
     /// Another machine took this one for dead in the middle of a commit, and continued without it.
     #[error("{} was replaced by another machine, which had heard nothing of this one for minutes. \
              What was not acknowledged is not stored; start again.", path.display())]
@@ -370,6 +377,7 @@ impl Error {
             Error::Evaluate(_) => 2,
             Error::Store(StoreError::Mismatch { .. } | StoreError::NotAStudy { .. }) => 3,
             Error::Store(StoreError::Newer { .. } | StoreError::InUse { .. }) => 3,
+            Error::Store(StoreError::Moved { .. }) => 3,
             Error::Store(StoreError::Damaged { .. } | StoreError::Study { .. }) => 5,
             Error::Store(StoreError::LockTimeout { .. } | StoreError::NoLocks { .. }) => 6,
             Error::Store(StoreError::LocalLocks { .. }) => 6,

@@ -142,7 +142,7 @@ impl TrialFiles {
     pub(super) fn mend(&self, record: &View<'_>, translation: &Translation) -> io::Result<bool> {
         let id = &record.trial.id;
         plain::own_dir(&self.directory(id))?;
-        if !self.directory(id).is_dir() {
+        if !plain::is_there(&self.directory(id)) {
             self.create(record, translation)?;
             self.update(record)?;
             return Ok(true);
@@ -308,9 +308,13 @@ fn text(path: &Path, value: &Value) -> String {
     if is_json(path) { json::write(value) } else { yaml::write(value) }
 }
 
+/// Whether a file is known to be missing or empty; one of which nothing can be known may be sound.
 fn lacks(path: &Path) -> bool {
-    let there = plain::is_there(path).then(|| path.metadata());
-    !there.is_some_and(|data| data.is_ok_and(|data| data.len() > 0))
+    match plain::is_there(path).then(|| path.metadata()) {
+        None => true,
+        Some(Ok(data)) => data.len() == 0,
+        Some(Err(error)) => error.kind() == io::ErrorKind::NotFound,
+    }
 }
 
 fn write(path: &Path, text: &str) -> io::Result<()> {

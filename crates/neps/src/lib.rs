@@ -21,6 +21,7 @@ mod record;
 mod space;
 mod state;
 mod store;
+mod unusable;
 mod v0_12;
 mod value;
 mod version;

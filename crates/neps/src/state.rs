@@ -7,6 +7,7 @@ use rand::Rng;
 
 use super::pickle::{self, How, Item, Object, Pickle, Ref};
 use super::plain_data::{number, string};
+use super::unusable::Unusable;
 use super::version::Version;
 use trialmill_core::budget::Budget;
 use trialmill_core::error::StoreError;
@@ -46,15 +47,15 @@ impl StateFile {
         changed
     }
 
-    fn bytes(&self) -> Result<Vec<u8>, String> {
-        plain::read(&self.path, MAX_STUDY_FILE_BYTES).map_err(|error| error.to_string())
+    fn bytes(&self) -> Result<Vec<u8>, Unusable> {
+        Ok(plain::read(&self.path, MAX_STUDY_FILE_BYTES)?)
     }
 
     /// The limits of the whole study.
     ///
     /// # Errors
-    /// It is missing, empty, or makes no sense.
-    pub(super) fn budget(&self) -> Result<Budget, String> {
+    /// It is missing, empty, or makes no sense; or it cannot be read.
+    pub(super) fn budget(&self) -> Result<Budget, Unusable> {
         let mut budget = self.budget_once();
         for _ in 1..NEPS_READS {
             if budget.is_ok() {
@@ -66,7 +67,7 @@ impl StateFile {
         budget
     }
 
-    fn budget_once(&self) -> Result<Budget, String> {
+    fn budget_once(&self) -> Result<Budget, Unusable> {
         let bytes = self.bytes()?;
         let pickle = sound(&bytes)?;
         let info = pickle.field(pickle.root(), "budget");
@@ -119,13 +120,12 @@ impl StateFile {
 
     /// Changes the file as a whole, and preserves everything in it that we do not understand.
     fn edit(&self, change: impl FnOnce(&mut Pickle<'_>)) -> Result<(), StoreError> {
-        let failed =
-            |problem: String| StoreError::Damaged { path: self.path.clone(), offset: 0, problem };
+        let failed = |problem: Unusable| problem.into_error(&self.path);
         let bytes = self.bytes().map_err(failed)?;
-        let mut pickle = sound(&bytes).map_err(failed)?;
+        let mut pickle = sound(&bytes).map_err(|problem| failed(problem.into()))?;
         change(&mut pickle);
         let mut text = Vec::with_capacity(bytes.len() + 256);
-        pickle::write(&pickle, &mut text).map_err(|error| failed(error.to_string()))?;
+        pickle::write(&pickle, &mut text).map_err(|error| failed(error.to_string().into()))?;
         replace(&self.path, &text).map_err(StoreError::io("write", &self.path))
     }
 

@@ -179,7 +179,10 @@ impl NepsStore {
         if self.holds_optimizer_lock && self.state.has_changed() {
             match self.state.budget() {
                 Ok(budget) => self.budget = budget,
-                Err(problem) => self.rebuild_state(&problem)?,
+                Err(problem) => {
+                    let problem = problem.damage(self.state.path())?;
+                    self.rebuild_state(&problem)?;
+                }
             }
             changed = true;
         }

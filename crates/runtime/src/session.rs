@@ -27,6 +27,7 @@ use trialmill_core::error::{BoxError, Error};
 use trialmill_core::event::{ProcessId, worker_id};
 use trialmill_core::study::{StopReason, StudyState};
 use trialmill_core::trial::{Report, WorkerId};
+use trialmill_store::Place;
 
 /// An open study. It runs workers of this process any number of times; [`close`](Self::close) leaves
 /// the study cleanly.
@@ -73,11 +74,13 @@ impl Session {
         published.set(core.study(), process, 0);
         let (watcher, presence) = (core.watcher(), core.presence());
         let directory = core.directory().cloned();
+        let place = directory.as_ref().map(|directory| Place::of(directory.path()));
         let context = WorkerContext {
             options,
             after_evaluation,
             space: core.study().definition().space.clone(),
             directory: directory.clone(),
+            place: place.clone(),
             stop: Arc::new(StopSignal::default()),
         };
         let (system, state) = start_system(core, rules.clone(), published.clone())?;
@@ -88,6 +91,7 @@ impl Session {
             handle: handle.clone(),
             watcher,
             directory,
+            place,
             presence,
             stop: context.stop.clone(),
             signals: signals.clone(),

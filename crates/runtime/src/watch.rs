@@ -14,12 +14,13 @@ use super::signals::{SignalGuard, SignalSlot};
 use crate::evaluate::StopSignal;
 use trialmill_core::error::Error;
 use trialmill_core::limits::{HEARTBEAT_INTERVAL, WATCH_POLL};
-use trialmill_store::{Directory, Presence, Watcher};
+use trialmill_store::{Directory, Place, Presence, Watcher};
 
 pub(crate) struct Watch {
     pub(crate) handle: StudyHandle,
     pub(crate) watcher: Option<Watcher>,
     pub(crate) directory: Option<Directory>,
+    pub(crate) place: Option<Place>,
     pub(crate) presence: Option<Arc<Presence>>,
     pub(crate) stop: Arc<StopSignal>,
     pub(crate) signals: Arc<SignalSlot>,
@@ -74,6 +75,11 @@ impl Watch {
         }
         if presses > 1 {
             self.stop.stop_without_grace();
+        }
+        // The next batch would meet it too; but evaluations may take hours until then.
+        if self.place.as_ref().is_some_and(|place| place.check().is_err()) {
+            self.handle.poke();
+            return Ok(());
         }
         let (others, leases) = self
             .handle

@@ -19,7 +19,7 @@ use trialmill_core::event::Reason;
 use trialmill_core::space::SearchSpace;
 use trialmill_core::study::{Answer, Ask, Command, StopReason};
 use trialmill_core::trial::{Report, Trial, TrialId, WorkerId};
-use trialmill_store::Directory;
+use trialmill_store::{Directory, Place};
 
 /// What all workers of a session share.
 pub(crate) struct WorkerContext {
@@ -27,6 +27,7 @@ pub(crate) struct WorkerContext {
     pub(crate) after_evaluation: Option<EvaluationHook>,
     pub(crate) space: Arc<SearchSpace>,
     pub(crate) directory: Option<Directory>,
+    pub(crate) place: Option<Place>,
     pub(crate) stop: Arc<StopSignal>,
 }
 
@@ -45,10 +46,11 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(id: WorkerId, context: Arc<WorkerContext>) -> Self {
-        let paths = context.directory.clone().map(|directory| {
+        let there = context.directory.clone().zip(context.place.clone());
+        let paths = there.map(|(directory, place)| {
             let study = directory.path().into();
             let of_trial = Box::new(move |id: &TrialId| directory.trial_path(id));
-            Arc::new(TrialPaths { study, of_trial })
+            Arc::new(TrialPaths { study, place, of_trial })
         });
         Worker {
             id,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::file_system::FileSystem;
 use super::lock::is_contended;
+use super::place::{Identity, is_gone};
 use super::replace::{beside, sync_parent};
 use crate::plain;
 use trialmill_core::limits::{NETWORK_LOCK_PAUSE_MAX, NETWORK_PATIENCE};
@@ -34,6 +35,15 @@ pub trait Disk: Send {
     /// the unlock.
     fn is_shared(&self) -> bool {
         false
+    }
+
+    /// Whether it is still the file at its path. On a network file system [`lock`](Self::lock) sees to
+    /// that.
+    ///
+    /// # Errors
+    /// It cannot be known.
+    fn is_in_place(&self) -> io::Result<bool> {
+        Ok(true)
     }
 
     /// On a network file system: how long to wait for the lock before its holder counts as a dead
@@ -154,6 +164,17 @@ impl Disk for RealDisk {
         self.shared
     }
 
+    fn is_in_place(&self) -> io::Result<bool> {
+        if self.shared {
+            return Ok(true);
+        }
+        match Identity::at(&self.path) {
+            Ok(found) => Ok(found == Identity::of_file(&self.file)?),
+            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn lock(&mut self, timeout: Duration) -> io::Result<()> {
         if !self.shared {
             return Ok(());
@@ -206,6 +227,5 @@ impl Disk for RealDisk {
 /// Whether an open file is the one at a path. The path is opened again for that: on NFS this
 /// machine's cache may answer a mere lookup.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let (held, found) = (file.metadata()?, plain::open(path)?.metadata()?);
-    Ok((held.dev(), held.ino()) == (found.dev(), found.ino()))
+    Ok(Identity::of_file(file)? == Identity::of_file(&plain::open(path)?)?)
 }

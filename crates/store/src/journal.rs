@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use super::disk::Disk;
 use super::liveness::{Heartbeats, Machine, Watcher, lock_path};
 use super::lock::{FileLock, is_held};
+use super::place::moved;
 use super::poison::Guarded;
 use super::tail::{Rest, Tail};
 use super::unfinished::{Deaths, has_hole};
@@ -109,6 +110,11 @@ impl JournalStore {
         match locked {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => self.leave_behind(),
             locked => locked.map_err(StoreError::io("lock", &self.path)),
+        }?;
+        // Whoever comes by the path would read another journal than the one that we append to.
+        match self.disk.is_in_place().map_err(StoreError::io("look at", &self.path))? {
+            true => Ok(()),
+            false => Err(moved(&self.path)),
         }
     }
 

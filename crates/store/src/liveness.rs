@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::lock::{FileLock, is_held};
+use super::place::Identity;
 use super::watched::{Watched, stamp};
 use crate::clock::uptime_s;
 use crate::plain;
@@ -50,11 +51,21 @@ impl Machine {
         process.host == self.host && process.boot == self.boot
     }
 
-    /// Whether a process with that id runs on this machine, in this boot. For the case that its lock
-    /// file was removed by hand: then the file's absence proves nothing.
-    pub(super) fn is_running(&self, process: &Process) -> bool {
-        self.is_here(process)
-            && nix::sys::signal::kill(nix::unistd::Pid::from_raw(process.pid as i32), None).is_ok()
+    /// Whether a process with that id runs on this machine, in this boot, and has this file open. For
+    /// the case that its lock file was removed by hand: then the file's absence proves nothing. A copy
+    /// of a study names the processes of the original, which live but have nothing to do with it.
+    pub(super) fn has_open(&self, process: &Process, file: &Path) -> bool {
+        if !self.is_here(process) {
+            return false;
+        }
+        let Ok(wanted) = Identity::at(file) else { return false };
+        match std::fs::read_dir(format!("/proc/{}/fd", process.pid)) {
+            Ok(open) => {
+                open.flatten().any(|fd| Identity::at(&fd.path()).is_ok_and(|it| it == wanted))
+            }
+            // Another user's: that it runs is all that can be known.
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        }
     }
 
     /// Whether a lease that was granted on this machine, in this boot, has expired. Other leases
@@ -222,7 +233,7 @@ impl Watcher {
         };
         match held {
             // Its lock file was removed by hand.
-            false if self.machine.is_running(process) && !plain::is_file(&path) => Liveness::Alive,
+            false if !plain::is_file(&path) && self.has_journal_open(process) => Liveness::Alive,
             false if is_here || self.locks_reach => Liveness::Dead,
             // On our own machine the lock is proof enough: a stopped process is alive.
             true if is_here => Liveness::Alive,
@@ -230,6 +241,11 @@ impl Watcher {
             _ if self.is_shared() => Liveness::Silent,
             _ => Liveness::Dead,
         }
+    }
+
+    fn has_journal_open(&self, process: &Process) -> bool {
+        let journal = self.journal.as_ref().map(Watched::path);
+        journal.is_some_and(|journal| self.machine.has_open(process, journal))
     }
 
     /// Whether a process on another machine has written a heartbeat since we first probed it.

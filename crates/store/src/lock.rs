@@ -18,6 +18,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
 use super::file_system::is_nfs;
+use super::place::{Identity, Place, is_gone};
 use super::replace::beside;
 use crate::plain;
 use trialmill_core::error::StoreError;
@@ -30,6 +31,8 @@ use trialmill_core::limits::{
 pub struct FileLock {
     file: File,
     path: PathBuf,
+    /// The directory that it is in.
+    parent: Place,
     /// Whether the record lock is taken beside flock.
     record: bool,
     nfs: bool,
@@ -48,7 +51,8 @@ impl FileLock {
             plain::open_to_write(&mut options, path).map_err(StoreError::io("open", path))?;
         let nfs = is_nfs(&file);
         let pause_max = if nfs { NETWORK_LOCK_PAUSE_MAX } else { LOCK_PAUSE_MAX };
-        Ok(FileLock { file, path: path.into(), record: !nfs, nfs, pause_max })
+        let parent = Place::of(path.parent().unwrap_or(Path::new("")));
+        Ok(FileLock { file, path: path.into(), parent, record: !nfs, nfs, pause_max })
     }
 
     /// Takes both kinds of lock on every file system, with another longest pause between two tries:
@@ -86,10 +90,12 @@ impl FileLock {
     }
 
     /// Takes the lock, waiting up to `timeout`. If the lock file was removed or replaced, this locks
-    /// the one that others find at its path instead.
+    /// the one that others find at its path instead; unless its whole directory is not the one that it
+    /// was: then others lock other files, and whoever goes on forks the study's history.
     ///
     /// # Errors
-    /// Another process held it all that time, or the file system has no locks.
+    /// Another process held it all that time, the file system has no locks, or the directory was moved
+    /// or replaced ([`StoreError::Moved`]); then nothing was made.
     pub fn lock(&mut self, timeout: Duration) -> Result<(), StoreError> {
         let begin = Instant::now();
         let mut checked = begin;
@@ -100,13 +106,8 @@ impl FileLock {
             if locked || checked.elapsed() >= LOCK_PATH_CHECK {
                 checked = Instant::now();
                 if self.was_replaced() {
-                    match Self::open(&self.path) {
-                        Ok(FileLock { file, .. }) => self.file = file,
-                        // The whole directory is gone: no other process comes, and the access to the
-                        // journal then reports it.
-                        Err(_) if locked => return Ok(()),
-                        Err(error) => return Err(error),
-                    }
+                    self.parent.check()?;
+                    self.file = Self::open(&self.path)?.file;
                     continue;
                 }
             }
@@ -141,8 +142,8 @@ impl FileLock {
             true => plain::open(&self.path).and_then(|file| file.metadata()),
             false => std::fs::metadata(&self.path),
         };
-        let id = |data: &std::fs::Metadata| (data.dev(), data.ino());
-        !matches!((self.file.metadata(), found), (Ok(held), Ok(found)) if id(&held) == id(&found))
+        let found = found.map(|data| Identity::of(&data));
+        !matches!((Identity::of_file(&self.file), found), (Ok(held), Ok(found)) if held == found)
     }
 
     /// Replaces a lock file whose holder has been silent for too long with a new one that we hold: a
@@ -200,7 +201,7 @@ impl FileLock {
 pub fn is_held(path: &Path) -> io::Result<bool> {
     let file = match plain::open(path) {
         Ok(file) => file,
-        Err(_) if !plain::is_file(path) => return Ok(false),
+        Err(error) if is_gone(&error) || error.raw_os_error().is_none() => return Ok(false),
         Err(error) => return Err(error),
     };
     match retry(|| FileExt::try_lock_shared(&file)) {

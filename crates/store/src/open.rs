@@ -165,7 +165,8 @@ impl Directory {
     /// Whether a process of the study lives, by its lock.
     pub fn is_alive(&self, process: &Process) -> bool {
         let path = lock_path(&self.workers_path(), process.process);
-        let removed = || !plain::is_file(&path) && self.machine.is_running(process);
+        let journal = self.journal_path();
+        let removed = || !plain::is_file(&path) && self.machine.has_open(process, &journal);
         is_held(&path).unwrap_or(true) || removed()
     }
 

@@ -84,9 +84,16 @@ pub fn is_file(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|data| data.is_file())
 }
 
-/// The same for anything but a dangling link, after asking the server.
+/// The same for anything but a dangling link, after asking the server. What cannot be looked at is
+/// there for all that is known.
 pub fn is_there(path: &Path) -> bool {
-    path.exists() || (asks_server(path) && path.exists())
+    let exists = || path.try_exists().unwrap_or(true);
+    exists() || (asks_server(path) && exists())
+}
+
+/// Whether the entries of a directory cannot be looked at: then that one is not found proves nothing.
+pub fn is_hidden(dir: &Path) -> bool {
+    dir.join(".").try_exists().is_err()
 }
 
 /// Makes a network file system forget which names did not exist, in a directory and in those above
@@ -116,10 +123,24 @@ fn asks_server(path: &Path) -> bool {
 }
 
 /// Creates a directory unless it exists. The last `own` components of its path are the study's, and
-/// must not be links.
+/// must not be links; what is above them must be there already, because a study that was moved is not
+/// to be made anew under its old name.
 pub fn create_dir(path: &Path, own: usize) -> io::Result<()> {
-    path.ancestors().take(own).try_for_each(own_dir)?;
-    std::fs::create_dir_all(path)
+    let mut missing = Vec::new();
+    for path in path.ancestors().take(own) {
+        match std::fs::symlink_metadata(path) {
+            Ok(_) => own_dir(path)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(path),
+            Err(error) => return Err(error),
+        }
+    }
+    for path in missing.into_iter().rev() {
+        match std::fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => own_dir(path)?,
+            made => made?,
+        }
+    }
+    Ok(())
 }
 
 /// Refuses anything that exists but is not a directory of the study's own.

@@ -30,6 +30,10 @@ impl Watched {
         Watched { path, known, is_shared, asked: Instant::now() }
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn is_shared(&self) -> bool {
         self.is_shared
     }

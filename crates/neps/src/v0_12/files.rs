@@ -15,6 +15,7 @@ use crate::files::{free_name, replace};
 use crate::json;
 use crate::plain_data::to_config;
 use crate::record::Shared;
+use crate::unusable::Unusable;
 use crate::value::Value;
 use crate::yaml;
 use trialmill_core::limits::{MAX_NEPS_TEXT_BYTES, NEPS_TIME_GRAIN};
@@ -157,7 +158,11 @@ impl TrialFiles {
 
     fn write_metadata(&self, trial: &Trial, spent: Option<CostLine>) -> io::Result<()> {
         let path = self.directory(&trial.id).join(METADATA);
-        let before = read_yaml(&path).unwrap_or(Value::None);
+        // What else stands there is NePS's; what makes no sense is nobody's.
+        let before = match plain::read(&path, MAX_NEPS_TEXT_BYTES as u64).map_err(Unusable::from) {
+            Err(Unusable::Unreadable(error)) => return Err(error),
+            _ => read_yaml(&path).unwrap_or(Value::None),
+        };
         replace(&path, &yaml::write_pure(&text::metadata(before, trial, spent)))
     }
 
@@ -165,10 +170,10 @@ impl TrialFiles {
     pub(super) fn mend(&self, trial: &Trial) -> io::Result<bool> {
         let stamps = self.stamps(&trial.id);
         let mut mended = false;
-        if !self.directory(&trial.id).is_dir() {
+        if !plain::is_there(&self.directory(&trial.id)) {
             self.create(trial)?;
             mended = true;
-        } else if stamps.config.is_none() {
+        } else if stamps.config.is_none() && !plain::is_hidden(&self.directory(&trial.id)) {
             let config = yaml::write_pure(&text::config(trial));
             replace(&self.directory(&trial.id).join(CONFIG), &config)?;
             mended = true;

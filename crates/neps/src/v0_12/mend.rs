@@ -27,6 +27,7 @@ impl Neps012Store {
             Ok(Some(_)) => return Ok(()),
             Ok(None) => {}
             Err(problem) => {
+                let problem = problem.damage(path)?;
                 tracing::warn!("{}: {problem}; it is rebuilt", path.display());
                 let kept = free_name(&self.own, "optimizer_state.yaml.damaged");
                 std::fs::rename(path, &kept).map_err(StoreError::io("set aside", path))?;

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files::replace;
+use crate::unusable::Unusable;
 use crate::value::Value;
 use crate::yaml;
 use trialmill_core::budget::Budget;
@@ -33,16 +34,16 @@ impl Spending {
     /// Its content, if the file exists.
     ///
     /// # Errors
-    /// It is empty, or makes no sense.
-    pub(super) fn read(&self) -> Result<Option<Value>, String> {
+    /// It is empty, or makes no sense; or it cannot be read.
+    pub(super) fn read(&self) -> Result<Option<Value>, Unusable> {
         let bytes = match plain::read(&self.path, MAX_NEPS_TEXT_BYTES as u64) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            bytes => bytes.map_err(|error| error.to_string())?,
+            bytes => bytes?,
         };
         let value = yaml::read(&bytes).map_err(|error| error.to_string())?;
         match value.get(USED).and_then(Value::as_f64) {
             Some(_) => Ok(Some(value)),
-            None => Err(format!("it has no {USED}")),
+            None => Err(format!("it has no {USED}").into()),
         }
     }
 
@@ -58,7 +59,11 @@ impl Spending {
 
     /// Adds a cost; returns what was used before.
     pub(super) fn add(&self, cost: f64, max: Option<f64>) -> io::Result<f64> {
-        let value = self.read().ok().flatten();
+        let value = match self.read() {
+            Ok(value) => value,
+            Err(Unusable::Unreadable(error)) => return Err(error),
+            Err(Unusable::Damaged(_)) => None,
+        };
         let used = value.as_ref().and_then(|value| value.get(USED)?.as_f64()).unwrap_or(0.0);
         self.write(value, used + cost, max)?;
         Ok(used)

@@ -64,6 +64,7 @@ impl ProcessEvaluator {
     }
 
     async fn run(&self, trial: &RunningTrial) -> Result<Ended, StoreError> {
+        trial.check_place()?;
         let started = trial.dir().and_then(|dir| {
             let files = Files::of(dir);
             let child = self.start(trial, &files)?;

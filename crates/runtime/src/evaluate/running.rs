@@ -7,8 +7,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use trialmill_core::config::Config;
+use trialmill_core::error::StoreError;
 use trialmill_core::trial::{Trial, TrialId};
-use trialmill_store::plain;
+use trialmill_store::{Place, plain};
 
 /// Tells all workers of the process that the run is to stop.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ impl StopSignal {
 /// building them costs as much as everything else that a worker does.
 pub(crate) struct TrialPaths {
     pub(crate) study: PathBuf,
+    /// The study's directory as it was when this session began.
+    pub(crate) place: Place,
     pub(crate) of_trial: Box<dyn Fn(&TrialId) -> PathBuf + Send + Sync>,
 }
 
@@ -138,8 +141,15 @@ impl RunningTrial {
             )
         })?;
         let dir = self.0.dir.get_or_init(|| (paths.of_trial)(self.id()));
+        // A study that was moved must not be made again under its old name.
+        paths.place.check().map_err(io::Error::other)?;
         plain::create_dir(dir, 2)?;
         Ok(dir)
+    }
+
+    /// Checks that the study's directory is still the one that the session began in.
+    pub(crate) fn check_place(&self) -> Result<(), StoreError> {
+        self.0.paths.as_ref().map_or(Ok(()), |paths| paths.place.check())
     }
 
     /// The directory of the trial that this one continues, if it continues one.

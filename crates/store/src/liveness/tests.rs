@@ -36,6 +36,14 @@ impl Seen {
         self.now()
     }
 
+    /// A study whose journal this process has open.
+    fn opens_the_journal(&mut self) -> std::fs::File {
+        let journal = self.path.with_file_name("journal.jsonl");
+        let open = std::fs::File::create(&journal).unwrap();
+        self.watcher.journal = Some(Watched::new(journal, Arc::default(), false));
+        open
+    }
+
     fn now(&mut self) -> Liveness {
         self.watcher.known.clear();
         self.watcher.liveness(&self.process)
@@ -85,23 +93,29 @@ fn a_process_of_the_same_machine_lives_as_long_as_it_holds_its_lock() {
     assert_eq!(seen.now(), Liveness::Dead);
     // Somebody removed the lock file: whether the process runs is what the kernel says.
     std::fs::remove_file(&seen.path).unwrap();
+    let open = seen.opens_the_journal();
     assert_eq!(seen.now(), Liveness::Alive, "this very process");
+    // A copy of the study names us too.
+    drop(open);
+    assert_eq!(seen.now(), Liveness::Dead, "it runs, and does something else");
 }
 
 /// After a reboot another program has the number of a dead process; its trials waited for that one.
 #[test]
 fn a_process_number_means_nothing_in_another_boot_or_on_another_machine() {
+    let file = tempfile::NamedTempFile::new().unwrap();
     for other in [machine("a", "boot-2"), machine("b", "boot-1"), machine("b", "boot-2")] {
         let process = machine("a", "boot-1").process();
-        assert!(machine("a", "boot-1").is_running(&process));
-        assert!(!other.is_running(&process), "{other:?}");
+        assert!(machine("a", "boot-1").has_open(&process, file.path()));
+        assert!(!other.has_open(&process, file.path()), "{other:?}");
         let mut seen = Seen::from(other.clone());
         drop(seen.presence.take());
+        let _open = seen.opens_the_journal();
         std::fs::remove_file(&seen.path).unwrap();
         assert_eq!(seen.now(), Liveness::Dead, "{other:?}");
     }
     let gone = Process { pid: i32::MAX as u32, ..machine("a", "boot-1").process() };
-    assert!(!machine("a", "boot-1").is_running(&gone));
+    assert!(!machine("a", "boot-1").has_open(&gone, file.path()));
 }
 
 /// A result that NePS wrote did not wake the workers that waited for it.
