@@ -29,6 +29,8 @@ mod looking;
 mod moving;
 #[path = "cli/objectives.rs"]
 mod objectives;
+#[path = "cli/pictures.rs"]
+mod pictures;
 #[path = "cli/refusing.rs"]
 mod refusing;
 #[path = "cli/results.rs"]

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use arrows::{Arrows, Source};
 
 /// The crates from the bottom up, each with those that it may use. `trialmill` is the facade.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("core", &[]),
     ("search", &[]),
     ("optimizers", &["core", "search"]),
@@ -23,8 +23,9 @@ const CRATES: [(&str, &[&str]); 10] = [
     ("layouts", &["core", "store", "neps"]),
     ("runtime", &["core", "optimizers", "store", "layouts"]),
     ("view", &["core", "store", "layouts"]),
+    ("plot", &["core", "view"]),
     ("trialmill", &["core", "optimizers", "store", "layouts", "runtime", "view"]),
-    ("cli", &["core", "optimizers", "store", "layouts", "runtime", "view", "trialmill"]),
+    ("cli", &["core", "optimizers", "store", "layouts", "runtime", "view", "plot", "trialmill"]),
 ];
 
 /// The rooms of the core from the bottom up: a room uses those in its list, itself, and the words.

@@ -8,6 +8,7 @@ mod convert;
 mod create;
 mod csv;
 mod hints;
+mod plot;
 mod print;
 mod progress;
 mod query;
@@ -73,6 +74,8 @@ enum Verb {
     /// Shows the best trial, or with several objectives the Pareto front
     Best(query::Query),
     Trials(query::Trials),
+    Plot(plot::PlotVerb),
+    Report(plot::Report),
     Check(check::Check),
     Convert(convert::Convert),
     /// Measures what this node and this file system can do
@@ -105,6 +108,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Verb::Status(verb) => verb.status(),
         Verb::Best(verb) => verb.best(),
         Verb::Trials(verb) => verb.run(),
+        Verb::Plot(verb) => verb.run(),
+        Verb::Report(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
         Verb::Convert(verb) => verb.run(),
         Verb::Bench(verb) => verb.run(),

@@ -130,3 +130,13 @@ pub const GIVE_UP_AFTER_ERRORS: u64 = 20;
 
 /// The interval of progress output: on a terminal, and elsewhere.
 pub const PROGRESS_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(10)];
+
+/// How often a directory shared with NePS is read anew for those who watch it: it has no end to read on
+/// from.
+pub const FOLLOW_SHARED_POLL: Duration = Duration::from_secs(2);
+/// And at the most this part of the time: reading takes longer the more trials there are.
+pub const FOLLOW_SHARED_PART: u32 = 10;
+/// Workers that have a lane of their own in the timeline; those that come later share the last one.
+pub const MAX_LANES: usize = 4_096;
+/// Objectives of one trial that figures show.
+pub const MAX_SHOWN_OBJECTIVES: usize = 8;

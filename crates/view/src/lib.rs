@@ -2,10 +2,15 @@
 //! printing, exports and dashboards. Nothing here prints, and reading takes no lock. Serialised
 //! fields have NePS's names.
 
+pub mod figures;
+mod live;
 mod row;
+mod runs;
 mod status;
 mod summary;
 
+pub use live::Live;
 pub use row::{MetaDataRow, ReportRow, TrialRow};
+pub use runs::{Attempt, Ending, Ends, Lane, Runs, Stay};
 pub use status::{Held, LastError, LeaseRow, ProcessRow, Status};
 pub use summary::{Best, Summary};

@@ -15,8 +15,8 @@ use trialmill_store::{Directory, read_study};
 #[derive(Debug)]
 pub struct Summary {
     directory: Directory,
-    study: StudyState,
-    problem: Option<StoreError>,
+    pub(super) study: StudyState,
+    pub(super) problem: Option<StoreError>,
 }
 
 /// The best of a study. Serialised: a trial, a list of trials, or null.
@@ -38,10 +38,16 @@ impl Summary {
     /// There is no study, or it cannot be read at all. A damaged journal is read up to the damage;
     /// [`problem`](Self::problem) says so.
     pub fn read(path: &Path) -> Result<Self, StoreError> {
-        let directory = Directory::open_read_only(path)?;
-        let mut study = StudyState::new(directory.definition().clone());
-        let problem = read_study(&directory, &mut |event| study.apply(event))?;
-        Ok(Summary { directory, study, problem })
+        let mut summary = Self::empty(Directory::open_read_only(path)?);
+        let study = &mut summary.study;
+        summary.problem = read_study(&summary.directory, &mut |event| study.apply(event))?;
+        Ok(summary)
+    }
+
+    /// The study before anything has happened.
+    pub(super) fn empty(directory: Directory) -> Self {
+        let study = StudyState::new(directory.definition().clone());
+        Summary { directory, study, problem: None }
     }
 
     /// The study.
