@@ -62,7 +62,7 @@ pub use trialmill_optimizers::{GridSearch, RandomSearch};
 pub use trialmill_runtime::evaluate::{ReportDefaults, RunningTrial, current_trial};
 pub use trialmill_runtime::{
     AskOutcome, Client, DirectClient, Hooks, OnError, Outcome, ReportOutcome, RunOptions, Session,
-    StudyBuilder, StudyHandle, StudySpec,
+    StepOutcome, StudyBuilder, StudyHandle, StudySpec,
 };
 pub use trialmill_store::{Durability, Layout};
 pub use trialmill_view::Summary;

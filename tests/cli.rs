@@ -37,6 +37,8 @@ mod refusing;
 mod results;
 #[path = "cli/sharing.rs"]
 mod sharing;
+#[path = "cli/steps.rs"]
+mod steps;
 #[path = "cli/stopping.rs"]
 mod stopping;
 #[path = "cli/values.rs"]

@@ -30,7 +30,7 @@ fn a_directory_of_format_1_loads_and_goes_on() {
     assert!(summary.problem().is_none());
     let study = summary.study();
     let counts = State::ALL.map(|state| study.count(state));
-    assert_eq!(counts, [1, 0, 2, 5, 1, 1, 0, 0, 0], "{}", summary.study().trials().len());
+    assert_eq!(counts, [1, 0, 2, 5, 1, 1, 0, 0, 0, 0], "{}", summary.study().trials().len());
     assert_eq!((study.spent().evaluations, study.spent().cost), (9, 7.5));
     assert_eq!((study.spent().fidelity, study.requeues(), study.claims()), (243.0, 2, 11));
     assert_eq!(study.best().unwrap().id.to_string(), "7");

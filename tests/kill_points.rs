@@ -31,6 +31,8 @@ const POINTS: [(&str, &[i32]); 6] = [
 
 /// Says when each attempt begins and ends; a second one at the same time would be seen.
 const SCRIPT: &str = r#"echo "begin $TRIALMILL_TRIAL_ID $TRIALMILL_ATTEMPT" >> ledger
+echo "1 0.5" >> "$TRIALMILL_PROGRESS"
+echo "trialmill-step 2 0.25"
 echo "end $TRIALMILL_TRIAL_ID $TRIALMILL_ATTEMPT" >> ledger
 echo "$TRIALMILL_TRIAL_ID""#;
 

@@ -19,6 +19,7 @@ use trialmill_core::definition::Definition;
 use trialmill_core::error::StudyError;
 use trialmill_core::event::{Policy, Reason};
 use trialmill_core::study::{Answer, Ask, Command};
+use trialmill_core::trial::Step;
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Machine, read_study};
 
@@ -77,6 +78,12 @@ impl Original {
         core.change_policy(|policy| policy.budget.evaluations = Some(1_000)).unwrap();
         core.join().unwrap();
         let held = ask(&mut core, 8, false);
+        let step = |step: u64, value| Command::Step {
+            trial: held[0].0.clone(),
+            attempt: None,
+            steps: vec![Step::new(step, value), Step::new(step + 1, f64::INFINITY)],
+        };
+        core.execute_all(vec![step(1, 0.5), step(7, -1e-300)]).unwrap();
         report(&mut core, &held[0], Report::objective(0.1));
         report(&mut core, &held[1], Report::objective([1.0, f64::NEG_INFINITY]).cost(2.5));
         let curve = Report::objective(f64::NAN).learning_curve([3.0, 1e-300, f64::INFINITY]);

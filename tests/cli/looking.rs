@@ -35,6 +35,7 @@ fn a_script_that_reads_the_json_does_not_break() {
         "external",
         "corrupted",
         "unknown",
+        "pruned",
     ];
     let counts = status["counts"].as_object().unwrap();
     assert_eq!(counts.keys().collect::<Vec<_>>(), states);

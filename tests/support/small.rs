@@ -12,6 +12,7 @@ use trialmill::{
 use trialmill_core::definition::Definition;
 use trialmill_core::event::{Policy, Reason};
 use trialmill_core::study::{Answer, Ask, Command};
+use trialmill_core::trial::Step;
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Disk, Machine, SimDisk};
 
@@ -110,6 +111,13 @@ impl Process {
         }
         if self.held.is_empty() {
             return self.ask(1 + self.turns % 3, ledger);
+        }
+        if self.turns.is_multiple_of(2) {
+            let (trial, attempt, _) = self.held[0].clone();
+            let number = self.turns as u64;
+            let steps = vec![Step::new(number, value(&trial)), Step::new(number + 1, f64::NAN)];
+            let attempt = Some(attempt);
+            self.core.execute_all(vec![Command::Step { trial, attempt, steps }])?;
         }
         if self.turns % 5 == 4 {
             let (trial, attempt, _) = self.held.remove(0);

@@ -80,7 +80,8 @@ pub(super) fn table(
         }
         cells.extend(fields.iter().map(|field| text(&report[field])));
         cells.extend(times.iter().map(|field| text(&metadata[field])));
-        cells.extend(last.iter().map(|field| text(&report[field])));
+        let curve = Some(row.learning_curve()).filter(|curve| !curve.is_empty());
+        cells.extend([text(&report["err_type"]), text(&json(&curve)?)]);
         cells.extend(extras.iter().map(|name| match extra.and_then(|extra| extra.get(*name)) {
             None => String::new(),
             Some(Json::String(text)) => guarded(text.clone(), raw),

@@ -14,6 +14,7 @@ mod progress;
 mod query;
 mod run;
 mod set;
+mod step;
 pub mod study_file;
 mod tell;
 mod text;
@@ -42,7 +43,8 @@ Exit codes:
    7  the study refuses: an unknown trial, or an optimizer that fails
    8  evaluations fail, and the run was to stop for that
    9  nothing can be handed out now (ask)
-  10  the attempt was superseded: somebody else has the trial meanwhile (tell, release)
+  10  the attempt was superseded: somebody else has the trial meanwhile (tell, release, progress)
+  11  the pruner says that the evaluation should end (progress)
   70  the state was lost; start again
  130  interrupted; the same command resumes";
 
@@ -65,6 +67,7 @@ enum Verb {
     Create(create::Create),
     Worker(run::WorkerVerb),
     Ask(ask::Ask),
+    Progress(step::Progress),
     Tell(tell::Tell),
     Release(tell::Release),
     Retry(tell::Retry),
@@ -101,6 +104,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Verb::Create(verb) => verb.run(),
         Verb::Worker(verb) => verb.run(),
         Verb::Ask(verb) => verb.run(),
+        Verb::Progress(verb) => verb.run(),
         Verb::Tell(verb) => verb.run(),
         Verb::Release(verb) => verb.run(),
         Verb::Retry(verb) => verb.run(),

@@ -7,7 +7,7 @@
 //! objectives:  {accuracy: maximize}              # or `direction: maximize`; minimised unless said
 //! optimizer:   {name: random_search}          # or just: random_search
 //! seed:        7
-//! budget:      {evaluations: 200}             # also cost, fidelity, evaluation_seconds, seconds
+//! budget:      {evaluations: 200}             # also cost, fidelity, evaluation_seconds, steps, seconds
 //! workers:     8
 //! command:     [python3, train.py, --lr, "{lr}", --layers, "{layers}"]
 //! ```
@@ -58,8 +58,8 @@ const KEYS: [&str; 12] = [
 ];
 
 /// What may be limited.
-const BUDGET_KEYS: [&str; 6] =
-    ["evaluations", "cost", "fidelity", "evaluation_seconds", "seconds", "per_worker"];
+const BUDGET_KEYS: [&str; 7] =
+    ["evaluations", "cost", "fidelity", "evaluation_seconds", "steps", "seconds", "per_worker"];
 
 /// Those of them that are fields of [`RunOptions`]; the others belong to [`StudySpec`].
 const OPTION_KEYS: [&str; 3] = ["workers", "timeout_seconds", "on_error"];
@@ -68,13 +68,15 @@ const OPTION_KEYS: [&str; 3] = ["workers", "timeout_seconds", "on_error"];
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[serde(
-    expecting = "a mapping of evaluations, cost, fidelity, evaluation_seconds, seconds, per_worker"
+    expecting = "a mapping of evaluations, cost, fidelity, evaluation_seconds, steps, seconds, \
+                 per_worker"
 )]
 struct FileBudget {
     evaluations: Option<u64>,
     cost: Option<f64>,
     fidelity: Option<f64>,
     evaluation_seconds: Option<f64>,
+    steps: Option<u64>,
     seconds: Option<f64>,
     per_worker: Option<Box<FileBudget>>,
 }
@@ -86,6 +88,7 @@ impl FileBudget {
             cost: self.cost,
             fidelity: self.fidelity,
             evaluation_seconds: self.evaluation_seconds,
+            steps: self.steps,
         }
     }
 }

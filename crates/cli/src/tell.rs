@@ -25,7 +25,7 @@ pub(super) struct Tell {
     id: TrialId,
     /// The objective, or NAME=VALUE where the study names it; give it several times for several
     /// objectives
-    #[arg(long, value_name = "VALUE", allow_hyphen_values = true, required_unless_present_any = ["result", "failed", "crashed"])]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true, required_unless_present_any = ["result", "failed", "crashed", "pruned"])]
     objective: Vec<String>,
     /// A whole result as JSON, as a command would print it
     #[arg(long, value_name = "JSON", conflicts_with_all = ["objective", "cost"])]
@@ -36,6 +36,9 @@ pub(super) struct Tell {
     /// The evaluation broke, and why
     #[arg(long, value_name = "WHY", conflicts_with_all = ["objective", "result", "failed"])]
     crashed: Option<String>,
+    /// It was ended early, because `progress` said so
+    #[arg(long, conflicts_with_all = ["objective", "result", "failed", "crashed"])]
+    pruned: bool,
     /// What it cost
     #[arg(long, allow_hyphen_values = true)]
     cost: Option<f64>,
@@ -83,6 +86,7 @@ impl Tell {
             }
             (None, Some(why), _) => Report::failed(why),
             (None, None, Some(why)) => Report::crashed("told", why),
+            (None, None, None) if self.pruned => Report::pruned(),
             (None, None, None) => told(&self.objective, &goals).map_err(Error::Setting)?,
         };
         report.cost = self.cost.or(report.cost);
@@ -139,7 +143,14 @@ impl Release {
 }
 
 fn end(trial: &TrialId, outcome: &ReportOutcome) -> ExitCode {
-    let ReportOutcome::Superseded { state, attempts } = outcome else { return ExitCode::SUCCESS };
+    match outcome {
+        ReportOutcome::Superseded { state, attempts } => superseded(trial, *state, *attempts),
+        ReportOutcome::Accepted => ExitCode::SUCCESS,
+    }
+}
+
+/// Says that the trial is not the caller's any more.
+pub(super) fn superseded(trial: &TrialId, state: State, attempts: u32) -> ExitCode {
     super::print::say(format_args!(
         "superseded: trial {trial} is {state} (attempt {attempts}), so nothing was changed. \
          Its deadline passed, somebody released it, or it was told before."

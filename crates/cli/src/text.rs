@@ -68,6 +68,9 @@ fn spent(status: &Status<'_>) -> String {
             let _ = write!(text, ", {spent:.6}{} {name}", limit(budget));
         }
     }
+    if budget.steps.is_some() || spent.steps > 0 {
+        let _ = write!(text, ", {}{} steps", spent.steps, limit(budget.steps.map(|n| n as f64)));
+    }
     text
 }
 

@@ -21,6 +21,9 @@ pub struct Budget {
     /// The sum of the durations of the evaluations, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation_seconds: Option<f64>,
+    /// The steps that evaluations report before their ends, whatever becomes of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
 }
 
 /// What has been spent.
@@ -36,6 +39,8 @@ pub struct Spent {
     /// The sum of the durations of the evaluations, in seconds.
     #[serde(serialize_with = "notation::real_text_of")]
     pub evaluation_seconds: f64,
+    /// The steps that all attempts have reported before their ends.
+    pub steps: u64,
 }
 
 /// Which limit was reached.
@@ -50,6 +55,8 @@ pub enum Limit {
     Fidelity,
     /// The sum of the durations.
     EvaluationSeconds,
+    /// The number of steps.
+    Steps,
 }
 
 impl Spent {
@@ -105,6 +112,8 @@ impl Budget {
             Some(Limit::Fidelity)
         } else if over(self.evaluation_seconds, spent.evaluation_seconds) {
             Some(Limit::EvaluationSeconds)
+        } else if self.steps.is_some_and(|limit| spent.steps >= limit) {
+            Some(Limit::Steps)
         } else {
             None
         }
@@ -142,6 +151,7 @@ impl std::fmt::Display for Limit {
             Limit::Cost => "cost",
             Limit::Fidelity => "fidelity",
             Limit::EvaluationSeconds => "evaluation time",
+            Limit::Steps => "steps",
         })
     }
 }

@@ -14,6 +14,18 @@ pub const MAX_STUDY_FILE_BYTES: u64 = 2 << 20;
 pub const MAX_LINE_BYTES: usize = 16 << 20;
 /// Bytes of a trial id, and of a worker id.
 pub const MAX_ID_BYTES: usize = 128;
+/// Steps that an attempt may report before its end: about 32 MB.
+pub const MAX_STEPS: usize = 1 << 20;
+/// Steps in one journal line, where many come at once.
+pub const STEPS_OF_A_LINE: usize = 4_096;
+/// Bytes of the line of a step that a command writes.
+pub const MAX_STEP_LINE_BYTES: usize = 64 << 10;
+/// Bytes of such lines that are read at a time.
+pub const PROGRESS_CHUNK_BYTES: usize = 256 << 10;
+/// How often a command's steps are read while it writes some.
+pub const PROGRESS_POLL: Duration = Duration::from_millis(5);
+/// How often they are looked for while it writes none.
+pub const PROGRESS_POLL_MAX: Duration = Duration::from_millis(100);
 /// Bytes of a command's result that are read: the result file, or the end of its stdout.
 pub const MAX_RESULT_BYTES: u64 = 4 << 20;
 /// Bytes of the end of stderr that a crashed trial's report keeps.

@@ -41,7 +41,7 @@ pub struct Goal {
 pub struct Objectives(Vec<Goal>);
 
 /// The keys of a result that mean something else.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 15] = [
     "objective",
     "objectives",
     "objective_to_minimize",
@@ -50,6 +50,7 @@ const RESERVED: [&str; 14] = [
     "info_dict",
     "extra",
     "exception",
+    "pruned",
     "constraints",
     "step",
     "id",

@@ -14,7 +14,7 @@ use trialmill_core::optimizer::Optimizer;
 use trialmill_core::space::Parameter;
 use trialmill_core::space::SearchSpace;
 use trialmill_core::study::{Answer, Ask, Command, StudyState};
-use trialmill_core::trial::{Objective, Report, State, Trial, TrialId};
+use trialmill_core::trial::{AttemptSteps, Objective, Report, State, Step, Steps, Trial, TrialId};
 use trialmill_optimizers::RandomSearch;
 
 fn definition() -> Definition {
@@ -113,6 +113,8 @@ struct Expected {
     state: State,
     attempts: u32,
     losses: u32,
+    /// The steps of each attempt.
+    steps: BTreeMap<u32, BTreeMap<u64, f64>>,
     /// Whether its claim ends by itself.
     leased: bool,
     objective: Option<f64>,
@@ -125,6 +127,7 @@ impl Expected {
             state: trial.state,
             attempts: trial.attempts,
             losses: study.losses(&trial.id),
+            steps: steps_of(study, trial),
             leased: study.leases().any(|(leased, _)| leased.id == trial.id),
             objective: trial.objective(),
             epochs: trial.config.int("epochs").unwrap(),
@@ -137,6 +140,14 @@ impl Expected {
     }
 }
 
+fn steps_of(study: &StudyState, trial: &Trial) -> BTreeMap<u32, BTreeMap<u64, f64>> {
+    let steps = study.trial(&trial.id).and_then(|trial| trial.steps.as_deref());
+    let of = |of: &AttemptSteps| {
+        (of.attempt, of.steps.iter().map(|step| (step.step, step.single().unwrap())).collect())
+    };
+    steps.into_iter().flat_map(Steps::attempts).map(of).collect()
+}
+
 /// What must be so of the study. It is kept by what happens, and never asks the study.
 #[derive(Debug, Default)]
 struct Model {
@@ -145,6 +156,7 @@ struct Model {
     requeues: u64,
     cost: f64,
     seconds: f64,
+    steps: u64,
 }
 
 impl Model {
@@ -186,6 +198,7 @@ impl Model {
             cost: self.cost,
             fidelity: charged.map(|trial| trial.epochs as f64).sum(),
             evaluation_seconds: self.seconds,
+            steps: self.steps,
         }
     }
 
@@ -202,6 +215,7 @@ fn report_of(a: u8, b: u8) -> Report {
     let mut report = match a {
         0 => Report::crashed("error", "x"),
         1 => Report::failed("y"),
+        2 => Report::pruned(),
         _ => Report::objective(f64::from(b)),
     };
     if !report.is_success() && b.is_multiple_of(2) {
@@ -219,7 +233,7 @@ proptest! {
     #[test]
     fn random_commands_keep_every_promise(
         budget in 1u64..12,
-        operations in prop::collection::vec((0u8..16, 0u8..4, 0u8..6), 1..60),
+        operations in prop::collection::vec((0u8..18, 0u8..4, 0u8..6), 1..60),
     ) {
         let mut driven = Driven::new(budget);
         let mut model = Model::default();
@@ -248,6 +262,7 @@ proptest! {
                             state: State::Pending,
                             attempts: 0,
                             losses: 0,
+                            steps: BTreeMap::new(),
                             leased: false,
                             objective: None,
                             epochs: trial.config.int("epochs").unwrap(),
@@ -271,6 +286,26 @@ proptest! {
                     model.end(&id, &report);
                     let command = Command::Report { trial: id, attempt: Some(attempt), report };
                     prop_assert_eq!(driven.run(command).unwrap(), Answer::Done);
+                }
+                // Steps, some of which the attempt has reported already, or reports twice.
+                (16 | 17, Some((id, attempt)), _) => {
+                    let value = f64::from(b) - 2.0;
+                    let numbers = [u64::from(a), u64::from(b), u64::from(a)];
+                    let steps = numbers.map(|step| Step::new(step, value + step as f64)).to_vec();
+                    let stale = Command::Step {
+                        trial: id.clone(), attempt: Some(attempt - 1), steps: steps.clone(),
+                    };
+                    let superseded = matches!(driven.run(stale).unwrap(), Answer::Superseded { .. });
+                    prop_assert!(superseded);
+                    let known = model.trials.get_mut(&id).unwrap().steps.entry(attempt).or_default();
+                    for step in &steps {
+                        let before = known.len();
+                        known.entry(step.step).or_insert(step.single().unwrap());
+                        model.steps += (known.len() - before) as u64;
+                    }
+                    let command = Command::Step { trial: id, attempt: Some(attempt), steps };
+                    let answer = driven.run(command).unwrap();
+                    prop_assert_eq!(answer, Answer::Stepped { prune: false });
                 }
                 (8, Some((id, attempt)), _) => {
                     let attempt = Some(attempt);
@@ -313,6 +348,7 @@ proptest! {
                     trial.report = Some(Box::new(report));
                     driven.run(Command::Put(Box::new(trial.clone()))).unwrap();
                     let expected = Expected::of(&driven.study, &trial);
+                    prop_assert!(expected.steps.is_empty(), "it had no attempt");
                     prop_assert_eq!(expected.objective, Some(f64::from(b)));
                     model.trials.insert(trial.id, expected);
                 }
@@ -382,6 +418,79 @@ proptest! {
     }
 }
 
+/// What an attempt reported before it died was lost with it, and a curve that a second attempt began
+/// anew looked like one that went on.
+#[test]
+fn what_attempts_reported_on_the_way_is_kept_and_is_the_learning_curve_at_the_end() {
+    let mut driven = Driven::new(9);
+    driven.run(Command::Join(process())).unwrap();
+    let id = driven.ask("p1-w1", 1)[0].id.clone();
+    let step = |numbers: std::ops::Range<u64>, value: f64| Command::Step {
+        trial: id.clone(),
+        attempt: None,
+        steps: numbers.map(|step| Step::new(step, value)).collect(),
+    };
+    driven.run(step(1..4, 0.5)).unwrap();
+    driven.run(Command::Bury(1)).unwrap();
+    let pending = driven.study.trial(&id).unwrap();
+    assert_eq!((pending.state, pending.steps.as_ref().unwrap().len()), (State::Pending, 3));
+    let refused = driven.run(step(4..5, 0.5)).unwrap();
+    assert!(matches!(refused, Answer::Superseded { .. }), "{refused:?}");
+    driven.run(Command::Join(process())).unwrap();
+    driven.ask("p2-w1", 1);
+    driven.run(step(3..5, 0.25)).unwrap();
+    let report = Box::new(Report::objective(0.25));
+    let (trial, attempt) = (id.clone(), None);
+    driven.run(Command::Report { trial, attempt, report }).unwrap();
+    let ended = driven.study.trial(&id).unwrap();
+    let curve: Vec<f64> = ended
+        .report
+        .as_ref()
+        .unwrap()
+        .learning_curve
+        .iter()
+        .flatten()
+        .map(|value| value.as_slice()[0])
+        .collect();
+    assert_eq!(curve, [0.5, 0.5, 0.25, 0.25]);
+    let steps = ended.steps.as_ref().unwrap();
+    assert_eq!((steps.goes_on_from(1), steps.goes_on_from(2)), (None, Some(2)));
+    assert_eq!(driven.study.spent().steps, 5);
+    // An import brings them along, and a correction takes nothing of them.
+    let mut copy = Driven::new(9);
+    copy.run(Command::Put(Box::new(ended.clone()))).unwrap();
+    let mut corrected = copy.study.trial(&id).unwrap().clone();
+    assert_eq!(corrected.steps, ended.steps);
+    (corrected.steps, corrected.report) = (None, Some(Box::new(Report::objective(0.125))));
+    copy.run(Command::Put(Box::new(corrected))).unwrap();
+    assert_eq!(copy.study.trial(&id).unwrap().steps, ended.steps);
+    let mut again = StudyState::new(definition());
+    copy.journal.iter().for_each(|event| again.apply(event.clone()).unwrap());
+    assert_eq!(portrait(&again), portrait(&copy.study));
+}
+
+/// Everything that an attempt reports has a bound, and a value.
+#[test]
+fn too_many_steps_and_steps_without_a_value_are_refused_and_nothing_is_lost() {
+    let mut driven = Driven::new(9);
+    driven.run(Command::Join(process())).unwrap();
+    let id = driven.ask("p1-w1", 1)[0].id.clone();
+    let step = |steps| Command::Step { trial: id.clone(), attempt: None, steps };
+    let many = |from: u64, n: usize| -> Vec<Step> {
+        (from..).take(n).map(|step| Step::new(step, 0.5)).collect()
+    };
+    let most = trialmill_core::limits::MAX_STEPS;
+    driven.run(step(many(0, most - 1))).unwrap();
+    let error = driven.run(step(many(most as u64, 2))).unwrap_err();
+    assert!(error.to_string().contains("report every tenth"), "{error}");
+    driven.run(step(many(most as u64, 1))).unwrap();
+    let error = driven.run(step(vec![Step::new(7, Vec::new())]));
+    assert_eq!(error, Ok(Answer::Stepped { prune: false }), "known already");
+    let error = driven.run(step(vec![Step::new(u64::MAX, Vec::new())])).unwrap_err();
+    assert!(error.to_string().contains("without a value"), "{error}");
+    assert_eq!(driven.study.spent().steps, most as u64);
+}
+
 /// One worker that asks and reports; a crash after every event, and the rest of the run from what
 /// the journal has. People lost days because a resumed search went another way.
 #[test]
@@ -407,8 +516,15 @@ fn a_run_resumed_at_any_event_goes_on_as_the_uninterrupted_one() {
             };
             let x = trial.config.float("x").unwrap();
             let report = Box::new(Report::objective(x));
+            // It goes on where the journal ends: a step at a time.
+            let reached = trial.steps.as_ref().map_or(0, |steps| steps.len() as u64);
             let (trial, attempt) = (trial.id, Some(trial.attempts));
-            driven.run(Command::Report { trial, attempt, report }).unwrap();
+            driven
+                .run(match reached {
+                    3 => Command::Report { trial, attempt, report },
+                    step => Command::Step { trial, attempt, steps: vec![Step::new(step, x)] },
+                })
+                .unwrap();
         }
     };
     let uninterrupted = whole(None);

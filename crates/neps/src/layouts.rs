@@ -9,7 +9,7 @@ use super::{check, create, read};
 use trialmill_core::budget::Budget;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
-use trialmill_core::event::Policy;
+use trialmill_core::event::{EventKind, Policy};
 use trialmill_core::trial::TrialId;
 use trialmill_store::{
     Apply, Directory, Durability, Finding, Layout, Store, has_own_files, read_journal,
@@ -96,11 +96,21 @@ impl Layout for Version {
         if *self == Version::V0_12 {
             return v0_12::read_study(directory, apply);
         }
+        // The trials that the steps of our journal belong to are read after it.
+        let mut steps = Vec::new();
         let own = match has_own_files(self, directory.path()) {
-            true => read_journal(directory, apply)?,
+            true => read_journal(directory, &mut |event| match event.kind {
+                EventKind::Stepped { .. } => {
+                    steps.push(event);
+                    Ok(())
+                }
+                _ => apply(event),
+            })?,
             false => None,
         };
-        Ok(read::read_trials(directory, apply)?.or(own))
+        let problem = read::read_trials(directory, apply)?.or(own);
+        steps.into_iter().for_each(|event| drop(apply(event)));
+        Ok(problem)
     }
 
     fn check(&self, directory: &Directory) -> Result<Vec<Finding>, StoreError> {

@@ -3,6 +3,7 @@
 use super::cache::{Cache, News};
 use super::extras::Found;
 use super::files::TrialFiles;
+use super::pruned;
 use super::record::{Record, Shared, progress};
 use super::space::read_space;
 use super::state::StateFile;
@@ -30,7 +31,7 @@ pub(crate) fn read_trials(
         apply(Event { time: now_s(), kind }).map_err(study)?;
     }
     for trial in trials.into_list() {
-        let put = EventKind::Put(Box::new(trial));
+        let put = EventKind::Put(Box::new(pruned::read_back(trial)));
         apply(Event { time: now_s(), kind: put }).map_err(study)?;
     }
     Ok(problem)

@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use rustc_hash::FxHashMap;
-
 use super::cache::{Cache, News};
 use super::errors;
 use super::extras::{AllExtras, is_news};
 use super::files::TrialFiles;
 use super::lock::SharedLock;
 use super::pickle::{self, Item};
+use super::pruned;
 use super::python_turns::PythonTurns;
 use super::record::{Extras, Record, Shared, View, Writer};
 use super::space::read_space;
+use super::staged::{Staged, Step};
 use super::state::StateFile;
 use super::version::Version;
 use trialmill_core::budget::Budget;
@@ -48,7 +48,8 @@ pub(super) struct NepsStore {
     has_left_behind: bool,
     pub(super) shared: Shared,
     pub(super) extras: AllExtras,
-    /// Our own journal, for what NePS's files cannot represent: the policy and the processes.
+    /// Our own journal, for what NePS's files cannot represent: the policy, the processes, and what
+    /// attempts report before their ends.
     journal: JournalStore,
     policy: Policy,
     /// The limits in NePS's file when we last read it.
@@ -60,30 +61,6 @@ pub(super) struct NepsStore {
     unsynced: bool,
     poison: Option<String>,
     stamp: Arc<AtomicU64>,
-}
-
-/// What a batch will write.
-#[derive(Default)]
-pub(super) struct Staged {
-    records: Vec<u8>,
-    count: usize,
-    created: Vec<TrialId>,
-    updated: Vec<TrialId>,
-    failed: Vec<TrialId>,
-    policy: bool,
-    joined: Vec<String>,
-}
-
-/// What one call of [`Store::stage`] adds to the batch: all of it, or nothing.
-#[derive(Default)]
-pub(super) struct Step {
-    records: Vec<u8>,
-    count: usize,
-    created: Vec<TrialId>,
-    updated: Vec<TrialId>,
-    failed: Vec<TrialId>,
-    /// The trials after the step's events so far. The study applies these events only afterwards.
-    latest: FxHashMap<TrialId, Record>,
 }
 
 impl NepsStore {
@@ -166,12 +143,17 @@ impl NepsStore {
         configs
     }
 
-    /// Reads the policy, which is in our journal; but NePS's own file overrides the budget.
-    fn learn_policy(&mut self, replica: &mut dyn Replica) -> Result<(), StoreError> {
-        let (policy, mut changed) = (&mut self.policy, false);
+    /// Reads the policy, which is in our journal; but NePS's own file overrides the budget. Returns the
+    /// steps there, whose trials are not read yet.
+    fn learn_policy(&mut self, replica: &mut dyn Replica) -> Result<Vec<Event>, StoreError> {
+        let (policy, mut changed, mut steps) = (&mut self.policy, false, Vec::new());
         self.journal.begin_with(&mut |event| match event.kind {
             EventKind::Policy(new) => {
                 (*policy, changed) = (new, true);
+                Ok(())
+            }
+            EventKind::Stepped { .. } => {
+                steps.push(event);
                 Ok(())
             }
             _ => replica.apply(event),
@@ -201,7 +183,7 @@ impl NepsStore {
                 replica,
             )?;
         }
-        Ok(())
+        Ok(steps)
     }
 
     fn apply(
@@ -229,6 +211,9 @@ impl NepsStore {
     /// that: otherwise our own record of a state that NePS does not have would look like news to
     /// us.
     pub(super) fn in_neps_s_words<'a>(&self, trial: &'a Trial) -> Cow<'a, Trial> {
+        if trial.state == State::Pruned {
+            return Cow::Owned(pruned::for_neps(trial));
+        }
         let state = self.version.state(trial.state);
         match state == trial.state {
             true => Cow::Borrowed(trial),
@@ -244,6 +229,7 @@ impl NepsStore {
         replica: &mut dyn Replica,
     ) -> Result<(), StoreError> {
         let Record { trial, extras } = record;
+        let trial = pruned::read_back(trial);
         let lease = extras.lease.clone().filter(|_| trial.state == State::Evaluating);
         self.extras.set(trial.id.clone(), extras);
         let Some(lease) = lease else {
@@ -535,16 +521,21 @@ impl Store for NepsStore {
         self.guarded(|store| {
             store.lock(purpose)?;
             store.staged = Staged::default();
-            store.learn_policy(replica)?;
-            store.catch_up(replica)
+            let steps = store.learn_policy(replica)?;
+            store.catch_up(replica)?;
+            // Of a trial that was removed nothing more is wanted.
+            steps.into_iter().for_each(|event| drop(replica.apply(event)));
+            Ok(())
         })
     }
 
     fn stage(&mut self, events: &[Event], trials: &Trials) -> Result<(), StudyError> {
-        let own = |event: &&Event| event.kind.trial_id().is_none();
+        let own = |event: &&Event| {
+            matches!(event.kind, EventKind::Stepped { .. }) || event.kind.trial_id().is_none()
+        };
         let ours: Vec<Event> = events.iter().filter(own).cloned().collect();
         let mut step = Step::default();
-        for event in events {
+        for event in events.iter().filter(|event| !own(event)) {
             self.stage_one(event, trials, &mut step)?;
         }
         self.journal.stage_events(&ours)?;

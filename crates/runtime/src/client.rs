@@ -12,7 +12,7 @@ use trialmill_core::error::{Error, StudyError};
 use trialmill_core::event::{Policy, Reason};
 use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_core::study::{Answer, Ask, Command, StopReason, StudyState};
-use trialmill_core::trial::{Report, State, Trial, TrialId};
+use trialmill_core::trial::{Objective, Report, State, Step, Trial, TrialId};
 use trialmill_store::{Directory, Machine};
 
 /// How commands reach a study, and how a study is read.
@@ -70,6 +70,24 @@ impl AskOutcome {
 pub enum ReportOutcome {
     /// It is stored.
     Accepted,
+    /// The attempt is not the trial's current one any more; nothing was changed.
+    Superseded {
+        /// The trial's state.
+        state: State,
+        /// Its latest attempt.
+        attempts: u32,
+    },
+}
+
+/// Outcome of reporting steps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum StepOutcome {
+    /// They are stored, and the evaluation goes on.
+    Continue,
+    /// They are stored, and the pruner says that the evaluation should end: report
+    /// [`Report::pruned`].
+    Prune,
     /// The attempt is not the trial's current one any more; nothing was changed.
     Superseded {
         /// The trial's state.
@@ -175,6 +193,36 @@ impl<E: Exchange> Client<E> {
     ) -> Result<ReportOutcome, Error> {
         let (trial, report) = (trial.clone(), Box::new(report));
         self.exchange_one(Command::Report { trial, attempt, report }).map(report_outcome)
+    }
+
+    /// Reports values of an attempt before its end. Without `attempt`: of the current one, whichever
+    /// worker or caller holds it. Returns once every process can see them; a power cut may still take
+    /// those after the last synced result.
+    ///
+    /// # Errors
+    /// There is no such trial, a step has no value, there are too many, or the state is gone.
+    pub fn report_steps(
+        &self,
+        trial: &TrialId,
+        attempt: Option<u32>,
+        steps: impl IntoIterator<Item = Step>,
+    ) -> Result<StepOutcome, Error> {
+        let (trial, steps) = (trial.clone(), steps.into_iter().collect());
+        self.exchange_one(Command::Step { trial, attempt, steps }).map(step_outcome)
+    }
+
+    /// The same for one step: its number and its value, or values.
+    ///
+    /// # Errors
+    /// As [`report_steps`](Self::report_steps).
+    pub fn report_step(
+        &self,
+        trial: &TrialId,
+        attempt: Option<u32>,
+        step: u64,
+        value: impl Into<Objective>,
+    ) -> Result<StepOutcome, Error> {
+        self.report_steps(trial, attempt, [Step::new(step, value)])
     }
 
     /// Releases a trial without a report: it is requeued.
@@ -327,6 +375,14 @@ fn report_outcome(answer: Answer) -> ReportOutcome {
     match answer {
         Answer::Superseded { state, attempts, .. } => ReportOutcome::Superseded { state, attempts },
         _ => ReportOutcome::Accepted,
+    }
+}
+
+pub(crate) fn step_outcome(answer: Answer) -> StepOutcome {
+    match answer {
+        Answer::Superseded { state, attempts, .. } => StepOutcome::Superseded { state, attempts },
+        Answer::Stepped { prune: true } => StepOutcome::Prune,
+        _ => StepOutcome::Continue,
     }
 }
 

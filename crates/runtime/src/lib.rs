@@ -34,7 +34,7 @@ mod watch;
 mod worker;
 
 pub use builder::StudyBuilder;
-pub use client::{AskOutcome, Client, Exchange, ReportOutcome};
+pub use client::{AskOutcome, Client, Exchange, ReportOutcome, StepOutcome};
 pub use core::StateCore;
 pub use direct::{Direct, DirectClient};
 pub use handle::{StudyHandle, ToSession};

@@ -75,17 +75,19 @@ impl Session {
         let (watcher, presence) = (core.watcher(), core.presence());
         let directory = core.directory().cloned();
         let place = directory.as_ref().map(|directory| Place::of(directory.path()));
-        let context = WorkerContext {
-            options,
-            after_evaluation,
-            space: core.study().definition().space.clone(),
-            directory: directory.clone(),
-            place: place.clone(),
-            stop: Arc::new(StopSignal::default()),
-        };
+        let space = core.study().definition().space.clone();
         let (system, state) = start_system(core, rules.clone(), published.clone())?;
         let exchange = ToSession { state, published, directory: directory.clone() };
         let handle = StudyHandle { exchange };
+        let context = WorkerContext {
+            options,
+            after_evaluation,
+            space,
+            directory: directory.clone(),
+            place: place.clone(),
+            handle: handle.clone(),
+            stop: Arc::new(StopSignal::default()),
+        };
         let signals = Arc::new(SignalSlot::default());
         let mut watch = Watch {
             handle: handle.clone(),

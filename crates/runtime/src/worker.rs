@@ -28,6 +28,7 @@ pub(crate) struct WorkerContext {
     pub(crate) space: Arc<SearchSpace>,
     pub(crate) directory: Option<Directory>,
     pub(crate) place: Option<Place>,
+    pub(crate) handle: StudyHandle,
     pub(crate) stop: Arc<StopSignal>,
 }
 
@@ -146,6 +147,7 @@ impl Worker {
             self.paths.clone(),
             self.context.options.timeout(),
             self.context.stop.clone(),
+            self.context.handle.clone(),
         )
     }
 
@@ -160,13 +162,13 @@ impl Worker {
             }
         };
         report.evaluation_duration = Some(running.elapsed().as_secs_f64());
-        self.context.options.defaults.fill(&mut report);
+        self.context.options.defaults.fill(&mut report, running.has_stepped());
         self.spent.add_report(&report);
         self.spent.add_evaluation(self.context.space.fidelity_of(running.config()));
         if let Some(failure) = &report.failure {
             tracing::info!("trial {trial} {}: {}", report.reported_as, failure.err);
         }
-        if !report.is_success() && self.context.options.on_error.stops_worker() {
+        if report.reported_as.is_error() && self.context.options.on_error.stops_worker() {
             self.stopped = Some(StopReason::Error);
         }
         self.ended.push(Command::Report { trial, attempt, report });

@@ -60,8 +60,8 @@ pub trait Store: Send {
     /// One of them is larger than a record may be; the batch is unchanged.
     fn stage(&mut self, events: &[Event], trials: &Trials) -> Result<(), StudyError>;
 
-    /// Stores the staged events with one write, frees the lock, and makes them durable. `trials` are
-    /// as the staged events have left them.
+    /// Stores the staged events with one write, frees the lock, and makes them durable; a batch of
+    /// steps alone need not be, until the next sync. `trials` are as the staged events have left them.
     ///
     /// # Errors
     /// Nothing of this batch may be acknowledged.

@@ -47,6 +47,8 @@ pub struct JournalStore {
     staged_records: u64,
     durability: Durability,
     unsynced: bool,
+    /// Whether something staged must be durable before it is acknowledged: all but steps.
+    must_sync: bool,
     poison: Option<String>,
     known_len: Arc<AtomicU64>,
     workers: PathBuf,
@@ -88,6 +90,7 @@ impl JournalStore {
             staged_records: 0,
             durability,
             unsynced: false,
+            must_sync: false,
             poison: None,
             known_len: Arc::new(AtomicU64::new(0)),
             workers: directory.workers_path(),
@@ -316,6 +319,7 @@ impl JournalStore {
         self.staged.clear();
         self.staged.shrink_to(READ_CHUNK_BYTES);
         self.staged_records = 0;
+        self.must_sync = false;
     }
 
     /// Syncs the append before others may read it, and checks that the lock is still ours: a machine
@@ -375,6 +379,7 @@ impl JournalStore {
                 return Err(too_large(event, bytes));
             }
             self.staged_records += 1;
+            self.must_sync |= !matches!(event.kind, EventKind::Stepped { .. });
         }
         Ok(())
     }
@@ -383,14 +388,17 @@ impl JournalStore {
     pub fn commit_events(&mut self) -> Result<(), StoreError> {
         self.guarded(|store| {
             store.append()?;
+            let must_sync = store.must_sync;
             store.clear_stage();
             if store.disk.is_shared() {
                 store.sync_under_lock()?;
             }
             store.unlock()?;
             match store.durability {
-                Durability::Synced => store.sync(),
-                Durability::Buffered => Ok(()),
+                // A step that a power cut takes is reported again by the next attempt. The next sync,
+                // at the latest that of its trial's report, makes it durable too.
+                Durability::Synced if must_sync => store.sync(),
+                _ => Ok(()),
             }
         })
     }
@@ -431,6 +439,7 @@ fn too_large(event: &Event, bytes: usize) -> StudyError {
     let (id, attempt) = match &event.kind {
         EventKind::Reported { trial, attempt, .. } => (trial.clone(), *attempt),
         EventKind::Sampled { trial, .. } => (trial.clone(), 1),
+        EventKind::Stepped { trial, attempt, .. } => (trial.clone(), *attempt),
         EventKind::Put(trial) => (trial.id.clone(), trial.attempts),
         _ => {
             let problem = format!("a record of {bytes} bytes is too large");

@@ -10,7 +10,7 @@ mod status;
 mod summary;
 
 pub use live::Live;
-pub use row::{MetaDataRow, ReportRow, TrialRow};
+pub use row::{MetaDataRow, ReportRow, StepsRow, TrialRow};
 pub use runs::{Attempt, Ending, Ends, Lane, Runs, Stay};
 pub use status::{Held, LastError, LeaseRow, ProcessRow, Status};
 pub use summary::{Best, Summary};

@@ -6,7 +6,9 @@ use serde_json::{Map, Value as Json};
 use trialmill_core::config::{Config, ShownConfig};
 use trialmill_core::notation::ShownMap;
 use trialmill_core::objectives::Objectives;
-use trialmill_core::trial::{Objective, Real, Report, State, Trial, TrialId};
+use trialmill_core::trial::{
+    AttemptSteps, Objective, Real, Report, State, Step, Steps, Trial, TrialId,
+};
 use trialmill_store::Directory;
 
 /// A trial with all that is known of it.
@@ -23,6 +25,24 @@ pub struct TrialRow<'a> {
     pub metadata: MetaDataRow<'a>,
     /// What came of it, once it has ended.
     pub report: Option<ReportRow<'a>>,
+    /// What each attempt has reported before its end, if any has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepsRow<'a>>,
+    #[serde(skip)]
+    all_steps: Option<&'a Steps>,
+}
+
+/// What an attempt has reported before its end.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepsRow<'a> {
+    /// The attempt's number.
+    pub attempt: u32,
+    /// The step of an earlier attempt that it went on from; none if it started over.
+    pub goes_on_from: Option<u64>,
+    /// The step at which the pruner said that it should end.
+    pub prune_at: Option<u64>,
+    /// Each step: its number, and its value or values.
+    pub steps: &'a [Step],
 }
 
 /// When and by whom a trial was sampled and evaluated; see
@@ -108,6 +128,19 @@ impl<'a> TrialRow<'a> {
                 attempts: trial.attempts,
             },
             report: trial.report.as_deref().map(|report| ReportRow::of(report, goals)),
+            steps: trial.steps.iter().flat_map(|steps| steps_rows(steps)).collect(),
+            all_steps: trial.steps.as_deref(),
+        }
+    }
+
+    /// The learning curve: that of the report, or what was reported so far.
+    pub fn learning_curve(&self) -> Vec<&'a Objective> {
+        match self.report.as_ref().and_then(|report| report.learning_curve) {
+            Some(curve) => curve.iter().collect(),
+            None => {
+                let steps = self.all_steps.into_iter().flat_map(Steps::curve);
+                steps.map(|step| &step.value).collect()
+            }
         }
     }
 
@@ -116,6 +149,14 @@ impl<'a> TrialRow<'a> {
         let report = self.report.as_ref()?;
         report.objective_to_minimize.or(report.objective)?
     }
+}
+
+fn steps_rows(steps: &Steps) -> impl Iterator<Item = StepsRow<'_>> {
+    steps.attempts().iter().map(|of| {
+        let AttemptSteps { attempt, prune_at, steps: list } = of;
+        let goes_on_from = steps.goes_on_from(*attempt);
+        StepsRow { attempt: *attempt, goes_on_from, prune_at: *prune_at, steps: list }
+    })
 }
 
 impl<'a> ReportRow<'a> {

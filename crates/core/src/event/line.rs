@@ -6,7 +6,7 @@
 //! The checksum (CRC-32, IEEE) covers all bytes of the line after its own comma, so a line can be
 //! verified before it is parsed; `seq` counts the lines, so one that is lost, doubled or moved is
 //! seen. The shape is flat, a struct per event in `line/body.rs`, and most strings borrow from the
-//! line: reading is four times as fast as with tagged enums. `frequent.rs` writes and reads the two
+//! line: reading is four times as fast as with tagged enums. `frequent.rs` writes and reads the three
 //! most frequent events by hand.
 
 mod body;
@@ -18,7 +18,8 @@ use serde::de::DeserializeSeed;
 use serde::{Deserialize, Serialize};
 
 use self::body::{
-    ClaimedLine, Held, LeftLine, PolicyLine, PutLine, ReportedLine, RequeuedLine, SampledLine, Str,
+    ClaimedLine, Held, LeftLine, PolicyLine, PutLine, ReportedLine, RequeuedLine, SampledLine,
+    SteppedLine, Str,
 };
 pub use self::error::LineError;
 use super::frequent::{self, Frequent, What};
@@ -63,6 +64,7 @@ fn write(seq: u64, event: &Event, out: &mut Vec<u8>) {
         EventKind::Left { .. } => "left",
         EventKind::Sampled { .. } => "sampled",
         EventKind::Claimed { .. } => "claimed",
+        EventKind::Stepped { .. } => "stepped",
         EventKind::Reported { .. } => "reported",
         EventKind::Requeued { .. } => "requeued",
         EventKind::Put(_) => "put",
@@ -90,6 +92,10 @@ fn write(seq: u64, event: &Event, out: &mut Vec<u8>) {
                 lease: lease.as_ref().map(Cow::Borrowed),
             };
             add(&line, out);
+        }
+        EventKind::Stepped { trial, attempt, steps, prune_at } => {
+            let (trial, attempt, prune_at) = (trial.clone(), *attempt, *prune_at);
+            add(&SteppedLine { trial, attempt, steps: Cow::Borrowed(steps), prune_at }, out);
         }
         EventKind::Reported { trial, attempt, report } => {
             add(&ReportedLine::new(trial, *attempt, report), out);
@@ -166,6 +172,9 @@ impl Decoder {
                 let worker = self.interner.intern(worker);
                 EventKind::Sampled { trial, config, previous: None, worker, claimed }
             }
+            What::Stepped { attempt, steps, prune_at } => {
+                EventKind::Stepped { trial, attempt, steps, prune_at }
+            }
             What::Reported { attempt, report } => {
                 EventKind::Reported { trial, attempt, report: Box::new(report) }
             }
@@ -197,6 +206,11 @@ impl Decoder {
                 let ClaimedLine { trial, attempt, worker, lease } = parse(line)?;
                 let lease = lease.map(Cow::into_owned);
                 EventKind::Claimed { trial, attempt, worker: self.worker(worker), lease }
+            }
+            "stepped" => {
+                let SteppedLine { trial, attempt, steps, prune_at } = parse(line)?;
+                let steps = steps.into_owned().into();
+                EventKind::Stepped { trial, attempt, steps, prune_at }
             }
             "reported" => parse::<ReportedLine<'_>>(line)?.into_event()?,
             "requeued" => {
@@ -231,9 +245,12 @@ impl Decoder {
             attempts: line.attempt,
             losses: line.losses.unwrap_or(0),
             metadata,
+            // A line of its own for each attempt, after this one.
+            steps: None,
             report,
         })
     }
+
     fn config(&self, config: Held<'_, Config>) -> Result<Config, LineError> {
         match config {
             Held::ToWrite(config) => Ok(config.clone()),

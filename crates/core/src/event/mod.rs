@@ -17,7 +17,7 @@ pub use line::{Decoder, LineError, encode, verified};
 use crate::budget::Budget;
 use crate::config::Config;
 pub use crate::trial::Reason;
-use crate::trial::{Report, Trial, TrialId, Worker, WorkerId};
+use crate::trial::{Report, Step, Trial, TrialId, Worker, WorkerId};
 
 /// The version of the journal's format that this program writes.
 pub const FORMAT: u32 = 1;
@@ -69,6 +69,17 @@ pub enum EventKind {
         worker: WorkerId,
         /// When the claim ends by itself; claims of workers end with their process instead.
         lease: Option<Lease>,
+    },
+    /// An attempt reported values before its end.
+    Stepped {
+        /// Which trial.
+        trial: TrialId,
+        /// Which attempt.
+        attempt: u32,
+        /// The steps, each for the first time in this attempt.
+        steps: Box<[Step]>,
+        /// The step at which the pruner says that the attempt should end, if it does.
+        prune_at: Option<u64>,
     },
     /// An attempt ended with a report.
     Reported {

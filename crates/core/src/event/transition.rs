@@ -12,6 +12,7 @@ impl EventKind {
         match self {
             EventKind::Sampled { trial, .. }
             | EventKind::Claimed { trial, .. }
+            | EventKind::Stepped { trial, .. }
             | EventKind::Reported { trial, .. }
             | EventKind::Requeued { trial, .. } => Some(trial),
             EventKind::Put(trial) => Some(&trial.id),
@@ -48,9 +49,13 @@ impl Trial {
     pub fn apply(&mut self, kind: EventKind, time: f64) {
         match kind {
             EventKind::Claimed { worker, .. } => self.start(worker, time),
+            EventKind::Stepped { attempt, steps, prune_at, .. } => {
+                self.step(attempt, &steps, prune_at);
+            }
             EventKind::Reported { report, .. } => self.finish(report, time),
             EventKind::Requeued { reason, .. } => self.requeue(reason),
-            EventKind::Put(trial) => *self = *trial,
+            // What was reported on the way is history, which nothing corrects.
+            EventKind::Put(trial) => *self = Trial { steps: self.steps.take(), ..*trial },
             EventKind::Sampled { .. }
             | EventKind::Policy(_)
             | EventKind::Joined(_)

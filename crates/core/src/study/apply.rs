@@ -39,6 +39,16 @@ impl StudyState {
                 self.change(at, lease, event.kind, time);
                 self.claims += 1;
             }
+            // Of any state: steps may be stored after their trial's end was, or imported behind it.
+            EventKind::Stepped { trial: ref id, attempt, ref steps, .. } => {
+                let unknown = || StudyError::UnknownTrial(id.clone());
+                let at = self.trials.position(id).ok_or_else(unknown)?;
+                if !(1..=self.trials.at(at).attempts).contains(&attempt) {
+                    return Err(self.wrong_attempt(id, attempt));
+                }
+                self.index.add_steps(steps.len());
+                self.trials.at_mut(at).apply(event.kind, time);
+            }
             EventKind::Reported { trial: ref id, attempt, ref report } => {
                 let at = self.expect(id, report.reported_as)?;
                 if attempt != self.trials.at(at).attempts {
@@ -98,7 +108,7 @@ impl StudyState {
         let goes_on = trial.state == State::Evaluating && trial.attempts == old.attempts;
         let lease = self.index.leases.get(&at).filter(|_| goes_on).cloned();
         self.index.remove(at, old, fidelity(old));
-        *self.trials.at_mut(at) = trial;
+        self.trials.at_mut(at).apply(EventKind::Put(Box::new(trial)), 0.0);
         self.index.add(at, &self.trials, new);
         if let Some(lease) = lease {
             self.index.leases.insert(at, lease);

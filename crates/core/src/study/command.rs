@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::budget::Limit;
 use crate::event::{Lease, Policy, Process, ProcessId, Reason};
 use crate::optimizer::Suggestion;
-use crate::trial::{Report, State, Trial, TrialId, WorkerId};
+use crate::trial::{Report, State, Step, Trial, TrialId, WorkerId};
 
 /// A request to a study, which [`StudyState::decide`](super::StudyState::decide) turns into events.
 #[derive(Debug, Clone)]
@@ -38,6 +38,15 @@ pub enum Command {
         worker: WorkerId,
         /// The proposals.
         suggestions: Vec<Suggestion>,
+    },
+    /// An attempt has reached these steps. Answer: [`Answer::Stepped`] or [`Answer::Superseded`].
+    Step {
+        /// Which trial.
+        trial: TrialId,
+        /// Which attempt; none for a caller who has the only claim.
+        attempt: Option<u32>,
+        /// The steps. One that the attempt has reported before changes nothing.
+        steps: Vec<Step>,
     },
     /// An evaluation has ended. Answer: [`Answer::Done`], [`Answer::Reported`] or
     /// [`Answer::Superseded`].
@@ -99,6 +108,11 @@ pub enum Answer {
     /// The report is stored, and this is the stored trial. Only on demand
     /// (`StateCore::show_reported`), because the copy has a cost.
     Reported(Box<Trial>),
+    /// The steps are stored. They need not be synced.
+    Stepped {
+        /// Whether the pruner has said that the attempt should end.
+        prune: bool,
+    },
     /// The process has this number.
     Joined(ProcessId),
     /// After `Ask`: evaluate these; a trial's `attempts` is the number of this attempt. After

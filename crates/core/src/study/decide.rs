@@ -1,10 +1,13 @@
 //! Decisions: a command becomes events and an answer; the study itself is not changed yet.
 
+use rustc_hash::FxHashSet;
+
 use super::{Answer, Ask, Command, StopReason, StudyState};
 use crate::error::StudyError;
 use crate::event::{Event, EventKind, Policy, Process, ProcessId, Reason, process_of};
+use crate::limits::{MAX_STEPS, STEPS_OF_A_LINE};
 use crate::optimizer::{Optimizer, Proposal, Request, Suggestion};
-use crate::trial::{Report, State, Trial, TrialId, WorkerId};
+use crate::trial::{Report, State, Step, Trial, TrialId, WorkerId};
 
 /// A decision: the events to be stored, and what is answered once they are.
 pub struct Decision {
@@ -58,6 +61,7 @@ impl StudyState {
             Command::Offer { worker, suggestions, .. } => {
                 self.take_suggestions(suggestions, &worker, false)
             }
+            Command::Step { trial, attempt, steps } => self.step(&trial, attempt, steps),
             Command::Report { trial, attempt, report } => self.end(&trial, attempt, |attempt| {
                 let report = self.judged(report);
                 EventKind::Reported { trial: trial.clone(), attempt, report }
@@ -89,7 +93,7 @@ impl StudyState {
             }
             Command::Put(trial) => {
                 self.check_put(&trial)?;
-                Ok(Decision::new(vec![EventKind::Put(trial)], Answer::Done))
+                Ok(Decision::new(self.put_events(*trial), Answer::Done))
             }
             Command::SetPolicy(policy) => self.set_policy(policy),
         }
@@ -255,9 +259,66 @@ impl StudyState {
         if current && attempt.is_none_or(|attempt| attempt == trial.attempts) {
             return Ok(Decision::new(vec![event(trial.attempts)], Answer::Done));
         }
-        let answer =
-            Answer::Superseded { trial: id.clone(), state: trial.state, attempts: trial.attempts };
-        Ok(Decision::new(Vec::new(), answer))
+        Ok(Decision::new(Vec::new(), superseded(trial)))
+    }
+
+    /// Takes the steps that the attempt has not reported before.
+    fn step(
+        &self,
+        id: &TrialId,
+        attempt: Option<u32>,
+        mut steps: Vec<Step>,
+    ) -> Result<Decision, StudyError> {
+        let trial = self.trial(id).ok_or_else(|| StudyError::UnknownTrial(id.clone()))?;
+        let attempt = attempt.unwrap_or(trial.attempts);
+        if trial.state != State::Evaluating || attempt != trial.attempts {
+            return Ok(Decision::new(Vec::new(), superseded(trial)));
+        }
+        let known = trial.steps.as_ref().and_then(|known| known.of(attempt));
+        let mut seen = FxHashSet::default();
+        let is_new = |step: &Step| known.is_none_or(|known| !known.has(step.step));
+        steps.retain(|step| is_new(step) && seen.insert(step.step));
+        let count = known.map_or(0, |known| known.steps.len()) + steps.len();
+        let problem = if steps.iter().any(|step| step.value.as_slice().is_empty()) {
+            Some("a step without a value".to_string())
+        } else {
+            (count > MAX_STEPS).then(|| format!("{count} steps; report every tenth, say"))
+        };
+        if let Some(what) = problem {
+            let problem = format!("trial '{id}' reports {what} (at most {MAX_STEPS} are kept)");
+            return Err(StudyError::Contradiction(problem));
+        }
+        let prune = trial.should_prune();
+        if steps.is_empty() {
+            return Ok(Decision::new(Vec::new(), Answer::Stepped { prune }));
+        }
+        let event = EventKind::Stepped {
+            trial: id.clone(),
+            attempt,
+            steps: steps.into_iter().map(|step| Step::new(step.step, step.value)).collect(),
+            prune_at: None,
+        };
+        Ok(Decision::new(vec![event], Answer::Stepped { prune }))
+    }
+
+    /// A trial that is new comes with what its attempts reported on the way, a line for each of them;
+    /// of one that is known nothing of that is replaced.
+    fn put_events(&self, mut trial: Trial) -> Vec<EventKind> {
+        let is_new = self.trial(&trial.id).is_none();
+        let steps = trial.steps.take().filter(|_| is_new);
+        let id = trial.id.clone();
+        let attempts = trial.attempts;
+        let mut events = vec![EventKind::Put(Box::new(trial))];
+        let of_attempts = steps.iter().flat_map(|steps| steps.attempts());
+        for of in of_attempts.filter(|of| of.attempt <= attempts) {
+            let attempt = of.attempt;
+            for steps in of.steps.chunks(STEPS_OF_A_LINE) {
+                let (trial, prune_at) = (id.clone(), of.prune_at);
+                let steps = steps.into();
+                events.push(EventKind::Stepped { trial, attempt, steps, prune_at });
+            }
+        }
+        events
     }
 
     /// A success has an objective, and as many as the first success had: trials with other numbers of
@@ -376,6 +437,11 @@ impl StudyState {
         }
         Ok((self.answer(decision), events))
     }
+}
+
+fn superseded(trial: &Trial) -> Answer {
+    let (id, state, attempts) = (trial.id.clone(), trial.state, trial.attempts);
+    Answer::Superseded { trial: id, state, attempts }
 }
 
 fn claim(trial: TrialId, attempt: u32, ask: &Ask) -> EventKind {

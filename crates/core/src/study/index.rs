@@ -107,6 +107,11 @@ impl Index {
         }
     }
 
+    /// Adds steps that an attempt has reported. They stay spent whatever becomes of it.
+    pub(super) fn add_steps(&mut self, count: usize) {
+        self.done.steps += count as u64;
+    }
+
     /// Rebuilds the front from scratch; needed only after a trial on it was changed by hand.
     pub(super) fn rebuild_front(&mut self, trials: &Trials) {
         self.front.clear();

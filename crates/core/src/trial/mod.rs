@@ -4,6 +4,7 @@ mod collection;
 mod id;
 mod report;
 mod state;
+mod steps;
 mod worker;
 
 pub use collection::Trials;
@@ -11,6 +12,7 @@ pub use id::{InvalidTrialId, TrialId};
 pub use report::Real;
 pub use report::{Failure, Objective, Report};
 pub use state::{Reason, State};
+pub use steps::{AttemptSteps, Step, Steps};
 pub use worker::{Worker, WorkerId};
 
 use crate::config::Config;
@@ -34,6 +36,8 @@ pub struct Trial {
     pub losses: u32,
     /// When and by whom.
     pub metadata: MetaData,
+    /// What its attempts have reported before their ends, if they have.
+    pub steps: Option<Box<Steps>>,
     /// What came of it, once it has ended.
     pub report: Option<Box<Report>>,
 }
@@ -63,7 +67,7 @@ impl Trial {
     /// A trial that waits to be evaluated.
     pub fn pending(id: TrialId, config: Config, metadata: MetaData) -> Self {
         let (state, attempts, losses) = (State::Pending, 0, 0);
-        Trial { id, config, state, attempts, losses, metadata, report: None }
+        Trial { id, config, state, attempts, losses, metadata, steps: None, report: None }
     }
 
     /// Begins an attempt.
@@ -88,8 +92,16 @@ impl Trial {
         };
     }
 
-    /// Ends an attempt with a report.
-    pub fn finish(&mut self, report: Box<Report>, time: f64) {
+    /// Takes what an attempt has reported before its end.
+    pub fn step(&mut self, attempt: u32, steps: &[Step], prune_at: Option<u64>) {
+        self.steps.get_or_insert_default().add(attempt, steps, prune_at);
+    }
+
+    /// Ends an attempt with a report. If that has no learning curve, the reported steps are it.
+    pub fn finish(&mut self, mut report: Box<Report>, time: f64) {
+        if let (None, Some(steps)) = (&report.learning_curve, &self.steps) {
+            report.learning_curve = Some(steps.curve().map(|step| step.value.clone()).collect());
+        }
         self.state = report.reported_as;
         self.metadata.time_end = Some(time);
         self.metadata.evaluation_duration = report.evaluation_duration;
@@ -102,6 +114,12 @@ impl Trial {
             [x] if !x.is_nan() => Some(*x),
             _ => None,
         }
+    }
+
+    /// Whether the pruner has said that the attempt in progress should end.
+    pub fn should_prune(&self) -> bool {
+        let of = self.steps.as_ref().and_then(|steps| steps.of(self.attempts));
+        of.is_some_and(|of| of.prune_at.is_some())
     }
 
     /// All objectives, none for a trial without a report.

@@ -87,7 +87,7 @@ pub struct Report {
     pub extra: Option<Box<Map<String, Json>>>,
     /// What went wrong, if something did.
     pub failure: Option<Box<Failure>>,
-    /// The state that the trial ends in: success, failed or crashed.
+    /// The state that the trial ends in: success, pruned, failed or crashed.
     pub reported_as: State,
     /// How long the evaluation took, in seconds; the worker fills it in.
     pub evaluation_duration: Option<f64>,
@@ -103,6 +103,12 @@ impl Report {
     /// The configuration was evaluated and does not work; there is nothing to minimise.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::without_objective(State::Failed).because("error", message)
+    }
+
+    /// The evaluation was ended early, because its steps promised too little. It has no objective: its
+    /// last value is in its learning curve.
+    pub fn pruned() -> Self {
+        Self::without_objective(State::Pruned)
     }
 
     /// The evaluation broke. `err_type` is one of the kinds of [`Failure::err_type`].

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The state of a trial; the names are NePS's.
+/// The state of a trial; the names are NePS's, but for `pruned`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -26,11 +26,13 @@ pub enum State {
     Corrupted,
     /// Its state is not known.
     Unknown,
+    /// Ended early, because its values promised too little; NePS has no such state.
+    Pruned,
 }
 
 impl State {
     /// All states, in the order in which reports list them.
-    pub const ALL: [State; 9] = [
+    pub const ALL: [State; 10] = [
         State::Pending,
         State::Submitted,
         State::Evaluating,
@@ -40,9 +42,10 @@ impl State {
         State::External,
         State::Corrupted,
         State::Unknown,
+        State::Pruned,
     ];
 
-    /// As NePS writes it.
+    /// Its name, as NePS writes it.
     pub fn name(self) -> &'static str {
         match self {
             State::Pending => "pending",
@@ -54,12 +57,14 @@ impl State {
             State::External => "external",
             State::Corrupted => "corrupted",
             State::Unknown => "unknown",
+            State::Pruned => "pruned",
         }
     }
 
     /// Whether the trial has ended with a report.
     pub fn is_finished(self) -> bool {
-        matches!(self, State::Success | State::Failed | State::Crashed | State::External)
+        use State::*;
+        matches!(self, Success | Failed | Crashed | External | Pruned)
     }
 
     /// Whether the trial has ended without an objective, so that it may be retried.
@@ -69,7 +74,8 @@ impl State {
 
     /// Whether a worker spent an evaluation on it, or is spending one: what the budget counts.
     pub fn is_charged(self) -> bool {
-        matches!(self, State::Evaluating | State::Success | State::Failed | State::Crashed)
+        use State::*;
+        matches!(self, Evaluating | Success | Failed | Crashed | Pruned)
     }
 
     /// The one table of legal transitions.
@@ -79,11 +85,11 @@ impl State {
             Pending => matches!(next, Submitted | Evaluating | Corrupted | Unknown),
             Submitted => matches!(next, Pending | Evaluating | Corrupted | Unknown),
             Evaluating => {
-                matches!(next, Pending | Success | Failed | Crashed | Corrupted | Unknown)
+                matches!(next, Pending | Success | Failed | Crashed | Pruned | Corrupted | Unknown)
             }
             // Given back on request: `retry`.
             Failed | Crashed => matches!(next, Pending | Corrupted),
-            Success | External => matches!(next, Corrupted),
+            Success | External | Pruned => matches!(next, Corrupted),
             Corrupted | Unknown => next == Pending,
         }
     }

@@ -14,6 +14,9 @@ impl OpenTrials {
     /// Follows an event.
     pub(super) fn note(&mut self, kind: &EventKind) {
         let Some(id) = kind.trial_id() else { return };
+        if matches!(kind, EventKind::Stepped { .. }) {
+            return;
+        }
         let has_ended = match kind {
             EventKind::Reported { report, .. } => report.reported_as.is_finished(),
             EventKind::Put(trial) => trial.state.is_finished(),

@@ -366,6 +366,8 @@ impl Store for Neps012Store {
                     let is_reported = trial.report.is_some();
                     self.touched.insert(trial.id.clone(), Touched { is_new: true, is_reported });
                 }
+                // NePS has no place for them before the trial's end.
+                EventKind::Stepped { .. } => continue,
                 _ => {}
             }
             if let Some(id) = event.kind.trial_id() {

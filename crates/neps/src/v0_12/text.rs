@@ -62,13 +62,14 @@ pub(super) enum End {
 /// How a trial ended. In 0.12 a result has an objective, and everything else is an error. With
 /// several objectives, `loss` is the first one, and the list is stored in addition.
 pub(super) fn end(report: &Report) -> End {
-    let failed = matches!(report.reported_as, State::Failed | State::Crashed);
+    let failed = matches!(report.reported_as, State::Failed | State::Crashed | State::Pruned);
     let objective = report.objective_to_minimize.as_ref().filter(|_| !failed);
     let Some(loss) = objective.and_then(|objective| objective.as_slice().first()) else {
         let failure = report.failure.as_deref();
         let tb = failure.and_then(|failure| failure.tb.clone());
+        let why = if report.reported_as == State::Pruned { "pruned" } else { "" };
         return End::Error(Value::map([
-            ("err", Value::Str(failure.map_or_else(String::new, |failure| failure.err.clone()))),
+            ("err", Value::Str(failure.map_or(why, |failure| &failure.err).into())),
             ("tb", tb.map_or(Value::None, Value::Str)),
         ]));
     };

@@ -3,7 +3,8 @@
 //! The configuration reaches the command as templated arguments, as environment variables
 //! (`TRIALMILL_PARAM_<name>`) and as a JSON file (`TRIALMILL_CONFIG`). Its result is the file that
 //! `TRIALMILL_RESULT` names, or else the last line of its standard output. What it prints is kept in
-//! the trial's directory, as `stdout.log` and `stderr.log`.
+//! the trial's directory, as `stdout.log` and `stderr.log`. What it reports before its end is in
+//! `progress.rs`.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -16,7 +17,9 @@ use nix::errno::Errno;
 use tokio::process::{Child, Command};
 
 use super::template::Files;
-use super::{AttemptLock, CommandTemplate, Ended, RunningTrial, attempt_lock, kill, result};
+use super::{
+    AttemptLock, CommandTemplate, Ended, RunningTrial, attempt_lock, kill, progress, result,
+};
 use trialmill_core::config::ShownConfig;
 use trialmill_core::error::StoreError;
 use trialmill_core::limits::{KILL_GRACE, MAX_RESULT_BYTES, STDERR_TAIL_BYTES};
@@ -59,6 +62,7 @@ impl ProcessEvaluator {
         let ended = self.run(trial).await;
         if let Ok(dir) = trial.dir() {
             attempt_lock::remove(dir, trial.attempt());
+            progress::tidy(&Files::of(dir));
         }
         ended
     }
@@ -82,6 +86,7 @@ impl ProcessEvaluator {
             }
         };
         let group = child.id();
+        let mut steps = progress::Follower::new(trial, &files);
         let time_is_up = async {
             match trial.timeout() {
                 Some(timeout) => tokio::time::sleep(timeout).await,
@@ -94,15 +99,23 @@ impl ProcessEvaluator {
                 (status, None)
             }
             () = time_is_up => (kill::end(&mut child, self.grace, trial.stop_signal()).await, Some("timeout")),
+            () = steps.until_pruned() => {
+                (kill::end(&mut child, self.grace, trial.stop_signal()).await, Some("pruned"))
+            }
             () = trial.stop_signal().stopped() => {
                 // If the command still wrote a result, use it; otherwise release the trial.
-                return match kill::end(&mut child, self.grace, trial.stop_signal()).await.map(|how| self.judge(how, &files)) {
+                let how = kill::end(&mut child, self.grace, trial.stop_signal()).await;
+                let _ = steps.drain().await;
+                return match how.map(|how| self.judge(how, &files)) {
                     Ok(report) if report.is_success() => Ok(Ended::Report(Box::new(report))),
                     _ => Ok(Ended::Released),
                 };
             }
         };
+        // What it wrote last was not read yet. If the state is lost, the report will hear of it.
+        let _ = steps.drain().await;
         let report = match (status, ended_by_us) {
+            (Ok(_), Some("pruned")) => Report::pruned(),
             (Err(error), _) => Report::crashed("wait", format!("its end was not seen: {error}")),
             (Ok(_), Some(kind)) => {
                 let limit = trial.timeout().unwrap_or_default().as_secs_f64();
@@ -128,6 +141,7 @@ impl ProcessEvaluator {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+        progress::create(files)?;
         let words = self.command.words(trial, files);
         let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
@@ -138,6 +152,8 @@ impl ProcessEvaluator {
             .env("TRIALMILL_TRIAL_DIR", &files.dir)
             .env("TRIALMILL_CONFIG", &files.config)
             .env("TRIALMILL_RESULT", &files.result)
+            .env("TRIALMILL_PROGRESS", &files.progress)
+            .env("TRIALMILL_ANSWERS", &files.answers)
             .stdin(lock.into_stdin())
             .stdout(plain::create(&files.stdout)?)
             .stderr(plain::create(&files.stderr)?)

@@ -13,16 +13,16 @@ pub struct ReportDefaults {
     pub cost_on_error: Option<f64>,
     /// Its learning curve.
     pub learning_curve_on_error: Option<Box<[Objective]>>,
-    /// The cost of a success that reports none.
+    /// The cost of a success, or of a pruned trial, that reports none.
     pub cost_if_not_provided: Option<f64>,
     /// The learning curve of a success that reports none.
     pub learning_curve_if_not_provided: Option<Box<[Objective]>>,
 }
 
 impl ReportDefaults {
-    /// Fills in what a report leaves out.
-    pub fn fill(&self, report: &mut Report) {
-        let (cost, curve) = if report.is_success() {
+    /// Fills in what a report leaves out. The learning curve of a trial that `has_stepped` is its own.
+    pub fn fill(&self, report: &mut Report, has_stepped: bool) {
+        let (cost, curve) = if !report.reported_as.is_error() {
             (self.cost_if_not_provided, &self.learning_curve_if_not_provided)
         } else {
             if report.objective_to_minimize.is_none() {
@@ -31,7 +31,7 @@ impl ReportDefaults {
             (self.cost_on_error, &self.learning_curve_on_error)
         };
         report.cost = report.cost.or(cost);
-        if report.learning_curve.is_none() {
+        if report.learning_curve.is_none() && !has_stepped {
             report.learning_curve = curve.clone();
         }
     }

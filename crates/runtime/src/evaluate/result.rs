@@ -8,11 +8,11 @@ use trialmill_core::objectives::Objectives;
 use trialmill_core::trial::{Failure, Objective, Report, State};
 
 const KEYS: &str = "objective_to_minimize (or objective), cost, learning_curve, info_dict (or extra), \
-                    exception";
+                    exception, pruned";
 
 /// Reads a result: `0.12`, `[0.1, 3]`, or `{"objective_to_minimize": …, "cost": …,
-/// "learning_curve": […], "info_dict": {…}, "exception": "…"}`. Where the study names its objectives,
-/// each may stand there by its name: `{"accuracy": 0.93, "latency": 12}`.
+/// "learning_curve": […], "info_dict": {…}, "exception": "…", "pruned": true}`. Where the study names
+/// its objectives, each may stand there by its name: `{"accuracy": 0.93, "latency": 12}`.
 ///
 /// # Errors
 /// What is wrong with it, and what would be right.
@@ -44,7 +44,7 @@ pub fn parse(text: &str, objectives: &Objectives) -> Result<Report, String> {
 }
 
 /// A number, the text of one that is not finite, or a list of those.
-fn objective(json: &Json) -> Option<Objective> {
+pub(super) fn objective(json: &Json) -> Option<Objective> {
     match (notation::as_f64(json), json) {
         (Some(x), _) => Some(Objective::One(x)),
         (None, Json::Array(list)) => {
@@ -140,6 +140,11 @@ fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Re
                     return Err(format!("the result's {key} is not an object: {}", Shown(&json)));
                 }
             },
+            "pruned" => match json {
+                Json::Bool(true) => report.reported_as = State::Pruned,
+                Json::Bool(false) => {}
+                _ => return Err(wrong("true or false")),
+            },
             // As null: there is none.
             "exception" if json == Json::Bool(false) => {}
             "exception" => {
@@ -151,11 +156,13 @@ fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Re
             _ => return Err(format!("the result has an unknown key '{key}'; it may have: {KEYS}")),
         }
     }
-    match (&report.objective_to_minimize, &report.failure) {
-        (None, None) if objectives.is_unsaid() => {
+    match (&report.objective_to_minimize, report.reported_as) {
+        (None, State::Success) if objectives.is_unsaid() => {
             Err("the result has no objective_to_minimize".into())
         }
-        (None, None) => Err(format!("the result has no objective; the study has: {objectives}")),
+        (None, State::Success) => {
+            Err(format!("the result has no objective; the study has: {objectives}"))
+        }
         _ => Ok(report),
     }
 }

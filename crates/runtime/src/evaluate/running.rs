@@ -1,14 +1,17 @@
 //! A running trial, as its evaluation sees it.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use crate::StepOutcome;
+use crate::handle::StudyHandle;
 use trialmill_core::config::Config;
-use trialmill_core::error::StoreError;
-use trialmill_core::trial::{Trial, TrialId};
+use trialmill_core::error::{Error, StoreError};
+use trialmill_core::trial::{Objective, Trial, TrialId};
 use trialmill_store::{Place, plain};
 
 /// Tells all workers of the process that the run is to stop.
@@ -87,6 +90,25 @@ struct Inner {
     began: Instant,
     timeout: Option<Duration>,
     stop: Arc<StopSignal>,
+    study: ToStudy,
+    said: Said,
+}
+
+/// Where the steps go.
+pub(crate) struct ToStudy(pub(crate) StudyHandle);
+
+impl fmt::Debug for ToStudy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ToStudy")
+    }
+}
+
+/// What was answered to the steps of this attempt.
+#[derive(Debug, Default)]
+struct Said {
+    stepped: AtomicBool,
+    prune: AtomicBool,
+    superseded: AtomicBool,
 }
 
 impl RunningTrial {
@@ -96,6 +118,7 @@ impl RunningTrial {
         paths: Option<Arc<TrialPaths>>,
         timeout: Option<Duration>,
         stop: Arc<StopSignal>,
+        study: StudyHandle,
     ) -> Self {
         RunningTrial(Arc::new(Inner {
             trial,
@@ -105,6 +128,8 @@ impl RunningTrial {
             began: Instant::now(),
             timeout,
             stop,
+            study: ToStudy(study),
+            said: Said::default(),
         }))
     }
 
@@ -164,11 +189,53 @@ impl RunningTrial {
         self.0.paths.as_ref().map(|paths| &*paths.study)
     }
 
-    /// Whether the evaluation should end: the run stops, or the trial's time is up. A thread cannot
-    /// be killed, so a long evaluation should check this now and then, and return an error if it is
-    /// true.
+    /// Whether the evaluation should end: the run stops, the trial's time is up, or it was given to
+    /// somebody else. A thread cannot be killed, so a long evaluation should check this now and then,
+    /// and return an error if it is true.
     pub fn should_stop(&self) -> bool {
-        self.0.stop.is_stopped() || self.is_timed_out()
+        let superseded = self.0.said.superseded.load(Ordering::Relaxed);
+        superseded || self.0.stop.is_stopped() || self.is_timed_out()
+    }
+
+    /// Reports the value at a step, an epoch or a fold, say: together they are the trial's learning
+    /// curve, which every process sees at once. It is the value that will be the objective at the end,
+    /// or all of them. The first value of a step counts.
+    ///
+    /// It returns when the value is stored. A power cut may take values that no synced result has
+    /// followed yet; then the next attempt reports them again.
+    ///
+    /// # Errors
+    /// The state is gone, or there are too many steps: more than a million in one attempt.
+    pub fn report_step(&self, step: u64, value: impl Into<Objective>) -> Result<(), Error> {
+        let outcome = self.study().report_step(self.id(), Some(self.attempt()), step, value)?;
+        self.hear(&outcome);
+        Ok(())
+    }
+
+    /// Remembers what was answered to its steps.
+    pub(crate) fn hear(&self, outcome: &StepOutcome) {
+        let said = &self.0.said;
+        let flag = match outcome {
+            StepOutcome::Continue => &said.stepped,
+            StepOutcome::Prune => &said.prune,
+            StepOutcome::Superseded { .. } => &said.superseded,
+        };
+        flag.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the study's pruner said at a reported step that the evaluation should end, because others
+    /// were better there: then return [`Report::pruned`](trialmill_core::trial::Report::pruned).
+    pub fn should_prune(&self) -> bool {
+        self.0.said.prune.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has reported steps.
+    pub(crate) fn has_stepped(&self) -> bool {
+        self.0.said.stepped.load(Ordering::Relaxed) || self.should_prune()
+    }
+
+    pub(crate) fn study(&self) -> &StudyHandle {
+        &self.0.study.0
     }
 
     /// Whether the trial's time is up.

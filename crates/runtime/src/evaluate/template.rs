@@ -65,6 +65,8 @@ pub(super) struct Files {
     pub(super) dir: PathBuf,
     pub(super) config: PathBuf,
     pub(super) result: PathBuf,
+    pub(super) progress: PathBuf,
+    pub(super) answers: PathBuf,
     pub(super) stdout: PathBuf,
     pub(super) stderr: PathBuf,
 }
@@ -75,6 +77,8 @@ impl Files {
             dir: dir.into(),
             config: dir.join("config.json"),
             result: dir.join("result.json"),
+            progress: dir.join("progress.jsonl"),
+            answers: dir.join("answers.jsonl"),
             stdout: dir.join("stdout.log"),
             stderr: dir.join("stderr.log"),
         }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value as Json};
 use super::error::LineError;
 use crate::config::Config;
 use crate::event::{EventKind, Lease, Policy, ProcessId, Reason};
-use crate::trial::{Failure, Objective, Real, Report, State, Trial, TrialId};
+use crate::trial::{Failure, Objective, Real, Report, State, Step, Trial, TrialId};
 
 /// A string that borrows from the line unless it has escapes.
 #[derive(Serialize, Deserialize)]
@@ -81,6 +81,15 @@ pub(super) struct ClaimedLine<'a> {
     pub(super) worker: Str<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) lease: Option<Cow<'a, Lease>>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct SteppedLine<'a> {
+    pub(super) trial: TrialId,
+    pub(super) attempt: u32,
+    pub(super) steps: Cow<'a, [Step]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) prune_at: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]

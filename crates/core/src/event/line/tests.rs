@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::Value;
 use crate::event::{Lease, Policy, Process, Reason};
-use crate::trial::{Failure, MetaData, Objective, Report, State, Trial, TrialId};
+use crate::trial::{Failure, MetaData, Objective, Report, State, Step, Trial, TrialId};
 
 fn events() -> Vec<EventKind> {
     let names: Names = ["lr".into(), "opt".into()].into();
@@ -39,6 +39,12 @@ fn events() -> Vec<EventKind> {
             attempt: 2,
             worker: "me".into(),
             lease: Some(lease),
+        },
+        EventKind::Stepped {
+            trial: TrialId::Number(1),
+            attempt: 2,
+            steps: [Step::new(1, 0.5), Step::new(u64::MAX, [f64::INFINITY, -0.0])].into(),
+            prune_at: Some(u64::MAX),
         },
         EventKind::Reported { trial: TrialId::Number(1), attempt: 2, report: Box::new(report) },
         EventKind::Requeued { trial: TrialId::Number(1), attempt: 2, reason: Reason::Expired },
@@ -92,8 +98,15 @@ fn the_frequent_lines_mean_by_hand_what_they_mean_as_json() {
             worker: "p1-w1".into(),
             claimed: at % 4 > 0,
         };
+        let steps = (0..at % 4).map(|step| Step::new(step as u64, floats[(at + step) % 8]));
+        let stepped = EventKind::Stepped {
+            trial: trial.clone(),
+            attempt: at as u32,
+            steps: steps.collect(),
+            prune_at: (at % 3 == 0).then_some(at as u64),
+        };
         let reported = EventKind::Reported { trial, attempt: 1 + at as u32, report: report.into() };
-        for kind in [sampled, reported] {
+        for kind in [sampled, stepped, reported] {
             let event = Event { time: 1763752512.5 + at as f64, kind };
             let mut line = Vec::new();
             encode(at as u64, &event, &mut line);
@@ -110,9 +123,9 @@ fn the_frequent_lines_mean_by_hand_what_they_mean_as_json() {
         }
     }
     // All but those whose texts have escapes, and those with a curve.
-    assert!(by_hand > 250, "{by_hand}");
+    assert!(by_hand > 450, "{by_hand}");
     // And those of trials that are not numbered.
-    assert!(written > 180, "{written}");
+    assert!(written > 340, "{written}");
 }
 
 /// A text of a few characters, most of which JSON has to escape.
@@ -149,6 +162,12 @@ fn report() -> impl Strategy<Value = Report> {
         })
 }
 
+fn steps() -> impl Strategy<Value = Box<[Step]>> {
+    let values = prop::collection::vec(number(), 1..3);
+    let step = (any::<u64>(), values).prop_map(|(step, values)| Step::new(step, values));
+    prop::collection::vec(step, 0..4).prop_map(Into::into)
+}
+
 proptest! {
     /// Frequent lines are written and read by hand. A text with two quotation marks that was taken
     /// for one without would be a line that is no JSON under a right checksum, and the study refused
@@ -159,6 +178,7 @@ proptest! {
         (worker, name, value) in (text(), text(), text()),
         (claimed, follows) in (any::<bool>(), any::<bool>()),
         (report, time) in (report(), 1.0..1e10),
+        (steps, prune_at) in (steps(), prop::option::of(any::<u64>())),
     ) {
         let names: Names = [name.as_str().into()].into();
         let config = Config::new(names.clone(), vec![Value::from(value.as_str())]);
@@ -167,6 +187,7 @@ proptest! {
         let worker = worker.as_str().into();
         for kind in [
             EventKind::Sampled { trial: trial.clone(), config, previous, worker, claimed },
+            EventKind::Stepped { trial: trial.clone(), attempt: 2, steps, prune_at },
             EventKind::Reported { trial, attempt: 2, report: report.into() },
         ] {
             let event = Event { time, kind };

@@ -79,6 +79,7 @@ fn policies() -> Vec<Policy> {
         cost: Some(1e3),
         fidelity: Some(0.5),
         evaluation_seconds: Some(3600.0),
+        ..Budget::default()
     };
     let one = |change: fn(&mut Budget)| {
         let mut budget = limited;
@@ -118,7 +119,9 @@ fn puts() -> Vec<Trial> {
     ];
     let mut puts = Vec::new();
     let reports = || std::iter::once(None).chain(reports().into_iter().map(Some));
-    for (at, (report, state)) in reports().zip(State::ALL.into_iter().cycle()).enumerate() {
+    // Those that there were then.
+    let states = || State::ALL.into_iter().filter(|state| *state != State::Pruned);
+    for (at, (report, state)) in reports().zip(states().cycle()).enumerate() {
         let mut metadata = full.clone();
         changes[at % changes.len()](&mut metadata);
         let config = configs()[at % 4].clone();

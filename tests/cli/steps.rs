@@ -1,0 +1,148 @@
+//! Values before the end: what commands write on their way, and what callers report.
+
+use serde_json::{Value as Json, json};
+
+use crate::support::{Trialmill, eventually, text};
+
+/// What each attempt at a trial has reported, as `trials --json` shows it.
+fn steps(trial: &Json) -> Vec<(u64, Json, Json)> {
+    let of = |of: &Json| {
+        (of["attempt"].as_u64().unwrap(), of["goes_on_from"].clone(), of["steps"].clone())
+    };
+    trial["steps"].as_array().into_iter().flatten().map(of).collect()
+}
+
+#[test]
+fn what_a_command_writes_on_its_way_is_its_learning_curve() {
+    let study = Trialmill::new(1);
+    // By both ways; a line that is none costs nothing else; the last of them just before its end.
+    let script = r#"echo "1 0.5" >> "$TRIALMILL_PROGRESS"
+        echo '{"step": 2, "value": "inf"}' >> "$TRIALMILL_PROGRESS"
+        until [ "$(wc -l < "$TRIALMILL_ANSWERS")" = 2 ]; do sleep 0.01; done
+        echo "epoch 3: 0.25" >> "$TRIALMILL_PROGRESS"
+        until grep error "$TRIALMILL_ANSWERS"; do sleep 0.01; done
+        cp "$TRIALMILL_ANSWERS" "$HERE/answers"
+        echo "trialmill-step 3 0.25"; echo "step 4 0.1"
+        echo "1 9.75" >> "$TRIALMILL_PROGRESS"
+        echo "trialmill-step 4 0.125"; echo 0.0625"#;
+    study.run_study(&[], script).exits(0).says(&["is not a step"]);
+    let trial = &study.trials()[0];
+    let values = json!([[1, 0.5], [2, "inf"], [3, 0.25], [4, 0.125]]);
+    assert_eq!(steps(trial), [(1, Json::Null, values)]);
+    assert_eq!(trial["report"]["learning_curve"], json!([0.5, "inf", 0.25, 0.125]));
+    assert_eq!(trial["report"]["objective_to_minimize"], 0.0625);
+    let answers = study.lines("answers");
+    let answer = |at: usize| serde_json::from_str::<Json>(&answers[at]).unwrap();
+    assert_eq!(answer(0), json!({"step": 1, "prune": false}));
+    assert_eq!(answer(1), json!({"step": 2, "prune": false}));
+    assert!(text(&answer(2)["error"]).contains("epoch 3"), "{answers:?}");
+    assert_eq!(study.status()["spent"]["steps"], 4);
+    study.run(&["status", "s"]).exits(0).says(&["4 steps"]);
+    study.run(&["trials", "s", "--csv"]).exits(0).says(&[r#""[0.5,""inf"",0.25,0.125]""#]);
+    study.run(&["check", "s"]).exits(0);
+}
+
+/// A run that was killed after twenty epochs showed nothing of them, and its next attempt's first
+/// value seemed to be the twenty-first.
+#[test]
+fn an_attempt_that_is_killed_leaves_its_curve_and_the_next_goes_on_or_starts_over() {
+    for (first, goes_on_from, curve) in
+        [(3, json!(2), json!([0.5, 0.5, 0.25])), (1, Json::Null, json!([0.25]))]
+    {
+        let study = Trialmill::new(1);
+        let script = format!(
+            r#"if [ "$TRIALMILL_ATTEMPT" = 1 ]; then
+                printf '1 0.5\n2 0.5\n' >> "$TRIALMILL_PROGRESS"; sleep 600
+            fi
+            echo "{first} 0.25" >> "$TRIALMILL_PROGRESS"; echo 0.25"#
+        );
+        let running = study.start_study(&[], &script);
+        eventually("two steps", || study.read("s/journal.jsonl").contains("[2,0.5]"));
+        // While it runs, the curve is there already.
+        study.run(&["trials", "s", "--csv"]).exits(0).says(&["[0.5,0.5]"]);
+        running.kill();
+        study.run_study(&[], &script).exits(0);
+        let trial = &study.trials()[0];
+        assert_eq!(trial["report"]["learning_curve"], curve);
+        let [(1, Json::Null, left), (2, from, new)] = &steps(trial)[..] else { panic!("{trial}") };
+        assert_eq!(
+            (left, from, new),
+            (&json!([[1, 0.5], [2, 0.5]]), &goes_on_from, &json!([[first, 0.25]]))
+        );
+    }
+}
+
+/// More lines than are read at a time, and faster than they can be stored one by one.
+#[test]
+fn a_command_that_writes_very_many_steps_loses_none() {
+    let study = Trialmill::new(2);
+    let script = r#"seq 1 30000 | sed 's/$/ 0.5/' >> "$TRIALMILL_PROGRESS"; echo 1"#;
+    study.run_study(&["-w", "2"], script).exits(0);
+    assert_eq!(study.status()["spent"]["steps"], 60_000);
+    for trial in study.trials() {
+        assert_eq!(trial["report"]["learning_curve"].as_array().unwrap().len(), 30_000);
+    }
+}
+
+#[test]
+fn what_a_caller_reports_on_the_way_is_seen_at_once() {
+    let study = Trialmill::new(2);
+    study.create();
+    study.run(&["ask", "s"]).exits(0);
+    let progress = |arguments: &[&str]| study.run(&[&["progress", "s"], arguments].concat());
+    progress(&["1", "--step", "3", "--value", "-0.5"]).exits(0).says(&["continue"]);
+    progress(&["1", "--step", "3", "--value", "7", "--attempt", "1"]).exits(0);
+    assert_eq!(steps(&study.trials()[0]), [(1, Json::Null, json!([[3, -0.5]]))]);
+    progress(&["9", "--step", "3", "--value", "0.5"]).exits(7).says(&["9"]);
+    progress(&["1", "--step", "-1", "--value", "0.5"]).exits(2);
+    progress(&["1", "--step", "4"]).exits(2);
+    progress(&["1", "--step", "4", "--value", "1", "--attempt", "2"]).exits(10);
+    study.run(&["tell", "s", "1", "--pruned", "--cost", "2"]).exits(0);
+    assert_eq!(study.states(), ["pruned"]);
+    assert_eq!(study.trials()[0]["report"]["learning_curve"], json!([-0.5]));
+    progress(&["1", "--step", "4", "--value", "1"]).exits(10).says(&["pruned"]);
+    // No result, whatever its last value was.
+    study.run(&["ask", "s"]).exits(0);
+    study.run(&["tell", "s", "2", "--objective", "4"]).exits(0);
+    assert_eq!(study.json(&["best", "s"])["id"], "2");
+    assert_eq!(study.status()["spent"]["evaluations"], 2);
+}
+
+/// NePS has no place for what is reported before the end, and no pruned trials.
+#[test]
+fn steps_and_pruned_trials_survive_in_neps_s_directories_and_on_the_way_back() {
+    let study = Trialmill::new(3);
+    for layout in ["neps", "neps-0.14", "neps-0.13", "neps-0.12"] {
+        study.run(&["create", "study.yaml", "--dir", layout, "--layout", layout]).exits(0);
+        study.run(&["ask", layout, "-n", "3"]).exits(0);
+        for (id, step) in [("1", "1"), ("1", "2"), ("2", "1"), ("3", "1")] {
+            study.run(&["progress", layout, id, "--step", step, "--value", "0.5"]).exits(0);
+        }
+        let seen = |directory: &str| study.json(&["trials", directory]).as_array().unwrap().clone();
+        assert_eq!(steps(&seen(layout)[0]), [(1, Json::Null, json!([[1, 0.5], [2, 0.5]]))]);
+        study.run(&["tell", layout, "1", "--objective", "0.25"]).exits(0);
+        study.run(&["tell", layout, "2", "--pruned"]).exits(0);
+        study.run(&["check", layout]).exits(0);
+        let journal = format!("{layout}-journal");
+        study.run(&["convert", layout, &journal, "--layout", "journal"]).exits(0);
+        let back = format!("{layout}-back");
+        study.run(&["convert", &journal, &back, "--layout", layout]).exits(0);
+        for directory in [layout, &journal, &back] {
+            let trials = seen(directory);
+            let states: Vec<_> = trials.iter().map(|trial| text(&trial["state"])).collect();
+            let third = if directory == layout { "evaluating" } else { "pending" };
+            assert_eq!(states, ["success", "pruned", third], "{directory}");
+            let values = json!([[1, 0.5], [2, 0.5]]);
+            assert_eq!(steps(&trials[0]), [(1, Json::Null, values)], "{directory}");
+            assert_eq!(trials[0]["report"]["learning_curve"], json!([0.5, 0.5]), "{directory}");
+            assert_eq!(steps(&trials[1]).len(), 1, "{directory}");
+            assert!(trials[1]["report"]["extra"].is_null(), "{directory}");
+            assert_eq!(study.json(&["best", directory])["id"], "1");
+        }
+    }
+    // As NePS reads it.
+    let report = study.read("neps/configs/config_1/report.yaml");
+    assert!(report.contains("learning_curve"), "{report}");
+    let report = study.read("neps/configs/config_2/report.yaml");
+    assert!(report.contains("reported_as: failed"), "{report}");
+}
