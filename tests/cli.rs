@@ -37,6 +37,8 @@ mod refusing;
 mod results;
 #[path = "cli/sharing.rs"]
 mod sharing;
+#[path = "cli/spaces.rs"]
+mod spaces;
 #[path = "cli/steps.rs"]
 mod steps;
 #[path = "cli/stopping.rs"]

@@ -77,7 +77,7 @@ fn in_plain_names(config: &Json, ours: &Json, summary: &Summary) -> Json {
         };
         let (name, kind) = rest.split_once("::").unwrap();
         let value = match (kind.starts_with("categorical"), space.get(name).unwrap().domain()) {
-            (true, trialmill_core::space::Domain::Categorical { choices }) => {
+            (true, trialmill_core::space::Domain::Categorical { choices, .. }) => {
                 json!(choices[value.as_u64().unwrap() as usize])
             }
             _ => value.clone(),

@@ -179,7 +179,7 @@ pub struct ShownConfig<'a>(pub &'a Config);
 
 impl Serialize for ShownConfig<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_map(Some(self.0.values.len()))?;
+        let mut map = to.serialize_map(Some(self.0.iter().count()))?;
         for (name, value) in self.0.iter() {
             map.serialize_entry(name, &ShownValue(value))?;
         }
@@ -258,10 +258,24 @@ pub enum ConfigError {
 pub type Names = Arc<[Box<str>]>;
 
 /// One value for each parameter: what a trial evaluates. A copy shares the values.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// A parameter that is there only under conditions which do not hold has none.
+#[derive(Clone)]
 pub struct Config {
     names: Names,
-    values: Arc<[Value]>,
+    values: Arc<[Option<Value>]>,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl PartialEq for Config {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
 }
 
 impl Config {
@@ -272,22 +286,28 @@ impl Config {
     pub fn new(names: Names, values: Vec<Value>) -> Self {
         let len = names.len().min(values.len());
         let names = if names.len() == len { names } else { names[..len].into() };
-        Self::of_equally_many(names, values.into_iter().take(len).collect())
+        Self::of_equally_many(names, values.into_iter().take(len).map(Some).collect())
     }
 
-    /// One value per name.
-    pub fn of_equally_many(names: Names, values: Arc<[Value]>) -> Self {
+    /// One value per name, or none.
+    pub(crate) fn of_equally_many(names: Names, values: Arc<[Option<Value>]>) -> Self {
         Config { names, values }
     }
 
-    /// The names, shared.
+    /// The value at each name's place.
+    pub(crate) fn places(&self) -> &[Option<Value>] {
+        &self.values
+    }
+
+    /// The names, shared; also those of parameters that are not there.
     pub fn names(&self) -> &Names {
         &self.names
     }
 
-    /// The parameters in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
-        self.names.iter().map(|name| &**name).zip(self.values.iter())
+    /// The parameters that are there, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let pairs = self.names.iter().zip(self.values.iter());
+        pairs.filter_map(|(name, value)| Some((&**name, value.as_ref()?)))
     }
 
     /// The value of a parameter, if there is such a parameter.
@@ -299,8 +319,9 @@ impl Config {
     /// A name it does not have leaves it unchanged.
     pub fn with(&self, name: &str, value: impl Into<Value>) -> Self {
         let mut copy = self.clone();
-        if let Some(at) = copy.names.iter().position(|own| &**own == name) {
-            Arc::make_mut(&mut copy.values)[at] = value.into();
+        let mut places = self.names.iter().zip(self.values.iter());
+        if let Some(at) = places.position(|(own, old)| &**own == name && old.is_some()) {
+            Arc::make_mut(&mut copy.values)[at] = Some(value.into());
         }
         copy
     }
@@ -361,8 +382,10 @@ impl Config {
     }
 
     fn expect(&self, name: &str) -> Result<&Value, ConfigError> {
-        self.get(name)
-            .ok_or_else(|| ConfigError::Missing { name: name.into(), known: self.names.join(", ") })
+        self.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.iter().map(|(name, _)| name).collect();
+            ConfigError::Missing { name: name.into(), known: known.join(", ") }
+        })
     }
 }
 
@@ -382,7 +405,7 @@ impl fmt::Display for Config {
 
 impl Serialize for Config {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_map(Some(self.values.len()))?;
+        let mut map = to.serialize_map(Some(self.iter().count()))?;
         for (name, value) in self.iter() {
             map.serialize_entry(name, value)?;
         }
@@ -409,14 +432,18 @@ impl<'de> Visitor<'de> for ConfigSeed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Config, A::Error> {
-        let mut values = Vec::with_capacity(self.0.len());
+        let mut values: Vec<Option<Value>> = Vec::with_capacity(self.0.len());
         // Names that differ from the shared ones: from the first such name on, all are collected
         // here.
         let mut own: Option<Vec<Box<str>>> = None;
         while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
-            let shared = self.0.get(values.len()).is_some_and(|name| **name == *key);
-            if own.is_none() && !shared {
-                own = Some(self.0[..values.len()].to_vec());
+            if own.is_none() {
+                let rest = &self.0[values.len()..];
+                match rest.iter().position(|name| **name == *key) {
+                    // Those before it are not there.
+                    Some(before) => values.resize(values.len() + before, None),
+                    None => own = Some(self.0[..values.len()].to_vec()),
+                }
             }
             if let Some(own) = &mut own {
                 if own.len() >= crate::limits::MAX_PARAMETERS {
@@ -424,12 +451,14 @@ impl<'de> Visitor<'de> for ConfigSeed<'_> {
                 }
                 own.push(key.into());
             }
-            values.push(map.next_value::<Value>()?);
+            values.push(Some(map.next_value::<Value>()?));
         }
         let names = match own {
             Some(own) => own.into(),
-            None if values.len() == self.0.len() => self.0.clone(),
-            None => self.0[..values.len()].into(),
+            None => {
+                values.resize(self.0.len(), None);
+                self.0.clone()
+            }
         };
         Ok(Config { names, values: values.into() })
     }

@@ -1,12 +1,23 @@
 //! A word that is not known: the one that was probably meant, and what others call ours.
 
 /// What other tools call it, and what it is here.
-const ELSEWHERE: [(&str, &str); 21] = [
+const ELSEWHERE: [(&str, &str); 32] = [
     ("low", "`lower`"),
     ("high", "`upper`"),
     ("min", "`lower`"),
     ("max", "`upper`"),
     ("values", "`choices`"),
+    ("mu", "`mean`"),
+    ("sigma", "`sd`"),
+    ("std", "`sd`"),
+    ("q", "`step`"),
+    ("condition", "`when`"),
+    ("conditions", "`when`"),
+    ("depends_on", "`when`"),
+    ("ordered", "`type: ordinal`"),
+    ("choice", "`categorical`"),
+    ("log_normal", "`lognormal`"),
+    ("log_uniform", "`loguniform`"),
     ("trials", "`evaluations`"),
     ("n_trials", "`evaluations` in `budget`"),
     ("max_trials", "`evaluations` in `budget`"),

@@ -61,6 +61,13 @@ fn parameter() -> impl Strategy<Value = Parameter> {
         (0.0..9.0, 10.0..99.0).prop_map(|(a, b)| Parameter::float(a, b)),
         (-3i64..9, 10i64..99).prop_map(|(a, b)| Parameter::int(a, b)),
         vec(value(), 1..4).prop_map(Parameter::categorical),
+        vec(value(), 1..4).prop_map(Parameter::ordinal),
+        (-9.0..9.0, 1e-3..3.0).prop_map(|(a, step)| Parameter::float(a, a + 4.5).step(step)),
+        (-9i64..9, -1i64..9).prop_map(|(a, step)| Parameter::int(a, a + 7).step(step)),
+        (-9.0..9.0, -1.0..3.0).prop_map(|(m, sd)| Parameter::float(-4.0, 4.5).normal(m, sd)),
+        (-9.0..9.0, 0.1..3.0).prop_map(|(m, sd)| Parameter::float(0.5, 99.0).log_normal(m, sd)),
+        (-9.0..9.0, 0.1..3.0).prop_map(|(m, sd)| Parameter::int(-4, 9).normal(m, sd)),
+        (-3.0..9.0, 0.1..3.0).prop_map(|(m, sd)| Parameter::int(1, 99).log_normal(m, sd)),
         value().prop_map(Parameter::constant),
     ];
     let confidence =
@@ -82,8 +89,98 @@ fn parameter() -> impl Strategy<Value = Parameter> {
     })
 }
 
+fn sound() -> impl Strategy<Value = Parameter> {
+    prop_oneof![
+        Just(Parameter::categorical(["a", "b", "c"])),
+        Just(Parameter::categorical([true, false])),
+        Just(Parameter::ordinal([1, 2, 4])),
+        Just(Parameter::int(1, 3)),
+        Just(Parameter::float(0.0, 1.0).step(0.5)),
+        Just(Parameter::float(0.0, 1.0)),
+        Just(Parameter::constant("only")),
+    ]
+}
+
+type Conditions = Vec<(usize, Vec<f64>)>;
+
+/// Some parameters, each of which may wait for some of the others.
+fn conditional_space() -> impl Strategy<Value = Vec<(String, Parameter)>> {
+    let condition = (0..6usize, vec(0.0..1.0f64, 1..3));
+    let conditions = vec(condition, 0..2);
+    vec((sound(), conditions), 2..6).prop_map(|list| {
+        let parameters: Vec<Parameter> =
+            list.iter().map(|(parameter, _)| parameter.clone()).collect();
+        let with = |(at, (mut parameter, conditions)): (usize, (Parameter, Conditions))| {
+            for (other, units) in conditions {
+                let other = other % (parameters.len() + 1);
+                let value = |unit: f64| match parameters.get(other) {
+                    Some(other) => other.domain().from_unit(unit),
+                    None => Value::Null,
+                };
+                parameter = parameter.when(format!("p{other}"), units.into_iter().map(value));
+            }
+            (format!("p{at}"), parameter)
+        };
+        list.into_iter().enumerate().map(with).collect()
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    /// Whatever is drawn has just what its conditions say, in the study, in the next process and from
+    /// whoever gives values to all parameters; and one too few or too many is refused.
+    #[test]
+    fn a_configuration_has_the_parameters_whose_conditions_hold(
+        parameters in conditional_space(), units in vec(0.0..1.0f64, 6..=6),
+    ) {
+        let Ok(space) = SearchSpace::new(parameters) else { return Ok(()) };
+        let json: Json = serde_json::from_str(&space.to_json().to_string()).unwrap();
+        prop_assert_eq!(&SearchSpace::from_stored(&json).unwrap(), &space);
+        let mut unit = units.iter();
+        let config = space.config(|(_, p)| p.domain().from_unit(*unit.next().unwrap()));
+        let one_by_one = space.config_of_active(|at, p| p.domain().from_unit(units[at]));
+        prop_assert_eq!(&config, &one_by_one);
+        prop_assert!(space.check(&config).is_ok(), "{:?}", space.check(&config));
+        for (name, parameter) in space.iter() {
+            let holds = parameter.conditions().iter().all(|c| {
+                config.get(&c.parameter).is_some_and(|value| c.values.contains(value))
+            });
+            prop_assert_eq!(config.get(name).is_some(), holds, "{}", name);
+        }
+        let text = serde_json::to_string(&config).unwrap();
+        let again: Config = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(&again, &config);
+        prop_assert!(space.check(&again).is_ok());
+        // Without one that is there, or with one that is not.
+        let mut map: serde_json::Map<String, Json> = serde_json::from_str(&text).unwrap();
+        for (at, (name, parameter)) in space.iter().enumerate() {
+            let kept = map.clone();
+            if map.shift_remove(name).is_none() {
+                map.insert(name.into(), json!(parameter.domain().from_unit(units[at])));
+            }
+            let wrong: Config = serde_json::from_value(map.into()).unwrap();
+            prop_assert!(space.check(&wrong).is_err(), "{} without or with {}", text, name);
+            map = kept;
+        }
+    }
+
+    /// Every place of the unit interval is a value, and a value's own place is its own.
+    #[test]
+    fn the_unit_interval_lies_over_every_domain(parameter in parameter(), unit in 0.0..=1.0f64) {
+        let Ok(space) = SearchSpace::new([("x", parameter)]) else { return Ok(()) };
+        let domain = space.get("x").unwrap().domain();
+        let value = domain.from_unit(unit);
+        prop_assert!(domain.contains(&value), "{} {}", domain, value);
+        let place = domain.to_unit(&value);
+        prop_assert!((0.0..=1.0).contains(&place));
+        if domain.cardinality().is_some() {
+            prop_assert_eq!(domain.from_unit(place), value.clone(), "{} at {}", domain, place);
+        }
+        if let Some(x) = value.as_f64().filter(|x| domain.is_number() && x.abs() < 9e15) {
+            prop_assert_eq!(domain.nearest(x), value, "{}", domain);
+        }
+    }
 
     #[test]
     fn a_space_that_is_not_refused_is_what_is_read_again(

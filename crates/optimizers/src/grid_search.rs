@@ -8,7 +8,8 @@ use trialmill_core::error::BoxError;
 use trialmill_core::optimizer::{Optimizer, Proposal, Request, Suggestion};
 use trialmill_core::space::{Domain, Parameter, SearchSpace};
 
-/// Walks the grid in order, the last parameter fastest, and then is finished.
+/// Walks the grid in order, the last parameter fastest, and then is finished. A conditional parameter is
+/// an axis only where it is there.
 ///
 /// Numbers get `points` values, evenly spread on their own scale, the bounds included, each once: a
 /// scale that has fewer has those. Choices and short ranges of whole numbers get each value once; the
@@ -24,7 +25,48 @@ pub struct GridSearch {
 struct Walk {
     names: Names,
     axes: Vec<Axis>,
+    /// Of a space with conditional parameters.
+    tree: Option<Tree>,
 }
+
+/// A walk through a space with conditional parameters: which point of each axis was taken where a
+/// parameter was there, and how many there were. The next place is the same but for the last choice.
+#[derive(Debug, Clone, Default)]
+struct Tree {
+    next: u64,
+    choices: Vec<(u64, u64)>,
+    is_done: bool,
+}
+
+impl Tree {
+    /// The configuration at the place, and on to the next.
+    fn step(&mut self, grid: &GridSearch, space: &SearchSpace, axes: &[Axis]) -> Option<Config> {
+        if self.is_done {
+            return None;
+        }
+        let mut depth = 0;
+        let config = space.config_of_active(|at, parameter| {
+            if depth == self.choices.len() {
+                self.choices.push((0, axes[at].len().max(1)));
+            }
+            let (choice, _) = self.choices[depth];
+            depth += 1;
+            grid.point(&axes[at], parameter, choice)
+        });
+        self.next += 1;
+        while self.choices.last().is_some_and(|(choice, count)| choice + 1 == *count) {
+            self.choices.pop();
+        }
+        match self.choices.last_mut() {
+            Some((choice, _)) => *choice += 1,
+            None => self.is_done = true,
+        }
+        Some(config)
+    }
+}
+
+/// Places of a grid with conditional parameters that are counted.
+const MOST_COUNTED: u64 = 1 << 20;
 
 /// The values of a parameter.
 #[derive(Debug, Clone)]
@@ -62,9 +104,16 @@ impl GridSearch {
         }
     }
 
-    /// How many combinations there are, or none when they exceed 2⁶⁴.
+    /// How many combinations there are, or none when they exceed 2⁶⁴; with conditional parameters, when
+    /// they exceed a million.
     pub fn size(&self, space: &SearchSpace) -> Option<u64> {
-        size(&self.axes(space))
+        let axes = self.axes(space);
+        if !space.is_conditional() {
+            return size(&axes);
+        }
+        let mut tree = Tree::default();
+        while tree.next < MOST_COUNTED && tree.step(self, space, &axes).is_some() {}
+        tree.is_done.then_some(tree.next)
     }
 
     fn axes(&self, space: &SearchSpace) -> Vec<Axis> {
@@ -73,7 +122,7 @@ impl GridSearch {
 
     fn axis(&self, parameter: &Parameter) -> Axis {
         let count = self.count(parameter);
-        let is_number = matches!(parameter.domain(), Domain::Float { .. } | Domain::Int { .. });
+        let is_number = parameter.domain().is_number();
         let values = || (0..count).map(|at| self.value(parameter, at));
         // They ascend, so equal ones are neighbours.
         let twice = is_number && values().zip(values().skip(1)).any(|(a, b)| a == b);
@@ -94,13 +143,17 @@ impl GridSearch {
         for (parameter, axis) in parameters.into_iter().zip(axes).rev() {
             let at = rest % axis.len().max(1);
             rest /= axis.len().max(1);
-            values.push(match axis {
-                Axis::Spread(_) => self.value(parameter, at),
-                Axis::Listed(values) => values[at as usize].clone(),
-            });
+            values.push(self.point(axis, parameter, at));
         }
         let mut values = values.into_iter().rev();
         space.config(|_| values.next().unwrap_or(Value::Null))
+    }
+
+    fn point(&self, axis: &Axis, parameter: &Parameter, at: u64) -> Value {
+        match axis {
+            Axis::Spread(_) => self.value(parameter, at),
+            Axis::Listed(values) => values[at as usize].clone(),
+        }
     }
 
     /// How a study is walked. One that an earlier version began, with values that stand there twice, is
@@ -108,6 +161,10 @@ impl GridSearch {
     fn walk(&self, request: &Request<'_>) -> Walk {
         let space = request.space();
         let axes = self.axes(space);
+        if space.is_conditional() {
+            let (names, tree) = (space.names().clone(), Some(Tree::default()));
+            return Walk { names, axes, tree };
+        }
         let spreads = space.iter().map(|(_, parameter)| Axis::Spread(self.count(parameter)));
         let before: Vec<Axis> = spreads.collect();
         let began_before = axes.iter().any(|axis| matches!(axis, Axis::Listed(_)))
@@ -115,7 +172,8 @@ impl GridSearch {
                 trial.config != self.config(space, &axes, number)
                     && trial.config == self.config(space, &before, number)
             });
-        Walk { names: space.names().clone(), axes: if began_before { before } else { axes } }
+        let axes = if began_before { before } else { axes };
+        Walk { names: space.names().clone(), axes, tree: None }
     }
 
     fn count(&self, parameter: &Parameter) -> u64 {
@@ -123,7 +181,7 @@ impl GridSearch {
             return 1;
         }
         match (parameter.domain(), parameter.domain().cardinality()) {
-            (Domain::Int { .. }, Some(n)) => n.min(self.points as u64),
+            (Domain::Int { .. } | Domain::Float { .. }, Some(n)) => n.min(self.points as u64),
             (_, Some(n)) => n,
             (_, None) => self.points as u64,
         }
@@ -134,10 +192,13 @@ impl GridSearch {
         let domain = parameter.domain();
         match domain {
             _ if parameter.is_fidelity() => domain.from_unit(1.0),
-            Domain::Int { lower, .. } if domain.cardinality() == Some(count) => {
-                Value::Int(lower + at as i64)
+            Domain::Int { lower, step, .. } if domain.cardinality() == Some(count) => {
+                Value::Int(lower + at as i64 * step)
             }
             // A whole number owns a stretch of the unit interval, a choice too: take the middles.
+            Domain::Float { step: Some(_), .. } if domain.cardinality() == Some(count) => {
+                domain.from_unit((at as f64 + 0.5) / count as f64)
+            }
             Domain::Categorical { .. } | Domain::Constant { .. } => {
                 domain.from_unit((at as f64 + 0.5) / count as f64)
             }
@@ -157,7 +218,8 @@ impl Optimizer for GridSearch {
     }
 
     fn check(&self, space: &SearchSpace) -> Result<(), BoxError> {
-        match self.size(space) {
+        match size(&self.axes(space)) {
+            _ if space.is_conditional() => Ok(()),
             Some(_) => Ok(()),
             None => Err("grid_search: the grid has more than 2^64 points; use fewer `points` or \
                          random_search"
@@ -167,15 +229,29 @@ impl Optimizer for GridSearch {
 
     fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
         let names = request.space().names();
-        let walk = match self.walk.take().filter(|walk| Arc::ptr_eq(&walk.names, names)) {
+        let mut walk = match self.walk.take().filter(|walk| Arc::ptr_eq(&walk.names, names)) {
             Some(walk) => walk,
             None => self.walk(request),
         };
-        let size = size(&walk.axes).unwrap_or(u64::MAX);
-        let first = request.sample_number(0);
-        let numbers = first..size.min(first.saturating_add(request.n() as u64));
-        let suggestions: Vec<Suggestion> =
-            numbers.map(|number| self.config(request.space(), &walk.axes, number).into()).collect();
+        let (space, first) = (request.space(), request.sample_number(0));
+        let suggestions: Vec<Suggestion> = match walk.tree.take() {
+            None => {
+                let size = size(&walk.axes).unwrap_or(u64::MAX);
+                let numbers = first..size.min(first.saturating_add(request.n() as u64));
+                numbers.map(|number| self.config(space, &walk.axes, number).into()).collect()
+            }
+            Some(mut tree) => {
+                // Another process may have gone on, or a proposal of ours was not taken.
+                if tree.next > first {
+                    tree = Tree::default();
+                }
+                while tree.next < first && tree.step(self, space, &walk.axes).is_some() {}
+                let mut next = || tree.step(self, space, &walk.axes).map(Suggestion::from);
+                let suggestions = (0..request.n()).map_while(|_| next()).collect();
+                walk.tree = Some(tree);
+                suggestions
+            }
+        };
         self.walk = Some(walk);
         match suggestions.is_empty() {
             true => Ok(Proposal::Finished),
@@ -279,6 +355,37 @@ mod tests {
                 at += list.len() as u64;
             }
             assert_eq!((seen.len() as u64, at), (size, size), "{space:?}");
+        }
+    }
+
+    /// An axis of a parameter that is not there would be the same configuration several times.
+    #[test]
+    fn a_conditional_grid_has_each_configuration_once_and_can_be_gone_on_with() {
+        let space = SearchSpace::new([
+            ("momentum", Parameter::float(0.0, 1.0).when("optimizer", ["sgd"])),
+            ("optimizer", Parameter::categorical(["sgd", "adam", "none"])),
+            ("nesterov", Parameter::categorical([true, false]).when("momentum", [0.5, 1.0])),
+            ("size", Parameter::ordinal(["s", "m", "l"])),
+            ("width", Parameter::float(0.1, 0.5).step(0.2).when("optimizer", ["adam", "sgd"])),
+        ])
+        .unwrap();
+        let mut grid = GridSearch::new(3).unwrap();
+        // sgd: momentum 0, 0.5 and 1, of which two have nesterov; adam; none has no width.
+        let size = 3 * ((1 + 2 + 2) * 3 + 3 + 1);
+        assert_eq!(grid.size(&space), Some(size));
+        let mut all = Vec::new();
+        while let Proposal::Evaluate(list) = ask(&space, &mut grid, all.len() as u64, 4) {
+            all.extend(list.into_iter().map(|suggestion| suggestion.config));
+        }
+        assert!(all.iter().all(|config| space.check(config).is_ok()));
+        let seen: std::collections::BTreeSet<String> = all.iter().map(Config::to_string).collect();
+        assert_eq!((seen.len() as u64, all.len() as u64), (size, size));
+        // Another process begins in the middle, and goes back where a proposal was not taken.
+        let mut other = GridSearch::new(3).unwrap();
+        for from in [17, 40, 5] {
+            let Proposal::Evaluate(list) = ask(&space, &mut other, from, 2) else { panic!() };
+            let two: Vec<&Config> = list.iter().map(|suggestion| &suggestion.config).collect();
+            assert_eq!(two, [&all[from as usize], &all[from as usize + 1]]);
         }
     }
 

@@ -5,11 +5,11 @@
 //! order of the journal: [`Optimizer::observe`] takes them one by one, and so does an opened study.
 
 use rustc_hash::FxHashMap;
-use trialmill_core::config::{Config, Value};
+use trialmill_core::config::Config;
 use trialmill_core::definition::{Definition, OptimizerInfo};
 use trialmill_core::error::BoxError;
 use trialmill_core::optimizer::{Optimizer, Proposal, Request, Suggestion};
-use trialmill_core::space::{Confidence, Domain, Parameter, SearchSpace};
+use trialmill_core::space::{Confidence, Domain, Parameter, Scale, SearchSpace};
 use trialmill_core::trial::{State, Trial, TrialId};
 use trialmill_search as models;
 
@@ -141,12 +141,21 @@ fn searched(space: &SearchSpace) -> impl Iterator<Item = (&str, &Parameter)> {
 /// A space as the crate has it. The trust in a prior is NePS's.
 fn space_of(space: &SearchSpace) -> models::Space {
     let dimension = |(_, parameter): (&str, &Parameter)| {
+        let int = |lower, upper, log| models::Kind::Int { lower, upper, log };
         let kind = match parameter.domain() {
-            Domain::Float { .. } => models::Kind::Float,
-            Domain::Int { lower, upper, log } => {
-                models::Kind::Int { lower: *lower, upper: *upper, log: *log }
+            domain if domain.cardinality() == Some(1) => models::Kind::Constant,
+            // Steps and ordered choices, counted.
+            domain if domain.equal_levels().is_some() => {
+                let levels = domain.equal_levels().unwrap_or(1);
+                int(0, i64::try_from(levels - 1).unwrap_or(i64::MAX), false)
             }
-            Domain::Categorical { choices } => models::Kind::Categorical { choices: choices.len() },
+            Domain::Int { lower, upper, scale: Scale::Linear, .. } => int(*lower, *upper, false),
+            Domain::Int { lower, upper, scale: Scale::Log, .. } => int(*lower, *upper, true),
+            // Whole numbers of a distribution are not evenly apart on the unit interval.
+            Domain::Float { .. } | Domain::Int { .. } => models::Kind::Float,
+            Domain::Categorical { choices, .. } => {
+                models::Kind::Categorical { choices: choices.len() }
+            }
             Domain::Constant { .. } => models::Kind::Constant,
         };
         let prior = parameter.prior_value().map(|(value, trust)| models::Prior {
@@ -181,13 +190,8 @@ fn point_of(space: &SearchSpace, config: &Config) -> models::Point {
 fn config_of(space: &SearchSpace, point: &[f64], fidelity: Option<f64>) -> Config {
     let mut point = point.iter();
     space.config(|(_, parameter)| match (parameter.is_fidelity(), parameter.domain(), fidelity) {
-        (true, Domain::Int { lower, upper, .. }, Some(x)) => {
-            Value::Int((x.round() as i64).clamp(*lower, *upper))
-        }
-        (true, Domain::Float { lower, upper, .. }, Some(x)) => {
-            Value::Float(x.clamp(*lower, *upper))
-        }
-        (true, domain, _) => domain.from_unit(1.0),
+        (true, domain, Some(x)) => domain.nearest(x),
+        (true, domain, None) => domain.from_unit(1.0),
         (false, domain, _) => domain.from_unit(point.next().copied().unwrap_or(0.5)),
     })
 }

@@ -169,3 +169,54 @@ fn to_maximise_is_to_minimise_the_negative_for_every_optimizer() {
         assert_eq!(given(&turned), negative, "{name}");
     }
 }
+
+/// Conditional parameters, steps, ordered choices and distributions are proposed as they are by
+/// everyone, and nobody proposes a counted configuration twice.
+#[test]
+fn every_optimizer_keeps_to_conditions_steps_and_distributions() {
+    for name in built_in() {
+        let mut parameters = vec![
+            ("kind", Parameter::categorical(["one", "two", "three"])),
+            ("momentum", Parameter::float(0.0, 1.0).step(0.25).when("kind", ["one"])),
+            ("deep", Parameter::int(1, 9).step(4).when("momentum", [0.25, 0.5])),
+            ("size", Parameter::ordinal(["s", "m", "l"]).when("kind", ["one", "two"])),
+        ];
+        let is_counted = !needs_fidelity(name) && !is_multi(name);
+        if needs_fidelity(name) {
+            parameters.push(("epochs", Parameter::int(1, 27).fidelity()));
+        }
+        if !is_counted {
+            parameters.push(("noise", Parameter::float(-9.0, 9.0).normal(0.0, 2.0)));
+            parameters.push(("width", Parameter::int(1, 500).log_normal(3.0, 1.0)));
+        }
+        let space = SearchSpace::new(parameters).unwrap();
+        let definition = Definition::new(space.clone(), info(name)).seeded(5);
+        let mut run = Run { study: StudyState::new(definition), ..Run::new(name) };
+        run.optimizer = from_info(&info(name)).unwrap();
+        run.optimizer.check(&space).unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        let mut count = 0;
+        // kind one: 5 momenta, of which 2 have 3 depths, each with 3 sizes; two: 3 sizes; three.
+        let whole = (3 + 2 * 3) * 3 + 3 + 1;
+        while count < 60 {
+            let ask = Ask { worker: "me".into(), n: 2, lease: None };
+            let Answer::Evaluate(list) = run.execute(Command::Ask(ask)) else { break };
+            for trial in list {
+                run.study.definition().space.check(&trial.config).unwrap();
+                seen.insert(trial.config.to_string());
+                count += 1;
+                let value = f64::from(trial.config.to_string().len() as u32);
+                let report = match is_multi(name) {
+                    true => Report::objective([value, -value]),
+                    false => Report::objective(value),
+                };
+                let (id, attempt) = (trial.id.clone(), None);
+                run.execute(Command::Report { trial: id, attempt, report: Box::new(report) });
+            }
+        }
+        if is_counted && name != "random_search" {
+            assert_eq!((seen.len(), count), (whole, whole), "{name}");
+        }
+        assert!(count >= whole, "{name} proposes {count}");
+    }
+}

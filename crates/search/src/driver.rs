@@ -206,8 +206,8 @@ impl Driver {
                 && self.space.is_discrete()
                 && self.history.has_seen(&suggestion.point)
             {
-                match self.history.unseen(&self.space, &mut rng) {
-                    Some(point) => suggestion.point = self.settled(&point),
+                match self.history.unseen(&self.space, |point| self.settled(point), &mut rng) {
+                    Some(point) => suggestion.point = point,
                     None => return Proposal::Finished,
                 }
             }

@@ -158,18 +158,25 @@ impl History {
     }
 
     /// A configuration of a discrete space that was not proposed before; none if there is none
-    /// left, or if it cannot be found.
-    pub fn unseen(&self, space: &Space, rng: &mut dyn rand::Rng) -> Option<Point> {
+    /// left, or if it cannot be found. `settled` says what a point becomes: several may be one.
+    pub fn unseen(
+        &self,
+        space: &Space,
+        settled: impl Fn(&[f64]) -> Point,
+        rng: &mut dyn rand::Rng,
+    ) -> Option<Point> {
         use rand::RngExt;
         for _ in 0..64 {
-            let point = space.sample(rng);
+            let point = settled(&space.sample(rng));
             if !self.has_seen(&point) {
                 return Some(point);
             }
         }
         let size = space.cardinality().filter(|size| *size <= 1 << 20)?;
         let first = rng.random_range(0..size.max(1));
-        (0..size).map(|at| space.nth((first + at) % size)).find(|point| !self.has_seen(point))
+        (0..size)
+            .map(|at| settled(&space.nth((first + at) % size)))
+            .find(|point| !self.has_seen(point))
     }
 }
 

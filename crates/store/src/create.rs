@@ -15,7 +15,7 @@ use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::{Event, EventKind, FORMAT, Policy, encode};
 use trialmill_core::limits::{LOCK_TIMEOUT, MAX_LINE_BYTES, MAX_STUDY_FILE_BYTES};
-use trialmill_core::space::SearchSpace;
+use trialmill_core::space::{Domain, Parameter, Scale, SearchSpace};
 
 impl Directory {
     /// Creates a study in a directory that is missing or empty, or opens the one that is there.
@@ -240,13 +240,35 @@ impl Directory {
 
 /// NePS's workers read the same directory, and would take the worst for the best.
 fn supported(layout: &dyn Layout, definition: &Definition) -> Result<(), StoreError> {
-    let problem = match layout.is_shared() {
-        true if definition.objectives.maximises() => {
-            "NePS only minimises; report the negative and minimise it"
-        }
-        _ => return Ok(()),
+    if !layout.is_shared() {
+        return Ok(());
+    }
+    let problem = match definition.objectives.maximises() {
+        true => Some("NePS only minimises; report the negative and minimise it".to_string()),
+        false => definition.space.iter().find_map(|(name, parameter)| {
+            let what = beyond_neps(parameter)?;
+            Some(format!("parameter '{name}' {what}, and NePS's workers would draw others"))
+        }),
     };
-    Err(StoreError::Unsupported { layout: layout.name().into(), problem: problem.into() })
+    match problem {
+        None => Ok(()),
+        Some(problem) => Err(StoreError::Unsupported { layout: layout.name().into(), problem }),
+    }
+}
+
+/// What a parameter has that those of NePS do not.
+fn beyond_neps(parameter: &Parameter) -> Option<&'static str> {
+    match parameter.domain() {
+        _ if !parameter.conditions().is_empty() => Some("is there only under conditions"),
+        Domain::Float { step: Some(_), .. } => Some("has a step"),
+        Domain::Int { step, .. } if *step > 1 => Some("has a step"),
+        Domain::Categorical { ordered: true, .. } => Some("has ordered choices"),
+        Domain::Float { scale, .. } | Domain::Int { scale, .. } => match scale {
+            Scale::Normal { .. } | Scale::LogNormal { .. } => Some("has a distribution"),
+            Scale::Linear | Scale::Log => None,
+        },
+        Domain::Categorical { .. } | Domain::Constant { .. } => None,
+    }
 }
 
 fn seeded(definition: Definition, seed: Option<u64>) -> Definition {
@@ -278,13 +300,7 @@ fn differing_parameters(there: &SearchSpace, wanted: &SearchSpace) -> (String, S
             .filter(|(name, parameter)| {
                 !other.get(name).is_some_and(|other| other.has_same(parameter))
             })
-            .map(|(name, parameter)| {
-                let mut text = format!("{name}: {}", parameter.domain());
-                if let Some((prior, confidence)) = parameter.prior_value() {
-                    text += &format!(", prior {prior} ({})", confidence.name());
-                }
-                text + if parameter.is_fidelity() { ", fidelity" } else { "" }
-            })
+            .map(|(name, parameter)| format!("{name}: {parameter}"))
             .collect();
         match (list.is_empty(), own.names() == other.names()) {
             (false, _) => list.join("; "),

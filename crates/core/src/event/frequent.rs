@@ -229,16 +229,24 @@ impl<'a> Cursor<'a> {
         let claimed = self.has(",\"attempt\":1");
         self.eat(",\"config\":")?;
         let mut values = Vec::with_capacity(names.len());
-        for (at, name) in names.iter().enumerate() {
-            self.eat(if at == 0 { "{" } else { "," })?;
-            if self.text()? != &**name {
-                return None;
+        self.eat("{")?;
+        let mut next = if self.0.starts_with('"') { Some(self.text()?) } else { None };
+        for name in names.iter() {
+            // One that is not there: its conditions do not hold.
+            if next != Some(&**name) {
+                values.push(None);
+                continue;
             }
             self.eat(":")?;
-            values.push(self.value(interner)?);
+            values.push(Some(self.value(interner)?));
+            next = if self.has(",") { Some(self.text()?) } else { None };
+        }
+        if next.is_some() {
+            return None;
         }
         self.eat("}}")?;
-        Some(What::Sampled { worker, claimed, config: Config::new(names.clone(), values) })
+        let config = Config::of_equally_many(names.clone(), values.into());
+        Some(What::Sampled { worker, claimed, config })
     }
 
     fn value(&mut self, interner: &mut Interner) -> Option<Value> {

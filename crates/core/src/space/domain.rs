@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::scale::Scale;
+use super::steps::{Offsets, Steps, at_unit, unit_of};
 use crate::config::Value;
 use crate::limits::MAX_CHOICES;
 
@@ -14,8 +16,10 @@ pub enum Domain {
         lower: f64,
         /// The largest value.
         upper: f64,
-        /// Searched on a logarithmic scale.
-        log: bool,
+        /// How likely its values are.
+        scale: Scale,
+        /// How far its values are apart, counted from `lower`.
+        step: Option<f64>,
     },
     /// A whole number.
     Int {
@@ -23,13 +27,17 @@ pub enum Domain {
         lower: i64,
         /// The largest value, included.
         upper: i64,
-        /// Searched on a logarithmic scale.
-        log: bool,
+        /// How likely its values are.
+        scale: Scale,
+        /// How far its values are apart, counted from `lower`; 1 for all of them.
+        step: i64,
     },
     /// One of several choices.
     Categorical {
         /// The choices, each once.
         choices: Vec<Value>,
+        /// Whether their order means something: small, medium, large.
+        ordered: bool,
     },
     /// Always the same.
     Constant {
@@ -37,11 +45,6 @@ pub enum Domain {
         value: Value,
     },
 }
-
-/// From here on two neighbouring whole numbers, or the halves between them, are one float; and from
-/// there on their logarithms are.
-const COARSE: u64 = 1 << 51;
-const COARSE_LOG: u64 = 1 << 40;
 
 /// How much a prior is trusted, in NePS's words and with NePS's meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -89,84 +92,64 @@ fn check_value(value: &Value) -> Result<(), String> {
     }
 }
 
-/// A range of whole numbers where floats are too coarse: counted from the lower bound.
-struct Offsets {
-    lower: i64,
-    /// How many there are.
-    count: f64,
-    /// The whole range on a logarithmic scale, and where it begins.
-    log: Option<(f64, f64)>,
-}
-
-impl Offsets {
-    fn of(lower: i64, upper: i64, log: bool) -> Option<Self> {
-        let coarse = if log { COARSE_LOG } else { COARSE };
-        if lower.unsigned_abs().max(upper.unsigned_abs()) < coarse {
-            return None;
-        }
-        let count = upper.wrapping_sub(lower) as u64 as f64 + 1.0;
-        let low = lower as f64 - 0.5;
-        let log = log.then(|| ((count / low).ln_1p(), low));
-        Some(Offsets { lower, count, log })
-    }
-
-    fn value(&self, unit: f64) -> i64 {
-        let offset = match self.log {
-            Some((range, low)) => low * (unit * range).exp_m1(),
-            None => unit * self.count,
-        };
-        let offset = offset.clamp(0.0, self.count - 1.0) as u64;
-        self.lower.wrapping_add(offset as i64)
-    }
-
-    fn unit(&self, x: i64) -> f64 {
-        let offset = x.saturating_sub(self.lower) as f64 + 0.5;
-        match self.log {
-            Some((range, low)) => (offset / low).ln_1p() / range,
-            None => offset / self.count,
-        }
-        .clamp(0.0, 1.0)
-    }
-}
-
 impl Domain {
     pub(super) fn check(&self) -> Result<(), String> {
-        let check_bounds = |lower: f64, upper: f64, log: bool| {
-            if !lower.is_finite() || !upper.is_finite() {
-                return Err(format!("the bounds {lower} and {upper} must be finite numbers"));
-            }
-            if lower > upper {
-                return Err(format!("lower ({lower}) is above upper ({upper})"));
-            }
-            if lower == upper {
-                return Err(format!("lower and upper are both {lower}: make it a constant"));
-            }
-            if !(upper - lower).is_finite() {
-                return Err(format!("the bounds {lower} and {upper} are too far apart"));
-            }
-            if log && lower <= 0.0 {
-                return Err(format!("a log scale needs bounds above 0, and lower is {lower}"));
-            }
-            Ok(())
-        };
         match self {
-            Domain::Float { lower, upper, log } => check_bounds(*lower, *upper, *log),
-            Domain::Int { lower, upper, log } => {
+            Domain::Float { lower, upper, scale, step } => {
+                if !lower.is_finite() || !upper.is_finite() {
+                    return Err(format!("the bounds {lower} and {upper} must be finite numbers"));
+                }
+                if lower > upper {
+                    return Err(format!("lower ({lower}) is above upper ({upper})"));
+                }
+                if lower == upper {
+                    return Err(format!("lower and upper are both {lower}: make it a constant"));
+                }
+                if !(upper - lower).is_finite() {
+                    return Err(format!("the bounds {lower} and {upper} are too far apart"));
+                }
+                scale.check(*lower, *upper)?;
+                check_step(step.is_some(), *scale)?;
+                self.steps().map_or(Ok(()), Steps::check)
+            }
+            Domain::Int { lower, upper, scale, step } => {
                 // Not as floats: 2^60 and 2^60 + 10 are the same float.
                 match upper.checked_sub(*lower) {
-                    _ if lower > upper => Err(format!("lower ({lower}) is above upper ({upper})")),
-                    Some(0) => Err(format!("lower and upper are both {lower}: make it a constant")),
-                    _ if *log && *lower <= 0 => {
-                        Err(format!("a log scale needs bounds above 0, and lower is {lower}"))
+                    _ if lower > upper => {
+                        return Err(format!("lower ({lower}) is above upper ({upper})"));
                     }
-                    Some(span) if span <= 1 << 53 => Ok(()),
-                    _ => Err(format!(
-                        "the bounds {lower} and {upper} are too far apart: at most 2^53 whole \
-                         numbers can be drawn from"
-                    )),
+                    Some(0) => {
+                        return Err(format!(
+                            "lower and upper are both {lower}: make it a constant"
+                        ));
+                    }
+                    Some(span) if span <= 1 << 53 => {}
+                    _ => {
+                        return Err(format!(
+                            "the bounds {lower} and {upper} are too far apart: at most 2^53 whole \
+                             numbers can be drawn from"
+                        ));
+                    }
+                }
+                if *step < 1 || *step > upper - lower {
+                    return Err(format!(
+                        "a step is a whole number from 1 to upper - lower, not {step}"
+                    ));
+                }
+                scale.check(*lower as f64, *upper as f64)?;
+                check_step(*step > 1, *scale)?;
+                match scale {
+                    Scale::Normal { .. } | Scale::LogNormal { .. }
+                        if lower.unsigned_abs().max(upper.unsigned_abs()) > 1 << 40 =>
+                    {
+                        Err(format!(
+                            "{scale} needs bounds below 2^40, and they are {lower}, {upper}"
+                        ))
+                    }
+                    _ => Ok(()),
                 }
             }
-            Domain::Categorical { choices } => {
+            Domain::Categorical { choices, .. } => {
                 if choices.is_empty() || choices.len() > MAX_CHOICES {
                     return Err(format!("needs 1 to {MAX_CHOICES} choices, has {}", choices.len()));
                 }
@@ -182,15 +165,33 @@ impl Domain {
         }
     }
 
+    fn steps(&self) -> Option<Steps> {
+        match *self {
+            Domain::Float { lower, upper, step: Some(step), .. } => {
+                Some(Steps { lower, upper, step })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is a number.
+    pub fn is_number(&self) -> bool {
+        matches!(self, Domain::Float { .. } | Domain::Int { .. })
+    }
+
     /// Whether a value belongs to the domain.
     pub fn contains(&self, value: &Value) -> bool {
         match (self, value) {
             (Domain::Float { lower, upper, .. }, value) => {
-                value.as_f64().is_some_and(|x| *lower <= x && x <= *upper)
+                let inside = |x: f64| *lower <= x && x <= *upper;
+                let on_step = |x| self.steps().is_none_or(|steps| steps.position(x).is_some());
+                value.as_f64().is_some_and(|x| inside(x) && on_step(x))
             }
-            (Domain::Int { lower, upper, .. }, Value::Int(x)) => lower <= x && x <= upper,
+            (Domain::Int { lower, upper, step, .. }, Value::Int(x)) => {
+                lower <= x && x <= upper && (*step == 1 || x.abs_diff(*lower) % *step as u64 == 0)
+            }
             (Domain::Int { .. }, _) => false,
-            (Domain::Categorical { choices }, value) => choices.contains(value),
+            (Domain::Categorical { choices, .. }, value) => choices.contains(value),
             (Domain::Constant { value: own }, value) => own == value,
         }
     }
@@ -198,10 +199,23 @@ impl Domain {
     /// How many values there are, where they can be counted.
     pub fn cardinality(&self) -> Option<u64> {
         match self {
-            Domain::Float { .. } => None,
-            Domain::Int { lower, upper, .. } => Some((upper - lower) as u64 + 1),
-            Domain::Categorical { choices } => Some(choices.len() as u64),
+            Domain::Float { .. } => self.steps().map(Steps::count),
+            Domain::Int { lower, upper, step, .. } => {
+                Some(upper.abs_diff(*lower) / (*step).max(1) as u64 + 1)
+            }
+            Domain::Categorical { choices, .. } => Some(choices.len() as u64),
             Domain::Constant { .. } => Some(1),
+        }
+    }
+
+    /// How many values there are, where each has an equal stretch of the unit interval and they have an
+    /// order: steps, and ordered choices.
+    pub fn equal_levels(&self) -> Option<u64> {
+        match self {
+            Domain::Float { step: Some(_), .. } => self.cardinality(),
+            Domain::Int { step, .. } if *step > 1 => self.cardinality(),
+            Domain::Categorical { ordered: true, .. } => self.cardinality(),
+            _ => None,
         }
     }
 
@@ -209,32 +223,29 @@ impl Domain {
     /// the parameter's own scale. A whole number owns the stretch from half below to half above.
     pub fn from_unit(&self, unit: f64) -> Value {
         let unit = unit.clamp(0.0, 1.0);
+        if let Some(steps) = self.steps() {
+            return Value::Float(steps.value(at_unit(unit, steps.count())));
+        }
         match self {
             // Exactly the bounds at the ends, which `exp` of `ln` is not.
             Domain::Float { lower, .. } if unit == 0.0 => Value::Float(*lower),
             Domain::Float { upper, .. } if unit == 1.0 => Value::Float(*upper),
-            Domain::Float { lower, upper, log: false } => {
-                Value::Float((lower + unit * (upper - lower)).clamp(*lower, *upper))
+            Domain::Float { lower, upper, scale, .. } => {
+                Value::Float(scale.value(unit, *lower, *upper).clamp(*lower, *upper))
             }
-            Domain::Float { lower, upper, log: true } => {
-                let (low, high) = (lower.ln(), upper.ln());
-                Value::Float((low + unit * (high - low)).exp().clamp(*lower, *upper))
+            Domain::Int { lower, step, .. } if *step > 1 => {
+                let at = at_unit(unit, self.cardinality().unwrap_or(1));
+                Value::Int(lower + at as i64 * step)
             }
-            Domain::Int { lower, upper, log } => {
-                if let Some(offsets) = Offsets::of(*lower, *upper, *log) {
+            Domain::Int { lower, upper, scale, .. } => {
+                if let Some(offsets) = Offsets::of(*lower, *upper, *scale == Scale::Log) {
                     return Value::Int(offsets.value(unit).clamp(*lower, *upper));
                 }
-                let (low, high) = (*lower as f64 - 0.5, *upper as f64 + 0.5);
-                let x = if *log {
-                    (low.ln() + unit * (high.ln() - low.ln())).exp()
-                } else {
-                    low + unit * (high - low)
-                };
+                let x = scale.value(unit, *lower as f64 - 0.5, *upper as f64 + 0.5);
                 Value::Int((x.round() as i64).clamp(*lower, *upper))
             }
-            Domain::Categorical { choices } => {
-                let at = (unit * choices.len() as f64) as usize;
-                choices[at.min(choices.len() - 1)].clone()
+            Domain::Categorical { choices, .. } => {
+                choices[at_unit(unit, choices.len() as u64) as usize].clone()
             }
             Domain::Constant { value } => value.clone(),
         }
@@ -242,40 +253,76 @@ impl Domain {
 
     /// The position of a value on the unit interval; the middle for values outside the domain.
     pub fn to_unit(&self, value: &Value) -> f64 {
-        let scale = |x: f64, low: f64, high: f64| ((x - low) / (high - low)).clamp(0.0, 1.0);
         match (self, value.as_f64()) {
-            (Domain::Float { lower, upper, log: false }, Some(x)) => scale(x, *lower, *upper),
-            (Domain::Float { lower, upper, log: true }, Some(x)) => {
-                scale(x.ln(), lower.ln(), upper.ln())
-            }
-            (Domain::Int { lower, upper, log }, Some(x)) => {
-                if let (Some(offsets), Value::Int(x)) = (Offsets::of(*lower, *upper, *log), value) {
+            (Domain::Float { lower, upper, scale, .. }, Some(x)) => match self.steps() {
+                Some(steps) => unit_of(steps.nearest(x), steps.count()),
+                None => scale.unit(x, *lower, *upper),
+            },
+            (Domain::Int { lower, upper, scale, step }, Some(x)) => {
+                if let (true, Value::Int(x)) = (*step > 1, value) {
+                    let count = self.cardinality().unwrap_or(1);
+                    let at = x.saturating_sub(*lower).max(0) / step;
+                    return unit_of((at as u64).min(count - 1), count);
+                }
+                let offsets = Offsets::of(*lower, *upper, *scale == Scale::Log);
+                if let (Some(offsets), Value::Int(x)) = (offsets, value) {
                     return offsets.unit(*x);
                 }
-                let (low, high) = (*lower as f64 - 0.5, *upper as f64 + 0.5);
-                if *log { scale(x.ln(), low.ln(), high.ln()) } else { scale(x, low, high) }
+                scale.unit(x, *lower as f64 - 0.5, *upper as f64 + 0.5)
             }
-            (Domain::Categorical { choices }, _) => {
+            (Domain::Categorical { choices, .. }, _) => {
                 let at = choices.iter().position(|choice| choice == value);
-                at.map_or(0.5, |at| (at as f64 + 0.5) / choices.len() as f64)
+                at.map_or(0.5, |at| unit_of(at as u64, choices.len() as u64))
             }
             _ => 0.5,
         }
+    }
+
+    /// The value of a number's domain that is nearest to a number; what is no number has its last.
+    pub fn nearest(&self, x: f64) -> Value {
+        match self {
+            Domain::Float { lower, upper, .. } => Value::Float(match self.steps() {
+                Some(steps) => steps.value(steps.nearest(x)),
+                None => x.clamp(*lower, *upper),
+            }),
+            Domain::Int { lower, upper, step, .. } => {
+                let x = (x.round() as i64).clamp(*lower, *upper);
+                let at = (x.saturating_sub(*lower) + step / 2) / step;
+                let last = (upper - lower) / step;
+                Value::Int(lower + at.min(last) * step)
+            }
+            _ => self.from_unit(1.0),
+        }
+    }
+}
+
+fn check_step(has_step: bool, scale: Scale) -> Result<(), String> {
+    match has_step && scale != Scale::Linear {
+        true => Err(format!("a step is counted on a linear scale, and this one is {scale}")),
+        false => Ok(()),
     }
 }
 
 impl fmt::Display for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scale = |log: &bool| if *log { ", log" } else { "" };
+        let scale = |scale: &Scale| match scale {
+            Scale::Linear => String::new(),
+            other => format!(", {other}"),
+        };
         match self {
-            Domain::Float { lower, upper, log } => {
-                write!(f, "float [{lower:?}, {upper:?}{}]", scale(log))
+            Domain::Float { lower, upper, scale: own, step } => {
+                let step = step.map_or_else(String::new, |step| format!(", step {step:?}"));
+                write!(f, "float [{lower:?}, {upper:?}{}{step}]", scale(own))
             }
-            Domain::Int { lower, upper, log } => write!(f, "int [{lower}, {upper}{}]", scale(log)),
-            Domain::Categorical { choices } => {
-                f.write_str("categorical {")?;
+            Domain::Int { lower, upper, scale: own, step } => {
+                write!(f, "int [{lower}, {upper}{}", scale(own))?;
+                if *step > 1 { write!(f, ", step {step}]") } else { f.write_str("]") }
+            }
+            Domain::Categorical { choices, ordered } => {
+                f.write_str(if *ordered { "ordinal {" } else { "categorical {" })?;
+                let between = if *ordered { " < " } else { ", " };
                 for (at, choice) in choices.iter().enumerate() {
-                    write!(f, "{}{choice}", if at == 0 { "" } else { ", " })?;
+                    write!(f, "{}{choice}", if at == 0 { "" } else { between })?;
                 }
                 f.write_str("}")
             }
@@ -295,9 +342,9 @@ mod tests {
         let edges = [0, 1, 1 << 50, (1 << 51) - 9, 1 << 52, (1 << 53) - 1, 1 << 53, 1 << 60];
         let starts = edges.iter().flat_map(|at: &i64| [*at, -at]).chain([i64::MAX - 11, i64::MIN]);
         for lower in starts {
-            for log in [false, true] {
-                let domain = Domain::Int { lower, upper: lower + 11, log };
-                if log && lower <= 0 {
+            for scale in [Scale::Linear, Scale::Log] {
+                let domain = Domain::Int { lower, upper: lower + 11, scale, step: 1 };
+                if scale == Scale::Log && lower <= 0 {
                     assert!(domain.check().unwrap_err().contains("above 0"));
                     continue;
                 }
@@ -311,23 +358,26 @@ mod tests {
                 }
             }
         }
-        let far = Domain::Int { lower: i64::MIN, upper: i64::MAX, log: false };
+        let far = Domain::Int { lower: i64::MIN, upper: i64::MAX, scale: Scale::Linear, step: 1 };
         assert!(far.check().unwrap_err().contains("too far apart"));
     }
 
     #[test]
     fn the_unit_interval_maps_onto_every_domain_and_back() {
-        let float = Domain::Float { lower: 1e-5, upper: 1e-1, log: true };
+        let float = Domain::Float { lower: 1e-5, upper: 1e-1, scale: Scale::Log, step: None };
         assert_eq!(float.from_unit(0.0), Value::Float(1e-5));
         assert_eq!(float.from_unit(1.0), Value::Float(1e-1));
         let middle = float.from_unit(0.5).as_f64().unwrap();
         assert!((middle - 1e-3).abs() < 1e-12);
         assert!((float.to_unit(&Value::Float(1e-3)) - 0.5).abs() < 1e-12);
-        let int = Domain::Int { lower: -2, upper: 2, log: false };
+        let int = Domain::Int { lower: -2, upper: 2, scale: Scale::Linear, step: 1 };
         for x in -2..=2 {
             assert_eq!(int.from_unit(int.to_unit(&Value::Int(x))), Value::Int(x));
         }
-        let choices = Domain::Categorical { choices: vec!["a".into(), 2.into(), true.into()] };
+        let choices = Domain::Categorical {
+            choices: vec!["a".into(), 2.into(), true.into()],
+            ordered: false,
+        };
         for unit in [0.0, 0.4, 0.9, 1.0] {
             let choice = choices.from_unit(unit);
             assert_eq!(choices.from_unit(choices.to_unit(&choice)), choice);

@@ -8,16 +8,22 @@
 //!     ("layers", Parameter::int(1, 8)),
 //!     ("optimizer", Parameter::categorical(["sgd", "adam"])),
 //!     ("epochs", Parameter::int(1, 27).fidelity()),
-//!     ("dropout", Parameter::constant(0.1)),
+//!     ("dropout", Parameter::float(0.0, 0.5).step(0.1)),
+//!     ("momentum", Parameter::float(0.0, 1.0).when("optimizer", ["sgd"])),
+//!     ("weights", Parameter::constant("imagenet")),
 //! ])?;
 //! assert_eq!(space.fidelity().map(|(name, _)| name), Some("epochs"));
 //! # Ok::<(), trialmill::SpaceError>(())
 //! ```
 
+mod condition;
 mod domain;
 mod error;
 mod parse;
 mod sample;
+mod scale;
+mod steps;
+mod when;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,8 +31,10 @@ use std::sync::Arc;
 use crate::config::{Config, Names, Value};
 use crate::limits::MAX_PARAMETERS;
 
+pub use condition::Condition;
 pub use domain::{Confidence, Domain};
 pub use error::SpaceError;
+pub use scale::Scale;
 
 /// One parameter: its domain, and what is believed about it.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +43,7 @@ pub struct Parameter {
     prior: Option<Value>,
     confidence: Confidence,
     is_fidelity: bool,
+    when: Vec<Condition>,
     /// A modifier that does not fit the domain, kept until [`SearchSpace::new`] can say so.
     misuse: Option<&'static str>,
 }
@@ -46,23 +55,31 @@ impl Parameter {
             prior: None,
             confidence: Confidence::Low,
             is_fidelity: false,
+            when: Vec::new(),
             misuse: None,
         }
     }
 
     /// A real number from `lower` to `upper`.
     pub fn float(lower: f64, upper: f64) -> Self {
-        Self::of(Domain::Float { lower, upper, log: false })
+        Self::of(Domain::Float { lower, upper, scale: Scale::Linear, step: None })
     }
 
     /// A whole number from `lower` to `upper`, both included.
     pub fn int(lower: i64, upper: i64) -> Self {
-        Self::of(Domain::Int { lower, upper, log: false })
+        Self::of(Domain::Int { lower, upper, scale: Scale::Linear, step: 1 })
     }
 
     /// One of several choices.
     pub fn categorical<V: Into<Value>>(choices: impl IntoIterator<Item = V>) -> Self {
-        Self::of(Domain::Categorical { choices: choices.into_iter().map(Into::into).collect() })
+        let choices = choices.into_iter().map(Into::into).collect();
+        Self::of(Domain::Categorical { choices, ordered: false })
+    }
+
+    /// One of several choices whose order means something: small, medium, large.
+    pub fn ordinal<V: Into<Value>>(choices: impl IntoIterator<Item = V>) -> Self {
+        let choices = choices.into_iter().map(Into::into).collect();
+        Self::of(Domain::Categorical { choices, ordered: true })
     }
 
     /// Always the same value.
@@ -71,11 +88,58 @@ impl Parameter {
     }
 
     /// Searched on a logarithmic scale: for numbers above zero that span orders of magnitude.
-    pub fn log(mut self) -> Self {
+    pub fn log(self) -> Self {
+        self.scale(Scale::Log)
+    }
+
+    /// Drawn from a normal distribution of this mean and standard deviation, cut at the bounds.
+    pub fn normal(self, mean: f64, sd: f64) -> Self {
+        self.scale(Scale::Normal { mean, sd })
+    }
+
+    /// Drawn from a distribution whose natural logarithm is normal, of this mean and standard deviation,
+    /// cut at the bounds.
+    pub fn log_normal(self, mean: f64, sd: f64) -> Self {
+        self.scale(Scale::LogNormal { mean, sd })
+    }
+
+    fn scale(mut self, wanted: Scale) -> Self {
         match &mut self.domain {
-            Domain::Float { log, .. } | Domain::Int { log, .. } => *log = true,
-            _ => self.misuse = Some("only a float or an int can have a log scale"),
+            Domain::Float { scale, .. } | Domain::Int { scale, .. } if *scale == Scale::Linear => {
+                *scale = wanted;
+            }
+            Domain::Float { .. } | Domain::Int { .. } => {
+                self.misuse = Some("has one scale: log, normal or lognormal");
+            }
+            _ => {
+                self.misuse = Some("only a float or an int can have a log scale or a distribution")
+            }
         }
+        self
+    }
+
+    /// Only every so many: a float's `lower`, `lower + step`, … up to `upper`.
+    pub fn step(mut self, by: impl Into<Value>) -> Self {
+        match (&mut self.domain, by.into()) {
+            (Domain::Float { step, .. }, by) if by.as_f64().is_some() => *step = by.as_f64(),
+            (Domain::Int { step, .. }, Value::Int(by)) => *step = by,
+            (Domain::Int { .. }, _) => self.misuse = Some("the step of an int is a whole number"),
+            _ => {
+                self.misuse = Some("only a float or an int can have a step, and a step is a number")
+            }
+        }
+        self
+    }
+
+    /// Only there where another parameter has one of these values. Of several such conditions all must
+    /// hold; and where the other one is not there, this one is not either.
+    pub fn when<V: Into<Value>>(
+        mut self,
+        parameter: impl Into<String>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        let values = values.into_iter().map(Into::into).collect();
+        self.when.push(Condition { parameter: parameter.into(), values });
         self
     }
 
@@ -99,10 +163,18 @@ impl Parameter {
 
     /// Whether it is the same, with its choices in whatever order.
     pub fn has_same(&self, other: &Parameter) -> bool {
-        let (Domain::Categorical { choices }, Domain::Categorical { choices: others }) =
-            (&self.domain, &other.domain)
+        let same_conditions = self.when.len() == other.when.len()
+            && self.when.iter().all(|own| other.when.iter().any(|other| own.is_same(other)));
+        if !same_conditions {
+            return false;
+        }
+        let (
+            Domain::Categorical { choices, ordered: false },
+            Domain::Categorical { choices: others, ordered: false },
+        ) = (&self.domain, &other.domain)
         else {
-            return self == other;
+            return Parameter { when: Vec::new(), ..self.clone() }
+                == Parameter { when: Vec::new(), ..other.clone() };
         };
         // Each stands there once, and by its text.
         let texts = |choices: &[Value]| -> BTreeSet<String> {
@@ -122,6 +194,11 @@ impl Parameter {
         self.prior.as_ref().map(|value| (value, self.confidence))
     }
 
+    /// Under which conditions it is there; none for always.
+    pub fn conditions(&self) -> &[Condition] {
+        &self.when
+    }
+
     /// Whether it is the fidelity.
     pub fn is_fidelity(&self) -> bool {
         self.is_fidelity
@@ -129,15 +206,16 @@ impl Parameter {
 
     /// The same parameter in the one way in which it is stored: so whatever a caller built is equal to
     /// what is read again.
-    fn normal(mut self) -> Result<Self, String> {
+    fn normalised(mut self) -> Result<Self, String> {
         let normal = |value: Value| {
             value
                 .normal()
                 .ok_or_else(|| String::from("a whole number is written in decimal digits"))
         };
         self.domain = match self.domain {
-            Domain::Categorical { choices } => Domain::Categorical {
+            Domain::Categorical { choices, ordered } => Domain::Categorical {
                 choices: choices.into_iter().map(normal).collect::<Result<_, _>>()?,
+                ordered,
             },
             Domain::Constant { value } => Domain::Constant { value: normal(value)? },
             domain => domain,
@@ -159,6 +237,10 @@ impl Parameter {
             }
             (prior, _) => prior,
         };
+        for condition in &mut self.when {
+            let values = std::mem::take(&mut condition.values).into_iter().map(normal);
+            condition.values = values.collect::<Result<_, _>>()?;
+        }
         // How far something that is not there is trusted says nothing.
         if self.prior.is_none() {
             self.confidence = Confidence::Low;
@@ -176,12 +258,25 @@ impl Parameter {
         {
             return Err(format!("the prior {prior} is not in {}", self.domain));
         }
-        let numeric = matches!(self.domain, Domain::Float { .. } | Domain::Int { .. });
-        if self.is_fidelity && !numeric {
+        if self.is_fidelity && !self.domain.is_number() {
             return Err("only a float or an int can be the fidelity".into());
         }
         if self.is_fidelity && self.prior.is_some() {
             return Err("the fidelity cannot have a prior".into());
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Parameter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.domain)?;
+        if let Some((prior, confidence)) = self.prior_value() {
+            write!(f, ", prior {prior} ({})", confidence.name())?;
+        }
+        f.write_str(if self.is_fidelity { ", fidelity" } else { "" })?;
+        for (at, condition) in self.when.iter().enumerate() {
+            write!(f, "{}{condition}", if at == 0 { ", when " } else { " and " })?;
         }
         Ok(())
     }
@@ -192,6 +287,7 @@ impl Parameter {
 pub struct SearchSpace {
     names: Names,
     parameters: Vec<Parameter>,
+    order: condition::Order,
 }
 
 impl SearchSpace {
@@ -236,7 +332,8 @@ impl SearchSpace {
             if names.iter().any(|other| **other == *name) {
                 return Err(SpaceError::at(&name, "this name is used twice"));
             }
-            let parameter = parameter.normal().map_err(|problem| SpaceError::at(&name, problem))?;
+            let parameter =
+                parameter.normalised().map_err(|problem| SpaceError::at(&name, problem))?;
             parameter.check().map_err(|problem| SpaceError::at(&name, problem))?;
             if let Some(other) = list.iter().position(Parameter::is_fidelity)
                 && parameter.is_fidelity
@@ -249,14 +346,17 @@ impl SearchSpace {
         }
         match list.len() {
             0 => Err(SpaceError::Whole("has no parameters".into())),
-            1..=MAX_PARAMETERS => Ok(SearchSpace { names: names.into(), parameters: list }),
+            1..=MAX_PARAMETERS => {
+                let order = Self::order_of(&names, &list)?;
+                Ok(SearchSpace { names: names.into(), parameters: list, order })
+            }
             _ => Err(SpaceError::Whole(format!("has more than {MAX_PARAMETERS} parameters"))),
         }
     }
 
     /// A space of which nothing is known: NePS up to 0.14 does not store it.
     pub fn unknown() -> Self {
-        SearchSpace { names: Names::from([]), parameters: Vec::new() }
+        SearchSpace { names: Names::from([]), parameters: Vec::new(), order: Vec::new() }
     }
 
     /// Whether nothing is known of it, so that nothing can be sampled.
@@ -298,21 +398,45 @@ impl SearchSpace {
         self.fidelity().and_then(|(name, _)| config.get(name)).and_then(Value::as_f64)
     }
 
-    /// A configuration from one value per parameter.
-    pub fn config(&self, value_of: impl FnMut((&str, &Parameter)) -> Value) -> Config {
-        Config::of_equally_many(Arc::clone(&self.names), self.iter().map(value_of).collect())
+    /// A configuration from one value per parameter; those of parameters that are not there, as the
+    /// others are, fall away.
+    pub fn config(&self, mut value_of: impl FnMut((&str, &Parameter)) -> Value) -> Config {
+        let values = self.iter().map(|parameter| Some(value_of(parameter)));
+        if !self.is_conditional() {
+            return Config::of_equally_many(Arc::clone(&self.names), values.collect());
+        }
+        let mut values: Vec<Option<Value>> = values.collect();
+        let active = self.active(|at| values[at].as_ref());
+        values
+            .iter_mut()
+            .zip(active)
+            .filter(|(_, is_active)| !is_active)
+            .for_each(|(v, _)| *v = None);
+        Config::of_equally_many(Arc::clone(&self.names), values.into())
     }
 
     /// Says what a configuration has wrong: a parameter missing, unknown, or out of its domain.
     pub fn check(&self, config: &Config) -> Result<(), SpaceError> {
-        let parameters = || self.parameters.iter().zip(config.iter());
+        let mut parameters = self.parameters.iter().zip(config.places());
+        let is_in = |(parameter, value): (&Parameter, &Option<Value>)| {
+            value.as_ref().is_some_and(|value| parameter.domain.contains(value))
+        };
         if Arc::ptr_eq(&self.names, config.names())
-            && parameters().all(|(parameter, (_, value))| parameter.domain.contains(value))
+            && !self.is_conditional()
+            && parameters.all(is_in)
         {
             return Ok(());
         }
-        for (name, parameter) in self.iter() {
+        let active = self.active(|at| config.get(&self.names[at]));
+        for ((name, parameter), is_active) in self.iter().zip(active) {
             match config.get(name) {
+                None if !is_active => {}
+                Some(_) if !is_active => {
+                    let when: Vec<String> =
+                        parameter.when.iter().map(Condition::to_string).collect();
+                    let problem = format!("it is there only when {}", when.join(" and "));
+                    return Err(SpaceError::at(name, problem));
+                }
                 None => return Err(SpaceError::at(name, "the configuration does not have it")),
                 Some(value) if !parameter.domain.contains(value) => {
                     let problem = format!("{value} is not in {}", parameter.domain);

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Confidence, Domain, Parameter, SearchSpace, SpaceError};
+use super::{Confidence, Domain, Parameter, Scale, SearchSpace, SpaceError};
 use crate::config::Value;
 use crate::notation::{self, Shown};
 use crate::words;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 17] = [
     "type",
     "lower",
     "upper",
@@ -20,13 +20,24 @@ const KEYS: [&str; 12] = [
     "default_confidence",
     "is_fidelity",
     "fidelity",
+    "step",
+    "distribution",
+    "mean",
+    "sd",
+    "when",
 ];
 
-const TYPES: [&str; 4] = ["float", "int", "categorical", "constant"];
+const TYPES: [&str; 5] = ["float", "int", "categorical", "ordinal", "constant"];
+
+const NUMBER_KEYS: [&str; 9] =
+    ["lower", "upper", "log", "is_fidelity", "fidelity", "step", "distribution", "mean", "sd"];
+
+/// What a number can be drawn from; `log` is the other way to say the second.
+const DISTRIBUTIONS: [&str; 4] = ["uniform", "loguniform", "normal", "lognormal"];
 
 impl SearchSpace {
-    /// Reads a space: an object of parameters, each `{type, lower, upper, log, choices, value,
-    /// prior | default, prior_confidence, is_fidelity}`. As in NePS the type may be left out where
+    /// Reads a space: an object of parameters, each `{type, lower, upper, log, step, distribution,
+    /// mean, sd, choices, value, prior | default, prior_confidence, is_fidelity, when}`. As in NePS the type may be left out where
     /// the keys tell it, two numbers in a list are bounds, any other list is the choices, and a
     /// plain value is a constant. Values are in the [notation](mod@crate::notation) of our files.
     ///
@@ -64,13 +75,24 @@ fn parameters(json: &Json) -> Result<Vec<(String, Parameter)>, SpaceError> {
 
 fn describe(parameter: &Parameter) -> Json {
     let mut json = match &parameter.domain {
-        Domain::Float { lower, upper, log } => {
-            json!({"type": "float", "lower": lower, "upper": upper, "log": log})
+        Domain::Float { lower, upper, scale, step } => {
+            let mut json = scaled("float", json!(lower), json!(upper), *scale);
+            if let Some(step) = step {
+                json["step"] = json!(step);
+            }
+            json
         }
-        Domain::Int { lower, upper, log } => {
-            json!({"type": "int", "lower": lower, "upper": upper, "log": log})
+        Domain::Int { lower, upper, scale, step } => {
+            let mut json = scaled("int", json!(lower), json!(upper), *scale);
+            if *step > 1 {
+                json["step"] = json!(step);
+            }
+            json
         }
-        Domain::Categorical { choices } => json!({"type": "categorical", "choices": choices}),
+        Domain::Categorical { choices, ordered } => {
+            let kind = if *ordered { "ordinal" } else { "categorical" };
+            json!({"type": kind, "choices": choices})
+        }
         Domain::Constant { value } => json!({"type": "constant", "value": value}),
     };
     if let Some((prior, confidence)) = parameter.prior_value() {
@@ -80,6 +102,24 @@ fn describe(parameter: &Parameter) -> Json {
     if parameter.is_fidelity {
         json["is_fidelity"] = json!(true);
     }
+    if !parameter.when.is_empty() {
+        let conditions = parameter.when.iter().map(|c| (c.parameter.clone(), json!(c.values)));
+        json["when"] = Json::Object(conditions.collect());
+    }
+    json
+}
+
+fn scaled(kind: &str, lower: Json, upper: Json, scale: Scale) -> Json {
+    let mut json =
+        json!({"type": kind, "lower": lower, "upper": upper, "log": scale == Scale::Log});
+    let (name, mean, sd) = match scale {
+        Scale::Linear | Scale::Log => return json,
+        Scale::Normal { mean, sd } => ("normal", mean, sd),
+        Scale::LogNormal { mean, sd } => ("lognormal", mean, sd),
+    };
+    json["distribution"] = json!(name);
+    json["mean"] = json!(mean);
+    json["sd"] = json!(sd);
     json
 }
 
@@ -117,37 +157,57 @@ fn from_keys(map: &Map<String, Json>) -> Result<Parameter, String> {
         None if map.contains_key("choices") => "categorical",
         None if map.contains_key("value") => "constant",
         None if is_whole(map.get("lower")) && is_whole(map.get("upper")) => "int",
-        None if map.contains_key("lower") || map.contains_key("upper") => "float",
-        None => return Err("needs a 'type': float, int, categorical or constant".into()),
+        None if ["lower", "upper", "distribution"].iter().any(|key| map.contains_key(*key)) => {
+            "float"
+        }
+        None => return Err("needs a 'type': float, int, categorical, ordinal or constant".into()),
     };
     let allowed: &[&str] = match kind {
-        "float" | "int" | "integer" => &["lower", "upper", "log", "is_fidelity", "fidelity"],
-        "categorical" => &["choices"],
+        "float" | "int" | "integer" => &NUMBER_KEYS,
+        "categorical" | "ordinal" => &["choices"],
         "constant" => &["value"],
         other => {
             return Err(words::unknown(other, "a type of parameter", &TYPES));
         }
     };
-    for key in ["lower", "upper", "log", "is_fidelity", "fidelity", "choices", "value"] {
+    for key in NUMBER_KEYS.into_iter().chain(["choices", "value"]) {
         if map.contains_key(key) && !allowed.contains(&key) && !is_false(&map[key]) {
             return Err(format!("a {kind} has no '{key}'; it has: {}", allowed.join(", ")));
         }
     }
     let mut parameter = match kind {
         "float" => {
-            Parameter::float(float("lower", need("lower")?)?, float("upper", need("upper")?)?)
+            let (lower, upper) = bounds(map)?;
+            Parameter::float(float("lower", &lower)?, float("upper", &upper)?)
         }
         "int" | "integer" => {
-            Parameter::int(int("lower", need("lower")?)?, int("upper", need("upper")?)?)
+            let (lower, upper) = bounds(map)?;
+            Parameter::int(int("lower", &lower)?, int("upper", &upper)?)
         }
-        "categorical" => match need("choices")? {
+        "categorical" | "ordinal" => match need("choices")? {
+            Json::Array(choices) if kind == "ordinal" => Parameter::ordinal(values(choices)),
             Json::Array(choices) => Parameter::categorical(values(choices)),
             other => return Err(format!("'choices' must be a list, and is {}", kind_of(other))),
         },
         _ => Parameter::constant(Value::from_stored(need("value")?.clone())),
     };
-    if flag(map, "log")? {
-        parameter = parameter.log();
+    let is_log = flag(map, "log")?;
+    parameter = match distribution(map)? {
+        Scale::Linear if is_log => parameter.log(),
+        Scale::Linear => parameter,
+        _ if is_log => return Err("has both 'log' and a 'distribution': one says it".into()),
+        Scale::Log => parameter.log(),
+        Scale::Normal { mean, sd } => parameter.normal(mean, sd),
+        Scale::LogNormal { mean, sd } => parameter.log_normal(mean, sd),
+    };
+    if let Some(step) = present(map, "step") {
+        parameter = match parameter.domain {
+            Domain::Int { .. } => parameter.step(int("step", step)?),
+            _ => parameter.step(float("step", step)?),
+        };
+    }
+    for (other, values) in conditions(map)? {
+        parameter = parameter.when(other, values);
     }
     if flag(map, "is_fidelity")? || flag(map, "fidelity")? {
         parameter = parameter.fidelity();
@@ -178,11 +238,71 @@ fn either<'a>(
     name: &str,
     old_name: &str,
 ) -> Result<Option<&'a Json>, String> {
-    let present = |key| map.get(key).filter(|json: &&Json| !json.is_null());
-    match (present(name), present(old_name)) {
+    match (present(map, name), present(map, old_name)) {
         (Some(_), Some(_)) => Err(format!("has both '{name}' and its old name '{old_name}'")),
         (new, old) => Ok(new.or(old)),
     }
+}
+
+fn present<'a>(map: &'a Map<String, Json>, key: &str) -> Option<&'a Json> {
+    map.get(key).filter(|json| !json.is_null())
+}
+
+/// The bounds; a distribution that is written without any has its own.
+fn bounds(map: &Map<String, Json>) -> Result<(Json, Json), String> {
+    let own = distribution(map)?.own_bounds();
+    let is_int = map.get("type").is_some_and(|kind| kind != "float");
+    let of = |key: &str, own: Option<f64>| match (present(map, key), own) {
+        (Some(json), _) => Ok(json.clone()),
+        (None, Some(own)) if is_int => Ok(json!(own.round().clamp(-9e15, 9e15) as i64)),
+        (None, Some(own)) => Ok(json!(own)),
+        (None, None) => Err(format!("'{key}' is missing")),
+    };
+    Ok((of("lower", own.map(|own| own.0))?, of("upper", own.map(|own| own.1))?))
+}
+
+fn distribution(map: &Map<String, Json>) -> Result<Scale, String> {
+    let name = match present(map, "distribution") {
+        None => "",
+        Some(Json::String(name)) => name.as_str(),
+        Some(other) => return Err(format!("a 'distribution' is a name, not {}", kind_of(other))),
+    };
+    if !name.is_empty() && !DISTRIBUTIONS.contains(&name) {
+        return Err(words::unknown(name, "a distribution", &DISTRIBUTIONS));
+    }
+    let given = ["mean", "sd"].map(|key| present(map, key));
+    match (name, given) {
+        ("normal" | "lognormal", [Some(mean), Some(sd)]) => {
+            let (mean, sd) = (float("mean", mean)?, float("sd", sd)?);
+            let normal = Scale::Normal { mean, sd };
+            Ok(if name == "normal" { normal } else { Scale::LogNormal { mean, sd } })
+        }
+        ("normal" | "lognormal", [mean, _]) => {
+            let missing = if mean.is_none() { "mean" } else { "sd" };
+            let of = if name == "normal" { "" } else { " of the natural logarithm" };
+            Err(format!(
+                "'{missing}' is missing: a {name} distribution has a 'mean' and an 'sd'{of}"
+            ))
+        }
+        (_, [Some(_), _] | [_, Some(_)]) => {
+            Err("'mean' and 'sd' are of a 'distribution': normal or lognormal".into())
+        }
+        ("loguniform", _) => Ok(Scale::Log),
+        _ => Ok(Scale::Linear),
+    }
+}
+
+/// `when: {optimizer: sgd}`, `when: {optimizer: [sgd, adam], layers: 3}`: all must hold.
+fn conditions(map: &Map<String, Json>) -> Result<Vec<(String, Vec<Value>)>, String> {
+    let Some(json) = present(map, "when") else { return Ok(Vec::new()) };
+    let shape =
+        || format!("'when' is a mapping, such as {{optimizer: sgd}}, and is {}", kind_of(json));
+    let conditions = notation::as_object(json).ok_or_else(shape)?;
+    let values = |json: Json| match json {
+        Json::Array(list) => values(&list).collect(),
+        one => vec![Value::from_stored(one)],
+    };
+    Ok(conditions.into_iter().map(|(other, json)| (other, values(json))).collect())
 }
 
 /// A flag, also in the words that YAML 1.1 has for it.

@@ -17,7 +17,7 @@ impl Parameter {
     /// prior, uniform.
     pub fn sample_around_prior(&self, rng: &mut dyn Rng) -> Value {
         let Some((prior, confidence)) = self.prior_value() else { return self.sample(rng) };
-        if let Domain::Categorical { choices } = &self.domain {
+        if let Domain::Categorical { choices, ordered: false } = &self.domain {
             let keep = rng.random::<f64>() < confidence.share() || choices.len() < 2;
             if keep {
                 return prior.clone();

@@ -169,8 +169,10 @@ impl ProcessEvaluator {
         // `a-b` and `a_b` would become the same variable: it is set only for a parameter whose name
         // is exactly the variable's.
         let mut users: HashMap<String, u32> = HashMap::new();
-        for (name, _) in trial.config().iter() {
+        for name in trial.config().names().iter() {
             *users.entry(variable(name)).or_default() += 1;
+            // Of a parameter that is not there nothing comes from whoever started us.
+            command.env_remove(format!("TRIALMILL_PARAM_{}", variable(name)));
         }
         for (name, value) in trial.config().iter() {
             let variable = variable(name);

@@ -36,7 +36,7 @@ impl CommandTemplate {
         find_program(program)?;
         for (name, parameter) in space.iter() {
             let values = match parameter.domain() {
-                Domain::Categorical { choices } => choices.as_slice(),
+                Domain::Categorical { choices, .. } => choices.as_slice(),
                 Domain::Constant { value } => std::slice::from_ref(value),
                 _ => &[],
             };
@@ -48,13 +48,40 @@ impl CommandTemplate {
         Ok(CommandTemplate(pieces?))
     }
 
-    /// The words for one trial.
+    /// The words for one trial. A word that names a parameter which the trial does not have is left out,
+    /// and so is an option that stands before it alone: of `--momentum {momentum}` both.
     pub(super) fn words(&self, trial: &RunningTrial, files: &Files) -> Vec<OsString> {
         let fill = |piece: &Piece| match piece {
             Piece::Text(text) => text.into(),
             Piece::Name(name) => value(name, trial, files),
         };
-        self.0.iter().map(|pieces| pieces.iter().map(fill).collect()).collect()
+        let given = |at: usize| match at {
+            // The program itself.
+            0 => true,
+            _ => !self.names_absent(at, trial) && !self.is_option_of_absent(at, trial),
+        };
+        let words = self.0.iter().enumerate().filter(|(at, _)| given(*at));
+        words.map(|(_, pieces)| pieces.iter().map(fill).collect()).collect()
+    }
+
+    /// Whether a word names a conditional parameter that this trial does not have.
+    fn names_absent(&self, at: usize, trial: &RunningTrial) -> bool {
+        self.0.get(at).is_some_and(|word| word.iter().any(|piece| is_absent(piece, trial)))
+    }
+
+    /// Whether a word is the option, `--momentum`, whose value would be the next word.
+    fn is_option_of_absent(&self, at: usize, trial: &RunningTrial) -> bool {
+        let is_option = match self.0[at].as_slice() {
+            [Piece::Text(text)] => text.len() > 1 && text.starts_with('-') && !text.contains('='),
+            _ => false,
+        };
+        let is_value = self.0.get(at + 1).is_some_and(|next| match next.as_slice() {
+            [Piece::Text(before), name, Piece::Text(behind)] => {
+                before.is_empty() && behind.is_empty() && is_absent(name, trial)
+            }
+            _ => false,
+        });
+        is_option && is_value
     }
 }
 
@@ -83,6 +110,11 @@ impl Files {
             stderr: dir.join("stderr.log"),
         }
     }
+}
+
+fn is_absent(piece: &Piece, trial: &RunningTrial) -> bool {
+    let Piece::Name(name) = piece else { return false };
+    trial.config().get(name).is_none() && !OWN_NAMES.contains(&name.as_str())
 }
 
 fn value(name: &str, trial: &RunningTrial, files: &Files) -> OsString {

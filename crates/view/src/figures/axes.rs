@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::ticks::{number, ticks};
 use crate::live::Live;
 use trialmill_core::config::Value;
-use trialmill_core::space::Domain;
+use trialmill_core::space::{Domain, Parameter};
 
 /// Choices that are told apart on an axis.
 const CHOICES: usize = 64;
@@ -104,7 +104,7 @@ impl Axes {
         let (name, domain) = (&*self.axes[i].name, &self.domains[i]);
         // Asked by its text, a choice of many is found at once.
         let choices: Option<HashMap<String, f32>> = match domain {
-            Domain::Categorical { choices } if choices.len() > 8 => Some(
+            Domain::Categorical { choices, .. } if choices.len() > 8 => Some(
                 (0..choices.len())
                     .map(|at| {
                         let unit = (at as f32 + 0.5) / choices.len() as f32;
@@ -127,9 +127,11 @@ impl Axes {
 
 fn axis(name: String, domain: &Domain) -> Axis {
     let (kind, log, bounds) = match domain {
-        Domain::Float { lower, upper, log } => (AxisKind::Float, *log, Some((*lower, *upper))),
-        Domain::Int { lower, upper, log } => {
-            (AxisKind::Int, *log, Some((*lower as f64, *upper as f64)))
+        Domain::Float { lower, upper, scale, .. } => {
+            (AxisKind::Float, scale.is_log(), Some((*lower, *upper)))
+        }
+        Domain::Int { lower, upper, scale, .. } => {
+            (AxisKind::Int, scale.is_log(), Some((*lower as f64, *upper as f64)))
         }
         Domain::Categorical { .. } => (AxisKind::Categorical, false, None),
         Domain::Constant { .. } => (AxisKind::Constant, false, None),
@@ -140,19 +142,19 @@ fn axis(name: String, domain: &Domain) -> Axis {
 fn marks(domain: &Domain) -> Vec<Tick> {
     let of_number = |x: f64, value: Value| Tick { at: domain.to_unit(&value), label: number(x) };
     match domain {
-        Domain::Float { lower, upper, log } => {
-            let marks = ticks(*lower, *upper, *log, 5);
+        Domain::Float { lower, upper, scale, .. } => {
+            let marks = ticks(*lower, *upper, scale.is_log(), 5);
             marks.into_iter().map(|x| of_number(x, Value::Float(x))).collect()
         }
-        Domain::Int { lower, upper, log } => {
+        Domain::Int { lower, upper, scale, .. } => {
             let marks = match upper - lower <= 8 {
                 true => (*lower..=*upper).map(|x| x as f64).collect(),
-                false => ticks(*lower as f64, *upper as f64, *log, 5),
+                false => ticks(*lower as f64, *upper as f64, scale.is_log(), 5),
             };
             let whole = marks.into_iter().filter(|x| x.fract() == 0.0);
             whole.map(|x| of_number(x, Value::Int(x as i64))).collect()
         }
-        Domain::Categorical { choices } => {
+        Domain::Categorical { choices, .. } => {
             let every = choices.len().div_ceil(CHOICES).max(1);
             let shown = choices.iter().enumerate().step_by(every);
             shown
@@ -190,8 +192,9 @@ fn seen(live: &Live) -> Vec<(String, Domain)> {
             numbers.iter().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
         if numbers.len() == values.len() && lower < upper {
             return match values.iter().all(|value| matches!(value, Value::Int(_))) {
-                true => Domain::Int { lower: lower as i64, upper: upper as i64, log: false },
-                false => Domain::Float { lower, upper, log: lower > 0.0 && upper / lower > 1e3 },
+                true => Parameter::int(lower as i64, upper as i64),
+                false if lower > 0.0 && upper / lower > 1e3 => Parameter::float(lower, upper).log(),
+                false => Parameter::float(lower, upper),
             };
         }
         let mut choices: Vec<Value> = Vec::new();
@@ -201,14 +204,15 @@ fn seen(live: &Live) -> Vec<(String, Domain)> {
             }
         }
         match &choices[..] {
-            [value] => Domain::Constant { value: value.clone() },
-            _ => Domain::Categorical { choices },
+            [value] => Parameter::constant(value.clone()),
+            _ => Parameter::categorical(choices),
         }
     };
     names
         .into_iter()
         .map(|name| {
-            let domain = domain(values.get(&name).map_or(&[], Vec::as_slice));
+            let parameter = domain(values.get(&name).map_or(&[], Vec::as_slice));
+            let domain = parameter.domain().clone();
             (name, domain)
         })
         .collect()

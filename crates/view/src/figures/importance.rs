@@ -73,7 +73,7 @@ pub fn importance(live: &Live, k: usize) -> Vec<Importance> {
 
 fn steps(domain: &Domain) -> usize {
     match domain.cardinality() {
-        _ if matches!(domain, Domain::Int { log: true, .. }) => STEPS,
+        _ if matches!(domain, Domain::Int { scale, .. } if scale.is_log()) => STEPS,
         Some(n) if matches!(domain, Domain::Categorical { .. }) => n as usize,
         Some(n) => STEPS.min(usize::try_from(n).unwrap_or(STEPS)),
         None => STEPS,
