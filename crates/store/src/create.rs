@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use super::layout::{Directory, Layout, Layouts, absolute, not_a_study};
 use super::liveness::Machine;
 use super::lock::FileLock;
-use super::open::{StudyJson, own_definition, recognise, refuse_foreign};
+use super::open::{StudyJson, own_definition, recognise};
 use super::replace::replace;
 use crate::plain;
 use trialmill_core::definition::Definition;
@@ -36,11 +36,10 @@ impl Directory {
         (layout, layouts): (Option<&'static dyn Layout>, Layouts),
     ) -> Result<(Self, bool), StoreError> {
         let path = &absolute(path);
-        if recognise(path, layouts).is_some() {
+        if recognise(path, layouts)?.is_some() {
             let there = Self::open_read_only_as(path, layouts)?;
             return Ok((there.resume(definition, seed, policy, layout)?, false));
         }
-        refuse_foreign(path)?;
         let definition = seeded(definition, seed);
         supported(layout.unwrap_or(layouts[0]), &definition)?;
         let new = layout.unwrap_or(layouts[0]);

@@ -75,8 +75,7 @@ impl Directory {
     /// There is none, or it is damaged.
     pub fn open_read_only_as(path: &Path, layouts: Layouts) -> Result<Self, StoreError> {
         let path = &absolute(path);
-        let Some(layout) = recognise(path, layouts) else {
-            refuse_foreign(path)?;
+        let Some(layout) = recognise(path, layouts)? else {
             let problem = match std::fs::read_dir(path).map(|mut entries| entries.next()) {
                 Ok(None) => "it is empty",
                 Ok(Some(_)) => "it has no study.json; if one is being created just now, try again",
@@ -106,8 +105,8 @@ impl Directory {
     /// nothing is removed.
     pub fn remove_as(path: &Path, layouts: Layouts) -> Result<(), StoreError> {
         let study_json = path.join("study.json");
-        match recognise(path, layouts) {
-            None => return refuse_foreign(path),
+        match recognise(path, layouts)? {
+            None => return Ok(()),
             Some(layout) if !layout.is_shared() => {}
             Some(_) => {
                 let problem = "NePS workers may be in it, and they leave no sign of life: only a \
@@ -189,16 +188,30 @@ impl Directory {
     }
 }
 
-/// The layout of a directory, judged by its content; `None` if it contains no study.
+/// The layout of a directory, judged by its content; `None` if it contains no study, and a new one may
+/// be created there.
 ///
 /// Another machine may have just created the study while this machine's cache says, for up to a
-/// minute, that it does not exist. So this asks the server before it believes that.
-pub(super) fn recognise(path: &Path, layouts: Layouts) -> Option<&'static dyn Layout> {
+/// minute, that it does not exist. So this asks the server before it believes that. And another process
+/// may create the study at any moment: so a directory is refused for what it held *before* the last
+/// search for a study.
+///
+/// # Errors
+/// It holds something else, or cannot be read.
+pub(super) fn recognise(
+    path: &Path,
+    layouts: Layouts,
+) -> Result<Option<&'static dyn Layout>, StoreError> {
     let find = || layouts.iter().copied().find(|layout| layout.recognises(path));
-    find().or_else(|| {
-        plain::ask_for_entries(path);
-        find()
-    })
+    if let Some(layout) = find() {
+        return Ok(Some(layout));
+    }
+    plain::ask_for_entries(path);
+    let foreign = refuse_foreign(path);
+    match find() {
+        Some(layout) => Ok(Some(layout)),
+        None => foreign.map(|()| None),
+    }
 }
 
 /// What `study.json` says; the format of the journal, too.
@@ -225,7 +238,7 @@ pub fn has_own_files(layout: &dyn Layout, path: &Path) -> bool {
 }
 
 /// Refuses a directory that contains anything but what an interrupted creation leaves there.
-pub(super) fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
+fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
