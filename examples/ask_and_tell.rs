@@ -16,7 +16,7 @@ use std::time::Duration;
 use trialmill::{AskOutcome, Config, Parameter, Report, ReportOutcome, SearchSpace, Study};
 
 const JOBS: usize = 4;
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let directory = std::env::args().nth(1).unwrap_or_else(|| "runs/ask_and_tell".into());

@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .seed(7)
         .workers(2)
         .max_evaluations(6)
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .run_command(&command)?;
 
     println!("{outcome}\n\ntrial  seconds  validation error after each epoch");

@@ -178,7 +178,7 @@ fn whatever_a_power_cut_leaves_has_every_answer_that_was_given() {
         // A second and a third life begin with what a power cut left of the one before.
         for life in 0..3 {
             let (random, ledger) = (Mutex::new(seed * 10 + life), Arc::new(Mutex::new(acked)));
-            let world = World { random, ledger, ..World::default() };
+            let world = World { ledger, random, ..World::default() };
             let world = work(&directory, journal, world, 10);
             let moments = world.moments.lock().unwrap();
             for moment in moments.iter() {

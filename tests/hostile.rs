@@ -96,7 +96,7 @@ fn append(home: &Home, body: &str) {
 fn append_bytes(home: &Home, body: &[u8]) {
     let path = home.path("s/journal.jsonl");
     let mut journal = fs::read(&path).unwrap();
-    let seq = journal.iter().filter(|byte| **byte == b'\n').count();
+    let seq = journal.split(|byte| *byte == b'\n').count() - 1;
     let body = [format!("\"seq\":{seq},").as_bytes(), body].concat();
     journal.extend(format!("{{\"crc\":\"{:08x}\",", crc32fast::hash(&body)).as_bytes());
     journal.extend(body);

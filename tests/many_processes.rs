@@ -29,7 +29,7 @@ use trialmill_store::{Directory, read_study};
 
 const OPENED: &str = "trialmill-worker-open-us ";
 /// Nothing short here takes half as long; whatever does hangs.
-const HANGS: Duration = Duration::from_secs(120);
+const HANGS: Duration = Duration::from_mins(2);
 /// Nobody who shares a study goes longer without a trial.
 const STARVES: Duration = Duration::from_secs(5);
 
@@ -233,7 +233,7 @@ impl Drop for WorkerProcess {
     }
 }
 
-/// The choices of a run, all from one printed seed (SplitMix64).
+/// The choices of a run, all from one printed seed (`SplitMix64`).
 struct Choices(u64);
 
 impl Choices {
@@ -256,7 +256,7 @@ impl Choices {
 /// The scenarios measure, so one runs at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn tempdir() -> tempfile::TempDir {

@@ -218,11 +218,12 @@ fn a_cache_cut_anywhere_in_its_last_records_loses_nothing_that_a_directory_has()
     }
 }
 
+type Break = fn(&Path);
+
 /// Each of these stopped every NePS worker for good; what was acknowledged must come back whole.
 #[test]
 fn what_bricks_a_directory_is_named_by_check_and_mended_without_loss() {
     let (_, path, _) = all(&["0.17.0"]).into_iter().find(|(n, ..)| n.ends_with("/budget")).unwrap();
-    type Break = fn(&Path);
     let breaks: [(&str, Break); 8] = [
         ("cache_missing", |dir| fs::remove_file(dir.join("configs/.trial_cache.pkl")).unwrap()),
         ("cache_damaged", |dir| {
@@ -243,7 +244,7 @@ fn what_bricks_a_directory_is_named_by_check_and_mended_without_loss() {
             fs::write(metadata, text).unwrap();
         }),
         ("missing_files", |dir| {
-            fs::write(dir.join("configs/config_1/metadata.json"), b"").unwrap()
+            fs::write(dir.join("configs/config_1/metadata.json"), b"").unwrap();
         }),
         ("missing_files", |dir| fs::remove_file(dir.join("configs/config_2/report.yaml")).unwrap()),
     ];

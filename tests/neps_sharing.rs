@@ -17,7 +17,7 @@ use trialmill_core::study::{Answer, Ask};
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Purpose, Replica};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Home(TempDir);
 

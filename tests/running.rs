@@ -242,7 +242,7 @@ fn the_handle_does_what_neps_state_does() {
     let sampled = handle.sample(3).unwrap().into_trials();
     assert_eq!(sampled.len(), 3);
     assert_eq!(handle.next_pending(2).unwrap(), sampled[..2]);
-    let minute = Duration::from_secs(60);
+    let minute = Duration::from_mins(1);
     let AskOutcome::Trials(asked) = handle.ask("me", 2, minute).unwrap() else { panic!() };
     assert_eq!(
         asked.iter().map(|trial| &trial.id).collect::<Vec<_>>(),
@@ -565,14 +565,14 @@ fn a_client_without_a_session_asks_reports_and_hears_that_a_grid_has_ended() {
     let space = SearchSpace::new([("x", Parameter::categorical(["a", "b"]))]).unwrap();
     Study::builder(&path).space(space).optimizer(GridSearch::default()).create().unwrap();
     let client = DirectClient::open(&path).unwrap();
-    let asked = client.ask("me", 5, Duration::from_secs(60)).unwrap().into_trials();
+    let asked = client.ask("me", 5, Duration::from_mins(1)).unwrap().into_trials();
     assert_eq!(asked.len(), 2);
     assert_eq!(client.report(&asked[0].id, Some(1), 0.5.into()).unwrap(), ReportOutcome::Accepted);
     let crashed = Report::crashed("told", "no reason");
     assert_eq!(client.report(&asked[1].id, None, crashed).unwrap(), ReportOutcome::Accepted);
     let end = AskOutcome::Stop(StopReason::Finished);
     assert_eq!(client.sample(1).unwrap(), end);
-    assert_eq!(client.ask("me", 1, Duration::from_secs(60)).unwrap(), end);
+    assert_eq!(client.ask("me", 1, Duration::from_mins(1)).unwrap(), end);
     let both = [asked[1].id.clone(), asked[0].id.clone()];
     assert!(client.retry_trials(&both).is_err(), "all or none");
     assert_eq!(client.next_pending(1).unwrap(), []);

@@ -14,7 +14,7 @@ use trialmill::{
     Study, StudyBuilder,
 };
 
-const KILL_EVERY: Duration = Duration::from_secs(60);
+const KILL_EVERY: Duration = Duration::from_mins(1);
 const ASK_EVERY: Duration = Duration::from_millis(10);
 /// All trials are kept in memory; three parameters take some 430 bytes, and a vector that grows
 /// takes up to twice that.

@@ -45,7 +45,7 @@ fn space() -> SearchSpace {
 
 fn ask(core: &mut StateCore, n: usize, lease: bool) -> Vec<(trialmill::TrialId, u32)> {
     let worker: &str = if lease { "caller" } else { "p1-w1" };
-    let lease = lease.then(|| Machine::here().lease(Duration::from_secs(3600)));
+    let lease = lease.then(|| Machine::here().lease(Duration::from_hours(1)));
     let ask = Command::Ask(Ask { worker: worker.into(), n, lease });
     match core.execute_all(vec![ask]).unwrap().remove(0).unwrap() {
         Answer::Evaluate(list) => {
@@ -225,7 +225,7 @@ fn a_journal_cut_at_any_byte_of_its_last_records_opens_and_has_all_before() {
     // And at the borders of all others, down to nothing.
     for (n, record) in original.records.iter().enumerate() {
         original.is_mended(&original.bytes[..record.start], n, "cut before a record");
-        original.is_mended(&original.bytes[..record.start + 1], n, "cut in a record's first byte");
+        original.is_mended(&original.bytes[..=record.start], n, "cut in a record's first byte");
         original.is_mended(&original.bytes[..record.end - 1], n, "cut before a line feed");
     }
 }

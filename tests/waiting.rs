@@ -207,7 +207,7 @@ fn two_processes_with_too_large_reports_at_the_end_do_not_wait_for_each_other() 
 fn ended(run: Run) -> Result<Outcome, Error> {
     let begin = Instant::now();
     while !run.is_finished() {
-        assert!(begin.elapsed() < Duration::from_secs(60), "it waits for ever");
+        assert!(begin.elapsed() < Duration::from_mins(1), "it waits for ever");
         std::thread::sleep(Duration::from_millis(10));
     }
     run.join().unwrap()
@@ -242,10 +242,10 @@ fn a_caller_outside_is_told_to_wait_and_not_made_to() {
     // On a thread of its own: whoever is made to wait would wait for ever.
     let asks = std::thread::spawn(move || {
         for _ in 0..3 {
-            told.send(handle.ask("me", 1, Duration::from_secs(3600)).unwrap()).unwrap();
+            told.send(handle.ask("me", 1, Duration::from_hours(1)).unwrap()).unwrap();
         }
     });
-    let next = || answer.recv_timeout(Duration::from_secs(60)).unwrap();
+    let next = || answer.recv_timeout(Duration::from_mins(1)).unwrap();
     assert_eq!([next(), next()].map(|answer| answer.into_trials().len()), [1, 1]);
     assert!(matches!(next(), AskOutcome::Wait));
     asks.join().unwrap();
@@ -271,7 +271,7 @@ fn who_waits_for_others_hears_that_it_is_to_stop() {
     });
     let begin = Instant::now();
     while handle.snapshot().waiting == 0 {
-        assert!(begin.elapsed() < Duration::from_secs(60), "it never waits");
+        assert!(begin.elapsed() < Duration::from_mins(1), "it never waits");
         std::thread::sleep(Duration::from_millis(5));
     }
     stop.stop();

@@ -80,7 +80,7 @@ fn a_script_that_reads_the_json_does_not_break() {
 #[test]
 fn a_comma_or_quote_does_not_break_the_csv() {
     let study = Trialmill::with_space(r#"x: {value: "a,\"b\"\nc"}, 'n,m': 3"#, 2);
-    study.run_study(&[], r#"[ $TRIALMILL_TRIAL_ID = 1 ] && echo 0.5"#).exits(0);
+    study.run_study(&[], r"[ $TRIALMILL_TRIAL_ID = 1 ] && echo 0.5").exits(0);
     let csv = study.run(&["trials", "s", "--csv"]).exits(0).stdout;
     assert!(
         csv.starts_with(

@@ -280,7 +280,7 @@ fn two_parameters_do_not_reach_a_command_as_one_variable() {
 
 #[test]
 fn odd_names_and_values_reach_a_command_unchanged() {
-    let space = r#"größe µ: 0.5, 'a=b': '-rf', '': 1"#;
+    let space = r"größe µ: 0.5, 'a=b': '-rf', '': 1";
     let study = Trialmill::with_space(space, 1);
     study.run_study(&[], "echo 1").exits(2).says(&["a name has 1 to 128 bytes"]);
     let choices = r#"größe µ: {value: "-rf"}, 'a=b': {value: "new\nline"}, mine: {value: mine},

@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 
 /// The longest that anything here is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The program in a directory of its own, its working directory, which its commands know as
 /// `$HERE`. The study file is `study.yaml`, the study is in `s`.

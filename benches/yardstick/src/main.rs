@@ -148,7 +148,7 @@ fn times(name: &str, problem: &str, sizes: &[&str], options: &Options) -> Result
             let before = cpu_seconds();
             let mut first = 0.0;
             let asks: u64 = if name == "tpe" { 100 } else { 50 };
-            for number in size..size + asks + 1 {
+            for number in size..=(size + asks) {
                 let answer = driver.ask(1, number);
                 if number == size {
                     first = cpu_seconds() - before;

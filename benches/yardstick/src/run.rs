@@ -155,5 +155,5 @@ fn with_fidelity(
     for mark in EPOCH_MARKS {
         regret.entry(mark.to_string()).or_insert(last);
     }
-    (regret, 1000.0 * cpu / told.max(1) as f64)
+    (regret, 1000.0 * cpu / f64::from(told.max(1)))
 }

@@ -76,24 +76,7 @@ impl Ask {
         let location =
             |id: &TrialId| client.trial_dir(id).map(|path| path.to_string_lossy().into_owned());
         // Not by way of `json!` alone, which would make a float of a long whole number.
-        fn of<'a>(
-            trial: &'a Trial,
-            location: &dyn Fn(&TrialId) -> Option<String>,
-            deadline_seconds: f64,
-        ) -> Handed<'a> {
-            let Trial { id, attempts, config, .. } = trial;
-            let previous = trial.metadata.previous_trial_id.as_ref();
-            Handed {
-                id,
-                attempt: *attempts,
-                config: ShownConfig(config),
-                location: location(id),
-                previous_trial_id: previous,
-                previous_trial_location: previous.and_then(location),
-                deadline_seconds,
-            }
-        }
-        let handed = trials.iter().map(|trial| of(trial, &location, self.deadline));
+        let handed = trials.iter().map(|trial| Handed::of(trial, &location, self.deadline));
         let handed: Vec<Handed<'_>> = handed.collect();
         serde_json::to_string_pretty(&handed).unwrap_or_default() + "\n"
     }
@@ -109,4 +92,24 @@ struct Handed<'a> {
     previous_trial_id: Option<&'a TrialId>,
     previous_trial_location: Option<String>,
     deadline_seconds: f64,
+}
+
+impl<'a> Handed<'a> {
+    fn of(
+        trial: &'a Trial,
+        location: &dyn Fn(&TrialId) -> Option<String>,
+        deadline_seconds: f64,
+    ) -> Self {
+        let Trial { id, attempts, config, .. } = trial;
+        let previous = trial.metadata.previous_trial_id.as_ref();
+        Handed {
+            id,
+            attempt: *attempts,
+            config: ShownConfig(config),
+            location: location(id),
+            previous_trial_id: previous,
+            previous_trial_location: previous.and_then(location),
+            deadline_seconds,
+        }
+    }
 }

@@ -112,7 +112,7 @@ impl Check {
             }
             // Only the lost records know which processes the remaining lock files belong to.
             JournalEnd::Damaged { .. } => return Ok(done),
-            _ => {}
+            JournalEnd::Whole => {}
         }
         done.extend(repair.remove_leftovers(&found)?.iter().map(|name| format!("removed {name}")));
         drop(repair);
@@ -310,7 +310,7 @@ fn of_journal(journal: &JournalCheck) -> Option<Finding> {
             let finding = Finding::damage(FindingKind::Damage, JOURNAL, problem, remedy);
             Some(at(finding.about(trials.iter().cloned())))
         }
-        _ => None,
+        JournalEnd::Whole => None,
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn table(
             add_new(&mut names, row.config.iter().map(|(name, _)| name));
             last = Some(row.config.names());
         }
-        let extra = row.report.as_ref().and_then(|report| report.extra);
+        let extra = row.report.as_ref().and_then(|report| Some(report.extra?.0));
         add_new(&mut extras, extra.into_iter().flat_map(Map::keys).map(String::as_str));
     }
     // Objectives with names have a column each.
@@ -63,7 +63,7 @@ pub(super) fn table(
             Json::String(text) => guarded(text.clone(), raw),
             other => other.to_string(),
         };
-        let extra = row.report.as_ref().and_then(|report| report.extra);
+        let extra = row.report.as_ref().and_then(|report| Some(report.extra?.0));
         let mut cells =
             vec![row.id.to_string(), row.state.to_string(), text(&metadata["previous_trial_id"])];
         cells.extend(names.iter().map(|name| match row.config.get(name) {

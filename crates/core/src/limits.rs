@@ -48,7 +48,7 @@ pub const MAX_NEPS_TEXT_BYTES: usize = 16 << 20;
 /// Bytes of memory that the values of one YAML file may take once its aliases are followed.
 pub const MAX_NEPS_VALUE_BYTES: usize = 32 << 20;
 /// Nesting depth of containers in a file of NePS. A dict takes up to three levels in a journal line,
-/// and serde_json reads 128.
+/// and `serde_json` reads 128.
 pub const MAX_NEPS_DEPTH: usize = 40;
 /// Decimal digits of an integer in a file of NePS: Python's own limit.
 pub const MAX_NEPS_INT_DIGITS: usize = 4_300;
@@ -77,7 +77,7 @@ pub const GROUP_COMMIT_PART: u32 = 4;
 pub const GROUP_COMMIT_MAX: Duration = Duration::from_micros(500);
 
 /// How long a process waits for the journal's lock before that is an error.
-pub const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+pub const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 /// The longest pause between two tries for the journal's lock.
 pub const LOCK_PAUSE_MAX: Duration = Duration::from_millis(2);
 /// How often a process that waits for a lock checks that the lock file is still the one at its path.
@@ -92,7 +92,7 @@ pub const NETWORK_PATIENCE: Duration = Duration::from_secs(150);
 pub const NETWORK_POLL: Duration = Duration::from_secs(1);
 
 /// How long a process waits for one of NePS's locks: NePS's own default.
-pub const NEPS_LOCK_TIMEOUT: Duration = Duration::from_secs(120);
+pub const NEPS_LOCK_TIMEOUT: Duration = Duration::from_mins(2);
 /// Bytes of NePS's trial cache that are read: 300 to 600 for a trial.
 pub const MAX_CACHE_BYTES: u64 = 4 << 30;
 /// How often a file is read before it counts as damaged, because NePS may be rewriting it in place.
@@ -131,7 +131,7 @@ pub const RECOVER_POLLS: u32 = 20;
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 /// Without a new heartbeat for this long, on the watcher's own monotonic clock, a process on another
 /// host counts as dead even while its lock looks held.
-pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(60);
+pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How often a trial may be started before it counts as crashed, unless the study says otherwise.
 pub const MAX_ATTEMPTS: u32 = 3;

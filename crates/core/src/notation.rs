@@ -153,7 +153,7 @@ impl Serialize for Shown<'_> {
                         match &pair[0] {
                             Json::String(key) => map.serialize_entry(key, &Shown(&pair[1]))?,
                             key => {
-                                map.serialize_entry(&Shown(key).to_string(), &Shown(&pair[1]))?
+                                map.serialize_entry(&Shown(key).to_string(), &Shown(&pair[1]))?;
                             }
                         }
                     }
@@ -167,6 +167,7 @@ impl Serialize for Shown<'_> {
 }
 
 /// The values of an object, each as it is shown; the object itself stands for nothing else.
+#[derive(Debug, Clone, Copy)]
 pub struct ShownMap<'a>(pub &'a Map<String, Json>);
 
 impl Serialize for ShownMap<'_> {
@@ -189,6 +190,8 @@ pub(crate) fn real_text<S: Serializer>(x: f64, to: S) -> Result<S::Ok, S::Error>
 }
 
 /// As [`real_text`], for a field.
+// serde passes a field by reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
 pub(crate) fn real_text_of<S: Serializer>(x: &f64, to: S) -> Result<S::Ok, S::Error> {
     real_text(*x, to)
 }

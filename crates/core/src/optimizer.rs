@@ -120,8 +120,8 @@ impl<'a> Request<'a> {
     /// by the study's seed and the number of the sample, so two processes with equal seeds never
     /// draw the same, and a resumed study draws what the uninterrupted one would have.
     ///
-    /// xoshiro256++ (Blackman and Vigna, 2021), which wants a state of four words from SplitMix64
-    /// (Steele et al., 2014): sample k has the words 4 k to 4 k + 3 that SplitMix64 gives for the
+    /// xoshiro256++ (Blackman and Vigna, 2021), which wants a state of four words from `SplitMix64`
+    /// (Steele et al., 2014): sample k has the words 4 k to 4 k + 3 that `SplitMix64` gives for the
     /// seed.
     pub fn rng(&self, at: usize) -> Xoshiro256PlusPlus {
         const WORDS: u64 = 4;
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     /// What a study draws must stay the same for ever. The numbers are from another implementation
-    /// of SplitMix64 and xoshiro256++, in Python.
+    /// of `SplitMix64` and xoshiro256++, in Python.
     #[test]
     fn the_stream_of_a_sample_is_the_same_for_ever() {
         let space = SearchSpace::new([("x", crate::space::Parameter::float(0.0, 1.0))]).unwrap();

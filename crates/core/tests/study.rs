@@ -529,7 +529,7 @@ fn a_run_resumed_at_any_event_goes_on_as_the_uninterrupted_one() {
     };
     let uninterrupted = whole(None);
     assert_eq!(uninterrupted, whole(None), "the same seed gives the same journal, byte for byte");
-    let events = uninterrupted.iter().filter(|byte| **byte == b'\n').count();
+    let events = uninterrupted.split(|byte| *byte == b'\n').count() - 1;
     for crash_at in 0..events {
         assert!(uninterrupted == whole(Some(crash_at)), "another course after event {crash_at}");
     }

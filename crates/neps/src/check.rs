@@ -73,7 +73,7 @@ pub(crate) fn check(directory: &Directory) -> Result<Vec<Finding>, StoreError> {
 pub(crate) fn set_cache_aside(directory: &Directory) -> Result<PathBuf, StoreError> {
     let mut lock = SharedLock::open(&directory.path().join(".configs.lock"), "TRIAL_FILELOCK")?;
     lock.lock()?;
-    let kept = (0..)
+    let kept = (0..=u32::MAX)
         .map(|n| directory.own_path().join(format!("trial_cache.pkl.before-repair-{n}")))
         .find(|path| path.symlink_metadata().is_err());
     let (cache, kept) = (directory.path().join(CACHE), kept.unwrap_or_default());

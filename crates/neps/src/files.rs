@@ -94,7 +94,7 @@ impl TrialFiles {
             made => made?,
         }
         let config = beside.join(format!("config.{}", self.format));
-        write(&config, &self.config(record, translation, &config))?;
+        write(&config, &Self::config(record, translation, &config))?;
         write(&beside.join(METADATA), &metadata(record, &self.location(id)))?;
         if let Some(previous) = &record.trial.metadata.previous_trial_id {
             write(&beside.join(PREVIOUS), &previous.to_string())?;
@@ -135,7 +135,7 @@ impl TrialFiles {
 
     /// Why NePS cannot read a trial's report back, if it cannot.
     pub(super) fn report_problem(&self, id: &TrialId) -> Option<String> {
-        self.value(&self.report_path(id)).err()
+        Self::value(&self.report_path(id)).err()
     }
 
     /// Writes each file of a trial that is missing or empty. Returns whether there was one.
@@ -150,7 +150,7 @@ impl TrialFiles {
         let mut mended = false;
         if lacks(&self.config_path(id)) {
             let path = self.config_path(id);
-            replace(&path, &self.config(record, translation, &path))?;
+            replace(&path, &Self::config(record, translation, &path))?;
             mended = true;
         }
         let report = record.trial.report.is_some() && lacks(&self.report_path(id));
@@ -161,7 +161,7 @@ impl TrialFiles {
         Ok(mended)
     }
 
-    fn config(&self, record: &View<'_>, translation: &Translation, path: &Path) -> String {
+    fn config(record: &View<'_>, translation: &Translation, path: &Path) -> String {
         let pairs = translation.to_neps(&record.trial.config);
         let pairs = pairs.into_iter().map(|(key, value)| (Value::Str(key), from_config(&value)));
         text(path, &Value::Map(pairs.collect()))
@@ -172,11 +172,11 @@ impl TrialFiles {
     /// # Errors
     /// What is missing, or makes no sense.
     pub(super) fn read(&self, id: &TrialId, shared: &mut Shared) -> Result<Record, String> {
-        let meta = self.value(&self.metadata_path(id))?;
-        let config = self.value(&self.config_path(id))?;
+        let meta = Self::value(&self.metadata_path(id))?;
+        let config = Self::value(&self.config_path(id))?;
         let report_path = self.report_path(id);
         let report = match plain::is_file(&report_path) {
-            true => Some(self.value(&report_path)?),
+            true => Some(Self::value(&report_path)?),
             false => None,
         };
         let text = |key: &str| meta.get(key).and_then(Value::as_str).map(str::to_string);
@@ -199,7 +199,7 @@ impl TrialFiles {
         Ok(Record { trial, extras })
     }
 
-    fn value(&self, path: &Path) -> Result<Value, String> {
+    fn value(path: &Path) -> Result<Value, String> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let bytes = plain::read(path, MAX_LINE_BYTES as u64).map_err(|e| format!("{name}: {e}"))?;
         let value = match is_json(path) {

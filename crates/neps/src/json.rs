@@ -7,6 +7,16 @@ use thiserror::Error;
 use super::value::{Dict, Value, python_float};
 use trialmill_core::limits::{MAX_NEPS_DEPTH, MAX_NEPS_INT_DIGITS, MAX_NEPS_TEXT_BYTES};
 
+/// The words of Python's `json`.
+const WORDS: [(&str, Value); 6] = [
+    ("null", Value::None),
+    ("true", Value::Bool(true)),
+    ("false", Value::Bool(false)),
+    ("NaN", Value::Float(f64::NAN)),
+    ("Infinity", Value::Float(f64::INFINITY)),
+    ("-Infinity", Value::Float(f64::NEG_INFINITY)),
+];
+
 /// Why a string is not JSON that Python's `json.load` would read into plain values.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error("not JSON as NePS writes it: {problem}, at byte {byte}; restore the file, or remove it")]
@@ -145,14 +155,6 @@ impl<'text> Reader<'text> {
         if depth > MAX_NEPS_DEPTH {
             return self.fail(format!("it is nested deeper than {MAX_NEPS_DEPTH}"));
         }
-        const WORDS: [(&str, Value); 6] = [
-            ("null", Value::None),
-            ("true", Value::Bool(true)),
-            ("false", Value::Bool(false)),
-            ("NaN", Value::Float(f64::NAN)),
-            ("Infinity", Value::Float(f64::INFINITY)),
-            ("-Infinity", Value::Float(f64::NEG_INFINITY)),
-        ];
         if self.take("[") {
             return self.list(depth);
         }

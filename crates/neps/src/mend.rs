@@ -86,7 +86,7 @@ impl NepsStore {
         let trials = replica.trials();
         if lost && !trials.is_empty() {
             tracing::warn!("{}: rebuilt from all trials", self.cache.path().display());
-            self.staged = Default::default();
+            self.staged = super::staged::Staged::default();
             self.consolidate(trials)?;
         }
         for trial in trials {

@@ -31,6 +31,7 @@ use trialmill_store::{
 };
 
 /// The store of a directory that NePS 0.13 to 0.17 shares.
+#[allow(clippy::struct_excessive_bools)] // Each is one fact of the batch, with a name of its own.
 pub(super) struct NepsStore {
     pub(super) root: PathBuf,
     pub(super) version: Version,

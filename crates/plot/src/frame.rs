@@ -56,9 +56,9 @@ impl Frame {
         let corner =
             vec![(self.left, self.top), (self.left, self.bottom), (self.right, self.bottom)];
         scene.line(corner, Ink::Muted, 1.0, 0.6);
-        let middle = (self.left + self.right) / 2.0;
+        let middle = f64::midpoint(self.left, self.right);
         scene.text(middle, self.bottom + 38.0, x, Ink::Muted, Anchor::Middle);
-        scene.text_up(18.0, (self.top + self.bottom) / 2.0, y);
+        scene.text_up(18.0, f64::midpoint(self.top, self.bottom), y);
     }
 
     /// Draws a step line that keeps each value until the next.

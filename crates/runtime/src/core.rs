@@ -232,7 +232,9 @@ impl StateCore {
             if !commands.is_empty() {
                 let buried = buried(&commands);
                 self.execute_all(commands)?;
-                buried.into_iter().for_each(|process| watcher.tidy(process));
+                for process in buried {
+                    watcher.tidy(process);
+                }
             }
             if !self.study.processes().any(|p| watcher.liveness(p) == Liveness::Dead) {
                 break;

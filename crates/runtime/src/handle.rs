@@ -111,7 +111,7 @@ mod tests {
         let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
         let session = crate::StudyBuilder::in_memory().space(space).ctrl_c(false).open().unwrap();
         let handle = session.handle();
-        let AskOutcome::Trials(asked) = handle.ask("one", 4, Duration::from_secs(60)).unwrap()
+        let AskOutcome::Trials(asked) = handle.ask("one", 4, Duration::from_mins(1)).unwrap()
         else {
             panic!("nothing was handed out")
         };

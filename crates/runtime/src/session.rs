@@ -313,7 +313,7 @@ fn collect(
 ) -> Vec<Result<StopReason, Error>> {
     let mut reasons = Vec::with_capacity(workers);
     while reasons.len() < workers {
-        match ended.recv_timeout(Duration::from_secs(3600)) {
+        match ended.recv_timeout(Duration::from_hours(1)) {
             Ok(result) => {
                 if result.is_err() {
                     stop.stop();

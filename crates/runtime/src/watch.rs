@@ -93,7 +93,9 @@ impl Watch {
         if !commands.is_empty() {
             let buried = buried(&commands);
             handle.exchange(commands)?;
-            buried.into_iter().for_each(|process| watcher.tidy(process));
+            for process in buried {
+                watcher.tidy(process);
+            }
         } else if watcher.has_grown() {
             handle.poke();
         }

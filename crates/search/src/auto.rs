@@ -107,7 +107,7 @@ impl Auto {
                 false => methods.gp.draw(ask, rng),
             };
         }
-        let has_choices = ask.space.dimensions.iter().any(|d| d.is_categorical());
+        let has_choices = ask.space.dimensions.iter().any(super::space::Dimension::is_categorical);
         if !has_choices && ask.number.is_multiple_of(2) {
             self.chosen = "TPE in turns with CMA-ES: many trials or parameters, numbers only";
             return methods.cma.draw(ask, rng);

@@ -2,7 +2,7 @@
 //!
 //! - [`Sobol`]: Sobol's sequence, Owen-scrambled by hashing (Burley, "Practical Hash-based Owen
 //!   Scrambling", JCGT 2020).
-//! - [`LatinHypercube`]: McKay, Beckman and Conover, "A Comparison of Three Methods for Selecting
+//! - [`LatinHypercube`]: `McKay`, Beckman and Conover, "A Comparison of Three Methods for Selecting
 //!   Values of Input Variables in the Analysis of Output from a Computer Code", 1979.
 
 use rand::RngExt;

@@ -1,7 +1,7 @@
 //! The algorithms by their names.
 
 use serde::de::DeserializeOwned;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::auto::Auto;
 use crate::cmaes::CmaEs;
@@ -18,8 +18,7 @@ fn made<T: DeserializeOwned + Algorithm + 'static>(
     name: &str,
     arguments: &Json,
 ) -> Result<Box<dyn Algorithm>, String> {
-    let arguments =
-        if arguments.is_null() { Json::Object(Default::default()) } else { arguments.clone() };
+    let arguments = if arguments.is_null() { Json::Object(Map::new()) } else { arguments.clone() };
     match serde_json::from_value::<T>(arguments) {
         Ok(algorithm) => Ok(Box::new(algorithm)),
         Err(problem) => Err(format!("{name}: {problem}")),

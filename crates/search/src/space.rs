@@ -299,7 +299,7 @@ mod tests {
         let mean = (0..2000).map(|_| (d.sample_prior(&mut rng) - 0.2).abs()).sum::<f64>() / 2000.0;
         assert!(mean < 0.22, "{mean}");
         // The density integrates to one.
-        let total: f64 = (0..1000).map(|i| d.log_prior((i as f64 + 0.5) / 1000.0).exp()).sum();
+        let total: f64 = (0..1000).map(|i| d.log_prior((f64::from(i) + 0.5) / 1000.0).exp()).sum();
         assert!((total / 1000.0 - 1.0).abs() < 1e-3, "{total}");
     }
 }

@@ -19,7 +19,9 @@ fn a_new_optimizer_goes_on_as_the_old_one_would_have() {
                     if failures % 7 == 0 { (State::Failed, Vec::new()) } else { bowl(s) }
                 });
                 let mut new = make(name, &space, 7).unwrap();
-                events.iter().for_each(|event| feed(&mut new, event));
+                for event in &events {
+                    feed(&mut new, event);
+                }
                 let first = new.history().len() as u64;
                 let (a, b) = (old.ask(3, first), new.ask(3, first));
                 assert_eq!(a, b, "{name}, {trials} trials, {parallel} at once, {fidelity}");

@@ -282,7 +282,7 @@ fn is_left_by_a_creator(journal: &Path) -> bool {
     match plain::read(journal, MAX_LINE_BYTES as u64) {
         Err(error) => error.kind() == io::ErrorKind::NotFound,
         Ok(bytes) => {
-            let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+            let lines = memchr::memchr_iter(b'\n', &bytes).count();
             bytes.is_empty() || (lines == 1 && find(&bytes, b"\"event\":\"policy\""))
         }
     }

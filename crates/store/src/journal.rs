@@ -264,7 +264,7 @@ impl JournalStore {
             n => self.path.with_file_name(format!("torn-{offset}.{n}")),
         };
         let is_free = |kept: &PathBuf| kept.symlink_metadata().is_err();
-        let kept = (0..).map(name).find(is_free).unwrap_or_else(|| name(0));
+        let kept = (0..=u32::MAX).map(name).find(is_free).unwrap_or_else(|| name(0));
         if let Err(error) = self.keep(offset, &kept) {
             // Half a copy on a full disk is useless, and the next start makes another.
             let _ = std::fs::remove_file(&kept);

@@ -227,10 +227,7 @@ impl Watcher {
     fn probe(&mut self, process: &Process, is_here: bool) -> Liveness {
         let Some(workers) = &self.workers else { return Liveness::Alive };
         let path = lock_path(workers, process.process);
-        let held = match is_held(&path) {
-            Ok(held) => held,
-            Err(_) => return Liveness::Alive,
-        };
+        let Ok(held) = is_held(&path) else { return Liveness::Alive };
         match held {
             // Its lock file was removed by hand.
             false if !plain::is_file(&path) && self.has_journal_open(process) => Liveness::Alive,

@@ -89,7 +89,7 @@ impl Directory {
             // Only the other program has worked here so far.
             false => (layout.definition(path)?, FORMAT),
         };
-        let (path, machine) = (path.to_path_buf(), Machine::here());
+        let (path, machine) = (path.clone(), Machine::here());
         Ok(Directory { path, layout, definition, format, is_own, machine })
     }
 

@@ -193,7 +193,8 @@ impl Disk for SimDisk {
         let mut file = self.file.lock();
         file.syncs_after_failure += u64::from(self.sync_failed);
         file.count(true).inspect_err(|_| self.sync_failed = true)?;
-        file.synced = file.bytes.clone();
+        let bytes = file.bytes.clone();
+        file.synced = bytes;
         file.unsynced.clear();
         Ok(())
     }

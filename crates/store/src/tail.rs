@@ -239,10 +239,12 @@ pub(super) fn sound_records(
     Ok(())
 }
 
+/// How every record begins.
+const HEAD: &[u8] = b"{\"crc\":\"";
+
 fn sound_in(line: &[u8]) -> Option<Sound<'_>> {
     // A tool that writes CRLF has rewritten the file: the records themselves are intact.
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    const HEAD: &[u8] = b"{\"crc\":\"";
     // Setting up a search costs more than the search of a short line.
     if line.len() < HEAD.len() + CRC_LEN {
         return None;

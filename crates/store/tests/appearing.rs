@@ -87,7 +87,8 @@ impl Layout for Appearing {
 
 fn definition() -> Definition {
     let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
-    let optimizer = OptimizerInfo { name: "random_search".into(), arguments: Default::default() };
+    let optimizer =
+        OptimizerInfo { name: "random_search".into(), arguments: serde_json::Map::default() };
     Definition::new(space, optimizer)
 }
 

@@ -81,8 +81,7 @@ pub struct ReportRow<'a> {
     /// As an objective, because JSON has no infinity and an objective is written as `"inf"` then.
     pub cost: Option<Objective>,
     pub learning_curve: Option<&'a [Objective]>,
-    #[serde(serialize_with = "shown_extra")]
-    pub extra: Option<&'a Map<String, Json>>,
+    pub extra: Option<ShownMap<'a>>,
     pub err_type: Option<&'a str>,
     pub err: Option<&'a str>,
     pub tb: Option<&'a str>,
@@ -91,15 +90,10 @@ pub struct ReportRow<'a> {
 }
 
 /// Serialised as people and programs are shown it: `"inf"`, and whole numbers with all their digits.
+// serde passes a field by reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
 fn shown_config<S: Serializer>(config: &&Config, to: S) -> Result<S::Ok, S::Error> {
     ShownConfig(config).serialize(to)
-}
-
-fn shown_extra<S: Serializer>(
-    extra: &Option<&Map<String, Json>>,
-    to: S,
-) -> Result<S::Ok, S::Error> {
-    extra.map(ShownMap).serialize(to)
 }
 
 impl<'a> TrialRow<'a> {
@@ -174,7 +168,7 @@ impl<'a> ReportRow<'a> {
             objectives: (!objectives.is_empty()).then_some(objectives),
             cost: report.cost.map(Objective::One),
             learning_curve: report.learning_curve.as_deref(),
-            extra: report.extra.as_deref(),
+            extra: report.extra.as_deref().map(ShownMap),
             err_type: failure.map(|failure| &*failure.err_type),
             err: failure.map(|failure| &*failure.err),
             tb: failure.and_then(|failure| failure.tb.as_deref()),

@@ -18,12 +18,12 @@ use trialmill_store::{Directory, Layout};
 use crate::print::{print, print_json};
 
 pub(super) use plan::Bench;
-use plan::{Measured, Removed, Row, io, objective, quantiles, resident_bytes};
+use plan::{Measured, Removed, Row, builder, io, objective, quantiles, resident_bytes};
 
 impl Bench {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         if self.join {
-            let builder = self.builder(self.layout[0], &self.durability[0], &self.dir)?;
+            let builder = builder(self.layout[0], &self.durability[0], &self.dir);
             let session = self.session(builder, self.workers[0])?;
             session.run(objective)?;
             session.close()?;
@@ -66,7 +66,7 @@ impl Bench {
         fresh: bool,
     ) -> Result<Row, Error> {
         let before = resident_bytes();
-        let session = self.session(self.builder(layout, kept, dir)?, workers)?;
+        let session = self.session(builder(layout, kept, dir), workers)?;
         let begin = Instant::now();
         let reason = session.run(objective)?;
         let seconds = begin.elapsed().as_secs_f64();
@@ -111,7 +111,7 @@ impl Bench {
         workers: usize,
         dir: &Path,
     ) -> Result<([f64; 2], [f64; 2]), Error> {
-        let session = self.session(self.builder(layout, kept, dir)?, workers)?;
+        let session = self.session(builder(layout, kept, dir), workers)?;
         let handle = session.handle();
         let each = (self.trials / 4 / workers as u64).clamp(1, 5_000);
         let one = |number: usize| -> Result<(Vec<f64>, Vec<f64>), Error> {

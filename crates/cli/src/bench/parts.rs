@@ -11,7 +11,7 @@ use trialmill_core::study::{Answer, Ask, Command};
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Disk, FileLock};
 
-use super::plan::{Bench, Part, median};
+use super::plan::{Bench, Part, builder, definition, median};
 
 /// A disk that takes everything and keeps nothing: what is left is the serialisation.
 struct Nowhere {
@@ -47,13 +47,13 @@ impl Bench {
     /// message to the state actor and the wait for its answer come last, because they are the
     /// runtime's and not the store's.
     pub(super) fn parts(&self, base: &Path) -> Result<Vec<Part>, Error> {
-        let memory = StateCore::in_memory(self.definition()?, random_search())?;
+        let memory = StateCore::in_memory(definition()?, Box::new(RandomSearch::new()))?;
         let deciding = self.batch_us(memory)?;
-        let core = self.core(&base.join("parts-nowhere"), Durability::Buffered, true)?;
+        let core = open_core(&base.join("parts-nowhere"), Durability::Buffered, true)?;
         let serialising = self.batch_us(core)?;
-        let core = self.core(&base.join("parts-buffered"), Durability::Buffered, false)?;
+        let core = open_core(&base.join("parts-buffered"), Durability::Buffered, false)?;
         let writing = self.batch_us(core)?;
-        let core = self.core(&base.join("parts-synced"), Durability::Synced, false)?;
+        let core = open_core(&base.join("parts-synced"), Durability::Synced, false)?;
         let syncing = self.batch_us(core)?;
         let lock = lock_us(&base.join("parts-lock"))? / self.batch as f64;
         Ok(vec![
@@ -64,19 +64,6 @@ impl Bench {
             ("sync", (syncing - writing).max(0.0)),
             ("actor: a message there and back", self.message_us()? / self.batch as f64),
         ])
-    }
-
-    fn core(&self, dir: &Path, durability: Durability, nowhere: bool) -> Result<StateCore, Error> {
-        let policy = trialmill_core::event::Policy::default();
-        let (directory, _) =
-            Directory::create_or_open(dir, self.definition()?, None, &policy, None)?;
-        if !nowhere {
-            return StateCore::open(directory, durability, random_search());
-        }
-        let first = std::fs::read(directory.journal_path())
-            .map_err(super::plan::io("read", &directory.journal_path()))?;
-        let disk = Box::new(Nowhere { len: first.len() as u64, first });
-        StateCore::open_on(disk, directory, durability, random_search())
     }
 
     /// The time per trial, in µs, of reporting a batch and asking for the next one, on this thread.
@@ -132,7 +119,7 @@ impl Bench {
             });
             let ideal = begin.elapsed().as_secs_f64();
             let dir = base.join(format!("evaluations-{number}"));
-            let builder = self.builder(self.layout[0], &self.durability[0], &dir)?;
+            let builder = builder(self.layout[0], &self.durability[0], &dir);
             let trials = (EVALUATIONS * cores) as u64;
             let session = self.session_of(builder, cores * (1 + twice), trials)?;
             let begin = Instant::now();
@@ -148,8 +135,16 @@ const PART_TIME: Duration = Duration::from_millis(300);
 /// On each core, in each round.
 const EVALUATIONS: usize = 500;
 
-fn random_search() -> Box<RandomSearch> {
-    Box::new(RandomSearch::new())
+fn open_core(dir: &Path, durability: Durability, nowhere: bool) -> Result<StateCore, Error> {
+    let policy = trialmill_core::event::Policy::default();
+    let (directory, _) = Directory::create_or_open(dir, definition()?, None, &policy, None)?;
+    if !nowhere {
+        return StateCore::open(directory, durability, Box::new(RandomSearch::new()));
+    }
+    let first = std::fs::read(directory.journal_path())
+        .map_err(super::plan::io("read", &directory.journal_path()))?;
+    let disk = Box::new(Nowhere { len: first.len() as u64, first });
+    StateCore::open_on(disk, directory, durability, Box::new(RandomSearch::new()))
 }
 
 /// What each commit does with the lock file.

@@ -111,20 +111,6 @@ impl Measured {
 }
 
 impl Bench {
-    pub(super) fn builder(
-        &self,
-        layout: &'static dyn Layout,
-        kept: &str,
-        dir: &Path,
-    ) -> Result<StudyBuilder, Error> {
-        let on_disk = Study::builder(dir).layout(layout);
-        match kept {
-            "buffered" => Ok(on_disk.durability(Durability::Buffered)),
-            "memory" => Ok(Study::in_memory()),
-            _ => Ok(on_disk),
-        }
-    }
-
     pub(super) fn session(&self, builder: StudyBuilder, workers: usize) -> Result<Session, Error> {
         self.session_of(builder, workers, self.trials)
     }
@@ -137,10 +123,19 @@ impl Bench {
     ) -> Result<Session, Error> {
         builder.space(space()?).workers(workers).batch(self.batch).max_evaluations(trials).open()
     }
+}
 
-    pub(super) fn definition(&self) -> Result<Definition, Error> {
-        Ok(Definition::new(space()?, RandomSearch::new().info()))
+pub(super) fn builder(layout: &'static dyn Layout, kept: &str, dir: &Path) -> StudyBuilder {
+    let on_disk = Study::builder(dir).layout(layout);
+    match kept {
+        "buffered" => on_disk.durability(Durability::Buffered),
+        "memory" => Study::in_memory(),
+        _ => on_disk,
     }
+}
+
+pub(super) fn definition() -> Result<Definition, Error> {
+    Ok(Definition::new(space()?, RandomSearch::new().info()))
 }
 
 pub(super) fn space() -> Result<SearchSpace, Error> {

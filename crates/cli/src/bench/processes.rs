@@ -7,7 +7,7 @@ use std::process::Stdio;
 use trialmill::{Error, Summary};
 use trialmill_store::Layout;
 
-use super::plan::{Bench, Row, median};
+use super::plan::{Bench, Row, builder, median};
 
 impl Bench {
     /// `processes` processes against one with as many workers as each of them has, in turn.
@@ -49,7 +49,7 @@ impl Bench {
         dir: &Path,
     ) -> Result<(f64, f64), Error> {
         // Creates the study, so that all processes find the same budget.
-        self.session(self.builder(layout, kept, dir)?, workers)?.close()?;
+        self.session(builder(layout, kept, dir), workers)?.close()?;
         let program = std::env::current_exe()
             .map_err(super::plan::io("find", Path::new("/proc/self/exe")))?;
         let started: Result<Vec<_>, _> = (0..processes)

@@ -26,12 +26,18 @@ fn number(x: Option<f64>) -> String {
 
 pub(super) fn as_text(measured: &Measured) -> String {
     let mut text = format!("{:<22}", "kept");
-    COLUMNS.iter().for_each(|(name, ..)| text += &format!(" {name:>10}"));
+    for (name, ..) in &COLUMNS {
+        text += &format!(" {name:>10}");
+    }
     text += &format!("\n{:<22}", "");
-    COLUMNS.iter().for_each(|(_, unit, _)| text += &format!(" {unit:>10}"));
+    for (_, unit, _) in &COLUMNS {
+        text += &format!(" {unit:>10}");
+    }
     for row in &measured.rows {
         text += &format!("\n{:<22}", format!("{}, {}", row.layout, row.kept));
-        COLUMNS.iter().for_each(|(.., value)| text += &format!(" {:>10}", value(row)));
+        for (.., value) in &COLUMNS {
+            text += &format!(" {:>10}", value(row));
+        }
     }
     text += "\n";
     for row in &measured.rows {

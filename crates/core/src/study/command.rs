@@ -84,7 +84,7 @@ impl Command {
     /// Whether deciding this command may sample trials, or change what other samplers read: the
     /// policy and the set of processes. Some stores need another lock for that.
     pub fn may_sample(&self) -> bool {
-        use Command::*;
+        use Command::{Ask, Join, Offer, Sample, SetPolicy};
         matches!(self, Join(_) | Ask(_) | Sample { .. } | Offer { .. } | SetPolicy(_))
     }
 }

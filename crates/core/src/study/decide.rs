@@ -73,7 +73,7 @@ impl StudyState {
                     None => EventKind::Requeued { trial: trial.clone(), attempt, reason },
                 })
             }
-            Command::Retry { states } => Ok(self.retry(
+            Command::Retry { states } => Ok(Self::retry(
                 self.trials
                     .iter()
                     .filter(|trial| states.contains(&trial.state))
@@ -82,7 +82,7 @@ impl StudyState {
             Command::RetryOne(id) => {
                 let trial = self.trial(&id).ok_or_else(|| StudyError::UnknownTrial(id.clone()))?;
                 match trial.state {
-                    state if state.is_error() => Ok(self.retry([trial].into_iter())),
+                    state if state.is_error() => Ok(Self::retry([trial].into_iter())),
                     from => Err(StudyError::Transition {
                         id,
                         from,
@@ -323,6 +323,8 @@ impl StudyState {
 
     /// A success has an objective, and as many as the first success had: trials with other numbers of
     /// them cannot be compared, and all would be the best.
+    // It is boxed on its way in and out.
+    #[allow(clippy::unnecessary_box_returns)]
     fn judged(&self, report: Box<Report>) -> Box<Report> {
         if !report.is_success() {
             return report;
@@ -377,7 +379,7 @@ impl StudyState {
         EventKind::Requeued { trial: trial.id.clone(), attempt: trial.attempts, reason }
     }
 
-    fn retry<'a>(&self, trials: impl Iterator<Item = &'a Trial>) -> Decision {
+    fn retry<'a>(trials: impl Iterator<Item = &'a Trial>) -> Decision {
         let (mut events, mut ids) = (Vec::new(), Vec::new());
         for trial in trials {
             let (id, attempt) = (trial.id.clone(), trial.attempts);

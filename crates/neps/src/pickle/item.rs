@@ -59,7 +59,7 @@ pub(crate) enum How {
     NewKeywords,
 }
 
-/// What the operations REDUCE, NEWOBJ, NEWOBJ_EX and BUILD describe. Nothing is called.
+/// What the operations REDUCE, NEWOBJ, `NEWOBJ_EX` and BUILD describe. Nothing is called.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Object {
     /// Which of them made it.
@@ -124,7 +124,7 @@ impl Item<'_> {
                 items.iter().copied().for_each(show);
             }
             Item::Dict(pairs) => {
-                pairs.iter().flat_map(|(key, value)| [*key, *value]).for_each(show)
+                pairs.iter().flat_map(|(key, value)| [*key, *value]).for_each(show);
             }
             Item::Object(object) => {
                 [object.class, object.args].into_iter().for_each(&mut show);
@@ -144,7 +144,7 @@ impl Item<'_> {
                 items.iter_mut().for_each(show);
             }
             Item::Dict(pairs) => {
-                pairs.iter_mut().flat_map(|(key, value)| [key, value]).for_each(show)
+                pairs.iter_mut().flat_map(|(key, value)| [key, value]).for_each(show);
             }
             Item::Object(object) => {
                 [&mut object.class, &mut object.args].into_iter().for_each(&mut show);

@@ -108,11 +108,13 @@ impl<'a> Pickle<'a> {
     }
 
     /// Python's `None`.
+    #[allow(clippy::unused_self)] // As all items: `pickle.none()`.
     pub(crate) fn none(&mut self) -> Ref {
         NONE
     }
 
     /// A boolean.
+    #[allow(clippy::unused_self)]
     pub(crate) fn bool(&mut self, value: bool) -> Ref {
         if value { TRUE } else { FALSE }
     }

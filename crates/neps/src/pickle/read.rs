@@ -60,6 +60,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One operation; whether it was the last.
+    #[allow(clippy::too_many_lines)] // One line or two for each opcode.
     fn operation(&mut self) -> Result<bool, PickleError> {
         self.began = self.at;
         let opcode = self.byte()?;

@@ -20,7 +20,7 @@ type Class = (&'static str, &'static str);
 
 impl<'a> Writer<'a> {
     pub(crate) fn new(translation: &'a Translation) -> Self {
-        Writer { pickle: Pickle::new(), translation, states: Default::default() }
+        Writer { pickle: Pickle::new(), translation, states: rustc_hash::FxHashMap::default() }
     }
 
     /// Adds a trial. `location` is where its directory is.

@@ -301,7 +301,9 @@ impl Emitter {
             let char = chars.get(end).copied();
             let pending = chars.get(start..end).unwrap_or_default();
             if char.is_none_or(|char| !matches!(char, ' '..='~') || matches!(char, '"' | '\\')) {
-                pending.iter().for_each(|char| self.put(*char));
+                for char in pending {
+                    self.put(*char);
+                }
                 start = end;
                 if let Some(char) = char {
                     escaped(char).chars().for_each(|char| self.put(char));
@@ -313,7 +315,9 @@ impl Emitter {
             // Behind an escaped character PyYAML counts one column less than nothing.
             let late = self.column + pending.len() > BEST_WIDTH + start.saturating_sub(end);
             if within && late && may_break {
-                pending.iter().for_each(|char| self.put(*char));
+                for char in pending {
+                    self.put(*char);
+                }
                 self.put('\\');
                 start = start.max(end);
                 self.write_indent();

@@ -141,7 +141,7 @@ impl<'text> Reader<'text> {
             Some(Err(error)) => Err(YamlError::Syntax {
                 line: error.marker().line(),
                 column: error.marker().col() + 1,
-                problem: error.info().to_string(),
+                problem: error.info().clone(),
             }),
             None => Ok((Event::StreamEnd, 0)),
         }

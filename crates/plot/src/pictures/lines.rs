@@ -113,7 +113,7 @@ pub(super) fn pareto(live: &Live, options: &Options) -> Result<Scene, String> {
     if objectives(live).len() < 2 {
         return Err("the study has one objective, so there is no front (see history)".into());
     }
-    let other = if options.objective == 0 { 1 } else { 0 };
+    let other = usize::from(options.objective == 0);
     let pareto = Pareto::of(live, options.objective, other);
     let note =
         format!("{} of {} trials are beaten by none", pareto.front.len(), pareto.points.len());

@@ -168,7 +168,7 @@ pub(super) fn slice(live: &Live, options: &Options) -> Result<Scene, String> {
             &mut scene,
             rows.iter().filter_map(point).filter(|(x, y)| !x.is_nan() && !y.is_nan()),
         );
-        let middle = (frame.left + frame.right) / 2.0;
+        let middle = f64::midpoint(frame.left, frame.right);
         let log = if axis.log { " (log)" } else { "" };
         let name = shortened(&format!("{}{log}", axis.name), 34);
         scene.text(middle, frame.bottom + 31.0, name, Ink::Text, Anchor::Middle);

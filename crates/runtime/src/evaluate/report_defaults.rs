@@ -22,17 +22,17 @@ pub struct ReportDefaults {
 impl ReportDefaults {
     /// Fills in what a report leaves out. The learning curve of a trial that `has_stepped` is its own.
     pub fn fill(&self, report: &mut Report, has_stepped: bool) {
-        let (cost, curve) = if !report.reported_as.is_error() {
-            (self.cost_if_not_provided, &self.learning_curve_if_not_provided)
-        } else {
+        let (cost, curve) = if report.reported_as.is_error() {
             if report.objective_to_minimize.is_none() {
-                report.objective_to_minimize = self.objective_on_error.clone();
+                report.objective_to_minimize.clone_from(&self.objective_on_error);
             }
             (self.cost_on_error, &self.learning_curve_on_error)
+        } else {
+            (self.cost_if_not_provided, &self.learning_curve_if_not_provided)
         };
         report.cost = report.cost.or(cost);
         if report.learning_curve.is_none() && !has_stepped {
-            report.learning_curve = curve.clone();
+            report.learning_curve.clone_from(curve);
         }
     }
 }

@@ -35,7 +35,7 @@ impl Weights {
     fn new(population: usize, d: usize) -> Self {
         let (n, d) = (population as f64, d as f64);
         let raw: Vec<f64> =
-            (1..=population).map(|i| ((n + 1.0) / 2.0).ln() - (i as f64).ln()).collect();
+            (1..=population).map(|i| f64::midpoint(n, 1.0).ln() - (i as f64).ln()).collect();
         let sums = |list: &[f64]| -> (f64, f64) {
             (list.iter().sum::<f64>(), list.iter().map(|w| w * w).sum::<f64>())
         };
@@ -132,7 +132,9 @@ impl Distribution {
                 let white = self.whitened(&y);
                 let length = dot(&white, &white).sqrt();
                 let cut = (farthest / length.max(1e-300)).min(1.0);
-                y.iter_mut().for_each(|y| *y *= cut);
+                for y in &mut y {
+                    *y *= cut;
+                }
                 (y, length * cut)
             })
             .collect();

@@ -4,7 +4,7 @@
 //!
 //! It works on the unit cube. A whole number keeps a margin of probability for the values beside
 //! (Hamano et al., "CMA-ES with Margin", 2022); a choice has a table of probabilities with a margin,
-//! which moves towards what the best have chosen (as in Hamano et al., "CatCMA with Margin", 2025, but
+//! which moves towards what the best have chosen (as in Hamano et al., "`CatCMA` with Margin", 2025, but
 //! by a plain step). Every so many trials that end, whoever proposed them, are a generation.
 
 mod distribution;
@@ -199,15 +199,21 @@ impl State {
         let total: f64 = (0..good).map(weight).sum();
         let choices = (0..space.len()).filter(|g| space.dimensions[*g].is_categorical());
         for (g, table) in choices.zip(&mut self.tables) {
-            table.iter_mut().for_each(|p| *p *= 1.0 - RATE);
+            for p in table.iter_mut() {
+                *p *= 1.0 - RATE;
+            }
             for (rank, (x, _)) in order.iter().take(good).enumerate() {
                 table[space.dimensions[g].level(x[g]) as usize] += RATE * weight(rank) / total;
             }
             // The margin: no choice dies out.
             let least = 0.27 / (self.popsize.max(2) * table.len()) as f64;
-            table.iter_mut().for_each(|p| *p = p.max(least));
+            for p in table.iter_mut() {
+                *p = p.max(least);
+            }
             let sum: f64 = table.iter().sum();
-            table.iter_mut().for_each(|p| *p /= sum);
+            for p in table.iter_mut() {
+                *p /= sum;
+            }
         }
     }
 

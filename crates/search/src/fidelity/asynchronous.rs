@@ -1,6 +1,6 @@
 //! Rungs that need not be full before something goes on.
 //!
-//! - [`Asha`]: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020.
+//! - [`Asha`]: Li et al., "A System for Massively Parallel Hyperparameter Tuning", `MLSys` 2020.
 //! - [`AsyncHyperband`]: the same with the lowest rung drawn anew for each configuration, as in
 //!   Klein et al., "Model-based Asynchronous Hyperparameter and Neural Architecture Search", 2020.
 

@@ -1,6 +1,6 @@
 //! What a point is worth: the logarithm of the expected improvement (Ament et al., 2023), over
 //! fantasies of the trials in progress, less where noise would hide it (augmented: Huang et al.,
-//! 2006), and more where the user's prior is (πBO: Hvarfner et al., 2022).
+//! 2006), and more where the user's prior is (`πBO`: Hvarfner et al., 2022).
 
 use super::posterior::{Posterior, Scratch};
 use crate::math::exp::{exp, log_sum_exp};

@@ -1,6 +1,6 @@
 //! The kernel, and the evidence of its parameters with their slopes.
 //!
-//! k(x, x') = s M(|x - x'| / l) + (a / d) Σ_g M(|x_g - x'_g| / l_g), where M is Matérn-5/2: one part
+//! k(x, x') = s M(|x - x'| / l) + (a / d) `Σ_g` `M(|x_g` - x'_g| / `l_g`), where M is Matérn-5/2: one part
 //! that knows all parameters together, and one that adds up what each does alone (Duvenaud et al.,
 //! "Additive Gaussian Processes", 2011). Two different choices of a category are one apart (the
 //! Hamming distance).
@@ -24,7 +24,9 @@ pub(crate) struct Inputs {
 impl Inputs {
     pub(crate) fn new(space: &Space, extra: usize) -> Self {
         let d = space.len() + extra;
-        let is_category = |g: usize| space.dimensions.get(g).is_some_and(|d| d.is_categorical());
+        let is_category = |g: usize| {
+            space.dimensions.get(g).is_some_and(super::super::space::Dimension::is_categorical)
+        };
         let categorical = (0..d).map(is_category).collect();
         Inputs { n: 0, columns: vec![Vec::new(); d], categorical }
     }
@@ -157,7 +159,7 @@ impl Evidence {
         let mut trace = 0.0;
         let mut at = 0;
         for i in 0..n {
-            let row = &inverse[i * n..i * n + i + 1];
+            let row = &inverse[(i * n)..=(i * n + i)];
             let weights = &mut self.weights[at..at + i];
             for (w, (alpha_j, k)) in weights.iter_mut().zip(alpha.iter().zip(row)) {
                 *w = alpha[i] * alpha_j - k;
@@ -177,7 +179,9 @@ impl Evidence {
             out[g] = scale * weighted_squares(&self.weights, &self.distances[g]);
         }
         value += log_prior(theta, d, out);
-        out.iter_mut().for_each(|slope| *slope = -*slope);
+        for slope in out.iter_mut() {
+            *slope = -*slope;
+        }
         -value
     }
 

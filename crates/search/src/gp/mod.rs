@@ -29,7 +29,7 @@ use fit::Fitter;
 use model::{Data, Recipe};
 use search::{Effort, Search, decoded, encoded};
 
-/// πBO's weight of the prior, shared out over the trials so far.
+/// `πBO`'s weight of the prior, shared out over the trials so far.
 const PRIOR_WEIGHT: f64 = 10.0;
 
 /// What the lengthscales are multiplied with: as they are, and then shorter, where all is known and

@@ -190,7 +190,7 @@ impl Posterior {
     }
 
     /// The slopes of a combination of the means and the spread at the point of the last
-    /// [`spread`](Self::spread): Σ `means[m]` mean_m + `spread` σ. Categories have none.
+    /// [`spread`](Self::spread): Σ `means[m]` `mean_m` + `spread` σ. Categories have none.
     pub(crate) fn slopes(
         &self,
         x: &[f64],
@@ -202,7 +202,9 @@ impl Posterior {
         let Scratch { k, squares, tails } = scratch;
         let v = self.inverse.times(k);
         let mut coefficients = self.inverse.transposed_times(&v);
-        coefficients.iter_mut().for_each(|c| *c *= -spread / sigma);
+        for c in &mut coefficients {
+            *c *= -spread / sigma;
+        }
         for (weight, alpha) in means.iter().zip(&self.alphas) {
             coefficients.iter_mut().zip(alpha).for_each(|(c, a)| *c += weight * a);
         }

@@ -40,7 +40,9 @@ pub(crate) fn warped(y: &[f64], way: usize) -> (Vec<f64>, f64, Warp) {
     let mean = list.iter().sum::<f64>() / n;
     let variance = list.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
     let spread = variance.sqrt().max(1e-12);
-    list.iter_mut().for_each(|x| *x = (*x - mean) / spread);
+    for x in &mut list {
+        *x = (*x - mean) / spread;
+    }
     let warp = Warp { is_log: way > 0, low, offset, mean, spread };
     (list, log_slope - n * spread.ln(), warp)
 }

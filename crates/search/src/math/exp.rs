@@ -8,6 +8,8 @@ const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 const MAGIC: f64 = 6_755_399_441_055_744.0;
 
 /// `exp(x)` to about 2e-16 relative; 0 below -700, and `exp(700)` above.
+// In the innermost loop over a kernel, where a call costs more than it computes.
+#[allow(clippy::inline_always)]
 #[inline(always)]
 pub(crate) fn exp(x: f64) -> f64 {
     let x = if x < -700.0 { -700.0 } else { x };

@@ -100,13 +100,17 @@ fn direction(gradient: &[f64], free: &[bool], memory: &[(Vec<f64>, Vec<f64>, f64
     }
     if let Some((_, y, sy)) = memory.last() {
         let scale = sy / dot(y, y);
-        q.iter_mut().for_each(|q| *q *= scale);
+        for q in &mut q {
+            *q *= scale;
+        }
     }
     for ((s, y, sy), alpha) in memory.iter().zip(alphas.into_iter().rev()) {
         let beta = dot(y, &q) / sy;
         q.iter_mut().zip(s).for_each(|(q, s)| *q += (alpha - beta) * s);
     }
-    q.iter_mut().for_each(|q| *q = -*q);
+    for q in &mut q {
+        *q = -*q;
+    }
     masked(&q)
 }
 

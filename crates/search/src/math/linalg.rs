@@ -31,7 +31,7 @@ impl Lower {
             let (above, from) = data.split_at_mut(i * n);
             let row = &mut from[..n];
             for j in 0..i {
-                let other = &above[j * n..j * n + j + 1];
+                let other = &above[(j * n)..=(j * n + j)];
                 row[j] = (row[j] - dot(&row[..j], &other[..j])) / other[j];
             }
             let pivot = row[i] - dot(&row[..i], &row[..i]);
@@ -46,7 +46,7 @@ impl Lower {
 
     /// The part of a row up to the diagonal.
     pub(crate) fn row(&self, i: usize) -> &[f64] {
-        &self.data[i * self.n..i * self.n + i + 1]
+        &self.data[(i * self.n)..=(i * self.n + i)]
     }
 
     /// The sum of the logarithms of the diagonal.
@@ -95,7 +95,7 @@ impl Lower {
             let own = self.row(i);
             for j in 0..i {
                 let factor = own[j];
-                for (x, y) in row[..=j].iter_mut().zip(&above[j * n..j * n + j + 1]) {
+                for (x, y) in row[..=j].iter_mut().zip(&above[(j * n)..=(j * n + j)]) {
                     *x -= factor * y;
                 }
             }
@@ -106,7 +106,7 @@ impl Lower {
         Lower { n, data }
     }
 
-    /// The product of the transpose with itself, AᵀA: of an inverse of L this is the inverse of the
+    /// The product of the transpose with itself, `AᵀA`: of an inverse of L this is the inverse of the
     /// whole matrix. The lower triangle, in full rows.
     pub(crate) fn transposed_square(&self) -> Vec<f64> {
         let n = self.n;
@@ -115,7 +115,7 @@ impl Lower {
             let row = self.row(k);
             for i in 0..=k {
                 let factor = row[i];
-                for (x, y) in out[i * n..i * n + i + 1].iter_mut().zip(row) {
+                for (x, y) in out[(i * n)..=(i * n + i)].iter_mut().zip(row) {
                     *x += factor * y;
                 }
             }

@@ -1,5 +1,5 @@
 //! TPE for several objectives (Ozaki et al., "Multiobjective Tree-Structured Parzen Estimator", 2022),
-//! but which trials are good is said by random weights, as in ParEGO (Knowles, 2006), anew for each
+//! but which trials are good is said by random weights, as in `ParEGO` (Knowles, 2006), anew for each
 //! proposal.
 
 use rand::rngs::Xoshiro256PlusPlus;

@@ -1,4 +1,4 @@
-//! ParEGO with a Gaussian process for each objective: Knowles, "ParEGO: A Hybrid Algorithm with
+//! `ParEGO` with a Gaussian process for each objective: Knowles, "`ParEGO`: A Hybrid Algorithm with
 //! On-Line Landscape Approximation for Expensive Multiobjective Optimization Problems", 2006, whose
 //! random weights make one objective of several; the models as in Paria et al., "A Flexible Framework
 //! for Multi-Objective Bayesian Optimization using Random Scalarizations", 2020.

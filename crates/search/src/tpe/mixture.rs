@@ -136,7 +136,9 @@ fn column(recipe: &Recipe<'_>, g: usize, dimension: &Dimension) -> Column {
         }
         for row in p.chunks_exact_mut(choices) {
             let total: f64 = row.iter().sum();
-            row.iter_mut().for_each(|p| *p /= total);
+            for p in row.iter_mut() {
+                *p /= total;
+            }
         }
         let transposed = |at: usize| p[(at % (n + 1)) * choices + at / (n + 1)].ln();
         let log_p = (0..p.len()).map(transposed).collect();

@@ -147,7 +147,7 @@ fn a_claim_ends_by_the_clock_of_its_boot_and_elsewhere_by_the_watcher_s_own() {
     let here = machine("a", "boot-1");
     let long_ago = Lease { until_uptime_s: 0.0, ..here.lease(Duration::from_secs(10)) };
     let far_off = Lease { until_uptime_s: 1e12, ..here.lease(Duration::ZERO) };
-    let next_minute = here.lease(Duration::from_secs(60));
+    let next_minute = here.lease(Duration::from_mins(1));
     assert!(here.has_ended(&long_ago));
     assert!(!here.has_ended(&far_off) && !here.has_ended(&next_minute));
     let mut watcher = Watcher::alone(here);

@@ -55,7 +55,7 @@ fn add(pickle: &mut Pickle<'_>, value: &Value) -> Ref {
             let pairs = pairs.iter().map(|(key, it)| (add_key(pickle, key), add(pickle, it)));
             Item::Dict(pairs.collect())
         }
-        other => panic!("{other:?} is not made here"),
+        other @ Value::Int(_) => panic!("{other:?} is not made here"),
     };
     pickle.add(item)
 }
