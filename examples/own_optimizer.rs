@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 
 use trialmill::{
-    BoxError, Optimizer, OptimizerInfo, Parameter, Proposal, Report, Request, RunningTrial,
+    BoxError, Optimizer, OptimizerInfo, Parameter, Proposal, Report, RunningTrial, SamplingRequest,
     SearchSpace, State, Study, Suggestion, Trial, TrialId, Trials,
 };
 
@@ -29,7 +29,7 @@ impl Optimizer for SuccessiveHalving {
         OptimizerInfo::new("successive_halving", [("width", self.width), ("eta", self.eta)])
     }
 
-    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+    fn ask(&mut self, request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
         let (fidelity, _) = request.space().fidelity().ok_or("the space has no fidelity")?;
         let mut below = Vec::new();
         for rung in (0..).take_while(|rung| self.eta.pow(*rung) <= self.width) {

@@ -53,7 +53,7 @@ pub use trialmill_core::config::{Config, Value};
 pub use trialmill_core::definition::OptimizerInfo;
 pub use trialmill_core::error::{BoxError, Error, SpaceError, StoreError, StudyError};
 pub use trialmill_core::event::{Event, EventKind};
-pub use trialmill_core::optimizer::{Optimizer, Proposal, Request, Suggestion};
+pub use trialmill_core::optimizer::{Optimizer, Proposal, SamplingRequest, Suggestion};
 pub use trialmill_core::space::{Confidence, Parameter, SearchSpace};
 pub use trialmill_core::study::{StopReason, StudyState};
 pub use trialmill_core::trial::{Objective, Report, State, Trial, TrialId, Trials};

@@ -14,7 +14,8 @@ use trialmill_layouts::Studies;
 
 use trialmill::{
     AskOutcome, BoxError, OnError, Optimizer, OptimizerInfo, Parameter, Proposal, RandomSearch,
-    Report, Request, RunningTrial, SearchSpace, State, Study, StudyBuilder, StudyState, Trial,
+    Report, RunningTrial, SamplingRequest, SearchSpace, State, Study, StudyBuilder, StudyState,
+    Trial,
 };
 use trialmill_core::event::EventKind;
 use trialmill_store::{Directory, read_study};
@@ -70,7 +71,7 @@ impl Optimizer for PanicsOnce {
     fn info(&self) -> OptimizerInfo {
         RandomSearch::new().info()
     }
-    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+    fn ask(&mut self, request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
         assert!(self.0.get().is_none(), "a mistake in the state actor");
         RandomSearch::new().ask(request)
     }

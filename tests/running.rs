@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use trialmill::{
     AskOutcome, BoxError, Budget, DirectClient, Error, GridSearch, Objective, OnError, Optimizer,
-    OptimizerInfo, Parameter, Proposal, Report, ReportDefaults, ReportOutcome, Request,
-    RunningTrial, SearchSpace, State, StopReason, Study, StudyBuilder, Summary, Trial,
+    OptimizerInfo, Parameter, Proposal, Report, ReportDefaults, ReportOutcome, RunningTrial,
+    SamplingRequest, SearchSpace, State, StopReason, Study, StudyBuilder, Summary, Trial,
     current_trial,
 };
 
@@ -162,7 +162,7 @@ fn a_report_is_durable_before_the_hook_hears_of_it() {
         .workers(4)
         .batch(3)
         .max_evaluations(60)
-        .before_sampling(move |request: &Request<'_>| {
+        .before_sampling(move |request: &SamplingRequest<'_>| {
             count_samples.fetch_add(request.n() as u64, Ordering::Relaxed);
         })
         .after_evaluation(move |trial, report| {
@@ -293,7 +293,7 @@ impl Optimizer for Slow {
         OptimizerInfo::new("slow", [("batch", 4)])
     }
 
-    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+    fn ask(&mut self, request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
         let trials = request.trials();
         if trials.len() >= 12 {
             return Ok(Proposal::Finished);
@@ -343,7 +343,7 @@ fn an_optimizer_that_fails_ends_the_run_with_its_words() {
         fn info(&self) -> OptimizerInfo {
             OptimizerInfo { name: "broken".into(), arguments: serde_json::Map::new() }
         }
-        fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+        fn ask(&mut self, request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
             match request.trials().len() {
                 0..5 => Ok(Proposal::Evaluate(vec![
                     request.space().config(|(_, p)| p.domain().from_unit(0.5)).into(),
@@ -424,7 +424,7 @@ impl Optimizer for SlowGrid {
     fn info(&self) -> OptimizerInfo {
         self.0.info()
     }
-    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+    fn ask(&mut self, request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
         self.0.ask(request)
     }
     fn is_slow(&self) -> bool {

@@ -15,8 +15,8 @@ use trialmill::{
     AskOutcome, BoxError, Durability, Error, Optimizer, OptimizerInfo, Outcome, Parameter, Proposal,
 };
 use trialmill::{
-    RandomSearch, Report, ReportOutcome, Request, RunningTrial, SearchSpace, State, StopReason,
-    Study, StudyBuilder, Summary,
+    RandomSearch, Report, ReportOutcome, RunningTrial, SamplingRequest, SearchSpace, State,
+    StopReason, Study, StudyBuilder, Summary,
 };
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Disk, FileLock, RealDisk};
@@ -24,11 +24,11 @@ use trialmill_store::{Directory, Disk, FileLock, RealDisk};
 /// An optimizer for which a function speaks.
 struct Asks<F>(bool, F);
 
-impl<F: FnMut(&Request<'_>) -> Result<Proposal, BoxError> + Send> Optimizer for Asks<F> {
+impl<F: FnMut(&SamplingRequest<'_>) -> Result<Proposal, BoxError> + Send> Optimizer for Asks<F> {
     fn info(&self) -> OptimizerInfo {
         OptimizerInfo::new("asks", Vec::<(String, i32)>::new())
     }
-    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+    fn ask(&mut self, request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
         self.1(request)
     }
     fn is_slow(&self) -> bool {
@@ -36,12 +36,12 @@ impl<F: FnMut(&Request<'_>) -> Result<Proposal, BoxError> + Send> Optimizer for 
     }
 }
 
-fn sample(request: &Request<'_>) -> Result<Proposal, BoxError> {
+fn sample(request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
     RandomSearch::new().ask(request)
 }
 
 /// Proposes two trials, one at a time, and waits until both have ended.
-fn two(request: &Request<'_>) -> Result<Proposal, BoxError> {
+fn two(request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
     match request.trials().iter().filter(|trial| !trial.state.is_finished()).count() {
         _ if request.trials().len() < 2 => match sample(request)? {
             Proposal::Evaluate(list) => Ok(Proposal::Evaluate(list.into_iter().take(1).collect())),
@@ -85,7 +85,7 @@ fn an_optimizer_that_breaks_neither_holds_the_lock_nor_loses_a_report() {
     let (started, end) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
     let (first, last) = (started.clone(), end.clone());
     let mut calls = 0;
-    let breaks = Asks(true, move |request: &Request<'_>| {
+    let breaks = Asks(true, move |request: &SamplingRequest<'_>| {
         calls += 1;
         if calls < 3 { sample(request) } else { Err("it does not converge".into()) }
     });
@@ -220,7 +220,7 @@ fn a_run_whose_optimizer_waits_for_nothing_ends_with_an_error() {
     for is_slow in [false, true] {
         for before in [0, 3] {
             let (_temp, dir) = temp();
-            let waits = Asks(is_slow, move |request: &Request<'_>| {
+            let waits = Asks(is_slow, move |request: &SamplingRequest<'_>| {
                 if request.trials().len() < before { sample(request) } else { Ok(Proposal::Wait) }
             });
             let run =

@@ -19,7 +19,7 @@ use crate::trial::{Trial, TrialId, Trials};
 
 /// Proposes what to evaluate next.
 ///
-/// Everything it works from is in the [`Request`]. An optimizer that keeps state of its own must be
+/// Everything it works from is in the [`SamplingRequest`]. An optimizer that keeps state of its own must be
 /// able to rebuild it from the trials, because a study may be resumed, or shared by several
 /// processes, each with its own instance of the optimizer.
 pub trait Optimizer: Send {
@@ -30,7 +30,7 @@ pub trait Optimizer: Send {
     ///
     /// # Errors
     /// An error ends the run; the study stores nothing of this request.
-    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError>;
+    fn ask(&mut self, request: &SamplingRequest<'_>) -> Result<Proposal, BoxError>;
 
     /// Checks the space before the first request: a grid needs a parameter it can enumerate, a
     /// multi-fidelity scheme needs a fidelity.
@@ -63,7 +63,7 @@ pub trait Optimizer: Send {
 
 /// What an optimizer may read when it is asked.
 #[derive(Clone, Copy)]
-pub struct Request<'a> {
+pub struct SamplingRequest<'a> {
     /// See [`n`](Self::n).
     pub n: usize,
     /// See [`space`](Self::space).
@@ -84,7 +84,7 @@ pub struct Request<'a> {
     pub next_number: u64,
 }
 
-impl<'a> Request<'a> {
+impl<'a> SamplingRequest<'a> {
     /// How many configurations are wanted; fewer are welcome too.
     pub fn n(&self) -> usize {
         self.n
@@ -191,7 +191,7 @@ mod tests {
             (0, 0, 5987356902031041503),
             (u64::MAX, 3, 7350323208481806038),
         ] {
-            let request = Request {
+            let request = SamplingRequest {
                 n: 1,
                 space: &space,
                 objectives: &objectives,

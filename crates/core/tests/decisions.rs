@@ -6,7 +6,7 @@ use trialmill_core::budget::{Budget, Limit};
 use trialmill_core::definition::Definition;
 use trialmill_core::error::{BoxError, StudyError};
 use trialmill_core::event::{EventKind, Policy, Process, Reason};
-use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, Request, Suggestion};
+use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, SamplingRequest, Suggestion};
 use trialmill_core::space::{Parameter, SearchSpace};
 use trialmill_core::study::{Answer, Ask, Command, StopReason, StudyState};
 use trialmill_core::trial::{Report, State, Trial, TrialId};
@@ -14,25 +14,25 @@ use trialmill_core::trial::{Report, State, Trial, TrialId};
 /// An optimizer for which a function speaks.
 struct Says<F>(F);
 
-impl<F: FnMut(&Request<'_>) -> Proposal + Send> Optimizer for Says<F> {
+impl<F: FnMut(&SamplingRequest<'_>) -> Proposal + Send> Optimizer for Says<F> {
     fn info(&self) -> OptimizerInfo {
         OptimizerInfo::new("says", Vec::<(String, i32)>::new())
     }
-    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+    fn ask(&mut self, request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
         Ok(self.0(request))
     }
 }
 
-fn suggestion(request: &Request<'_>, at: usize) -> Suggestion {
+fn suggestion(request: &SamplingRequest<'_>, at: usize) -> Suggestion {
     let mut rng = request.rng(at);
     request.space().config(|(_, parameter)| parameter.sample(&mut rng)).into()
 }
 
-fn suggestions(request: &Request<'_>, n: usize) -> Vec<Suggestion> {
+fn suggestions(request: &SamplingRequest<'_>, n: usize) -> Vec<Suggestion> {
     (0..n).map(|at| suggestion(request, at)).collect()
 }
 
-fn obedient(request: &Request<'_>) -> Proposal {
+fn obedient(request: &SamplingRequest<'_>) -> Proposal {
     Proposal::Evaluate(suggestions(request, request.n()))
 }
 
@@ -60,7 +60,7 @@ fn run(study: &mut StudyState, command: Command) -> Result<Answer, StudyError> {
 fn ask(
     study: &mut StudyState,
     n: usize,
-    says: impl FnMut(&Request<'_>) -> Proposal + Send + 'static,
+    says: impl FnMut(&SamplingRequest<'_>) -> Proposal + Send + 'static,
 ) -> Result<Answer, StudyError> {
     let ask = Command::Ask(Ask { worker: "p1-w1".into(), n, lease: None });
     study.execute(2.5, ask, &mut Says(says)).map(|(answer, _)| answer)
@@ -90,11 +90,12 @@ fn refuses(answer: Result<Answer, StudyError>, words: &str) {
 #[test]
 fn an_optimizer_that_proposes_more_than_asked_for_does_not_spend_more() {
     let mut study = study(3);
-    let greedy = |request: &Request<'_>| Proposal::Evaluate(suggestions(request, request.n() + 1));
+    let greedy =
+        |request: &SamplingRequest<'_>| Proposal::Evaluate(suggestions(request, request.n() + 1));
     refuses(ask(&mut study, 3, greedy), "proposed 4 configurations when asked for 3");
     assert_eq!((study.trials().len(), study.spent().evaluations), (0, 0));
     // Fewer are welcome.
-    let modest = |request: &Request<'_>| Proposal::Evaluate(suggestions(request, 1));
+    let modest = |request: &SamplingRequest<'_>| Proposal::Evaluate(suggestions(request, 1));
     assert_eq!(handed(ask(&mut study, 3, modest).unwrap()), [id("1")]);
 }
 
@@ -108,7 +109,8 @@ fn an_optimizer_that_waits_for_nothing_is_an_error_and_no_wait() {
     report(&mut study, &first, Report::objective(1.0));
     let sample = || Command::Sample { n: 1, worker: "p1-w1".into() };
     run(&mut study, sample()).unwrap();
-    let waits = study.execute(2.5, sample(), &mut Says(|_: &Request<'_>| Proposal::Wait)).unwrap();
+    let waits =
+        study.execute(2.5, sample(), &mut Says(|_: &SamplingRequest<'_>| Proposal::Wait)).unwrap();
     assert_eq!(waits.0, Answer::Wait);
     // What is pending is handed out; the next request has the optimizer alone.
     handed(ask(&mut study, 1, |_| Proposal::Wait).unwrap());
@@ -137,7 +139,7 @@ fn what_is_pending_is_handed_out_while_the_optimizer_waits_or_has_ended() {
 #[test]
 fn a_name_is_proposed_once() {
     let named = |names: &'static [&'static str]| {
-        move |request: &Request<'_>| {
+        move |request: &SamplingRequest<'_>| {
             let name = |(at, name): (usize, &&str)| Suggestion {
                 id: (!name.is_empty()).then(|| id(name)),
                 ..suggestion(request, at)
@@ -165,7 +167,7 @@ fn a_sampled_trial_says_what_it_continues_and_who_sampled_it_when() {
     let first = handed(ask(&mut study, 1, obedient).unwrap()).remove(0);
     report(&mut study, &first, Report::objective(0.5));
     let continues = |previous: &'static str| {
-        move |request: &Request<'_>| {
+        move |request: &SamplingRequest<'_>| {
             let previous = Some(id(previous));
             Proposal::Evaluate(vec![Suggestion { previous, ..suggestion(request, 0) }])
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use trialmill_core::config::{Config, Names, Value};
 use trialmill_core::definition::OptimizerInfo;
 use trialmill_core::error::BoxError;
-use trialmill_core::optimizer::{Optimizer, Proposal, Request, Suggestion};
+use trialmill_core::optimizer::{Optimizer, Proposal, SamplingRequest, Suggestion};
 use trialmill_core::space::{Domain, Parameter, SearchSpace};
 
 /// Walks the grid in order, the last parameter fastest, and then is finished. A conditional parameter is
@@ -158,7 +158,7 @@ impl GridSearch {
 
     /// How a study is walked. One that an earlier version began, with values that stand there twice, is
     /// walked on as it began: on other axes its next number would be some other place.
-    fn walk(&self, request: &Request<'_>) -> Walk {
+    fn walk(&self, request: &SamplingRequest<'_>) -> Walk {
         let space = request.space();
         let axes = self.axes(space);
         if space.is_conditional() {
@@ -227,7 +227,7 @@ impl Optimizer for GridSearch {
         }
     }
 
-    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+    fn ask(&mut self, request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
         let names = request.space().names();
         let mut walk = match self.walk.take().filter(|walk| Arc::ptr_eq(&walk.names, names)) {
             Some(walk) => walk,
@@ -283,7 +283,7 @@ mod tests {
     ) -> Proposal {
         let (budget, spent) = (Budget::default(), Spent::default());
         let objectives = Objectives::default();
-        grid.ask(&Request {
+        grid.ask(&SamplingRequest {
             n,
             space,
             objectives: &objectives,

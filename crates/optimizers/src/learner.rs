@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use trialmill_core::config::Config;
 use trialmill_core::definition::{Definition, OptimizerInfo};
 use trialmill_core::error::BoxError;
-use trialmill_core::optimizer::{Optimizer, Proposal, Request, Suggestion};
+use trialmill_core::optimizer::{Optimizer, Proposal, SamplingRequest, Suggestion};
 use trialmill_core::space::{Confidence, Domain, Parameter, Scale, SearchSpace};
 use trialmill_core::trial::{State, Trial, TrialId};
 use trialmill_search as models;
@@ -104,7 +104,7 @@ impl Optimizer for Learner {
         }
     }
 
-    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+    fn ask(&mut self, request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
         let space = request.space();
         let driver = self.driver(space, request.seed)?;
         Ok(match driver.ask(request.n(), request.sample_number(0)) {

@@ -2,7 +2,7 @@
 
 use trialmill_core::definition::OptimizerInfo;
 use trialmill_core::error::BoxError;
-use trialmill_core::optimizer::{Optimizer, Proposal, Request, Suggestion};
+use trialmill_core::optimizer::{Optimizer, Proposal, SamplingRequest, Suggestion};
 
 /// Draws every parameter uniformly on its own scale, or around the priors. The fidelity, if there
 /// is one, is its highest value.
@@ -39,7 +39,7 @@ impl Optimizer for RandomSearch {
         )
     }
 
-    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+    fn ask(&mut self, request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
         let draw = |at| -> Suggestion {
             let mut rng = request.rng(at);
             let config = request.space().config(|(_, parameter)| {

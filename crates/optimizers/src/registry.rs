@@ -6,7 +6,7 @@ use super::{GridSearch, Learner, RandomSearch};
 use trialmill_core::definition::Definition;
 use trialmill_core::definition::OptimizerInfo;
 use trialmill_core::error::{BoxError, StudyError};
-use trialmill_core::optimizer::{Optimizer, Proposal, Request};
+use trialmill_core::optimizer::{Optimizer, Proposal, SamplingRequest};
 
 /// A placeholder for an optimizer that only another program has: trials of the study can be reported,
 /// listed and handed out again, but none can be sampled.
@@ -18,7 +18,7 @@ impl Optimizer for Elsewhere {
         OptimizerInfo { name: "elsewhere".into(), arguments: Map::new() }
     }
 
-    fn ask(&mut self, _: &Request<'_>) -> Result<Proposal, BoxError> {
+    fn ask(&mut self, _: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
         Err(self.0.clone().into())
     }
 }

@@ -19,7 +19,7 @@ use trialmill_core::budget::Budget;
 use trialmill_core::error::{BoxError, Error};
 use trialmill_core::event::Event;
 use trialmill_core::objectives::Direction;
-use trialmill_core::optimizer::{Optimizer, Request};
+use trialmill_core::optimizer::{Optimizer, SamplingRequest};
 use trialmill_core::space::SearchSpace;
 use trialmill_core::trial::{Report, Trial};
 use trialmill_store::{Directory, Durability, Layout};
@@ -180,7 +180,10 @@ impl StudyBuilder {
     }
 
     /// Called before every sampling, with what the optimizer will see.
-    pub fn before_sampling(mut self, hook: impl FnMut(&Request<'_>) + Send + 'static) -> Self {
+    pub fn before_sampling(
+        mut self,
+        hook: impl FnMut(&SamplingRequest<'_>) + Send + 'static,
+    ) -> Self {
         self.hooks.before_sampling = Some(Box::new(hook));
         self
     }

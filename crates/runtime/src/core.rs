@@ -11,7 +11,7 @@ use trialmill_core::definition::Definition;
 use trialmill_core::error::{BoxError, Error, StoreError, StudyError};
 use trialmill_core::event::{Event, Policy, ProcessId};
 use trialmill_core::limits::{RECOVER_POLLS, WATCH_POLL};
-use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, Request};
+use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, SamplingRequest};
 use trialmill_core::space::SearchSpace;
 use trialmill_core::study::{Answer, Command, StudyState};
 use trialmill_core::trial::{Report, Trial, TrialId, Trials};
@@ -94,7 +94,7 @@ impl Optimizer for Inline {
         self.0.info()
     }
 
-    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+    fn ask(&mut self, request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
         self.0.ask(request)
     }
 

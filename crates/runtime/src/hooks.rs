@@ -5,12 +5,12 @@ use std::sync::Arc;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::BoxError;
 use trialmill_core::event::Event;
-use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, Request};
+use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, SamplingRequest};
 use trialmill_core::space::SearchSpace;
 use trialmill_core::trial::{Report, Trial};
 
 /// Called before every sampling, with what the optimizer will see (NePS: `pre_load_hooks`).
-pub type SamplingHook = Box<dyn FnMut(&Request<'_>) + Send>;
+pub type SamplingHook = Box<dyn FnMut(&SamplingRequest<'_>) + Send>;
 
 /// Called with a trial and its report, once that is durable (NePS: `post_evaluation_hook`).
 pub type EvaluationHook = Arc<dyn Fn(&Trial, &Report) + Send + Sync>;
@@ -51,7 +51,7 @@ impl Optimizer for Hooked {
         self.inner.info()
     }
 
-    fn ask(&mut self, request: &Request<'_>) -> Result<Proposal, BoxError> {
+    fn ask(&mut self, request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
         (self.hook)(request);
         self.inner.ask(request)
     }

@@ -241,7 +241,7 @@ impl Driver {
     }
 }
 
-/// The random numbers of a sample, as `Request::rng` of trialmill makes them.
+/// The random numbers of a sample, as `SamplingRequest::rng` of trialmill makes them.
 pub fn stream(seed: u64, number: u64) -> Xoshiro256PlusPlus {
     const WORDS: u64 = 4;
     const SPLIT_MIX_STEP: u64 = 0x9e37_79b9_7f4a_7c15;

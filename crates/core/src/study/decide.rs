@@ -6,7 +6,7 @@ use super::{Answer, Ask, Command, StopReason, StudyState};
 use crate::error::StudyError;
 use crate::event::{Event, EventKind, Policy, Process, ProcessId, Reason, process_of};
 use crate::limits::{MAX_STEPS, STEPS_OF_A_LINE};
-use crate::optimizer::{Optimizer, Proposal, Request, Suggestion};
+use crate::optimizer::{Optimizer, Proposal, SamplingRequest, Suggestion};
 use crate::trial::{Report, State, Step, Trial, TrialId, WorkerId};
 
 /// A decision: the events to be stored, and what is answered once they are.
@@ -181,8 +181,8 @@ impl StudyState {
     }
 
     /// What an optimizer may read to propose its next `n` samples.
-    pub fn request<'a>(&'a self, n: usize, spent: &'a crate::budget::Spent) -> Request<'a> {
-        Request {
+    pub fn request<'a>(&'a self, n: usize, spent: &'a crate::budget::Spent) -> SamplingRequest<'a> {
+        SamplingRequest {
             n,
             space: &self.definition.space,
             objectives: &self.definition.objectives,
