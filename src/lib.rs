@@ -59,6 +59,7 @@ pub use trialmill_core::study::{StopReason, StudyState};
 pub use trialmill_core::trial::{Objective, Report, State, Trial, TrialId, Trials};
 pub use trialmill_layouts::by_name as layout;
 pub use trialmill_optimizers::{GridSearch, RandomSearch};
+pub use trialmill_runtime::actor;
 pub use trialmill_runtime::evaluate::{ReportDefaults, RunningTrial, current_trial};
 pub use trialmill_runtime::{
     AskOutcome, Client, DirectClient, Hooks, OnError, Outcome, ReportOutcome, RunOptions, Session,

@@ -156,11 +156,7 @@ impl<E: Exchange> Client<E> {
         let here = Machine::here;
         let machine = self.directory().map_or_else(here, |directory| directory.machine().clone());
         let ask = Ask { worker: caller.into(), n, lease: Some(machine.lease(deadline)) };
-        Ok(match self.exchange_one(Command::Ask(ask))? {
-            Answer::Evaluate(trials) => AskOutcome::Trials(trials),
-            Answer::Stop(reason) => AskOutcome::Stop(reason),
-            _ => AskOutcome::Wait,
-        })
+        self.exchange_one(Command::Ask(ask)).map(ask_outcome)
     }
 
     /// Samples `n` configurations that stay pending (NePS: `lock_and_sample_trial`).
@@ -371,7 +367,15 @@ fn release(trial: TrialId, attempt: Option<u32>) -> Command {
     Command::Release { trial, attempt, reason: Reason::Released }
 }
 
-fn report_outcome(answer: Answer) -> ReportOutcome {
+pub(crate) fn ask_outcome(answer: Answer) -> AskOutcome {
+    match answer {
+        Answer::Evaluate(trials) => AskOutcome::Trials(trials),
+        Answer::Stop(reason) => AskOutcome::Stop(reason),
+        _ => AskOutcome::Wait,
+    }
+}
+
+pub(crate) fn report_outcome(answer: Answer) -> ReportOutcome {
     match answer {
         Answer::Superseded { state, attempts, .. } => ReportOutcome::Superseded { state, attempts },
         _ => ReportOutcome::Accepted,

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::hooks::EventHook;
+use super::hooks::{BatchHook, EventHook};
 use super::optimizer::apply_observed;
 use super::reclaim::{buried, held_by, reclaim};
 use trialmill_core::definition::Definition;
@@ -49,8 +49,8 @@ struct Complained {
 /// The receivers of events.
 #[derive(Default)]
 struct Listeners {
-    hook: Option<EventHook>,
-    /// Events that go to the hook once they are stored.
+    hooks: Vec<BatchHook>,
+    /// Events that go to the hooks once they are stored.
     unsent: Vec<Event>,
     /// Events that a slow optimizer's own copy of the study has not applied yet.
     feed: Option<Vec<Event>>,
@@ -58,7 +58,7 @@ struct Listeners {
 
 impl Listeners {
     fn note(&mut self, event: &Event) {
-        if self.hook.is_some() {
+        if !self.hooks.is_empty() {
             self.unsent.push(event.clone());
         }
         if let Some(feed) = &mut self.feed {
@@ -363,8 +363,10 @@ impl StateCore {
             return Err(StoreError::Poisoned(error.to_string()));
         }
         self.store.commit(self.study.trials())?;
-        if let Some(hook) = &mut self.listeners.hook {
-            self.listeners.unsent.drain(..).for_each(|event| hook(&event));
+        let Listeners { hooks, unsent, .. } = &mut self.listeners;
+        if !unsent.is_empty() {
+            hooks.retain_mut(|hook| hook(unsent));
+            unsent.clear();
         }
         Ok(())
     }
@@ -375,8 +377,16 @@ impl StateCore {
     }
 
     /// Calls `hook` for every event from now on.
-    pub fn on_event(&mut self, hook: EventHook) {
-        self.listeners.hook = Some(hook);
+    pub fn on_event(&mut self, mut hook: EventHook) {
+        self.listen(Box::new(move |events| {
+            events.iter().for_each(&mut hook);
+            true
+        }));
+    }
+
+    /// Calls `hook` with the events of every batch from now on, for as long as it returns true.
+    pub(crate) fn listen(&mut self, hook: BatchHook) {
+        self.listeners.hooks.push(hook);
     }
 
     /// Takes the slow optimizer out, to run on an actor of its own; the events it must apply to

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::Addr;
 
 use super::client::{Client, Exchange};
-use super::message::{Answers, Execute, Inspect, Interrupt, Lost, Poke, Reply};
+use super::message::{Answers, Execute, Inspect, Interrupt, Poke, Reply, understand};
 use super::published::{Published, Snapshot};
 use super::state::StateActor;
 use trialmill_core::error::{Error, StudyError};
@@ -42,7 +42,7 @@ impl Exchange for ToSession {
         })));
         match answer.recv() {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(lost)) => Err(lost_error(&lost)),
+            Ok(Err(lost)) => Err(lost.into()),
             Err(_) => Err(Error::Closed),
         }
     }
@@ -63,9 +63,21 @@ impl Client<ToSession> {
         understand(answers.await.ok())
     }
 
+    /// Sends commands whose answers nobody waits for. They come before everything sent later.
+    pub(crate) fn send_unanswered(&self, commands: Vec<Command>) {
+        if !commands.is_empty() {
+            self.exchange.state.do_send(Execute { commands, reply: Reply::Nobody });
+        }
+    }
+
     /// The study in numbers, as of the last commit of this process. Cheap.
     pub fn snapshot(&self) -> Snapshot {
         self.exchange.published.snapshot()
+    }
+
+    /// The address of the state actor, which takes the messages of [`actor`](crate::actor).
+    pub fn address(&self) -> Addr<StateActor> {
+        self.exchange.state.clone()
     }
 
     pub(crate) fn published(&self) -> &Published {
@@ -82,18 +94,6 @@ impl Client<ToSession> {
             self.exchange.state.do_send(Interrupt);
         }
     }
-}
-
-fn understand(answers: Option<Answers>) -> Result<Vec<Result<Answer, StudyError>>, Error> {
-    match answers {
-        Some(Ok(answers)) => Ok(answers),
-        Some(Err(lost)) => Err(lost_error(&lost)),
-        None => Err(Error::Closed),
-    }
-}
-
-fn lost_error(lost: &Lost) -> Error {
-    Error::StateLost(lost.0.to_string())
 }
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ pub type EvaluationHook = Arc<dyn Fn(&Trial, &Report) + Send + Sync>;
 /// Called with every event, once it is stored.
 pub type EventHook = Box<dyn FnMut(&Event) + Send>;
 
+/// Called with the events of each batch, once they are stored, for as long as it returns true.
+pub(crate) type BatchHook = Box<dyn FnMut(&[Event]) -> bool + Send>;
+
 /// The hooks of a run; none unless set.
 #[derive(Default)]
 pub struct Hooks {

@@ -1,28 +1,30 @@
 //! The actors: this crate alone uses actix.
 //!
 //! ```text
-//! WorkerActor, or a worker's thread      StateActor (a thread of its own)            disk
+//! WorkerActor                            StateActor (a thread of its own)            disk
 //!  reports, and the next request  ────────► collect until the mailbox is empty
 //!                                        begin: lock, catch up on others' events
 //!                                        decide each command → events → apply
 //!                                        commit: one write, unlock, one sync ──────► journal
 //!  answers                     ◄──────── only now
-//!  evaluate, outside every lock
+//!  evaluate, outside every lock: on a thread of the worker, or as a task
 //! ```
 
+pub mod actor;
 mod builder;
 mod client;
 mod core;
 mod direct;
+mod enlisted;
 pub mod evaluate;
 mod handle;
 mod hooks;
+mod membership;
 mod message;
 mod open;
 mod optimizer;
 mod options;
 mod outcome;
-mod process_worker;
 mod published;
 mod reclaim;
 mod session;
@@ -32,6 +34,7 @@ mod state;
 mod stop_rules;
 mod watch;
 mod worker;
+mod worker_actor;
 
 pub use builder::StudyBuilder;
 pub use client::{AskOutcome, Client, Exchange, ReportOutcome, StepOutcome};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use actix::Message;
 
-use trialmill_core::error::StudyError;
+use trialmill_core::error::{Error, StudyError};
 use trialmill_core::optimizer::Proposal;
 use trialmill_core::study::{Answer, Command, StudyState};
 
@@ -18,10 +18,34 @@ pub(crate) struct Lost(pub(crate) Arc<str>);
 /// One answer for each command, in order.
 pub(crate) type Answers = Result<Vec<Result<Answer, StudyError>>, Lost>;
 
-/// Where the answers go: to a thread that waits, or to a task.
+/// Where the answers go: to a thread that waits, to a task, or to an actor.
 pub(crate) enum Reply {
     Thread(crossbeam_channel::Sender<Answers>),
     Task(tokio::sync::oneshot::Sender<Answers>),
+    Actor(ToActor),
+    Nobody,
+}
+
+/// The way to an actor that waits. Channels tell who waits that nobody will answer any more; an
+/// address does not, so this does.
+pub(crate) struct ToActor(Option<actix::Recipient<Answered>>);
+
+impl ToActor {
+    pub(crate) fn new(actor: actix::Recipient<Answered>) -> Self {
+        ToActor(Some(actor))
+    }
+
+    fn send(&mut self, answers: Option<Answers>) {
+        if let Some(actor) = self.0.take() {
+            actor.do_send(Answered(answers));
+        }
+    }
+}
+
+impl Drop for ToActor {
+    fn drop(&mut self) {
+        self.send(None);
+    }
 }
 
 impl Reply {
@@ -30,6 +54,8 @@ impl Reply {
         match self {
             Reply::Thread(to) => drop(to.send(answers)),
             Reply::Task(to) => drop(to.send(answers)),
+            Reply::Actor(mut to) => to.send(Some(answers)),
+            Reply::Nobody => {}
         }
     }
 }
@@ -41,6 +67,9 @@ pub(crate) struct Execute {
     pub(crate) commands: Vec<Command>,
     pub(crate) reply: Reply,
 }
+
+/// To a worker actor: what the state actor answered to its [`Execute`]; nothing if it panicked.
+pub(crate) struct Answered(pub(crate) Option<Answers>);
 
 /// A closure that reads the study.
 pub(crate) type View = Box<dyn FnOnce(Result<&StudyState, Lost>) + Send>;
@@ -61,6 +90,9 @@ pub(crate) struct Interrupt;
 /// To the state actor: commit what is waiting, leave the study, return the state, and end.
 pub(crate) struct Shutdown(pub(crate) crossbeam_channel::Sender<StudyState>);
 
+/// To the state actor: call this with the events of each batch from now on, once they are stored.
+pub(crate) struct Listen(pub(crate) super::hooks::BatchHook);
+
 /// To the optimizer actor: these events happened; now propose.
 pub(crate) struct Propose {
     pub(crate) events: Vec<trialmill_core::event::Event>,
@@ -75,7 +107,24 @@ pub(crate) struct Proposed {
     pub(crate) first_sample: u64,
 }
 
+/// What the state actor's answer means for who waited for it; `None` if it ended without one.
+pub(crate) fn understand(
+    answers: Option<Answers>,
+) -> Result<Vec<Result<Answer, StudyError>>, Error> {
+    match answers {
+        Some(Ok(answers)) => Ok(answers),
+        Some(Err(lost)) => Err(lost.into()),
+        None => Err(Error::Closed),
+    }
+}
+
+impl From<Lost> for Error {
+    fn from(lost: Lost) -> Self {
+        Error::StateLost(lost.0.to_string())
+    }
+}
+
 macro_rules! messages {
     ($($name:ty),*) => { $(impl Message for $name { type Result = (); })* };
 }
-messages!(Execute, Inspect, Flush, Poke, Interrupt, Shutdown, Propose, Proposed);
+messages!(Execute, Answered, Inspect, Flush, Poke, Interrupt, Shutdown, Listen, Propose, Proposed);

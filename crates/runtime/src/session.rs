@@ -5,28 +5,33 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix::{Actor, Arbiter, ArbiterHandle, System};
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 
+use super::actor::OwnWorker;
 use super::core::StateCore;
+use super::enlisted::Enlisted;
 use super::handle::{StudyHandle, ToSession};
 use super::hooks::EvaluationHook;
+use super::membership::Membership;
 use super::message::Shutdown;
 use super::optimizer::OptimizerActor;
 use super::options::RunOptions;
 use super::outcome::Outcome;
-use super::process_worker::ProcessWorker;
 use super::published::Published;
 use super::signals::{SignalGuard, SignalSlot};
 use super::state::StateActor;
 use super::stop_rules::{OnError, StopRules};
 use super::watch::{Watch, WatchThread};
-use super::worker::{Worker, WorkerContext, work_on_this_thread};
-use crate::evaluate::{ProcessEvaluator, RunningTrial, StopSignal};
+use super::worker::{Worker, WorkerContext};
+use super::worker_actor::{Hands, WorkerActor, work_on_this_thread};
+use crate::evaluate::{
+    AsyncClosure, Evaluate, ProcessEvaluator, RunningTrial, StopSignal, evaluate_fenced,
+};
 use trialmill_core::error::{BoxError, Error};
 use trialmill_core::event::{ProcessId, worker_id};
 use trialmill_core::study::{StopReason, StudyState};
-use trialmill_core::trial::{Report, WorkerId};
+use trialmill_core::trial::Report;
 use trialmill_store::Place;
 
 /// An open study. It runs workers of this process any number of times; [`close`](Self::close) leaves
@@ -34,6 +39,7 @@ use trialmill_store::Place;
 pub struct Session {
     handle: StudyHandle,
     process: ProcessId,
+    enlisted: Enlisted,
     context: Arc<WorkerContext>,
     rules: StopRules,
     /// Why the last run ended.
@@ -47,7 +53,8 @@ pub struct Session {
 struct SystemThread {
     thread: JoinHandle<()>,
     system: System,
-    commands: ArbiterHandle,
+    /// Where the worker actors are, and commands and async closures are evaluated.
+    workers: ArbiterHandle,
 }
 
 impl Session {
@@ -64,11 +71,13 @@ impl Session {
         // Before any worker asks: otherwise the budget looks used up, and a run that does not wait
         // for others would leave while the commands of a dead process are still being killed.
         core.recover()?;
+        let enlisted = Enlisted::beyond(options.workers);
         let rules = StopRules::new(
             core.study(),
             options.on_error,
             options.wait_for_others,
             options.give_up_after,
+            enlisted.clone(),
         );
         let published = Arc::new(Published::default());
         published.set(core.study(), process, 0);
@@ -103,6 +112,7 @@ impl Session {
         Ok(Session {
             handle,
             process,
+            enlisted,
             context: Arc::new(context),
             rules,
             reason: Mutex::new(StopReason::Closed),
@@ -117,9 +127,12 @@ impl Session {
         self.handle.clone()
     }
 
-    /// The name of worker `number` of this process, for callers that drive workers of their own.
-    pub fn worker_id(&self, number: usize) -> WorkerId {
-        worker_id(self.process, number)
+    /// Enlists a worker of your own: an actor, a task or a thread that asks and reports by itself
+    /// (see [`actor`](crate::actor)).
+    pub fn enlist(&self) -> OwnWorker {
+        let id = worker_id(self.process, self.enlisted.next());
+        let membership = Membership::new(id.clone(), self.handle());
+        OwnWorker::new(membership, Worker::new(id, self.context.clone()))
     }
 
     /// Tells all workers of this process to stop; trials that they cannot finish are released.
@@ -140,40 +153,54 @@ impl Session {
     {
         let _signals = self.mind_signals();
         let evaluate = &evaluate;
+        let (done, ended) = crossbeam_channel::unbounded();
+        let arbiter = &self.system()?.workers;
         let reasons = std::thread::scope(|scope| {
-            let mut threads = Vec::with_capacity(self.context.options.workers);
             for number in 1..=self.context.options.workers {
-                let worker = self.worker(number);
-                let spawned = std::thread::Builder::new()
+                let (jobs, thread) = crossbeam_channel::bounded(1);
+                std::thread::Builder::new()
                     .name(worker_id(self.process, number).to_string())
-                    .spawn_scoped(scope, move || self.drive(worker, evaluate));
-                match spawned {
-                    Ok(thread) => threads.push(thread),
-                    Err(error) => {
+                    .spawn_scoped(scope, move || {
+                        work_on_this_thread(&thread, |trial| evaluate_fenced(evaluate, trial));
+                    })
+                    .map_err(|error| {
                         self.context.stop.stop();
-                        return Err(Error::Thread(error));
-                    }
-                }
+                        Error::Thread(error)
+                    })?;
+                self.start_worker(arbiter, number, Hands::Thread(jobs), &done);
             }
-            let ended = threads.into_iter().map(|thread| {
-                let died = || Error::StateLost("a worker thread panicked".into());
-                thread.join().unwrap_or_else(|_| Err(died()))
-            });
-            Ok(ended.collect::<Vec<_>>())
+            drop(done);
+            Ok::<_, Error>(collect(&ended, self.context.options.workers, &self.context.stop))
         })?;
         self.finish(reasons)
     }
 
-    fn drive<R: Into<Report>>(
-        &self,
-        worker: Worker,
-        evaluate: impl Fn(&RunningTrial) -> Result<R, BoxError>,
-    ) -> Result<StopReason, Error> {
-        let result = work_on_this_thread(worker, &self.handle, evaluate);
-        if result.is_err() {
-            self.context.stop.stop();
-        }
-        result
+    /// Runs the workers with an async closure; all of them share one thread, so thousands may wait
+    /// at once, and none may block. Where an evaluation waits, it is stopped at its time limit, and
+    /// when the run stops; then its trial is released.
+    ///
+    /// ```no_run
+    /// use trialmill::{Parameter, SearchSpace, Study};
+    /// # async fn served(_: f64) -> Result<f64, trialmill::BoxError> { Ok(0.0) }
+    /// let session = Study::builder("runs/example")
+    ///     .space(SearchSpace::new([("temperature", Parameter::float(0.0, 2.0))])?)
+    ///     .workers(1000)
+    ///     .max_evaluations(10_000)
+    ///     .open()?;
+    /// session.run_async(|trial| async move { served(trial.config().float("temperature")?).await })?;
+    /// println!("{}", session.close()?);
+    /// # Ok::<(), trialmill::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_async<F, R, E>(&self, evaluate: F) -> Result<StopReason, Error>
+    where
+        F: Fn(RunningTrial) -> E + Send + Sync + 'static,
+        E: Future<Output = Result<R, BoxError>> + 'static,
+        R: Into<Report>,
+    {
+        self.run_tasks(Arc::new(AsyncClosure(evaluate)))
     }
 
     /// Runs the workers with a command per trial; all of them share one thread.
@@ -181,23 +208,38 @@ impl Session {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn run_command(&self, evaluator: ProcessEvaluator) -> Result<StopReason, Error> {
-        let _signals = self.mind_signals();
         raise_open_files_limit();
         let objectives = self.handle.with_study(|study| study.definition().objectives.clone())?;
-        let evaluator = Arc::new(evaluator.objectives(objectives));
+        self.run_tasks(Arc::new(evaluator.objectives(objectives)))
+    }
+
+    fn run_tasks(&self, evaluator: Arc<dyn Evaluate>) -> Result<StopReason, Error> {
+        let _signals = self.mind_signals();
         let (done, ended) = crossbeam_channel::unbounded();
-        let system = self.system.as_ref().ok_or_else(|| Error::StateLost("it is closed".into()))?;
+        let arbiter = &self.system()?.workers;
         for number in 1..=self.context.options.workers {
-            let actor = ProcessWorker {
-                worker: Some(self.worker(number)),
-                handle: self.handle.clone(),
-                evaluator: evaluator.clone(),
-                done: done.clone(),
-            };
-            system.commands.spawn_fn(move || drop(actor.start()));
+            self.start_worker(arbiter, number, Hands::Task(evaluator.clone()), &done);
         }
         drop(done);
         self.finish(collect(&ended, self.context.options.workers, &self.context.stop))
+    }
+
+    fn start_worker(
+        &self,
+        arbiter: &ArbiterHandle,
+        number: usize,
+        hands: Hands,
+        done: &Sender<Result<StopReason, Error>>,
+    ) {
+        let id = worker_id(self.process, number);
+        let membership = Membership::new(id.clone(), self.handle());
+        let worker = Worker::new(id, self.context.clone());
+        let actor = WorkerActor::new(worker, membership, hands, done.clone());
+        arbiter.spawn_fn(move || drop(actor.start()));
+    }
+
+    fn system(&self) -> Result<&SystemThread, Error> {
+        self.system.as_ref().ok_or(Error::Closed)
     }
 
     /// Until the returned value is dropped, the first Ctrl-C ends the run cleanly.
@@ -206,10 +248,6 @@ impl Session {
             *self.signals.lock() = SignalGuard::new();
             Minded(&self.signals)
         })
-    }
-
-    fn worker(&self, number: usize) -> Worker {
-        Worker::new(worker_id(self.process, number), self.context.clone())
     }
 
     /// Combines the results of all workers into one.
@@ -250,11 +288,11 @@ impl Session {
         // End the watcher first: from then on we declare no process dead, and still hold our own
         // lock.
         drop(self.watch.take());
-        let SystemThread { thread, system, commands } = self.system.take()?;
+        let SystemThread { thread, system, workers } = self.system.take()?;
         let (done, ended) = crossbeam_channel::bounded(1);
         self.handle.exchange.state.do_send(Shutdown(done));
         let study = ended.recv().ok();
-        commands.stop();
+        workers.stop();
         system.stop();
         let _ = thread.join();
         study
@@ -291,9 +329,9 @@ fn start_system(
             });
             StateActor::new(core, rules, published, slow).start()
         });
-        let commands = runner.block_on(async { Arbiter::new().handle() });
+        let workers = runner.block_on(async { Arbiter::new().handle() });
         let system = runner.block_on(async { System::current() });
-        if started.send((addr, commands, system)).is_ok() {
+        if started.send((addr, workers, system)).is_ok() {
             let _ = runner.run();
         }
     };
@@ -301,9 +339,9 @@ fn start_system(
         .name("trialmill-state".into())
         .spawn(body)
         .map_err(Error::Thread)?;
-    let (addr, commands, system) =
+    let (addr, workers, system) =
         start.recv().map_err(|_| Error::StateLost("its thread could not start".into()))?;
-    Ok((SystemThread { thread, system, commands }, addr))
+    Ok((SystemThread { thread, system, workers }, addr))
 }
 
 fn collect(

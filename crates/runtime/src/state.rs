@@ -14,7 +14,7 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
 
 use super::core::StateCore;
 use super::message::{
-    Execute, Flush, Inspect, Interrupt, Lost, Poke, Propose, Proposed, Reply, Shutdown,
+    Execute, Flush, Inspect, Interrupt, Listen, Lost, Poke, Propose, Proposed, Reply, Shutdown,
 };
 use super::optimizer::OptimizerActor;
 use super::published::Published;
@@ -31,7 +31,10 @@ struct Parked {
     reply: Reply,
 }
 
-pub(crate) struct StateActor {
+/// The actor that serialises all access to a study and stores it. Its address is
+/// [`StudyHandle::address`](crate::StudyHandle::address); the messages that it takes are in
+/// [`actor`](crate::actor).
+pub struct StateActor {
     core: Option<StateCore>,
     rules: StopRules,
     published: Arc<Published>,
@@ -213,6 +216,10 @@ impl StateActor {
                 Command::Ask(ask) => Some(ask.clone()),
                 _ => None,
             };
+            if let Command::BuryWorker(worker) = &command {
+                // Nobody would evaluate what it gets.
+                self.parked.retain(|parked| parked.ask.worker != *worker);
+            }
             let answer = match &request {
                 Some(ask) => self.try_ask(core, ask),
                 None => core.execute(command),
@@ -250,10 +257,12 @@ impl StateActor {
             // An external caller asks again by itself.
             _ if ask.lease.is_some() => false,
             Answer::Wait | Answer::Propose => true,
-            // Nothing is left but what other processes still evaluate. If one of them dies, this
-            // process must still be there to take over its trials.
+            // Nothing is left but what other processes still evaluate, or workers of their own in
+            // this one. If one of them dies, somebody must be there to take over its trials.
             Answer::Stop(StopReason::Budget(_) | StopReason::Finished) => {
-                self.rules.wait_for_others && core.study().held_by_others(core.process())
+                let (study, process) = (core.study(), core.process());
+                (self.rules.wait_for_others && study.held_by_others(process))
+                    || self.rules.enlisted.hold_something(study, process, &ask.worker)
             }
             _ => false,
         }
@@ -378,6 +387,15 @@ impl Handler<Interrupt> for StateActor {
     fn handle(&mut self, _: Interrupt, ctx: &mut Context<Self>) {
         self.interrupted = true;
         self.wake(ctx);
+    }
+}
+
+impl Handler<Listen> for StateActor {
+    type Result = ();
+    fn handle(&mut self, Listen(listener): Listen, _: &mut Context<Self>) {
+        if let Some(core) = &mut self.core {
+            core.listen(listener);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! When a run stops: what errors mean for it, and whether it waits for other processes.
 
+use super::enlisted::Enlisted;
 use trialmill_core::study::{StopReason, StudyState};
 
 /// What an evaluation that fails or crashes means for the run (NePS: `on_error`).
@@ -63,6 +64,7 @@ impl TryFrom<String> for OnError {
 pub(crate) struct StopRules {
     pub(crate) on_error: OnError,
     pub(crate) wait_for_others: bool,
+    pub(crate) enlisted: Enlisted,
     give_up_after: u64,
     errors_before: u64,
     successes_before: u64,
@@ -74,10 +76,12 @@ impl StopRules {
         on_error: OnError,
         wait_for_others: bool,
         give_up_after: u64,
+        enlisted: Enlisted,
     ) -> Self {
         StopRules {
             on_error,
             wait_for_others,
+            enlisted,
             give_up_after,
             errors_before: study.errors(),
             successes_before: study.count(trialmill_core::trial::State::Success),

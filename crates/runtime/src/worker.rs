@@ -1,7 +1,6 @@
 //! A worker's loop: ask, evaluate, report. The report and the next request travel in one message.
 //!
-//! [`Worker`] is the loop without its driver. Closures are driven by a thread each, which blocks on
-//! its own reply channel; commands by the actor in `process_worker.rs`.
+//! [`Worker`] is the loop without its driver, which is the actor in `worker_actor.rs`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,11 +9,9 @@ use std::time::Instant;
 use super::handle::StudyHandle;
 use super::hooks::EvaluationHook;
 use super::options::RunOptions;
-use crate::evaluate::{
-    Ended, RunningTrial, StopSignal, TrialPaths, evaluate_fenced, panic_message,
-};
+use crate::evaluate::{Ended, RunningTrial, StopSignal, TrialPaths, panic_message};
 use trialmill_core::budget::Spent;
-use trialmill_core::error::{BoxError, Error, StudyError};
+use trialmill_core::error::{Error, StudyError};
 use trialmill_core::event::Reason;
 use trialmill_core::space::SearchSpace;
 use trialmill_core::study::{Answer, Ask, Command, StopReason};
@@ -141,7 +138,7 @@ impl Worker {
         Ok(())
     }
 
-    fn begin(&self, trial: Trial) -> RunningTrial {
+    pub(crate) fn begin(&self, trial: Trial) -> RunningTrial {
         RunningTrial::begin(
             trial,
             self.paths.clone(),
@@ -188,22 +185,4 @@ impl Worker {
     pub(crate) fn reason(&self) -> StopReason {
         self.stopped.unwrap_or(StopReason::Interrupted)
     }
-}
-
-/// Drives a worker that evaluates on this thread.
-pub(crate) fn work_on_this_thread<R: Into<Report>>(
-    mut worker: Worker,
-    handle: &StudyHandle,
-    evaluate: impl Fn(&RunningTrial) -> Result<R, BoxError>,
-) -> Result<StopReason, Error> {
-    while let Some(commands) = worker.next_commands() {
-        for running in worker.accept(handle.exchange(commands)?)? {
-            let ended = match worker.is_stopped() {
-                true => Ended::Released,
-                false => evaluate_fenced(&evaluate, &running),
-            };
-            worker.ended(&running, ended);
-        }
-    }
-    Ok(worker.reason())
 }

@@ -10,8 +10,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 use trialmill_layouts::Studies;
 
-use trialmill::{Durability, Error, RandomSearch, Report};
-use trialmill_core::study::{Answer, Ask, Command};
+use trialmill::{AskOutcome, Durability, Error, RandomSearch};
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Layout};
 
@@ -112,30 +111,24 @@ impl Bench {
         dir: &Path,
     ) -> Result<([f64; 2], [f64; 2]), Error> {
         let session = self.session(builder(layout, kept, dir), workers)?;
-        let handle = session.handle();
         let each = (self.trials / 4 / workers as u64).clamp(1, 5_000);
-        let one = |number: usize| -> Result<(Vec<f64>, Vec<f64>), Error> {
+        let one = || -> Result<(Vec<f64>, Vec<f64>), Error> {
             let (mut asks, mut reports) = (Vec::new(), Vec::new());
+            let worker = session.enlist();
             for _ in 0..each {
-                let worker = session.worker_id(number);
-                let ask = Command::Ask(Ask { worker, n: 1, lease: None });
                 let begin = Instant::now();
-                let answer = handle.exchange(vec![ask])?.swap_remove(0)?;
+                let outcome = worker.ask(1)?;
                 asks.push(begin.elapsed().as_secs_f64() * 1e6);
-                let Answer::Evaluate(mut handed) = answer else { break };
-                let trial = handed.swap_remove(0).id;
-                let report = Box::new(Report::objective(0.5));
-                let report = Command::Report { trial, attempt: Some(1), report };
+                let AskOutcome::Trials(handed) = outcome else { break };
                 let begin = Instant::now();
-                handle.exchange(vec![report])?.swap_remove(0)?;
+                let _ = worker.tell(&handed[0], 0.5)?;
                 reports.push(begin.elapsed().as_secs_f64() * 1e6);
             }
             Ok((asks, reports))
         };
         let results: Vec<_> = std::thread::scope(|scope| {
             let one = &one;
-            let threads: Vec<_> =
-                (1..=workers).map(|number| scope.spawn(move || one(number))).collect();
+            let threads: Vec<_> = (0..workers).map(|_| scope.spawn(one)).collect();
             threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
         });
         let (mut asks, mut reports) = (Vec::new(), Vec::new());

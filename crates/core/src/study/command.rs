@@ -17,6 +17,9 @@ pub enum Command {
     /// A process is dead; each trial it was evaluating is requeued, or marked as crashed after too
     /// many attempts. Answer: [`Answer::Requeued`].
     Bury(ProcessId),
+    /// A worker has died while its process lives: the same for what it was evaluating. Answer:
+    /// [`Answer::Requeued`].
+    BuryWorker(WorkerId),
     /// A worker or a caller wants trials to evaluate. Answer: [`Answer::Evaluate`],
     /// [`Answer::Wait`] or [`Answer::Stop`].
     Ask(Ask),

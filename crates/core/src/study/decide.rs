@@ -4,7 +4,7 @@ use rustc_hash::FxHashSet;
 
 use super::{Answer, Ask, Command, StopReason, StudyState};
 use crate::error::StudyError;
-use crate::event::{Event, EventKind, Policy, Process, ProcessId, Reason, process_of};
+use crate::event::{Event, EventKind, Policy, Process, Reason, process_of};
 use crate::limits::{MAX_STEPS, STEPS_OF_A_LINE};
 use crate::optimizer::{Optimizer, Proposal, SamplingRequest, Suggestion};
 use crate::trial::{Report, State, Step, Trial, TrialId, WorkerId};
@@ -38,16 +38,27 @@ impl StudyState {
                 Ok(Decision::new(vec![EventKind::Joined(process)], answer))
             }
             Command::Leave(process) => {
-                let mut decision = self.requeue_all(process, Reason::Released);
+                let held = self.evaluating_by(process).collect();
+                let mut decision = self.requeue_all(held, Reason::Released);
                 decision.events.push(EventKind::Left { process });
                 Ok(decision)
             }
             Command::Bury(process) => {
-                let mut decision = self.requeue_all(process, Reason::Died);
+                let held = self.evaluating_by(process).collect();
+                let mut decision = self.requeue_all(held, Reason::Died);
                 if self.processes.contains_key(&process) {
                     decision.events.push(EventKind::Left { process });
                 }
                 Ok(decision)
+            }
+            Command::BuryWorker(worker) => {
+                let held = process_of(&worker).map_or_else(Vec::new, |process| {
+                    let is_its = |trial: &&Trial| {
+                        trial.metadata.evaluating_worker_id.as_ref() == Some(&worker)
+                    };
+                    self.evaluating_by(process).filter(is_its).collect()
+                });
+                Ok(self.requeue_all(held, Reason::Died))
             }
             Command::Ask(ask) => self.hand_out(ask, optimizer),
             Command::Sample { n, worker } => match self.sample(n, &worker, false, optimizer)? {
@@ -353,8 +364,7 @@ impl StudyState {
         Box::new(Report { cost, learning_curve, extra, evaluation_duration, ..crashed })
     }
 
-    fn requeue_all(&self, process: ProcessId, reason: Reason) -> Decision {
-        let held: Vec<&Trial> = self.evaluating_by(process).collect();
+    fn requeue_all(&self, held: Vec<&Trial>, reason: Reason) -> Decision {
         let ids = held.iter().map(|trial| trial.id.clone()).collect();
         let events = held.into_iter().map(|trial| self.requeue(trial, reason)).collect();
         Decision::new(events, Answer::Requeued(ids))
@@ -366,7 +376,7 @@ impl StudyState {
         if reason.counts() && lost >= self.policy.max_attempts {
             let what = match reason {
                 Reason::Expired => "were not reported before their deadlines",
-                _ => "died with their worker processes",
+                _ => "died with their workers",
             };
             let message = format!("{lost} attempts {what}; given up after {lost}");
             let report = Box::new(Report::crashed("worker-died", message));

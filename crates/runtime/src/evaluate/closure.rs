@@ -22,9 +22,28 @@ pub fn evaluate_fenced<R: Into<Report>>(
     evaluate: impl Fn(&RunningTrial) -> Result<R, BoxError>,
     trial: &RunningTrial,
 ) -> Ended {
+    let evaluate = || evaluate(trial).map(Into::into);
+    ended(catch_unwind(AssertUnwindSafe(|| as_current(trial, evaluate))), trial)
+}
+
+/// Does something that this trial's evaluation consists of.
+pub(super) fn as_current<R>(trial: &RunningTrial, work: impl FnOnce() -> R) -> R {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            CURRENT.set(None);
+        }
+    }
     CURRENT.set(Some(trial.clone()));
-    let result = catch_unwind(AssertUnwindSafe(|| evaluate(trial).map(Into::into)));
-    CURRENT.set(None);
+    let _reset = Reset;
+    work()
+}
+
+/// What an evaluation came to.
+pub(super) fn ended(
+    result: std::thread::Result<Result<Report, BoxError>>,
+    trial: &RunningTrial,
+) -> Ended {
     let report = match result {
         Ok(Ok(report)) => report,
         // It was asked to stop and did: the trial is released.

@@ -2,6 +2,7 @@
 //!
 //! Only this module runs users' code and starts processes for trials.
 
+mod async_closure;
 mod attempt_lock;
 mod closure;
 mod kill;
@@ -10,8 +11,10 @@ mod progress;
 mod report_defaults;
 mod result;
 mod running;
+mod task;
 mod template;
 
+pub(crate) use async_closure::AsyncClosure;
 pub use attempt_lock::{AttemptLock, reap_orphans};
 pub use closure::{current_trial, evaluate_fenced};
 pub use process::ProcessEvaluator;
@@ -20,6 +23,7 @@ pub use report_defaults::ReportDefaults;
 pub use result::parse as parse_result;
 pub(crate) use running::TrialPaths;
 pub use running::{RunningTrial, StopSignal};
+pub(crate) use task::Evaluate;
 pub use template::CommandTemplate;
 
 use trialmill_core::trial::Report;
