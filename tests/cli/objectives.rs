@@ -52,7 +52,7 @@ fn objectives_with_names_are_given_and_shown_by_name() {
     study.run(&["ask", "s"]).exits(0);
     let told = |options: &[&str]| study.run(&[&["tell", "s", "4"], options].concat());
     told(&["--objective", "accuracy=2"]).exits(2).says(&["all are needed"]);
-    told(&["--objective", "speed=2"]).exits(2).says(&["'speed' is no objective of the study"]);
+    told(&["--objective", "speed=2"]).exits(2).says(&["'speed' is none of the study"]);
     told(&["--objective", "latency=1", "--objective", "accuracy=2"]).exits(0);
     assert_eq!(study.json(&["best", "s"])[0]["id"], json!("4"));
     // Fewer are a crash that names both.
@@ -86,4 +86,43 @@ fn what_cannot_be_meant_is_refused_in_other_tools_words_too() {
     }
     study.run(&["create", "study.yaml", "--dir", "s"]).exits(0);
     study.run(&["convert", "s", "n", "--layout", "neps"]).exits(2).says(&["only minimises"]);
+}
+
+/// A model that does not fit into memory was the best one.
+#[test]
+fn what_violates_a_constraint_is_never_the_best() {
+    let study = Trialmill::new(20);
+    let file = study.read("study.yaml") + "direction: maximize\nconstraints: [above_half]\n";
+    study.write("study.yaml", &file);
+    let script = "echo \"{\\\"objective\\\": $TRIALMILL_PARAM_x, \\\"above_half\\\": \
+                  $(awk \"BEGIN {print $TRIALMILL_PARAM_x - 0.5}\")}\"";
+    study.run_study(&[], script).exits(0);
+    let x = |trial: &serde_json::Value| trial["config"]["x"].as_f64().unwrap();
+    let trials = study.trials();
+    let most = trials.iter().map(x).filter(|x| *x <= 0.5).fold(0.0, f64::max);
+    let over = trials.iter().map(x).filter(|x| *x > 0.5).count();
+    assert!(most > 0.0 && over > 0, "seed 7 draws both");
+    assert_eq!(x(&study.json(&["best", "s"])), most);
+    assert_eq!(study.status()["infeasible"], json!(over));
+    let table = study.run(&["trials", "s", "--csv"]).exits(0).stdout;
+    assert!(table.contains("config.x,objective,constraint.above_half,cost"), "{table}");
+    // After convert, and in another process, the same.
+    study.run(&["convert", "s", "copy", "--layout", "journal"]).exits(0);
+    assert_eq!(x(&study.json(&["best", "copy"])), most);
+    // A result without it is a crash that names it; by hand it is given by name.
+    study.run(&["set", "s", "--evaluations", "30"]).exits(0);
+    study.run(&["ask", "s", "-n", "2"]).exits(0);
+    study.run(&["tell", "s", "21", "--objective", "9"]).exits(0);
+    let why = study.json(&["trials", "s", "21"])[0]["report"]["err"].to_string();
+    assert!(why.contains("above_half"), "{why}");
+    let told = ["tell", "s", "22", "--objective", "9", "--constraint", "above_half=0"];
+    study.run(&told).exits(0);
+    assert_eq!(study.json(&["best", "s"])["id"], json!("22"));
+    let constraints = study.json(&["trials", "s", "22"])[0]["report"]["constraints"].clone();
+    assert_eq!(constraints, json!({"above_half": 0.0}));
+    study.run(&["convert", "s", "n", "--layout", "neps"]).exits(2);
+    study
+        .run(&["status", "s"])
+        .exits(0)
+        .says(&["maximize, above_half <= 0", "violate a constraint"]);
 }

@@ -53,6 +53,7 @@ pub(super) fn table(
     let header = own
         .chain(names.iter().map(|name| format!("config.{name}")))
         .chain(objectives)
+        .chain(goals.constraints().iter().map(|name| format!("constraint.{name}")))
         .chain(fields.into_iter().chain(times).chain(last).map(String::from))
         .chain(extras.iter().map(|name| format!("extra.{name}")));
     table.write_record(header.map(|cell| guarded(cell, raw)))?;
@@ -78,6 +79,11 @@ pub(super) fn table(
                 given.map_or_else(String::new, |x| Objective::One(*x).to_string())
             })),
         }
+        let constraints = row.report.as_ref().and_then(|report| report.constraints.as_ref());
+        cells.extend(goals.constraints().iter().map(|name| {
+            let value = constraints.and_then(|constraints| constraints.get(name));
+            value.map_or_else(String::new, &text)
+        }));
         cells.extend(fields.iter().map(|field| text(&report[field])));
         cells.extend(times.iter().map(|field| text(&metadata[field])));
         let curve = Some(row.learning_curve()).filter(|curve| !curve.is_empty());

@@ -71,7 +71,7 @@ impl Query {
         Ok(match self.json {
             true => print_json(&summary.best()),
             false => print(&{
-                let goals = summary.study().definition().objectives.goals();
+                let goals = &summary.study().definition().objectives;
                 text::best(summary.best().rows(), goals)
             }),
         })
@@ -101,7 +101,7 @@ impl Trials {
                 Err(error) => super::print::cannot_print(error),
             });
         }
-        let goals = summary.study().definition().objectives.goals();
+        let goals = &summary.study().definition().objectives;
         let line = |trial: &Trial| {
             let report = trial.report.as_deref();
             let objective = report.and_then(|report| report.objective_to_minimize.as_ref());

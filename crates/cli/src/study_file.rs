@@ -42,11 +42,12 @@ pub struct StudyFile {
 }
 
 /// The keys of a study file.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "space",
     "pipeline_space",
     "objectives",
     "direction",
+    "constraints",
     "optimizer",
     "seed",
     "budget",
@@ -262,11 +263,12 @@ fn section<T: DeserializeOwned>(map: Map<String, Json>) -> Result<T, Error> {
 /// `objectives: {accuracy: maximize}` or `direction: maximize`, taken out of the file.
 fn objectives(map: &mut Map<String, Json>) -> Result<Option<Objectives>, Error> {
     let mut given = |key| map.shift_remove(key).filter(|json| !json.is_null());
+    let constraints = given("constraints");
     let at = |key: &str, read: Result<Objectives, String>| match read {
         Ok(objectives) => Ok(Some(objectives)),
         Err(problem) => Err(Error::Setting(format!("{key}: {problem}"))),
     };
-    match (given("objectives"), given("direction")) {
+    let objectives = match (given("objectives"), given("direction")) {
         (None, None) => Ok(None),
         (Some(json), None) => at("objectives", Objectives::from_json(&json)),
         (None, Some(json)) => at("direction", Objectives::from_direction(&json)),
@@ -274,6 +276,10 @@ fn objectives(map: &mut Map<String, Json>) -> Result<Option<Objectives>, Error> 
             "direction: it stands in `objectives` for each of them; leave one of the two out"
                 .into(),
         )),
+    }?;
+    match constraints {
+        None => Ok(objectives),
+        Some(names) => at("constraints", objectives.unwrap_or_default().with_constraints(&names)),
     }
 }
 

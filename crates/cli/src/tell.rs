@@ -27,6 +27,9 @@ pub(super) struct Tell {
     /// objectives
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true, required_unless_present_any = ["result", "failed", "crashed", "pruned"])]
     objective: Vec<String>,
+    /// The value of a constraint, or NAME=VALUE; give it several times for several
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    constraint: Vec<String>,
     /// A whole result as JSON, as a command would print it
     #[arg(long, value_name = "JSON", conflicts_with_all = ["objective", "cost"])]
     result: Option<String>,
@@ -89,38 +92,50 @@ impl Tell {
             (None, None, None) if self.pruned => Report::pruned(),
             (None, None, None) => told(&self.objective, &goals).map_err(Error::Setting)?,
         };
+        if !self.constraint.is_empty() {
+            let names: Vec<&str> = goals.constraints().iter().map(String::as_str).collect();
+            let values = values("--constraint", &self.constraint, &names, &goals);
+            report.constraints = Some(values.map_err(Error::Setting)?.into());
+        }
         report.cost = self.cost.or(report.cost);
         Ok(end(&self.id, &client.report(&self.id, self.attempt, report)?))
     }
 }
 
-/// What `--objective` says: numbers in the study's order, or each with its name.
+/// What `--objective` says.
 fn told(objectives: &[String], goals: &Objectives) -> Result<Report, String> {
-    let number = |text: &str| {
-        text.trim().parse::<f64>().map_err(|_| format!("--objective: '{text}' is not a number"))
-    };
-    let named = objectives.iter().any(|text| text.contains('='));
-    let values: Vec<f64> = match named {
-        false => objectives.iter().map(|text| number(text)).collect::<Result<_, _>>()?,
-        true => {
-            let mut given: Vec<Option<f64>> = vec![None; goals.goals().len()];
-            for text in objectives {
-                let (name, value) = text.split_once('=').unwrap_or((text, ""));
-                let at = goals.position(name).ok_or_else(|| {
-                    format!("--objective: '{name}' is no objective of the study: {goals}")
-                })?;
-                if given[at].replace(number(value)?).is_some() {
-                    return Err(format!("--objective: '{name}' occurs twice"));
-                }
-            }
-            let all: Option<Vec<f64>> = given.into_iter().collect();
-            all.ok_or_else(|| format!("--objective: all are needed: {goals}"))?
-        }
-    };
+    let names: Vec<&str> = goals.goals().iter().filter_map(|goal| goal.name.as_deref()).collect();
+    let values = values("--objective", objectives, &names, goals)?;
     Ok(match values[..] {
         [one] => Report::objective(one),
         _ => Report::objective(values),
     })
+}
+
+/// Numbers in the study's order, or each with its name.
+fn values(
+    option: &str,
+    given: &[String],
+    names: &[&str],
+    goals: &Objectives,
+) -> Result<Vec<f64>, String> {
+    let number = |text: &str| {
+        text.trim().parse::<f64>().map_err(|_| format!("{option}: '{text}' is not a number"))
+    };
+    if !given.iter().any(|text| text.contains('=')) {
+        return given.iter().map(|text| number(text)).collect();
+    }
+    let mut values: Vec<Option<f64>> = vec![None; names.len()];
+    for text in given {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        let at = names.iter().position(|own| *own == name);
+        let at = at.ok_or_else(|| format!("{option}: '{name}' is none of the study: {goals}"))?;
+        if values[at].replace(number(value)?).is_some() {
+            return Err(format!("{option}: '{name}' occurs twice"));
+        }
+    }
+    let all: Option<Vec<f64>> = values.into_iter().collect();
+    all.ok_or_else(|| format!("{option}: all are needed: {goals}"))
 }
 
 impl Release {

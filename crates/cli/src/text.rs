@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use trialmill::{Objective, State};
-use trialmill_core::objectives::Goal;
+use trialmill_core::objectives::Objectives;
 use trialmill_core::trial::printable;
 use trialmill_view::{ProcessRow, Status, TrialRow};
 
@@ -15,12 +15,8 @@ pub(super) fn status(status: &Status<'_>) -> String {
     // Writing to a `String` does not fail.
     let seed = status.seed.map_or_else(|| "no seed yet".into(), |seed| format!("seed {seed}"));
     let mut text = format!("{}: {}, {seed}\n", status.directory, status.optimizer);
-    if !status.objectives.is_empty() {
-        let goals = status.objectives.iter().map(|goal| match &goal.name {
-            Some(name) => format!("{} {name}", goal.direction),
-            None => goal.direction.to_string(),
-        });
-        let _ = writeln!(text, "objective  {}", goals.collect::<Vec<_>>().join(", "));
+    if !status.objectives.is_unsaid() || !status.constraints.is_empty() {
+        let _ = writeln!(text, "objective  {}", status.objectives);
     }
     text += &spent(status);
     let counts: Vec<String> = State::ALL
@@ -31,6 +27,9 @@ pub(super) fn status(status: &Status<'_>) -> String {
         .collect();
     let counts = if counts.is_empty() { "none".into() } else { counts.join(", ") };
     let _ = writeln!(text, "\ntrials     {counts}");
+    if let Some(infeasible) = status.infeasible.filter(|n| *n > 0) {
+        let _ = writeln!(text, "infeasible {infeasible} of them violate a constraint");
+    }
     if status.requeues > 0 {
         let _ = writeln!(text, "requeued   {} times", status.requeues);
     }
@@ -88,8 +87,8 @@ fn process(process: &ProcessRow<'_>) -> String {
 }
 
 /// Objectives with their names, where they have some.
-pub(super) fn objective(given: &Objective, goals: &[Goal]) -> String {
-    let name = |at: usize| goals.get(at).and_then(|goal| goal.name.as_deref());
+pub(super) fn objective(given: &Objective, goals: &Objectives) -> String {
+    let name = |at: usize| goals.name(at);
     if name(0).is_none() {
         return given.to_string();
     }
@@ -101,13 +100,14 @@ pub(super) fn objective(given: &Objective, goals: &[Goal]) -> String {
 }
 
 /// The best trial, or with several objectives the Pareto front.
-pub(super) fn best(front: &[TrialRow<'_>], goals: &[Goal]) -> String {
+pub(super) fn best(front: &[TrialRow<'_>], goals: &Objectives) -> String {
     let line = |row: &TrialRow<'_>| {
         let objective = row.objective().map(|given| objective(given, goals)).unwrap_or_default();
         format!("best       {objective} by trial {}: {}\n", row.id, row.config)
     };
     match front {
-        [] => "best       none yet\n".into(),
+        [] if goals.constraints().is_empty() => "best       none yet\n".into(),
+        [] => "best       none yet that keeps to all constraints\n".into(),
         front => front.iter().map(line).collect(),
     }
 }

@@ -37,8 +37,14 @@ pub struct Goal {
 
 /// The objectives of a study. One that says nothing about them has objectives without names, all
 /// minimised, as many as its first success has.
+///
+/// Beside them a study may have constraints on its results: values that must be 0 or less. Of trials that
+/// violate one none is the best.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Objectives(Vec<Goal>);
+pub struct Objectives {
+    goals: Vec<Goal>,
+    constraints: Vec<String>,
+}
 
 /// The keys of a result that mean something else.
 const RESERVED: [&str; 15] = [
@@ -91,12 +97,32 @@ impl Objectives {
     /// # Errors
     /// There are too many, or two have one name, or a name is empty or another key of a result.
     pub fn new(goals: impl IntoIterator<Item = Goal>) -> Result<Self, String> {
-        let goals: Vec<Goal> = goals.into_iter().collect();
-        if goals.len() > MAX_OBJECTIVES {
-            return Err(format!("a study has at most {MAX_OBJECTIVES} objectives"));
+        Objectives { goals: goals.into_iter().collect(), constraints: Vec::new() }.checked()
+    }
+
+    /// One more, by its name.
+    pub fn and(mut self, name: impl Into<String>, direction: Direction) -> Self {
+        self.goals.push(Goal { name: Some(name.into()), direction });
+        self
+    }
+
+    /// One constraint more, by its name.
+    pub fn and_constraint(mut self, name: impl Into<String>) -> Self {
+        self.constraints.push(name.into());
+        self
+    }
+
+    /// The same, checked: [`and`](Self::and) takes every name.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn checked(self) -> Result<Self, String> {
+        if self.goals.len().max(self.constraints.len()) > MAX_OBJECTIVES {
+            return Err(format!("a study has at most {MAX_OBJECTIVES} of them"));
         }
-        for (at, goal) in goals.iter().enumerate() {
-            let Some(name) = &goal.name else { continue };
+        let names = self.goals.iter().filter_map(|goal| goal.name.as_ref());
+        let names: Vec<&String> = names.chain(&self.constraints).collect();
+        for (at, name) in names.iter().enumerate() {
             let is_sound = !name.is_empty()
                 && name.len() <= MAX_ID_BYTES
                 && !name.chars().any(|c| c.is_control() || c == '=');
@@ -111,61 +137,67 @@ impl Objectives {
                     "'{name}' means something else in a result: name it otherwise"
                 ));
             }
-            if goals[..at].contains(goal) || goals[..at].iter().any(|other| other.name == goal.name)
-            {
+            if names[..at].contains(name) {
                 return Err(format!("the name '{name}' occurs twice"));
             }
         }
-        Ok(Objectives(goals))
+        Ok(self)
     }
 
-    /// One more, by its name.
-    pub fn and(mut self, name: impl Into<String>, direction: Direction) -> Self {
-        self.0.push(Goal { name: Some(name.into()), direction });
-        self
+    /// The names of the constraints, in order.
+    pub fn constraints(&self) -> &[String] {
+        &self.constraints
     }
 
-    /// The same, checked: [`and`](Self::and) takes every name.
+    /// The same with these constraints: a name, or a list of names.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
-    pub fn checked(self) -> Result<Self, String> {
-        Self::new(self.0)
+    /// What is wrong, and what would be right.
+    pub fn with_constraints(mut self, json: &Json) -> Result<Self, String> {
+        let names = match json {
+            Json::Array(list) => list.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let name = |json: &Json| json.as_str().map(str::to_string);
+        self.constraints = names.iter().map(name).collect::<Option<_>>().ok_or(
+            "names of values that must be 0 or less are needed, such as [memory_above_limit]",
+        )?;
+        self.checked()
     }
 
     /// The objectives in order; none where the study says nothing about them.
     pub fn goals(&self) -> &[Goal] {
-        &self.0
+        &self.goals
     }
 
     /// Whether nothing is said about them.
     pub fn is_unsaid(&self) -> bool {
-        self.0.is_empty()
+        self.goals.is_empty()
     }
 
     /// How many there are, where that is said.
     pub fn count(&self) -> Option<usize> {
-        (!self.0.is_empty()).then_some(self.0.len())
+        (!self.goals.is_empty()).then_some(self.goals.len())
     }
 
     /// Whether greater values are better in any of them.
     pub fn maximises(&self) -> bool {
-        self.0.iter().any(|goal| goal.direction == Direction::Maximize)
+        self.goals.iter().any(|goal| goal.direction == Direction::Maximize)
     }
 
     /// Which way the objective at this place goes.
     pub fn direction(&self, at: usize) -> Direction {
-        self.0.get(at).map_or(Direction::Minimize, |goal| goal.direction)
+        self.goals.get(at).map_or(Direction::Minimize, |goal| goal.direction)
     }
 
     /// What the objective at this place is called.
     pub fn name(&self, at: usize) -> Option<&str> {
-        self.0.get(at)?.name.as_deref()
+        self.goals.get(at)?.name.as_deref()
     }
 
     /// The place of the objective of that name.
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.0.iter().position(|goal| goal.name.as_deref() == Some(name))
+        self.goals.iter().position(|goal| goal.name.as_deref() == Some(name))
     }
 
     /// Objectives as what compares trials must see them: the smaller, the better.
@@ -262,23 +294,23 @@ impl Objectives {
 
     /// As `study.json` keeps it.
     pub fn to_json(&self) -> Json {
-        serde_json::to_value(&self.0).unwrap_or_default()
+        serde_json::to_value(&self.goals).unwrap_or_default()
     }
 }
 
 impl fmt::Display for Objectives {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("minimize");
+        if self.goals.is_empty() {
+            f.write_str("minimize")?;
         }
-        for (at, Goal { name, direction }) in self.0.iter().enumerate() {
+        for (at, Goal { name, direction }) in self.goals.iter().enumerate() {
             f.write_str(if at == 0 { "" } else { ", " })?;
             match name {
                 Some(name) => write!(f, "{direction} {name}")?,
                 None => write!(f, "{direction}")?,
             }
         }
-        Ok(())
+        self.constraints.iter().try_for_each(|name| write!(f, ", {name} <= 0"))
     }
 }
 

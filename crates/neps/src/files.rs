@@ -279,6 +279,7 @@ fn read_report(value: &Value) -> Result<Report, String> {
         cost: number("cost"),
         learning_curve: curve,
         extra,
+        constraints: None,
         failure,
         reported_as: reported_as.parse()?,
         evaluation_duration: number("evaluation_duration"),

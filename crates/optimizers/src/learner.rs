@@ -67,7 +67,8 @@ impl Learner {
         let ended = |state: State| state.is_finished() || state == State::Corrupted;
         match (ended(known), ended(trial.state)) {
             (false, true) => {
-                let good = matches!(trial.state, State::Success | State::External);
+                let good =
+                    matches!(trial.state, State::Success | State::External) && trial.is_feasible();
                 let state = if good { models::State::Finished } else { models::State::Failed };
                 let objectives = definition.objectives.minimised(trial.objectives());
                 driver.end(at, state, objectives.into_owned());

@@ -161,6 +161,14 @@ impl StudyBuilder {
         self.objective(name, Direction::Minimize)
     }
 
+    /// One constraint more: a value that a report has in [`Report::constraints`], in the order in which they
+    /// are named here. Of trials where one is above 0 none is the best.
+    pub fn constraint(mut self, name: impl Into<String>) -> Self {
+        let objectives = self.spec.objectives.take().unwrap_or_default();
+        self.spec.objectives = Some(objectives.and_constraint(name));
+        self
+    }
+
     fn objective(mut self, name: impl Into<String>, direction: Direction) -> Self {
         let objectives = self.spec.objectives.take().unwrap_or_default();
         self.spec.objectives = Some(objectives.and(name, direction));

@@ -180,6 +180,9 @@ impl Directory {
             optimizer,
             space: space.to_json(),
             objectives: (!objectives.is_unsaid()).then(|| objectives.to_json()),
+            constraints: Some(objectives.constraints())
+                .filter(|names| !names.is_empty())
+                .map(|names| names.into()),
             evaluation,
         };
         let text = serde_json::to_vec_pretty(&text).map_err(io::Error::from);
@@ -242,9 +245,11 @@ fn supported(layout: &dyn Layout, definition: &Definition) -> Result<(), StoreEr
     if !layout.is_shared() {
         return Ok(());
     }
-    let problem = match definition.objectives.maximises() {
-        true => Some("NePS only minimises; report the negative and minimise it".to_string()),
-        false => definition.space.iter().find_map(|(name, parameter)| {
+    let objectives = &definition.objectives;
+    let problem = match (objectives.maximises(), objectives.constraints()) {
+        (true, _) => Some("NePS only minimises; report the negative and minimise it".to_string()),
+        (false, [name, ..]) => Some(format!("NePS has no constraints, and '{name}' is one")),
+        (false, []) => definition.space.iter().find_map(|(name, parameter)| {
             let what = beyond_neps(parameter)?;
             Some(format!("parameter '{name}' {what}, and NePS's workers would draw others"))
         }),

@@ -34,6 +34,8 @@ pub(super) struct StudyJson {
     /// Where it says anything about them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) objectives: Option<Json>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) constraints: Option<Json>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub(super) evaluation: Map<String, Json>,
 }
@@ -283,9 +285,14 @@ fn read_study_json(path: &Path, layout: &dyn Layout) -> Result<(Definition, u32)
         space => SearchSpace::from_stored(space).map_err(|error| wrong(error.to_string()))?,
     };
     let objectives = json.objectives.as_ref().map(Objectives::from_json).transpose();
+    let objectives =
+        objectives.map(Option::unwrap_or_default).and_then(|objectives| match &json.constraints {
+            Some(names) => objectives.with_constraints(names),
+            None => Ok(objectives),
+        });
     let objectives = objectives.map_err(|error| wrong(format!("its objectives: {error}")))?;
     let definition = Definition {
-        objectives: objectives.unwrap_or_default(),
+        objectives,
         study_id: json.study_id,
         space: Arc::new(space),
         optimizer: json.optimizer,

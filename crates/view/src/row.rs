@@ -82,6 +82,9 @@ pub struct ReportRow<'a> {
     pub cost: Option<Objective>,
     pub learning_curve: Option<&'a [Objective]>,
     pub extra: Option<ShownMap<'a>>,
+    /// The values of the study's constraints by name; 0 or less is kept to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub constraints: Option<Map<String, Json>>,
     pub err_type: Option<&'a str>,
     pub err: Option<&'a str>,
     pub tb: Option<&'a str>,
@@ -169,6 +172,11 @@ impl<'a> ReportRow<'a> {
             cost: report.cost.map(Objective::One),
             learning_curve: report.learning_curve.as_deref(),
             extra: report.extra.as_deref().map(ShownMap),
+            constraints: report.constraints.as_ref().map(|values| {
+                let names = goals.constraints().iter().cloned();
+                let values = values.iter().filter_map(|x| serde_json::to_value(Real(*x)).ok());
+                names.zip(values).collect()
+            }),
             err_type: failure.map(|failure| &*failure.err_type),
             err: failure.map(|failure| &*failure.err),
             tb: failure.and_then(|failure| failure.tb.as_deref()),

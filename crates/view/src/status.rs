@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::row::TrialRow;
 use super::summary::Summary;
 use trialmill_core::budget::{Budget, Spent};
-use trialmill_core::objectives::Goal;
+use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_core::study::StudyState;
 use trialmill_core::trial::{State, TrialId};
@@ -24,8 +24,14 @@ pub struct Status<'a> {
     /// The optimizer.
     pub optimizer: &'a OptimizerInfo,
     /// What is minimised or maximised; nothing where the study does not say it.
+    #[serde(skip_serializing_if = "Objectives::is_unsaid", serialize_with = "goals")]
+    pub objectives: &'a Objectives,
+    /// The names of the constraints.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub objectives: &'a [Goal],
+    pub constraints: &'a [String],
+    /// How many successes violate one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub infeasible: Option<usize>,
     /// The seed of all random numbers; nothing where only NePS has sampled so far.
     pub seed: Option<u64>,
     /// How many trials there are.
@@ -141,7 +147,10 @@ impl<'a> Status<'a> {
             directory: directory.path().to_string_lossy().into_owned(),
             study_id: &definition.study_id,
             optimizer: &definition.optimizer,
-            objectives: definition.objectives.goals(),
+            objectives: &definition.objectives,
+            constraints: definition.objectives.constraints(),
+            infeasible: (!definition.objectives.constraints().is_empty())
+                .then(|| study.trials().iter().filter(|trial| !trial.is_feasible()).count()),
             seed: directory.is_settled().then_some(definition.seed),
             trials: study.trials().len(),
             counts: State::ALL.into_iter().map(|state| (state, study.count(state))).collect(),
@@ -173,6 +182,10 @@ fn rate(study: &StudyState, now: f64) -> Option<f64> {
     let (first, last) = ends().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
     let all = ends().count();
     (all > 1 && last > first).then(|| all as f64 / (last - first))
+}
+
+fn goals<S: Serializer>(objectives: &&Objectives, to: S) -> Result<S::Ok, S::Error> {
+    objectives.goals().serialize(to)
 }
 
 fn ids_of_rows<S: Serializer>(rows: &[TrialRow<'_>], to: S) -> Result<S::Ok, S::Error> {

@@ -68,6 +68,7 @@ pub(super) fn write(seq: u64, event: &Event, out: &mut Vec<u8>) -> Option<()> {
                 cost,
                 learning_curve: None,
                 extra: None,
+                constraints: None,
                 failure: None,
                 reported_as: State::Success,
                 evaluation_duration,

@@ -357,11 +357,29 @@ impl StudyState {
                     values.join(", ")
                 )
             }
-            _ => return report,
+            _ => {
+                match (report.constraints.as_ref().map_or(0, |c| c.len()), objectives.constraints())
+                {
+                    (said, wanted) if said == wanted.len() => return report,
+                    (_, []) => "the result has constraints, and the study names none".into(),
+                    (said, wanted) => format!(
+                        "the result has {said} values of constraints, and the study has {}: {}",
+                        wanted.len(),
+                        wanted.join(", ")
+                    ),
+                }
+            }
         };
-        let Report { cost, learning_curve, extra, evaluation_duration, .. } = *report;
+        let Report { cost, learning_curve, extra, constraints, evaluation_duration, .. } = *report;
         let crashed = Report::crashed("result", problem);
-        Box::new(Report { cost, learning_curve, extra, evaluation_duration, ..crashed })
+        Box::new(Report {
+            cost,
+            learning_curve,
+            extra,
+            constraints,
+            evaluation_duration,
+            ..crashed
+        })
     }
 
     fn requeue_all(&self, held: Vec<&Trial>, reason: Reason) -> Decision {

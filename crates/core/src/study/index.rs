@@ -123,7 +123,8 @@ impl Index {
     fn improve_front(&mut self, at: u32, trials: &Trials) {
         let objectives = |at: u32| trials.at(at).objectives();
         let new = objectives(at);
-        let counts = matches!(trials.at(at).state, State::Success | State::External);
+        let counts = matches!(trials.at(at).state, State::Success | State::External)
+            && trials.at(at).is_feasible();
         if !counts || new.is_empty() || new.iter().any(|x| x.is_nan()) || self.front.contains(&at) {
             return;
         }

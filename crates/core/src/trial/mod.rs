@@ -122,6 +122,11 @@ impl Trial {
         of.is_some_and(|of| of.prune_at.is_some())
     }
 
+    /// Whether its report violates no constraint of the study.
+    pub fn is_feasible(&self) -> bool {
+        self.report.as_ref().is_none_or(|report| report.is_feasible())
+    }
+
     /// All objectives, none for a trial without a report.
     pub fn objectives(&self) -> &[f64] {
         let objective = self.report.as_ref().and_then(|r| r.objective_to_minimize.as_ref());

@@ -85,6 +85,8 @@ pub struct Report {
     pub learning_curve: Option<Box<[Objective]>>,
     /// Anything else worth keeping (NePS: `info_dict`).
     pub extra: Option<Box<Map<String, Json>>>,
+    /// The values of the study's constraints, which must be 0 or less, in their order.
+    pub constraints: Option<Box<[f64]>>,
     /// What went wrong, if something did.
     pub failure: Option<Box<Failure>>,
     /// The state that the trial ends in: success, pruned, failed or crashed.
@@ -123,6 +125,7 @@ impl Report {
             cost: None,
             learning_curve: None,
             extra: None,
+            constraints: None,
             failure: None,
             reported_as,
             evaluation_duration: None,
@@ -148,6 +151,18 @@ impl Report {
     ) -> Self {
         self.learning_curve = Some(curve.into_iter().map(Into::into).collect());
         self
+    }
+
+    /// The values of the study's constraints, in their order: the trial keeps to those that are 0 or
+    /// less.
+    pub fn constraints(mut self, values: impl IntoIterator<Item = f64>) -> Self {
+        self.constraints = Some(values.into_iter().collect());
+        self
+    }
+
+    /// Whether it violates no constraint.
+    pub fn is_feasible(&self) -> bool {
+        self.constraints.iter().flatten().all(|value| *value <= 0.0)
     }
 
     /// How long the evaluation took, in seconds; needed only where no worker measures it.

@@ -103,6 +103,7 @@ fn report(from: &Pickle<'_>, at: Ref) -> Result<Option<(Report, bool)>, String> 
         cost: field("cost").and_then(|at| number(from, at)),
         learning_curve,
         extra,
+        constraints: None,
         failure,
         reported_as,
         evaluation_duration: field("evaluation_duration").and_then(|at| number(from, at)),

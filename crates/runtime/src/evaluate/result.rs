@@ -8,7 +8,7 @@ use trialmill_core::objectives::Objectives;
 use trialmill_core::trial::{Failure, Objective, Report, State};
 
 const KEYS: &str = "objective_to_minimize (or objective), cost, learning_curve, info_dict (or extra), \
-                    exception, pruned";
+                    constraints, exception, pruned";
 
 /// Reads a result: `0.12`, `[0.1, 3]`, or `{"objective_to_minimize": …, "cost": …,
 /// "learning_curve": […], "info_dict": {…}, "exception": "…", "pruned": true}`. Where the study names
@@ -63,6 +63,34 @@ pub(super) fn objective(json: &Json) -> Option<Objective> {
 fn named(map: &mut Map<String, Json>, objectives: &Objectives) -> Result<Option<Json>, String> {
     let names: Vec<&str> =
         objectives.goals().iter().filter_map(|goal| goal.name.as_deref()).collect();
+    by_name(map, &names, objectives)
+}
+
+/// The same of the constraints.
+fn constraints(
+    map: &mut Map<String, Json>,
+    objectives: &Objectives,
+) -> Result<Option<Json>, String> {
+    let names: Vec<&str> = objectives.constraints().iter().map(String::as_str).collect();
+    if let Some(Json::Object(inner)) = map.get_mut("constraints") {
+        let values = by_name(inner, &names, objectives)?;
+        return match inner.keys().next() {
+            Some(key) => Err(format!("the constraint '{key}' is not one of: {objectives}")),
+            None => Ok(map.shift_remove("constraints").and(values)),
+        };
+    }
+    match by_name(map, &names, objectives)? {
+        Some(values) => Ok(Some(values)),
+        None => Ok(map.shift_remove("constraints")),
+    }
+}
+
+/// The values of these names, one or a list; none where the object has none of them.
+fn by_name(
+    map: &mut Map<String, Json>,
+    names: &[&str],
+    objectives: &Objectives,
+) -> Result<Option<Json>, String> {
     let missing = names.iter().find(|name| map.get(**name).is_none_or(Json::is_null));
     match missing {
         _ if !names.iter().any(|name| map.contains_key(*name)) => Ok(None),
@@ -111,6 +139,11 @@ fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Re
 
     let mut report = Report::objective(f64::NAN);
     report.objective_to_minimize = None;
+    if let Some(json) = constraints(&mut map, objectives)?.filter(|json| !json.is_null()) {
+        let problem = || format!("the result's constraints are not numbers: {}", Shown(&json));
+        let values = objective(&json).ok_or_else(problem)?;
+        report.constraints = Some(values.as_slice().into());
+    }
     for (key, json) in map {
         let wrong = |what: &str| format!("the result's {key} is not {what}: {}", Shown(&json));
         match key.as_str() {
@@ -203,6 +236,23 @@ mod tests {
         }
         let one = Objectives::default().and("accuracy", Default::default());
         assert_eq!(super::parse(r#"{"accuracy": 0.9}"#, &one).unwrap(), Report::objective(0.9));
+        let with = one.and_constraint("memory").and_constraint("time");
+        let wanted = Report::objective(0.9).constraints([-1.0, 2.0]);
+        for text in [
+            r#"{"accuracy": 0.9, "time": 2, "memory": -1}"#,
+            r#"{"objective": 0.9, "constraints": [-1, 2]}"#,
+            r#"{"objective": 0.9, "constraints": {"time": 2, "memory": -1}}"#,
+        ] {
+            assert_eq!(super::parse(text, &with).unwrap(), wanted, "{text}");
+        }
+        for (text, says) in [
+            (r#"{"accuracy": 0.9, "time": 2}"#, "no 'memory'"),
+            (r#"{"accuracy": 0.9, "constraints": "x"}"#, "not numbers"),
+            (r#"{"accuracy": 0.9, "constraints": {"time": 2, "memory": 1, "x": 1}}"#, "'x'"),
+        ] {
+            let problem = super::parse(text, &with).unwrap_err();
+            assert!(problem.contains(says), "{text}: {problem}");
+        }
     }
 
     /// Two objectives in one result, and the last one counted; `[]` was a success; one step of a curve

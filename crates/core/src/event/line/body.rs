@@ -117,6 +117,8 @@ macro_rules! with_report {
             #[serde(borrow, skip_serializing_if = "Option::is_none")]
             extra: Option<Held<'a, Map<String, Json>>>,
             #[serde(skip_serializing_if = "Option::is_none")]
+            constraints: Option<Vec<Real>>,
+            #[serde(skip_serializing_if = "Option::is_none")]
             err_type: Option<Cow<'a, str>>,
             #[serde(skip_serializing_if = "Option::is_none")]
             err: Option<Cow<'a, str>>,
@@ -141,6 +143,10 @@ macro_rules! with_report {
                     cost: self.cost.take().map(|cost| cost.0),
                     learning_curve: self.learning_curve.take().map(|it| it.into_owned().into()),
                     extra: self.extra.take().map(read_extra).transpose()?,
+                    constraints: self
+                        .constraints
+                        .take()
+                        .map(|values| values.iter().map(|value| value.0).collect()),
                     failure: failure.map(Box::new),
                     reported_as,
                     evaluation_duration: self.evaluation_duration.take().map(|it| it.0),
@@ -161,6 +167,9 @@ macro_rules! with_report {
                 .and_then(|report| report.learning_curve.as_deref())
                 .map(Cow::Borrowed),
             extra: report.and_then(|report| report.extra.as_deref()).map(Held::ToWrite),
+            constraints: report
+                .and_then(|report| report.constraints.as_ref())
+                .map(|values| values.iter().map(|value| Real(*value)).collect()),
             err_type: failure.map(|failure| Cow::Borrowed(&*failure.err_type)),
             err: failure.map(|failure| Cow::Borrowed(&*failure.err)),
             tb: failure.and_then(|failure| failure.tb.as_deref()).map(Cow::Borrowed),

@@ -21,6 +21,7 @@ fn events() -> Vec<EventKind> {
     let report = Report::objective([1.0, f64::NEG_INFINITY])
         .cost(f64::INFINITY)
         .learning_curve([[1.0, 2.0], [0.5, 1e-300]])
+        .constraints([-0.5, f64::INFINITY])
         .extra("nested", serde_json::json!({"a": [1, null]}));
     let lease =
         Lease { seconds: 60.0, host: "h".into(), boot: "b".into(), until_uptime_s: 1e6 + 0.1 };
