@@ -294,7 +294,14 @@ impl Objectives {
 
     /// As `study.json` keeps it.
     pub fn to_json(&self) -> Json {
-        serde_json::to_value(&self.goals).unwrap_or_default()
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+/// The goals; the constraints stand beside them.
+impl Serialize for Objectives {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.goals.serialize(to)
     }
 }
 

@@ -182,7 +182,7 @@ impl Directory {
             objectives: (!objectives.is_unsaid()).then(|| objectives.to_json()),
             constraints: Some(objectives.constraints())
                 .filter(|names| !names.is_empty())
-                .map(|names| names.into()),
+                .map(std::convert::Into::into),
             evaluation,
         };
         let text = serde_json::to_vec_pretty(&text).map_err(io::Error::from);

@@ -24,7 +24,7 @@ pub struct Status<'a> {
     /// The optimizer.
     pub optimizer: &'a OptimizerInfo,
     /// What is minimised or maximised; nothing where the study does not say it.
-    #[serde(skip_serializing_if = "Objectives::is_unsaid", serialize_with = "goals")]
+    #[serde(skip_serializing_if = "Objectives::is_unsaid")]
     pub objectives: &'a Objectives,
     /// The names of the constraints.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -182,10 +182,6 @@ fn rate(study: &StudyState, now: f64) -> Option<f64> {
     let (first, last) = ends().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
     let all = ends().count();
     (all > 1 && last > first).then(|| all as f64 / (last - first))
-}
-
-fn goals<S: Serializer>(objectives: &&Objectives, to: S) -> Result<S::Ok, S::Error> {
-    objectives.goals().serialize(to)
 }
 
 fn ids_of_rows<S: Serializer>(rows: &[TrialRow<'_>], to: S) -> Result<S::Ok, S::Error> {

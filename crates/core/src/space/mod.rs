@@ -112,7 +112,7 @@ impl Parameter {
                 self.misuse = Some("has one scale: log, normal or lognormal");
             }
             _ => {
-                self.misuse = Some("only a float or an int can have a log scale or a distribution")
+                self.misuse = Some("only a float or an int can have a log scale or a distribution");
             }
         }
         self
@@ -125,7 +125,8 @@ impl Parameter {
             (Domain::Int { step, .. }, Value::Int(by)) => *step = by,
             (Domain::Int { .. }, _) => self.misuse = Some("the step of an int is a whole number"),
             _ => {
-                self.misuse = Some("only a float or an int can have a step, and a step is a number")
+                self.misuse =
+                    Some("only a float or an int can have a step, and a step is a number");
             }
         }
         self
