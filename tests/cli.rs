@@ -35,6 +35,8 @@ mod pictures;
 mod refusing;
 #[path = "cli/results.rs"]
 mod results;
+#[path = "cli/serving.rs"]
+mod serving;
 #[path = "cli/sharing.rs"]
 mod sharing;
 #[path = "cli/spaces.rs"]

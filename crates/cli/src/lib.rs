@@ -13,6 +13,8 @@ mod print;
 mod progress;
 mod query;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod set;
 mod step;
 pub mod study_file;
@@ -77,6 +79,8 @@ enum Verb {
     /// Shows the best trial, or with several objectives the Pareto front
     Best(query::Query),
     Trials(query::Trials),
+    #[cfg(feature = "serve")]
+    Serve(serve::Serve),
     Plot(plot::PlotVerb),
     Report(plot::Report),
     Check(check::Check),
@@ -112,6 +116,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Verb::Status(verb) => verb.status(),
         Verb::Best(verb) => verb.best(),
         Verb::Trials(verb) => verb.run(),
+        #[cfg(feature = "serve")]
+        Verb::Serve(verb) => verb.run(),
         Verb::Plot(verb) => verb.run(),
         Verb::Report(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),

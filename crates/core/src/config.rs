@@ -315,6 +315,11 @@ impl Config {
         self.iter().find_map(|(own, value)| (own == name).then_some(value))
     }
 
+    /// The value at a place of [`names`](Self::names).
+    pub fn at(&self, place: usize) -> Option<&Value> {
+        self.values.get(place)?.as_ref()
+    }
+
     /// The same configuration with one value replaced: a promotion to a higher fidelity, say.
     /// A name it does not have leaves it unchanged.
     pub fn with(&self, name: &str, value: impl Into<Value>) -> Self {

@@ -90,6 +90,13 @@ impl Live {
         self.summary.directory()
     }
 
+    /// Whether a process that takes part lives, or a caller holds a trial.
+    pub fn is_worked_on(&self) -> bool {
+        let study = self.study();
+        study.leases().next().is_some()
+            || study.processes().any(|process| self.directory().is_alive(process))
+    }
+
     /// The attempts and the ends, in the order in which they came.
     pub fn runs(&self) -> &Runs {
         &self.runs

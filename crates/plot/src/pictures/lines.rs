@@ -153,11 +153,13 @@ pub(super) fn budget(live: &Live, options: &Options) -> Result<Scene, String> {
     let share = Range { low: 0.0, high: 1.05, log: false };
     let mut frame = Frame::within(&scene, Range::between(0.0, until.max(1e-9)), share);
     frame.right -= 150.0;
-    frame.draw(&mut scene, Over::Time.label(), "share of the limit, or of the sum", seconds);
+    frame.draw(&mut scene, Over::Time.label(), "share of the limit", seconds);
     for (i, burn) in figure.burns.iter().enumerate() {
-        let whole = burn.limit.unwrap_or(burn.spent).max(f64::MIN_POSITIVE);
+        let whole = burn.limit.unwrap_or(f64::INFINITY).max(f64::MIN_POSITIVE);
         let points = burn.line.iter().map(|(x, y)| frame.at(*x, y / whole)).collect();
-        scene.line(points, Ink::Series(i), 2.0, 1.0);
+        if burn.limit.is_some() {
+            scene.line(points, Ink::Series(i), 2.0, 1.0);
+        }
         if let (Some(left), Some((x, y))) = (burn.seconds_left, burn.line.last()) {
             let end = (x + left).min(until);
             let reached = y / whole + (1.0 - y / whole) * (end - x) / left.max(1e-9);

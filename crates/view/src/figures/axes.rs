@@ -1,12 +1,13 @@
 //! The parameters as axes: each value is a place between 0 and 1, on the parameter's own scale.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::ticks::{number, ticks};
 use crate::live::Live;
-use trialmill_core::config::Value;
+use trialmill_core::config::{Names, Value};
 use trialmill_core::space::{Domain, Parameter};
 
 /// Choices that are told apart on an axis.
@@ -114,7 +115,21 @@ impl Axes {
             ),
             _ => None,
         };
-        let unit = |trial: &u32| match (trials.at(*trial).config.get(name), &choices) {
+        // Mostly all trials share one list of names: then its place is looked for once.
+        let mut known: Option<(&Names, Option<usize>)> = None;
+        let mut place = |names| match known {
+            Some((own, place)) if Arc::ptr_eq(own, names) => place,
+            _ => {
+                let place = names.iter().position(|own| &**own == name);
+                known = Some((names, place));
+                place
+            }
+        };
+        let mut value = |trial: u32| {
+            let config = &trials.at(trial).config;
+            place(config.names()).and_then(|place| config.at(place))
+        };
+        let unit = |trial: &u32| match (value(*trial), &choices) {
             (None, _) => f32::NAN,
             (Some(value), Some(places)) => {
                 places.get(&format!("{value:?}")).copied().unwrap_or(f32::NAN)

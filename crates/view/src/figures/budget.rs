@@ -66,9 +66,9 @@ impl BudgetFigure {
         let recent = RECENT.max(ends.len() / 10).min(ends.len());
         let since = ends.len() - recent;
         let began = if since == 0 { first } else { ends.time[since - 1] };
-        let is_over = study.evaluating().next().is_none() && study.processes().next().is_none();
         // While it runs, the time since the last end counts too: a run that hangs gets slower.
-        let until = if is_over { ends.time.last().copied().unwrap_or(now) } else { now };
+        let last = ends.time.last().copied().unwrap_or(now);
+        let until = if live.is_worked_on() { now.max(last) } else { last };
         let took = (until - began).max(1e-6);
         let mut burns = Vec::new();
         for (name, limit, spent, of_row) in kinds {

@@ -89,10 +89,8 @@ impl Timeline {
     pub fn of(live: &Live, window: Window, now: f64) -> Self {
         let runs = live.runs();
         let (began, last) = runs.span().unwrap_or((now, now));
-        // A study that is over ends with its last event, and not today.
-        let is_over =
-            live.study().processes().next().is_none() && live.study().evaluating().next().is_none();
-        let end = if is_over { last - began } else { (now - began).max(last - began) };
+        // A study at which nobody works ends with its last event, and not today.
+        let end = if live.is_worked_on() { now.max(last) - began } else { last - began };
         let from = window.from.unwrap_or(0.0).max(0.0);
         let to = window.to.unwrap_or(end).clamp(from, end.max(from));
         let mut lanes: Vec<&Lane> = runs.lanes().iter().collect();
