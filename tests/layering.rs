@@ -43,11 +43,15 @@ const CRATES: [(&str, &[&str]); 12] = [
 ];
 
 /// The rooms of the core from the bottom up: a room uses those in its list, itself, and the words.
-const ROOMS: [(&str, &[&str]); 3] =
-    [("space", &[]), ("optimizer", &["space"]), ("study", &["optimizer", "space"])];
+const ROOMS: [(&str, &[&str]); 4] = [
+    ("space", &[]),
+    ("optimizer", &["space"]),
+    ("pruner", &[]),
+    ("study", &["optimizer", "pruner", "space"]),
+];
 
 /// The vocabulary, used by all. Within it: words may use words, and nothing above them.
-const WORDS: [&str; 12] = [
+const WORDS: [&str; 13] = [
     "words",
     "notation",
     "objectives",
@@ -58,6 +62,7 @@ const WORDS: [&str; 12] = [
     "event",
     "limits",
     "printable",
+    "stopping",
     "interner",
     "trial",
 ];

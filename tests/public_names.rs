@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// A facade of more names than this is none.
-const MOST: usize = 51;
+const MOST: usize = 60;
 
 /// The names that `src/lib.rs` re-exports or defines.
 fn names(code: &str) -> BTreeSet<String> {

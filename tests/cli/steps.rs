@@ -146,3 +146,132 @@ fn steps_and_pruned_trials_survive_in_neps_s_directories_and_on_the_way_back() {
     let report = study.read("neps/configs/config_2/report.yaml");
     assert!(report.contains("reported_as: failed"), "{report}");
 }
+
+/// Its curve, from an x between 0 and 1: the smaller, the better at every step.
+const CURVE: &str = r#"for step in 1 2 3 4 5 6 7 8; do
+    echo "$step $(awk "BEGIN { print $TRIALMILL_PARAM_x + 1 / $step }")" >> "$TRIALMILL_PROGRESS"
+    until [ "$(wc -l < "$TRIALMILL_ANSWERS")" = "$step" ]; do sleep 0.002; done
+    if tail -n 1 "$TRIALMILL_ANSWERS" | grep -q '"prune":true'; then
+        [ -e "$HERE/stays" ] && sleep 600
+        exit 0
+    fi
+done
+echo "$TRIALMILL_PARAM_x""#;
+
+impl Trialmill {
+    fn study_file(&self, more: &str) {
+        self.write("study.yaml", &(self.read("study.yaml") + more));
+    }
+}
+
+/// A command that reads the answers ends by itself; one that does not is ended.
+#[test]
+fn a_command_that_promises_too_little_ends_early_by_itself_or_is_ended() {
+    let mut curves = Vec::new();
+    for (on_prune, stays) in [("ask", false), ("terminate", true)] {
+        let study = Trialmill::new(20);
+        study.study_file(&format!(
+            "pruner: {{name: median, startup_trials: 2, warmup_steps: 3}}\non_prune: {on_prune}\n"
+        ));
+        if stays {
+            study.write("stays", "");
+        }
+        study.run_study(&[], CURVE).exits(0).says(&["pruned", "best: "]);
+        let trials = study.trials();
+        assert!(study.count("pruned") > 2 && study.count("success") > 2, "{trials:?}");
+        assert_eq!(study.count("crashed"), 0);
+        for trial in trials.iter().filter(|trial| trial["state"] == "pruned") {
+            let (of, report) = (&trial["steps"][0], &trial["report"]);
+            let last = of["steps"].as_array().unwrap().last().unwrap()[0].clone();
+            assert_eq!(of["prune_at"], last);
+            assert!(last.as_u64().unwrap() >= 3 && report["objective_to_minimize"].is_null());
+        }
+        let best = study.json(&["best", "s"]);
+        assert_eq!(best["state"], "success");
+        study.run(&["status", "s"]).exits(0).says(&["pruner     median(startup_trials=2"]);
+        curves.push(
+            trials.iter().map(|trial| trial["steps"][0]["steps"].clone()).collect::<Vec<_>>(),
+        );
+    }
+    assert_eq!(curves[0], curves[1], "the same seed gives the same history");
+}
+
+/// From the file, by `set`, and taken away again; a wrong one changes nothing.
+#[test]
+fn a_pruner_is_set_changed_and_taken_away_and_a_wrong_one_is_named() {
+    let study = Trialmill::new(20);
+    study.create();
+    let pruner = || study.status()["pruner"].clone();
+    assert!(pruner().is_null());
+    study.run(&["set", "s", "--pruner", "asha"]).exits(0);
+    assert_eq!(pruner()["name"], "successive_halving");
+    study.run(&["set", "s", "--pruner", r#"{"name": "percentile", "percentile": 10}"#]).exits(0);
+    assert_eq!(pruner()["arguments"]["percentile"], 10.0);
+    study.run(&["set", "s", "--pruner", "medain"]).exits(2).says(&["did you mean `median`?"]);
+    study.run(&["create", "study.yaml", "--dir", "s"]).exits(0);
+    assert_eq!(pruner()["name"], "percentile", "a file that names none keeps it");
+    study.run(&["set", "s", "--pruner", "none"]).exits(0);
+    assert!(pruner().is_null());
+    study.study_file("pruner: {name: median, warm_up: 3}\n");
+    study.run(&["create", "study.yaml", "--dir", "t"]).exits(2).says(&["warmup_steps", "line"]);
+    assert!(!study.path("t").exists());
+}
+
+#[test]
+fn a_caller_hears_that_its_evaluation_should_end() {
+    let study = Trialmill::new(20);
+    study.study_file("pruner: {name: threshold, upper: 1.0}\n");
+    study.create();
+    study.run(&["ask", "s"]).exits(0);
+    let step = ["progress", "s", "1", "--step"];
+    study.run(&[&step[..], &["1", "--value", "0.5"]].concat()).exits(0).says(&["continue"]);
+    study.run(&[&step[..], &["2", "--value", "1.5"]].concat()).exits(11).says(&["prune"]);
+    // Once said, it stays.
+    study.run(&[&step[..], &["3", "--value", "0.5"]].concat()).exits(11);
+    study.run(&["tell", "s", "1", "--pruned"]).exits(0);
+}
+
+/// A study that had what it was to reach went on for the rest of its budget.
+#[test]
+fn a_study_ends_at_its_target_or_when_nothing_becomes_better_and_says_why() {
+    let study = Trialmill::new(100);
+    study
+        .run_study(&["--target", "0.2"], r#"echo "$TRIALMILL_PARAM_x""#)
+        .exits(0)
+        .says(&["stopped: the target is reached"]);
+    let reached = study.trials().len();
+    assert!(reached < 100, "{reached}");
+    assert!(study.json(&["best", "s"])["report"]["objective_to_minimize"].as_f64().unwrap() <= 0.2);
+    study.run(&["status", "s"]).exits(0).says(&["ended      the target is reached"]);
+    assert_eq!(study.status()["ended_early"], "target");
+    study.run(&["ask", "s"]).exits(9).says(&["the target is reached"]);
+    // The same command again changes nothing; another target goes on.
+    study.run_study(&["--target", "0.2"], r#"echo "$TRIALMILL_PARAM_x""#).exits(0);
+    assert_eq!(study.trials().len(), reached);
+    study.run(&["set", "s", "--target", "-1", "--evaluations-without-improvement", "30"]).exits(0);
+    let again = study.run_study(&[], r#"echo "$TRIALMILL_PARAM_x""#);
+    again.exits(0).says(&["stopped: nothing becomes better"]);
+    let ended = study.trials().len();
+    assert!((reached + 1..100).contains(&ended), "{ended} after {reached}");
+    study.run(&["check", "s"]).exits(0);
+    for wrong in ["{target: x}", "{evaluations_without_improvement: 0}", "{targets: 1}", "5"] {
+        let study = Trialmill::new(1);
+        study.study_file(&format!("stop_early: {wrong}\n"));
+        study.run(&["create", "study.yaml", "--dir", "s"]).exits(2).says(&["stop_early"]);
+    }
+}
+
+/// A budget of steps ends with the trial that uses it up, and counts what was lost too.
+#[test]
+fn a_budget_of_steps_counts_those_of_trials_that_were_pruned_or_failed() {
+    let study = Trialmill::new(100);
+    study.study_file("pruner: {name: threshold, upper: 0.9, warmup_steps: 2}\n");
+    let script = r#"if [ $((TRIALMILL_TRIAL_ID % 2)) = 0 ]; then
+            printf '1 0.5\n2 0.5\n' >> "$TRIALMILL_PROGRESS"; exit 3
+        fi
+        printf '1 0.5\n2 0.95\n' >> "$TRIALMILL_PROGRESS"; sleep 600"#;
+    let ran = study.run_study(&["--steps", "9"], script);
+    ran.says(&["stopped: the budget is used: steps"]);
+    assert_eq!(study.status()["spent"]["steps"], 10);
+    assert_eq!((study.count("pruned"), study.count("crashed")), (3, 2));
+}

@@ -33,7 +33,7 @@ from pathlib import Path
 LINE = re.compile(rb'\{"crc":"([0-9a-f]{8})",(.*)', re.DOTALL)
 TRIAL_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 WORKER = re.compile(r"p(\d+)-w\d+")
-ENDED = ("success", "failed", "crashed")
+ENDED = ("success", "failed", "crashed", "pruned")
 CHARGED = ("evaluating",) + ENDED
 
 
@@ -89,6 +89,7 @@ class Study:
         self.trials, self.configs, self.reports, self.claims = {}, {}, {}, set()
         self.counts, self.seen, self.charged_max = Counter(), Counter(), 0
         self.members, self.last_process = set(), 0
+        self.steps, self.stopped = set(), False
         self.policy = {"budget": {}, "count_in_progress": True, "max_attempts": 3}
         self.continuous = any(d["type"] == "float" and not d.get("is_fidelity") for d in space)
 
@@ -99,7 +100,9 @@ class Study:
         handler(event, event["where"])
         states = CHARGED if self.policy["count_in_progress"] else ENDED
         charged, n = sum(self.counts[s] for s in states), self.policy["budget"].get("evaluations")
+        charged -= self.counts["pruned"] if self.policy.get("pruned_are_free") else 0
         claims = event["event"] in ("sampled", "claimed") and "attempt" in event
+        need(not (claims and self.stopped), "I5", f"{event['where']}: a claim after the end")
         need(not claims or n is None or charged <= n, "I5", f"{event['where']}: {charged} charged")
         self.charged_max = max(self.charged_max, charged)
 
@@ -131,7 +134,7 @@ class Study:
     def on_reserved(self, event, where): ...
 
     def on_policy(self, event, where):
-        self.policy = event["policy"]
+        self.policy, self.stopped = event["policy"], False
 
     def on_joined(self, event, where):
         need(event["process"] > self.last_process, "I7", f"{where}: its number was used before")
@@ -163,6 +166,21 @@ class Study:
         need(event["state"] in ENDED, "I7", f"{where}: reported as {event['state']}")
         self.become(self.current(event, where, ("evaluating",)), event["state"])
         self.reports[event["trial"], event["attempt"]] = event
+
+    def on_stepped(self, event, where):
+        trial = self.trials.get(event["trial"])
+        need(trial, "I7", f"{where}: there is no trial '{event['trial']}'")
+        need(1 <= event["attempt"] <= trial.attempts, "I7", f"{where}: no attempt that was begun")
+        need(event["steps"], "format", f"{where}: no steps")
+        for step, value, *more in event["steps"]:
+            key = (event["trial"], event["attempt"], step)
+            need(key not in self.steps, "I2", f"{where}: {key} a second time")
+            self.steps.add(key)
+
+    def on_stopped(self, event, where):
+        need(event["reason"] in ("target", "no_improvement"), "format", f"{where}: why?")
+        need(not self.stopped, "I7", f"{where}: it had stopped")
+        self.stopped = True
 
     def on_requeued(self, event, where):
         retry = event["reason"] == "retry"

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use trialmill::{Budget, Error, Study, Summary};
+use trialmill_runtime::OnPrune;
 use trialmill_store::Layout;
 
+use super::early::Early;
 use super::print::{print, say};
 use super::text;
 use crate::study_file::StudyFile;
@@ -52,9 +54,25 @@ pub(super) struct Described {
     /// How often a trial may be started before it counts as crashed [default: 3]
     #[arg(long, value_name = "N")]
     max_attempts: Option<u32>,
+    /// Steps that evaluations report before their ends, of all workers together
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    #[command(flatten)]
+    early: Early,
+    /// What becomes of a command that should end early: terminate (SIGTERM), or ask (it reads the answer)
+    #[arg(long, value_name = "WHAT", value_parser = on_prune)]
+    on_prune: Option<OnPrune>,
     /// Remove an existing study in the directory first; refused while a process holds it
     #[arg(long)]
     overwrite: bool,
+}
+
+fn on_prune(text: &str) -> Result<OnPrune, String> {
+    match text {
+        "terminate" => Ok(OnPrune::Terminate),
+        "ask" => Ok(OnPrune::Ask),
+        _ => Err("it is `terminate` or `ask`".into()),
+    }
 }
 
 impl Create {
@@ -81,6 +99,7 @@ impl Described {
         let budget = Budget {
             evaluations: self.evaluations.or(budget.evaluations),
             cost: self.cost.or(budget.cost),
+            steps: self.steps.or(budget.steps),
             ..budget
         };
         spec.budget = Some(budget).filter(|budget| !budget.is_unlimited());
@@ -88,6 +107,14 @@ impl Described {
         spec.seed = self.seed.or(spec.seed);
         spec.max_attempts = self.max_attempts.or(spec.max_attempts);
         spec.count_in_progress = self.count_completed_only.then_some(false);
+        spec.pruner = self.early.pruner()?.or(spec.pruner.take());
+        if self.early.is_given() {
+            spec.stop_early = Some(self.early.over(spec.stop_early));
+        }
+        options.on_prune = self.on_prune.unwrap_or(options.on_prune);
+        if let Some(evaluation) = &mut spec.evaluation {
+            evaluation.on_prune = options.on_prune;
+        }
         options.overwrite = self.overwrite;
         Ok(file)
     }

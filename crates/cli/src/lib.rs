@@ -7,6 +7,7 @@ mod check_neps;
 mod convert;
 mod create;
 mod csv;
+mod early;
 mod hints;
 mod plot;
 mod print;

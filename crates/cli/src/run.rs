@@ -112,6 +112,7 @@ impl WorkerVerb {
         let mut options = RunOptions {
             wait_for_others: self.wait,
             timeout_seconds: evaluation.timeout_seconds,
+            on_prune: evaluation.on_prune,
             ..RunOptions::default()
         };
         self.working.go_over(&mut options);

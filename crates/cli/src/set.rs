@@ -8,6 +8,7 @@ use trialmill_layouts::Studies;
 use trialmill_runtime::Evaluation;
 use trialmill_store::Directory;
 
+use super::early::Early;
 use super::print::{Dir, print};
 use super::text;
 
@@ -33,6 +34,11 @@ pub(super) struct Set {
     /// The sum of the durations of the evaluations
     #[arg(long, value_name = "SECONDS")]
     evaluation_seconds: Option<f64>,
+    /// Steps that evaluations report before their ends
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    #[command(flatten)]
+    early: Early,
     /// How often a trial may be started before it counts as crashed
     #[arg(long, value_name = "N")]
     max_attempts: Option<u32>,
@@ -49,11 +55,12 @@ impl Set {
         let dir = &self.dir.dir;
         let rules = self.evaluations.is_some() || self.max_attempts.is_some();
         let limits = [self.cost, self.fidelity, self.evaluation_seconds];
-        let rules = rules || limits.iter().any(Option::is_some);
+        let rules = rules || limits.iter().any(Option::is_some) || self.steps.is_some();
+        let rules = rules || self.early.is_given();
         let evaluation = self.timeout.is_some() || !self.command.is_empty();
         if !rules && !evaluation {
-            let problem = "nothing is to be changed: name a budget, --max-attempts, --timeout, or a \
-                           command after `--`";
+            let problem = "nothing is to be changed: name a budget, --pruner, --target, \
+                           --max-attempts, --timeout, or a command after `--`";
             return Err(Error::Setting(problem.into()));
         }
         if self.timeout.is_some_and(|seconds| !seconds.is_finite() || seconds <= 0.0) {
@@ -79,6 +86,11 @@ impl Set {
             budget.cost = self.cost.or(budget.cost);
             budget.fidelity = self.fidelity.or(budget.fidelity);
             budget.evaluation_seconds = self.evaluation_seconds.or(budget.evaluation_seconds);
+            budget.steps = self.steps.or(budget.steps);
+            if let Some(pruner) = self.early.pruner()? {
+                policy.pruner = Some(pruner).filter(|pruner| pruner.name != "none");
+            }
+            policy.stop_early = self.early.over(Some(policy.stop_early));
             policy.max_attempts = self.max_attempts.unwrap_or(policy.max_attempts);
             client.set_policy(policy).map_err(|error| Error::Setting(error.to_string()))?;
         }

@@ -27,7 +27,9 @@ use trialmill_core::limits::MAX_STUDY_FILE_BYTES;
 use trialmill_core::notation;
 use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::OptimizerInfo;
+use trialmill_core::pruner::PrunerInfo;
 use trialmill_core::words;
+use trialmill_optimizers::pruners;
 use trialmill_runtime::{Evaluation, RunOptions, StudySpec};
 
 /// The content of a study file: the study's specification, and the options of the run.
@@ -42,7 +44,7 @@ pub struct StudyFile {
 }
 
 /// The keys of a study file.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 17] = [
     "space",
     "pipeline_space",
     "objectives",
@@ -56,6 +58,10 @@ const KEYS: [&str; 13] = [
     "timeout_seconds",
     "max_attempts",
     "on_error",
+    "pruner",
+    "on_prune",
+    "count_pruned",
+    "stop_early",
 ];
 
 /// What may be limited.
@@ -63,7 +69,7 @@ const BUDGET_KEYS: [&str; 7] =
     ["evaluations", "cost", "fidelity", "evaluation_seconds", "steps", "seconds", "per_worker"];
 
 /// Those of them that are fields of [`RunOptions`]; the others belong to [`StudySpec`].
-const OPTION_KEYS: [&str; 3] = ["workers", "timeout_seconds", "on_error"];
+const OPTION_KEYS: [&str; 4] = ["workers", "timeout_seconds", "on_error", "on_prune"];
 
 /// A budget as a study file writes it, with what each worker may spend inside it.
 #[derive(Default, Deserialize)]
@@ -145,6 +151,10 @@ impl StudyFile {
             None | Some(Json::Null) => (None, None),
             Some(json) => optimizer(json)?,
         };
+        let pruner = match map.shift_remove("pruner") {
+            None | Some(Json::Null) => None,
+            Some(json) => Some(pruner(&json)?),
+        };
         let (options, spec): (Map<_, _>, Map<_, _>) =
             map.into_iter().partition(|(key, _)| OPTION_KEYS.contains(&key.as_str()));
         // An option that is null is left out.
@@ -155,11 +165,13 @@ impl StudyFile {
 
         file.spec.objectives = objectives;
         file.spec.optimizer = optimizer;
+        file.spec.pruner = pruner;
         file.spec.seed = file.spec.seed.or(own_seed);
         file.spec.budget = Some(budget.budget()).filter(|budget| !budget.is_unlimited());
         file.spec.evaluation = Some(Evaluation {
             command: command.transpose()?.unwrap_or_default(),
             timeout_seconds: file.options.timeout_seconds,
+            on_prune: file.options.on_prune,
         });
         let per_worker = budget.per_worker.as_deref();
         file.options.per_worker = per_worker.map(FileBudget::budget).unwrap_or_default();
@@ -167,6 +179,17 @@ impl StudyFile {
             per_worker.and_then(|budget| budget.seconds).or(budget.seconds);
         Ok(file)
     }
+}
+
+/// `median`, or `{name: median, warmup_steps: 5}`; `none` for none.
+pub(crate) fn pruner(json: &Json) -> Result<PrunerInfo, Error> {
+    let info =
+        pruners::info_of(json).map_err(|error| Error::Setting(format!("pruner: {error}")))?;
+    if info.name == "none" {
+        return Ok(info);
+    }
+    // With the defaults of its arguments filled in, as it is stored and compared.
+    pruners::pruner(&info).map(|pruner| pruner.info()).map_err(Error::Setting)
 }
 
 /// What a file is that is not UTF-8.

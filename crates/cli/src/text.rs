@@ -33,6 +33,12 @@ pub(super) fn status(status: &Status<'_>) -> String {
     if status.requeues > 0 {
         let _ = writeln!(text, "requeued   {} times", status.requeues);
     }
+    if let Some(pruner) = status.pruner {
+        let _ = writeln!(text, "pruner     {pruner}");
+    }
+    if let Some(reason) = status.ended_early {
+        let _ = writeln!(text, "ended      {reason}");
+    }
     if let Some(rate) = status.trials_per_second {
         let _ = writeln!(text, "rate       {rate:.3} trials a second");
     }

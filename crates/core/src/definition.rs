@@ -55,6 +55,9 @@ pub struct OptimizerInfo {
     pub arguments: Map<String, Json>,
 }
 
+/// What a pruner is, as stored in a study's policy.
+pub type PrunerInfo = OptimizerInfo;
+
 impl OptimizerInfo {
     /// An optimizer with these arguments.
     pub fn new<K: Into<String>, V: Into<Json>>(

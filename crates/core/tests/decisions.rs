@@ -9,7 +9,7 @@ use trialmill_core::event::{EventKind, Policy, Process, Reason};
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, SamplingRequest, Suggestion};
 use trialmill_core::space::{Parameter, SearchSpace};
 use trialmill_core::study::{Answer, Ask, Command, StopReason, StudyState};
-use trialmill_core::trial::{Report, State, Trial, TrialId};
+use trialmill_core::trial::{Report, State, Step, Trial, TrialId};
 
 /// An optimizer for which a function speaks.
 struct Says<F>(F);
@@ -302,4 +302,25 @@ fn rules_that_make_no_sense_are_refused_and_those_that_change_nothing_are_not_st
     }
     let policy = Policy { max_attempts: 0, ..Policy::default() };
     refuses(run(&mut study, Command::SetPolicy(policy)), "max_attempts must be 1 or more");
+}
+
+/// Everything that an attempt reports has a bound, and a value.
+#[test]
+fn too_many_steps_and_steps_without_a_value_are_refused_and_nothing_is_lost() {
+    let mut study = study(9);
+    let id = handed(ask(&mut study, 1, obedient).unwrap()).remove(0);
+    let step = |steps| Command::Step { trial: id.clone(), attempt: None, steps };
+    let many = |from: u64, n: usize| -> Vec<Step> {
+        (from..).take(n).map(|step| Step::new(step, 0.5)).collect()
+    };
+    let most = trialmill_core::limits::MAX_STEPS;
+    run(&mut study, step(many(0, most - 1))).unwrap();
+    let error = run(&mut study, step(many(most as u64, 2))).unwrap_err();
+    assert!(error.to_string().contains("report every tenth"), "{error}");
+    run(&mut study, step(many(most as u64, 1))).unwrap();
+    let error = run(&mut study, step(vec![Step::new(7, Vec::new())]));
+    assert_eq!(error, Ok(Answer::Stepped { prune: false }), "known already");
+    let error = run(&mut study, step(vec![Step::new(u64::MAX, Vec::new())])).unwrap_err();
+    assert!(error.to_string().contains("without a value"), "{error}");
+    assert_eq!(study.spent().steps, most as u64);
 }

@@ -157,6 +157,36 @@ struct Model {
     cost: f64,
     seconds: f64,
     steps: u64,
+    /// Of the fidelity, what attempts used that were handed back or tried again.
+    kept: f64,
+}
+
+impl Expected {
+    /// The last step of the current attempt, and of earlier ones the last before its first.
+    fn reached(&self) -> Option<(u64, u64)> {
+        let own = self.steps.get(&self.attempts)?;
+        let (first, last) = (*own.keys().next()?, *own.keys().last()?);
+        let earlier = self.steps.range(..self.attempts).flat_map(|(_, steps)| steps.keys());
+        Some((last, earlier.copied().filter(|step| *step < first).max().unwrap_or(0)))
+    }
+
+    /// What an attempt used of the fidelity that reported steps.
+    fn used(&self) -> Option<f64> {
+        let (last, before) = self.reached()?;
+        Some((last.min(self.epochs as u64) as f64 - before as f64).max(0.0))
+    }
+
+    /// What its current attempt is charged with.
+    fn charged(&self) -> f64 {
+        let epochs = self.epochs as f64;
+        match (self.state, self.reached()) {
+            (State::Evaluating, _) | (_, None) => epochs,
+            (State::Success | State::External, Some((_, before))) => {
+                (epochs - before as f64).max(0.0)
+            }
+            _ => self.used().unwrap(),
+        }
+    }
 }
 
 impl Model {
@@ -167,6 +197,7 @@ impl Model {
         if losses >= Policy::default().max_attempts {
             (trial.state, trial.leased) = (State::Crashed, false);
         } else {
+            self.kept += trial.used().unwrap_or(0.0);
             trial.given_back(losses);
             self.requeues += 1;
         }
@@ -175,6 +206,7 @@ impl Model {
     fn release(&mut self, id: &TrialId) {
         let trial = self.trials.get_mut(id).unwrap();
         let losses = trial.losses;
+        self.kept += trial.used().unwrap_or(0.0);
         trial.given_back(losses);
         self.requeues += 1;
     }
@@ -196,7 +228,7 @@ impl Model {
         Spent {
             evaluations: charged.clone().count() as u64,
             cost: self.cost,
-            fidelity: charged.map(|trial| trial.epochs as f64).sum(),
+            fidelity: charged.map(Expected::charged).sum::<f64>() + self.kept,
             evaluation_seconds: self.seconds,
             steps: self.steps,
         }
@@ -333,6 +365,7 @@ proptest! {
                     driven.run(Command::Retry { states: vec![State::Failed, State::Crashed] })
                         .unwrap();
                     for entry in model.trials.values_mut().filter(|entry| entry.state.is_error()) {
+                        model.kept += entry.used().unwrap_or(0.0);
                         entry.given_back(0);
                         model.requeues += 1;
                     }
@@ -467,28 +500,6 @@ fn what_attempts_reported_on_the_way_is_kept_and_is_the_learning_curve_at_the_en
     let mut again = StudyState::new(definition());
     copy.journal.iter().for_each(|event| again.apply(event.clone()).unwrap());
     assert_eq!(portrait(&again), portrait(&copy.study));
-}
-
-/// Everything that an attempt reports has a bound, and a value.
-#[test]
-fn too_many_steps_and_steps_without_a_value_are_refused_and_nothing_is_lost() {
-    let mut driven = Driven::new(9);
-    driven.run(Command::Join(process())).unwrap();
-    let id = driven.ask("p1-w1", 1)[0].id.clone();
-    let step = |steps| Command::Step { trial: id.clone(), attempt: None, steps };
-    let many = |from: u64, n: usize| -> Vec<Step> {
-        (from..).take(n).map(|step| Step::new(step, 0.5)).collect()
-    };
-    let most = trialmill_core::limits::MAX_STEPS;
-    driven.run(step(many(0, most - 1))).unwrap();
-    let error = driven.run(step(many(most as u64, 2))).unwrap_err();
-    assert!(error.to_string().contains("report every tenth"), "{error}");
-    driven.run(step(many(most as u64, 1))).unwrap();
-    let error = driven.run(step(vec![Step::new(7, Vec::new())]));
-    assert_eq!(error, Ok(Answer::Stepped { prune: false }), "known already");
-    let error = driven.run(step(vec![Step::new(u64::MAX, Vec::new())])).unwrap_err();
-    assert!(error.to_string().contains("without a value"), "{error}");
-    assert_eq!(driven.study.spent().steps, most as u64);
 }
 
 /// One worker that asks and reports; a crash after every event, and the rest of the run from what

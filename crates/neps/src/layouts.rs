@@ -9,7 +9,7 @@ use super::{check, create, read};
 use trialmill_core::budget::Budget;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
-use trialmill_core::event::{EventKind, Policy};
+use trialmill_core::event::{Event, EventKind, Policy};
 use trialmill_core::trial::TrialId;
 use trialmill_store::{
     Apply, Directory, Durability, Finding, Layout, Store, has_own_files, read_journal,
@@ -97,19 +97,23 @@ impl Layout for Version {
             return v0_12::read_study(directory, apply);
         }
         // The trials that the steps of our journal belong to are read after it.
-        let mut steps = Vec::new();
+        let mut later: Vec<Event> = Vec::new();
         let own = match has_own_files(self, directory.path()) {
             true => read_journal(directory, &mut |event| match event.kind {
-                EventKind::Stepped { .. } => {
-                    steps.push(event);
+                EventKind::Stepped { .. } | EventKind::Stopped { .. } => {
+                    later.push(event);
                     Ok(())
+                }
+                EventKind::Policy(_) => {
+                    later.retain(|event| !matches!(event.kind, EventKind::Stopped { .. }));
+                    apply(event)
                 }
                 _ => apply(event),
             })?,
             false => None,
         };
         let problem = read::read_trials(directory, apply)?.or(own);
-        steps.into_iter().for_each(|event| drop(apply(event)));
+        later.into_iter().for_each(|event| drop(apply(event)));
         Ok(problem)
     }
 

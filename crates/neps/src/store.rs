@@ -145,16 +145,17 @@ impl NepsStore {
     }
 
     /// Reads the policy, which is in our journal; but NePS's own file overrides the budget. Returns the
-    /// steps there, whose trials are not read yet.
+    /// steps there, whose trials are not read yet, and whether the study ended early under it.
     fn learn_policy(&mut self, replica: &mut dyn Replica) -> Result<Vec<Event>, StoreError> {
-        let (policy, mut changed, mut steps) = (&mut self.policy, false, Vec::new());
+        let (policy, mut changed, mut later) = (&mut self.policy, false, Vec::new());
         self.journal.begin_with(&mut |event| match event.kind {
             EventKind::Policy(new) => {
                 (*policy, changed) = (new, true);
+                later.retain(|event: &Event| !matches!(event.kind, EventKind::Stopped { .. }));
                 Ok(())
             }
-            EventKind::Stepped { .. } => {
-                steps.push(event);
+            EventKind::Stepped { .. } | EventKind::Stopped { .. } => {
+                later.push(event);
                 Ok(())
             }
             _ => replica.apply(event),
@@ -184,7 +185,7 @@ impl NepsStore {
                 replica,
             )?;
         }
-        Ok(steps)
+        Ok(later)
     }
 
     fn apply(
@@ -522,10 +523,10 @@ impl Store for NepsStore {
         self.guarded(|store| {
             store.lock(purpose)?;
             store.staged = Staged::default();
-            let steps = store.learn_policy(replica)?;
+            let later = store.learn_policy(replica)?;
             store.catch_up(replica)?;
             // Of a trial that was removed nothing more is wanted.
-            steps.into_iter().for_each(|event| drop(replica.apply(event)));
+            later.into_iter().for_each(|event| drop(replica.apply(event)));
             Ok(())
         })
     }

@@ -67,11 +67,20 @@ impl Learner {
         let ended = |state: State| state.is_finished() || state == State::Corrupted;
         match (ended(known), ended(trial.state)) {
             (false, true) => {
-                let good =
-                    matches!(trial.state, State::Success | State::External) && trial.is_feasible();
-                let state = if good { models::State::Finished } else { models::State::Failed };
-                let objectives = definition.objectives.minimised(trial.objectives());
-                driver.end(at, state, objectives.into_owned());
+                let state = match trial.state {
+                    State::Success | State::External if trial.is_feasible() => {
+                        models::State::Finished
+                    }
+                    State::Pruned => models::State::Pruned,
+                    _ => models::State::Failed,
+                };
+                // A pruned trial has its last value, which is of a lower fidelity.
+                let last = || trial.steps.as_ref()?.curve().last().map(|step| &step.value);
+                let given = match trial.state {
+                    State::Pruned => last().map_or(&[][..], |value| value.as_slice()),
+                    _ => trial.objectives(),
+                };
+                driver.end(at, state, definition.objectives.minimised(given).into_owned());
             }
             (true, false) => driver.reopen(at),
             _ => {}

@@ -2,6 +2,7 @@
 
 mod grid_search;
 mod learner;
+pub mod pruners;
 mod random_search;
 mod registry;
 

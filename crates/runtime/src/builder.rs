@@ -9,7 +9,7 @@ use super::core::StateCore;
 use super::handle::StudyHandle;
 use super::hooks::Hooks;
 use super::open::{Opening, space_to_be};
-use super::options::RunOptions;
+use super::options::{OnPrune, RunOptions};
 use super::outcome::Outcome;
 use super::session::Session;
 use super::spec::{Evaluation, StudySpec};
@@ -20,7 +20,9 @@ use trialmill_core::error::{BoxError, Error};
 use trialmill_core::event::Event;
 use trialmill_core::objectives::Direction;
 use trialmill_core::optimizer::{Optimizer, SamplingRequest};
+use trialmill_core::pruner::{Pruner, PrunerInfo};
 use trialmill_core::space::SearchSpace;
+use trialmill_core::stopping::StopEarly;
 use trialmill_core::trial::{Report, Trial};
 use trialmill_store::{Directory, Durability, Layout};
 
@@ -35,6 +37,7 @@ pub struct StudyBuilder {
     options: RunOptions,
     hooks: Hooks,
     optimizer: Option<Box<dyn Optimizer>>,
+    pruner: Option<Box<dyn Pruner>>,
 }
 
 macro_rules! setters {
@@ -71,6 +74,7 @@ impl StudyBuilder {
             options: RunOptions::default(),
             hooks: Hooks::default(),
             optimizer: None,
+            pruner: None,
         }
     }
 
@@ -111,6 +115,15 @@ impl StudyBuilder {
         count_in_progress: bool => spec.count_in_progress = Some(count_in_progress);
         /// How often a trial may be started before it counts as crashed.
         max_attempts: u32 => spec.max_attempts = Some(max_attempts);
+        /// What ends evaluations that promise too little, by its name: `median`, say. The name `none`
+        /// takes away what there was.
+        pruner: PrunerInfo => spec.pruner = Some(pruner);
+        /// Whether pruned trials count against the evaluations: they do unless this says otherwise.
+        count_pruned: bool => spec.count_pruned = Some(count_pruned);
+        /// What ends the study before its budget does.
+        stop_early: StopEarly => spec.stop_early = Some(stop_early);
+        /// What happens to a command when the pruner says that its evaluation should end.
+        on_prune: OnPrune => options.on_prune = on_prune;
         /// What each worker of this run may spend.
         per_worker: Budget => options.per_worker = per_worker;
         /// How long each worker of this run may keep asking, in elapsed time.
@@ -172,6 +185,13 @@ impl StudyBuilder {
     fn objective(mut self, name: impl Into<String>, direction: Direction) -> Self {
         let objectives = self.spec.objectives.take().unwrap_or_default();
         self.spec.objectives = Some(objectives.and(name, direction));
+        self
+    }
+
+    /// A pruner of one's own. Only programs that have it can judge by it.
+    pub fn own_pruner(mut self, pruner: impl Pruner + 'static) -> Self {
+        self.spec.pruner = Some(pruner.info());
+        self.pruner = Some(Box::new(pruner));
         self
     }
 
@@ -263,12 +283,13 @@ impl StudyBuilder {
             let problem = "commands need a directory for their files: use `Study::builder(dir)`";
             return Err(Error::Setting(problem.into()));
         }
-        let grace = self.options.kill_grace;
+        let (grace, on_prune) = (self.options.kill_grace, self.options.on_prune);
         let space = space_to_be(&self.spec, self.directory.as_deref(), &mut self.opened)?;
         let command = CommandTemplate::new(command, &space)?;
         let session = self.open()?;
         let beside = beside(&session.handle());
-        let result = session.run_command(ProcessEvaluator::new(command).grace(grace));
+        let result =
+            session.run_command(ProcessEvaluator::new(command).grace(grace).on_prune(on_prune));
         drop(beside);
         result?;
         session.close()
@@ -307,6 +328,7 @@ impl StudyBuilder {
             spec: &self.spec,
             options: &self.options,
             optimizer: self.optimizer.take(),
+            pruner: self.pruner.take(),
             before_sampling: self.hooks.before_sampling.take(),
         };
         opening.open()

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use super::hooks::{BatchHook, EventHook};
 use super::optimizer::apply_observed;
+use super::pruning::Pruning;
 use super::reclaim::{buried, held_by, reclaim};
 use trialmill_core::definition::Definition;
 use trialmill_core::error::{BoxError, Error, StoreError, StudyError};
 use trialmill_core::event::{Event, Policy, ProcessId};
 use trialmill_core::limits::{RECOVER_POLLS, WATCH_POLL};
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, SamplingRequest};
+use trialmill_core::pruner::Pruner;
 use trialmill_core::space::SearchSpace;
 use trialmill_core::study::{Answer, Command, StudyState};
 use trialmill_core::trial::{Report, Trial, TrialId, Trials};
@@ -35,6 +37,7 @@ pub struct StateCore {
     /// Whether a report is answered with its trial.
     shows_reported: bool,
     complained: Complained,
+    pruning: Pruning,
     /// Why a staged event could not be applied. That is a bug of this program, so nothing is stored.
     broken: Option<StudyError>,
 }
@@ -182,6 +185,7 @@ impl StateCore {
             listeners: Listeners { feed: slow.then(Vec::new), ..Listeners::default() },
             shows_reported: false,
             complained: Complained::default(),
+            pruning: Pruning::default(),
             broken: None,
         };
         core.begin(Purpose::Reporting)?;
@@ -306,11 +310,23 @@ impl StateCore {
             listeners: &mut self.listeners,
             optimizer: if self.slow { None } else { self.optimizer.as_deref_mut() },
         };
-        self.store.begin(purpose, &mut follower)
+        self.store.begin(purpose, &mut follower)?;
+        self.pruning.follow(&mut self.study);
+        Ok(())
+    }
+
+    /// Gives the study a pruner that has no name here.
+    pub(crate) fn give_pruner(&mut self, own: Option<Box<dyn Pruner>>) {
+        self.pruning.own = own;
     }
 
     /// Decides a command, stages the resulting events and applies them.
     pub(crate) fn execute(&mut self, command: Command) -> Result<Answer, StudyError> {
+        if let (Command::Ask(_), Some(reason)) = (&command, self.pruning.is_waited_out(&self.study))
+        {
+            self.execute(Command::Stop(reason))?;
+        }
+        let sets_policy = matches!(command, Command::SetPolicy(_));
         let reported = match &command {
             Command::Report { trial, .. } if self.shows_reported => Some(trial.clone()),
             _ => None,
@@ -329,6 +345,9 @@ impl StateCore {
             let optimizer = if self.slow { None } else { self.optimizer.as_deref_mut() };
             apply_observed(&mut self.study, event, optimizer)
                 .inspect_err(|error| self.broken = Some(error.clone()))?;
+        }
+        if sets_policy {
+            self.pruning.follow(&mut self.study);
         }
         let answer = self.study.answer(decision);
         let Some(id) = reported else { return Ok(answer) };

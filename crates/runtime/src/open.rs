@@ -17,6 +17,7 @@ use trialmill_core::error::{Error, StoreError};
 use trialmill_core::event::Policy;
 use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo};
+use trialmill_core::pruner::Pruner;
 use trialmill_core::space::SearchSpace;
 use trialmill_optimizers::{RandomSearch, from_info, of_study};
 use trialmill_store::Directory;
@@ -31,19 +32,25 @@ pub(super) struct Opening<'a> {
     pub(super) options: &'a RunOptions,
     /// An optimizer given as a value; it takes precedence over a named one.
     pub(super) optimizer: Option<Box<dyn Optimizer>>,
+    /// A pruner given as a value.
+    pub(super) pruner: Option<Box<dyn Pruner>>,
     pub(super) before_sampling: Option<SamplingHook>,
 }
 
 impl Opening<'_> {
     /// Creates the study or opens the existing one, and sets its policy.
-    pub(super) fn open(self) -> Result<StateCore, Error> {
+    pub(super) fn open(mut self) -> Result<StateCore, Error> {
         self.options.check()?;
         self.spec.check()?;
-        let spec = self.spec;
+        let (spec, own) = (self.spec, self.pruner.take());
+        if let (None, Some(info)) = (&own, spec.named_pruner()) {
+            trialmill_optimizers::pruners::pruner(info).map_err(Error::Setting)?;
+        }
         let mut core = match self.directory {
             Some(path) => self.open_directory(path)?,
             None => self.open_in_memory()?,
         };
+        core.give_pruner(own);
         core.change_policy(|policy| *policy = spec.policy(policy))?;
         Ok(core)
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::stop_rules::OnError;
 use crate::evaluate::ReportDefaults;
@@ -23,6 +23,8 @@ pub struct RunOptions {
     pub timeout_seconds: Option<f64>,
     /// What errors of evaluations mean for the run.
     pub on_error: OnError,
+    /// What happens to a command when the pruner says that its evaluation should end.
+    pub on_prune: OnPrune,
     /// What each worker may spend.
     #[serde(skip)]
     pub per_worker: Budget,
@@ -57,12 +59,25 @@ pub struct RunOptions {
     pub ctrl_c: bool,
 }
 
+/// What happens to a command when the pruner says that its evaluation should end. (A closure sees it with
+/// [`RunningTrial::should_prune`](crate::evaluate::RunningTrial::should_prune).)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnPrune {
+    /// It is ended: SIGTERM, and SIGKILL after the grace.
+    #[default]
+    Terminate,
+    /// It is told so where it reads the answers to its steps, and ends by itself.
+    Ask,
+}
+
 impl Default for RunOptions {
     fn default() -> Self {
         RunOptions {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             timeout_seconds: None,
             on_error: OnError::default(),
+            on_prune: OnPrune::default(),
             per_worker: Budget::default(),
             seconds_per_worker: None,
             batch: 1,

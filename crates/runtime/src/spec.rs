@@ -3,14 +3,20 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value as Json, json};
 
+use super::options::OnPrune;
 use trialmill_core::budget::Budget;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::Error;
 use trialmill_core::event::Policy;
 use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::OptimizerInfo;
+use trialmill_core::pruner::PrunerInfo;
 use trialmill_core::space::SearchSpace;
+use trialmill_core::stopping::StopEarly;
 use trialmill_store::Layout;
+
+/// Instead of a pruner's name: none.
+const NO_PRUNER: &str = "none";
 
 /// The specification of a study. For a field that is left out, an existing study keeps its value
 /// and a new study gets the default.
@@ -38,6 +44,13 @@ pub struct StudySpec {
     pub count_in_progress: Option<bool>,
     /// How often a trial may be started before it counts as crashed.
     pub max_attempts: Option<u32>,
+    /// What ends evaluations that promise too little; the name `none` takes away what there was.
+    #[serde(skip)]
+    pub pruner: Option<PrunerInfo>,
+    /// Whether pruned trials count against the evaluations: they do unless this says otherwise.
+    pub count_pruned: Option<bool>,
+    /// What ends the study before its budget does.
+    pub stop_early: Option<StopEarly>,
     /// How trials are evaluated unless a worker says otherwise.
     #[serde(skip)]
     pub evaluation: Option<Evaluation>,
@@ -51,6 +64,8 @@ pub struct Evaluation {
     pub command: Vec<String>,
     /// How long one evaluation may take.
     pub timeout_seconds: Option<f64>,
+    /// What happens to a command whose evaluation should end.
+    pub on_prune: OnPrune,
 }
 
 impl StudySpec {
@@ -63,6 +78,7 @@ impl StudySpec {
             return Err(Error::Setting("max_attempts must be 1 or more".into()));
         }
         self.objectives()?;
+        self.stop_early.as_ref().map_or(Ok(()), StopEarly::check).map_err(Error::Setting)?;
         self.budget.as_ref().map_or(Ok(()), Budget::check).map_err(Error::Setting)
     }
 
@@ -75,12 +91,23 @@ impl StudySpec {
         checked.map_err(|problem| Error::Setting(format!("objectives: {problem}")))
     }
 
+    /// The pruner that is wanted, if one is.
+    pub(super) fn named_pruner(&self) -> Option<&PrunerInfo> {
+        self.pruner.as_ref().filter(|pruner| pruner.name != NO_PRUNER)
+    }
+
     /// The policy of a study that had `policy` before.
     pub(super) fn policy(&self, policy: &Policy) -> Policy {
         Policy {
             budget: self.budget.unwrap_or(policy.budget),
             count_in_progress: self.count_in_progress.unwrap_or(policy.count_in_progress),
             max_attempts: self.max_attempts.unwrap_or(policy.max_attempts),
+            pruner: match (&self.pruner, self.named_pruner()) {
+                (None, _) => policy.pruner.clone(),
+                (Some(_), named) => named.map(whole),
+            },
+            pruned_are_free: !self.count_pruned.unwrap_or(!policy.pruned_are_free),
+            stop_early: self.stop_early.unwrap_or(policy.stop_early),
         }
     }
 }
@@ -92,14 +119,24 @@ impl Evaluation {
         Evaluation {
             command: serde_json::from_value(kept("command")).unwrap_or_default(),
             timeout_seconds: kept("timeout_seconds").as_f64(),
+            on_prune: serde_json::from_value(kept("on_prune")).unwrap_or_default(),
         }
     }
 
     /// As it is kept.
     pub fn to_json(&self) -> Map<String, Json> {
         let (command, timeout) = (json!(self.command), json!(self.timeout_seconds));
-        [("command".into(), command), ("timeout_seconds".into(), timeout)].into_iter().collect()
+        let on_prune = (self.on_prune != OnPrune::default()).then(|| json!(self.on_prune));
+        [("command".into(), command), ("timeout_seconds".into(), timeout)]
+            .into_iter()
+            .chain(on_prune.map(|on_prune| ("on_prune".into(), on_prune)))
+            .collect()
     }
+}
+
+/// A pruner with the defaults of its arguments filled in, as it is stored and compared.
+fn whole(info: &PrunerInfo) -> PrunerInfo {
+    trialmill_optimizers::pruners::pruner(info).map_or_else(|_| info.clone(), |it| it.info())
 }
 
 fn space<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SearchSpace>, D::Error> {

@@ -9,6 +9,8 @@ use super::summary::Summary;
 use trialmill_core::budget::{Budget, Spent};
 use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::OptimizerInfo;
+use trialmill_core::pruner::PrunerInfo;
+use trialmill_core::stopping::EarlyEnd;
 use trialmill_core::study::StudyState;
 use trialmill_core::trial::{State, TrialId};
 use trialmill_store::clock::now_s;
@@ -42,6 +44,10 @@ pub struct Status<'a> {
     pub budget: Budget,
     /// What has been spent.
     pub spent: Spent,
+    /// What ends evaluations that promise too little.
+    pub pruner: Option<&'a PrunerInfo>,
+    /// Why the study ended before its budget was used, if it did.
+    pub ended_early: Option<EarlyEnd>,
     /// The trial with the best objective, where trials have one objective.
     pub best: Option<TrialRow<'a>>,
     /// The trials that no other is better than in every objective; for one objective, the best.
@@ -156,6 +162,8 @@ impl<'a> Status<'a> {
             counts: State::ALL.into_iter().map(|state| (state, study.count(state))).collect(),
             budget: study.policy().budget,
             spent: study.spent(),
+            pruner: study.policy().pruner.as_ref(),
+            ended_early: study.ended_early(),
             best: study.best().map(|trial| summary.row(trial)),
             front: study.front().into_iter().map(|trial| summary.row(trial)).collect(),
             processes: processes.collect(),

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use self::body::{
     ClaimedLine, Held, LeftLine, PolicyLine, PutLine, ReportedLine, RequeuedLine, SampledLine,
-    SteppedLine, Str,
+    SteppedLine, StoppedLine, Str,
 };
 pub use self::error::LineError;
 use super::frequent::{self, Frequent, What};
@@ -68,6 +68,7 @@ fn write(seq: u64, event: &Event, out: &mut Vec<u8>) {
         EventKind::Reported { .. } => "reported",
         EventKind::Requeued { .. } => "requeued",
         EventKind::Put(_) => "put",
+        EventKind::Stopped { .. } => "stopped",
     };
     add(&Head { seq, event: name.into(), time: event.time }, out);
     match &event.kind {
@@ -105,6 +106,7 @@ fn write(seq: u64, event: &Event, out: &mut Vec<u8>) {
             add(&RequeuedLine { trial: trial.clone(), attempt, reason }, out);
         }
         EventKind::Put(trial) => add(&PutLine::new(trial), out),
+        EventKind::Stopped { reason } => add(&StoppedLine { reason: *reason }, out),
     }
 }
 
@@ -217,6 +219,7 @@ impl Decoder {
                 let RequeuedLine { trial, attempt, reason } = parse(line)?;
                 EventKind::Requeued { trial, attempt, reason }
             }
+            "stopped" => EventKind::Stopped { reason: parse::<StoppedLine>(line)?.reason },
             "put" => EventKind::Put(Box::new(self.put(parse(line)?)?)),
             other => {
                 let problem = format!("the event '{other}' is not known to this version");

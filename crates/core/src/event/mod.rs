@@ -16,6 +16,8 @@ pub use line::{Decoder, LineError, encode, verified};
 
 use crate::budget::Budget;
 use crate::config::Config;
+use crate::definition::PrunerInfo;
+use crate::stopping::{EarlyEnd, StopEarly};
 pub use crate::trial::Reason;
 use crate::trial::{Report, Step, Trial, TrialId, Worker, WorkerId};
 
@@ -101,6 +103,11 @@ pub enum EventKind {
     },
     /// A trial was set as a whole: imported, or updated by hand.
     Put(Box<Trial>),
+    /// The study ended before its budget was used: nothing more is handed out until its policy changes.
+    Stopped {
+        /// Why.
+        reason: EarlyEnd,
+    },
 }
 
 /// The part of a study's settings that may change while it runs.
@@ -115,6 +122,15 @@ pub struct Policy {
     /// How often a trial may be started before it counts as crashed. An attempt that was released
     /// cleanly does not count.
     pub max_attempts: u32,
+    /// What ends evaluations that promise too little.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruner: Option<PrunerInfo>,
+    /// Whether pruned trials do not count against the evaluations.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pruned_are_free: bool,
+    /// What ends the study before its budget does.
+    #[serde(default, skip_serializing_if = "StopEarly::is_unset")]
+    pub stop_early: StopEarly,
 }
 
 impl Default for Policy {
@@ -123,6 +139,9 @@ impl Default for Policy {
             budget: Budget::default(),
             count_in_progress: true,
             max_attempts: crate::limits::MAX_ATTEMPTS,
+            pruner: None,
+            pruned_are_free: false,
+            stop_early: StopEarly::default(),
         }
     }
 }

@@ -16,7 +16,10 @@ impl EventKind {
             | EventKind::Reported { trial, .. }
             | EventKind::Requeued { trial, .. } => Some(trial),
             EventKind::Put(trial) => Some(&trial.id),
-            EventKind::Policy(_) | EventKind::Joined(_) | EventKind::Left { .. } => None,
+            EventKind::Policy(_)
+            | EventKind::Joined(_)
+            | EventKind::Left { .. }
+            | EventKind::Stopped { .. } => None,
         }
     }
 }
@@ -59,7 +62,8 @@ impl Trial {
             EventKind::Sampled { .. }
             | EventKind::Policy(_)
             | EventKind::Joined(_)
-            | EventKind::Left { .. } => {}
+            | EventKind::Left { .. }
+            | EventKind::Stopped { .. } => {}
         }
     }
 }

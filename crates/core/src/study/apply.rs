@@ -13,7 +13,8 @@ impl StudyState {
     pub fn apply(&mut self, event: Event) -> Result<(), StudyError> {
         let time = event.time;
         match event.kind {
-            EventKind::Policy(policy) => self.policy = policy,
+            EventKind::Policy(policy) => (self.policy, self.ended_early) = (policy, None),
+            EventKind::Stopped { reason } => self.ended_early = Some(reason),
             EventKind::Joined(process) => {
                 if process.process <= self.last_process {
                     let number = process.process;
@@ -46,8 +47,18 @@ impl StudyState {
                 if !(1..=self.trials.at(at).attempts).contains(&attempt) {
                     return Err(self.wrong_attempt(id, attempt));
                 }
+                self.tell_steps(at, attempt, steps);
                 self.index.add_steps(steps.len());
+                // What a trial that has ended is charged with depends on its steps.
+                let fidelity = self.fidelity_of(at);
+                let has_ended = self.trials.at(at).state.is_finished();
+                if has_ended {
+                    self.index.remove(at, self.trials.at(at), fidelity);
+                }
                 self.trials.at_mut(at).apply(event.kind, time);
+                if has_ended {
+                    self.index.add(at, &self.trials, fidelity);
+                }
             }
             EventKind::Reported { trial: ref id, attempt, ref report } => {
                 let at = self.expect(id, report.reported_as)?;
@@ -56,12 +67,16 @@ impl StudyState {
                 }
                 self.change(at, None, event.kind, time);
                 self.index.spend(self.trials.at(at));
+                self.index.count_end(at);
+                self.tell_end(at);
             }
             EventKind::Requeued { trial: ref id, attempt, .. } => {
                 let at = self.expect(id, State::Pending)?;
                 if attempt != self.trials.at(at).attempts {
                     return Err(self.wrong_attempt(id, attempt));
                 }
+                let fidelity = self.fidelity_of(at);
+                self.index.keep_used(self.trials.at(at), fidelity);
                 self.change(at, None, event.kind, time);
                 self.requeues += 1;
             }
@@ -84,7 +99,7 @@ impl StudyState {
 
     /// Applies an event to its trial, and keeps the indexes up to date.
     fn change(&mut self, at: u32, lease: Option<Lease>, kind: EventKind, time: f64) {
-        let fidelity = self.definition.space.fidelity_of(&self.trials.at(at).config);
+        let fidelity = self.fidelity_of(at);
         self.index.remove(at, self.trials.at(at), fidelity);
         self.trials.at_mut(at).apply(kind, time);
         self.index.add(at, &self.trials, fidelity);
@@ -93,16 +108,24 @@ impl StudyState {
         }
     }
 
+    fn fidelity_of(&self, at: u32) -> Option<f64> {
+        self.definition.space.fidelity_of(&self.trials.at(at).config)
+    }
+
     /// Replaces a trial as a whole, without checks: `decide` has checked the puts of our own clients,
     /// and in a directory that is shared with NePS, NePS's latest record of a trial wins.
     fn put(&mut self, trial: Trial) -> Result<(), StudyError> {
         let Some(at) = self.trials.position(&trial.id) else {
             let at = self.insert(trial)?;
             self.index.spend(self.trials.at(at));
+            if self.trials.at(at).state.is_finished() {
+                self.tell_end(at);
+            }
             return Ok(());
         };
         let fidelity = |trial: &Trial| self.definition.space.fidelity_of(&trial.config);
         let (old, new) = (self.trials.at(at), fidelity(&trial));
+        let had_ended = old.state.is_finished();
         let (had_report, was_best) = (old.report.is_some(), self.index.front.contains(&at));
         // A correction does not take the deadline from the attempt that goes on.
         let goes_on = trial.state == State::Evaluating && trial.attempts == old.attempts;
@@ -118,6 +141,10 @@ impl StudyState {
         }
         if was_best {
             self.index.rebuild_front(&self.trials);
+        }
+        if !had_ended && self.trials.at(at).state.is_finished() {
+            self.index.count_end(at);
+            self.tell_end(at);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::budget::Limit;
 use crate::event::{Lease, Policy, Process, ProcessId, Reason};
 use crate::optimizer::Suggestion;
+use crate::stopping::EarlyEnd;
 use crate::trial::{Report, State, Step, Trial, TrialId, WorkerId};
 
 /// A request to a study, which [`StudyState::decide`](super::StudyState::decide) turns into events.
@@ -81,14 +82,17 @@ pub enum Command {
     Put(Box<Trial>),
     /// Changes the policy.
     SetPolicy(Policy),
+    /// Ends the study before its budget is used: whoever asks has waited for a better result as long as
+    /// the policy says.
+    Stop(EarlyEnd),
 }
 
 impl Command {
     /// Whether deciding this command may sample trials, or change what other samplers read: the
     /// policy and the set of processes. Some stores need another lock for that.
     pub fn may_sample(&self) -> bool {
-        use Command::{Ask, Join, Offer, Sample, SetPolicy};
-        matches!(self, Join(_) | Ask(_) | Sample { .. } | Offer { .. } | SetPolicy(_))
+        use Command::{Ask, Join, Offer, Sample, SetPolicy, Stop};
+        matches!(self, Join(_) | Ask(_) | Sample { .. } | Offer { .. } | SetPolicy(_) | Stop(_))
     }
 }
 
@@ -148,6 +152,8 @@ pub enum StopReason {
     Budget(Limit),
     /// The optimizer has nothing more to propose.
     Finished,
+    /// The study ended before its budget was used, as its policy says.
+    Early(EarlyEnd),
     /// A limit of this worker's own budget is reached.
     WorkerBudget(Limit),
     /// This worker's time is up.
@@ -167,6 +173,7 @@ impl std::fmt::Display for StopReason {
         match self {
             StopReason::Budget(limit) => write!(f, "the budget is used: {limit}"),
             StopReason::Finished => f.write_str("the optimizer has finished"),
+            StopReason::Early(reason) => reason.fmt(f),
             StopReason::WorkerBudget(limit) => {
                 write!(f, "the workers' own budget is used: {limit}")
             }

@@ -7,6 +7,7 @@ use crate::error::StudyError;
 use crate::event::{Event, EventKind, Policy, Process, Reason, process_of};
 use crate::limits::{MAX_STEPS, STEPS_OF_A_LINE};
 use crate::optimizer::{Optimizer, Proposal, SamplingRequest, Suggestion};
+use crate::stopping::EarlyEnd;
 use crate::trial::{Report, State, Step, Trial, TrialId, WorkerId};
 
 /// A decision: the events to be stored, and what is answered once they are.
@@ -107,6 +108,10 @@ impl StudyState {
                 Ok(Decision::new(self.put_events(*trial), Answer::Done))
             }
             Command::SetPolicy(policy) => self.set_policy(policy),
+            Command::Stop(reason) if self.ended_early.is_none() => {
+                Ok(Decision::new(vec![EventKind::Stopped { reason }], Answer::Done))
+            }
+            Command::Stop(_) => Ok(Decision::new(Vec::new(), Answer::Done)),
         }
     }
 
@@ -127,6 +132,13 @@ impl StudyState {
     ) -> Result<Decision, StudyError> {
         if process_of(&ask.worker).is_some_and(|process| !self.is_member(process)) {
             return Ok(Decision::new(Vec::new(), Answer::Stop(StopReason::Expelled)));
+        }
+        if let Some(reason) = self.ended_early {
+            return Ok(Decision::new(Vec::new(), Answer::Stop(StopReason::Early(reason))));
+        }
+        if let Some(reason) = self.ends_early() {
+            let answer = Answer::Stop(StopReason::Early(reason));
+            return Ok(Decision::new(vec![EventKind::Stopped { reason }], answer));
         }
         let spent = self.spent();
         if let Some(limit) = self.policy.budget.reached(&spent) {
@@ -160,6 +172,22 @@ impl StudyState {
             }
         }
         Ok(Decision { events, answer: Answer::Evaluate(Vec::new()), handed })
+    }
+
+    /// Why the study ends before its budget is used, if what it knows says so.
+    fn ends_early(&self) -> Option<EarlyEnd> {
+        let rules = &self.policy.stop_early;
+        let objectives = &self.definition.objectives;
+        let best = self.best().and_then(Trial::objective);
+        let is_reached =
+            |target: f64| best.is_some_and(|best| objectives.no_worse(&[best], &[target]));
+        if rules.target.is_some_and(is_reached) {
+            return Some(EarlyEnd::Target);
+        }
+        let count = rules.evaluations_without_improvement;
+        count
+            .is_some_and(|n| self.index.without_improvement >= n)
+            .then_some(EarlyEnd::NoImprovement)
     }
 
     fn sample(
@@ -303,12 +331,12 @@ impl StudyState {
         if steps.is_empty() {
             return Ok(Decision::new(Vec::new(), Answer::Stepped { prune }));
         }
-        let event = EventKind::Stepped {
-            trial: id.clone(),
-            attempt,
-            steps: steps.into_iter().map(|step| Step::new(step.step, step.value)).collect(),
-            prune_at: None,
-        };
+        let steps: Box<[Step]> =
+            steps.into_iter().map(|step| Step::new(step.step, step.value)).collect();
+        // Once said, it stays.
+        let prune_at = if prune { None } else { self.judge(trial, attempt, &steps) };
+        let event = EventKind::Stepped { trial: id.clone(), attempt, steps, prune_at };
+        let prune = prune || prune_at.is_some();
         Ok(Decision::new(vec![event], Answer::Stepped { prune }))
     }
 
@@ -438,6 +466,7 @@ impl StudyState {
     fn set_policy(&self, policy: Policy) -> Result<Decision, StudyError> {
         let problem = match policy.budget.check() {
             Err(problem) => Some(problem),
+            Ok(()) if policy.stop_early.check().is_err() => policy.stop_early.check().err(),
             Ok(()) if policy.max_attempts == 0 => Some("max_attempts must be 1 or more".into()),
             Ok(()) => None,
         };

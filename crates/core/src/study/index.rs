@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::FxHashSet;
 
 use crate::budget::{Spent, counts};
-use crate::event::{Lease, ProcessId, process_of};
+use crate::event::{Lease, Policy, ProcessId, process_of};
 use crate::objectives::Objectives;
 use crate::trial::{State, Trial, Trials};
 
@@ -27,6 +27,10 @@ pub(super) struct Index {
     /// What finished trials spent, and what those in progress are charged with.
     done: Spent,
     in_progress: Spent,
+    /// How many evaluations have ended since the front last became better.
+    pub(super) without_improvement: u64,
+    /// How often it became better.
+    pub(super) improvements: u64,
 }
 
 impl Index {
@@ -48,7 +52,7 @@ impl Index {
                 }
                 self.in_progress.take_evaluation(fidelity);
             }
-            _ if counts(trial, true) => self.done.take_evaluation(fidelity),
+            _ if counts(trial, true) => self.done.take_evaluation(used(trial, fidelity)),
             _ => {}
         }
     }
@@ -72,7 +76,7 @@ impl Index {
             self.objectives.get_or_insert(trial.objectives().len());
         }
         if counts(trial, false) {
-            self.done.add_evaluation(fidelity);
+            self.done.add_evaluation(used(trial, fidelity));
         }
         self.improve_front(at, trials);
     }
@@ -112,6 +116,22 @@ impl Index {
         self.done.steps += count as u64;
     }
 
+    /// Keeps as spent what an attempt used that ends without a report, or that is given up by a retry.
+    pub(super) fn keep_used(&mut self, trial: &Trial, fidelity: Option<f64>) {
+        self.done.fidelity += fidelity.map_or(0.0, |fidelity| trial.used_in_vain(fidelity));
+    }
+
+    /// Counts an evaluation that ended, after its trial was put in.
+    pub(super) fn count_end(&mut self, at: u32) {
+        self.without_improvement = match self.front.last() {
+            Some(newest) if *newest == at => {
+                self.improvements += 1;
+                0
+            }
+            _ => self.without_improvement + 1,
+        };
+    }
+
     /// Rebuilds the front from scratch; needed only after a trial on it was changed by hand.
     pub(super) fn rebuild_front(&mut self, trials: &Trials) {
         self.front.clear();
@@ -145,9 +165,12 @@ impl Index {
         best.objective().map(|_| best)
     }
 
-    pub(super) fn spent(&self, count_in_progress: bool) -> Spent {
+    pub(super) fn spent(&self, policy: &Policy) -> Spent {
         let mut spent = self.done;
-        if count_in_progress {
+        if policy.pruned_are_free {
+            spent.evaluations -= self.counts[State::Pruned as usize];
+        }
+        if policy.count_in_progress {
             spent.evaluations += self.in_progress.evaluations;
             spent.fidelity += self.in_progress.fidelity;
         }
@@ -159,6 +182,10 @@ fn sorted<'a>(trials: impl Iterator<Item = &'a u32>) -> Vec<u32> {
     let mut trials: Vec<u32> = trials.copied().collect();
     trials.sort_unstable();
     trials
+}
+
+fn used(trial: &Trial, fidelity: Option<f64>) -> Option<f64> {
+    fidelity.map(|fidelity| trial.used(fidelity))
 }
 
 /// The process that evaluates a trial, if a worker of a process does.

@@ -10,6 +10,8 @@ mod apply;
 mod command;
 mod decide;
 mod index;
+mod judge;
+mod pruning;
 
 use std::collections::BTreeMap;
 
@@ -18,8 +20,10 @@ pub use command::{Answer, Ask, Command, StopReason};
 use crate::budget::Spent;
 use crate::definition::Definition;
 use crate::event::{Lease, Policy, Process, ProcessId};
+use crate::stopping::EarlyEnd;
 use crate::trial::{State, Trial, TrialId, Trials};
 use index::Index;
+use pruning::Pruning;
 
 /// The state of a study: its definition, its policy, its trials and its processes.
 #[derive(Debug)]
@@ -33,6 +37,9 @@ pub struct StudyState {
     sample_count: u64,
     claims: u64,
     requeues: u64,
+    pruning: Pruning,
+    /// Why the study ended before its budget was used, if it did.
+    ended_early: Option<EarlyEnd>,
 }
 
 impl StudyState {
@@ -48,6 +55,8 @@ impl StudyState {
             sample_count: 0,
             claims: 0,
             requeues: 0,
+            pruning: Pruning::default(),
+            ended_early: None,
         }
     }
 
@@ -113,7 +122,7 @@ impl StudyState {
 
     /// What has been spent, trials in progress counted or not as the policy says.
     pub fn spent(&self) -> Spent {
-        self.index.spent(self.policy.count_in_progress)
+        self.index.spent(&self.policy)
     }
 
     /// How many trials ended without an objective: failed and crashed.
@@ -148,6 +157,21 @@ impl StudyState {
     /// Whether processes other than this one are evaluating trials.
     pub fn held_by_others(&self, process: ProcessId) -> bool {
         self.index.is_held_by_others(process)
+    }
+
+    /// Why the study ended before its budget was used, if it did; until its policy changes.
+    pub fn ended_early(&self) -> Option<EarlyEnd> {
+        self.ended_early
+    }
+
+    /// How often the best result, or the front, became better.
+    pub fn improvements(&self) -> u64 {
+        self.index.improvements
+    }
+
+    /// How many evaluations have ended since the best result, or the front, last became better.
+    pub fn ended_without_improvement(&self) -> u64 {
+        self.index.without_improvement
     }
 
     /// How often an evaluation was started.

@@ -108,6 +108,27 @@ impl Trial {
         self.report = Some(report);
     }
 
+    /// What the current or last attempt uses of a fidelity. In full while it goes on and if it succeeded;
+    /// one that ended otherwise and reported steps used as much as those say, and where it went on
+    /// from an earlier attempt, what that had used is not used again.
+    pub fn used(&self, fidelity: f64) -> f64 {
+        let steps = self.steps.as_deref().filter(|_| self.state != State::Evaluating);
+        self.used_so_far(fidelity, steps, matches!(self.state, State::Success | State::External))
+    }
+
+    /// What an attempt that ends now without a report has used of a fidelity: as much as its steps say.
+    pub fn used_in_vain(&self, fidelity: f64) -> f64 {
+        let has_stepped = self.steps.as_deref().filter(|steps| steps.of(self.attempts).is_some());
+        has_stepped.map_or(0.0, |steps| self.used_so_far(fidelity, Some(steps), false))
+    }
+
+    fn used_so_far(&self, fidelity: f64, steps: Option<&Steps>, in_full: bool) -> f64 {
+        let last = steps.and_then(|steps| steps.of(self.attempts)?.steps.last());
+        let Some((steps, last)) = steps.zip(last) else { return fidelity };
+        let reached = if in_full { fidelity } else { fidelity.min(last.step as f64) };
+        (reached - steps.goes_on_from(self.attempts).unwrap_or(0) as f64).max(0.0)
+    }
+
     /// The single objective, where the trial has exactly one that is a number.
     pub fn objective(&self) -> Option<f64> {
         match self.objectives() {

@@ -77,17 +77,14 @@ impl Steps {
     /// The learning curve. An attempt goes on from the steps before its first one, and replaces those
     /// from there on: so one that starts over replaces them all.
     pub fn curve(&self) -> impl Iterator<Item = &Step> {
-        let mut end = u64::MAX;
-        let mut parts = Vec::with_capacity(self.0.len());
-        for AttemptSteps { steps, .. } in self.0.iter().rev() {
-            let Some(first) = steps.first() else { continue };
-            parts.push(match parts.is_empty() {
-                true => &steps[..],
-                false => &steps[..steps.partition_point(|step| step.step < end)],
-            });
-            end = end.min(first.step);
-        }
-        parts.into_iter().rev().flatten()
+        curve_of(&self.0).into_iter().rev().flatten()
+    }
+
+    /// The curve of the attempts before that one, up to before a step.
+    pub fn before(&self, attempt: u32, step: u64) -> impl Iterator<Item = &Step> {
+        let count = self.0.iter().filter(|it| it.attempt < attempt).count();
+        let parts = curve_of(&self.0[..count]);
+        parts.into_iter().rev().flatten().take_while(move |it| it.step < step)
     }
 
     /// The last step before the first one of an attempt: where it went on from. None for one that
@@ -121,6 +118,21 @@ impl Steps {
             }
         }
     }
+}
+
+/// The parts of the curve that these attempts have left, the latest first.
+fn curve_of(attempts: &[AttemptSteps]) -> Vec<&[Step]> {
+    let mut end = u64::MAX;
+    let mut parts = Vec::with_capacity(attempts.len());
+    for AttemptSteps { steps, .. } in attempts.iter().rev() {
+        let Some(first) = steps.first() else { continue };
+        parts.push(match parts.is_empty() {
+            true => &steps[..],
+            false => &steps[..steps.partition_point(|step| step.step < end)],
+        });
+        end = end.min(first.step);
+    }
+    parts
 }
 
 impl AttemptSteps {

@@ -27,23 +27,33 @@ use trialmill_core::objectives::Objectives;
 use trialmill_core::trial::Report;
 use trialmill_store::plain;
 
+use crate::OnPrune;
+
 /// Runs a command per trial. Thousands may run at once; none needs a thread.
 #[derive(Debug, Clone)]
 pub struct ProcessEvaluator {
     command: CommandTemplate,
     grace: Duration,
+    on_prune: OnPrune,
     objectives: Objectives,
 }
 
 impl ProcessEvaluator {
     /// Evaluates with this command.
     pub fn new(command: CommandTemplate) -> Self {
-        ProcessEvaluator { command, grace: KILL_GRACE, objectives: Objectives::default() }
+        let (grace, on_prune) = (KILL_GRACE, OnPrune::default());
+        ProcessEvaluator { command, grace, on_prune, objectives: Objectives::default() }
     }
 
     /// How long a command may take to end after SIGTERM, before SIGKILL.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// What happens to a command whose evaluation should end.
+    pub fn on_prune(mut self, on_prune: OnPrune) -> Self {
+        self.on_prune = on_prune;
         self
     }
 
@@ -87,6 +97,7 @@ impl ProcessEvaluator {
         };
         let group = child.id();
         let mut steps = progress::Follower::new(trial, &files);
+        let ends_it = self.on_prune == OnPrune::Terminate;
         let time_is_up = async {
             match trial.timeout() {
                 Some(timeout) => tokio::time::sleep(timeout).await,
@@ -99,7 +110,7 @@ impl ProcessEvaluator {
                 (status, None)
             }
             () = time_is_up => (kill::end(&mut child, self.grace, trial.stop_signal()).await, Some("timeout")),
-            () = steps.until_pruned() => {
+            () = steps.until_pruned(ends_it) => {
                 (kill::end(&mut child, self.grace, trial.stop_signal()).await, Some("pruned"))
             }
             () = trial.stop_signal().stopped() => {
@@ -122,7 +133,15 @@ impl ProcessEvaluator {
                 let report = Report::crashed(kind, format!("killed at its limit of {limit} s"));
                 with_stderr(report, &files)
             }
-            (Ok(status), None) => self.judge(status, &files),
+            (Ok(status), None) => match self.judge(status, &files) {
+                // It was told to end, and ended well without a result.
+                report
+                    if trial.should_prune() && status.success() && is_without_result(&report) =>
+                {
+                    Report::pruned()
+                }
+                report => report,
+            },
         };
         Ok(Ended::Report(Box::new(report)))
     }
@@ -184,6 +203,10 @@ impl ProcessEvaluator {
             io::Error::new(error.kind(), format!("{}: {error}", program.display()))
         })
     }
+}
+
+fn is_without_result(report: &Report) -> bool {
+    report.failure.as_ref().is_some_and(|failure| failure.err_type == "result")
 }
 
 /// A disk that is full or fails is not the fault of the trial, nor will the next one fare better.

@@ -78,8 +78,9 @@ impl Follower {
         }
     }
 
-    /// Stores steps as they come, until one is answered with the end of the evaluation.
-    pub(super) async fn until_pruned(&mut self) {
+    /// Stores steps as they come, until one is answered with the end of the evaluation, if that ends
+    /// the command.
+    pub(super) async fn until_pruned(&mut self, ends_it: bool) {
         let mut pause = PROGRESS_POLL;
         loop {
             tokio::time::sleep(pause).await;
@@ -89,7 +90,7 @@ impl Follower {
                 // The run ends, and with it the command.
                 Err(_) => std::future::pending().await,
             };
-            if self.trial.should_prune() {
+            if ends_it && self.trial.should_prune() {
                 return;
             }
         }

@@ -14,6 +14,7 @@ use serde_json::{Map, Value as Json};
 use super::error::LineError;
 use crate::config::Config;
 use crate::event::{EventKind, Lease, Policy, ProcessId, Reason};
+use crate::stopping::EarlyEnd;
 use crate::trial::{Failure, Objective, Real, Report, State, Step, Trial, TrialId};
 
 /// A string that borrows from the line unless it has escapes.
@@ -52,6 +53,11 @@ impl<'de: 'a, 'a, T> Deserialize<'de> for Held<'a, T> {
 #[derive(Serialize, Deserialize)]
 pub(super) struct PolicyLine<'a> {
     pub(super) policy: Cow<'a, Policy>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoppedLine {
+    pub(super) reason: EarlyEnd,
 }
 
 #[derive(Serialize, Deserialize)]

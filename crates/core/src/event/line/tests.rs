@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::Value;
 use crate::event::{Lease, Policy, Process, Reason};
+use crate::stopping::EarlyEnd;
 use crate::trial::{Failure, MetaData, Objective, Report, State, Step, Trial, TrialId};
 
 fn events() -> Vec<EventKind> {
@@ -51,6 +52,7 @@ fn events() -> Vec<EventKind> {
         EventKind::Requeued { trial: TrialId::Number(1), attempt: 2, reason: Reason::Expired },
         EventKind::Put(Box::new(put)),
         EventKind::Left { process: 1 },
+        EventKind::Stopped { reason: EarlyEnd::NoImprovement },
     ]
 }
 

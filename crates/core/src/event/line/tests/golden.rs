@@ -84,7 +84,7 @@ fn policies() -> Vec<Policy> {
     let one = |change: fn(&mut Budget)| {
         let mut budget = limited;
         change(&mut budget);
-        Policy { budget, count_in_progress: false, max_attempts: 7 }
+        Policy { budget, count_in_progress: false, max_attempts: 7, ..Policy::default() }
     };
     vec![
         Policy::default(),
