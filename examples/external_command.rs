@@ -51,6 +51,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         let curve: Vec<String> = curve.iter().map(ToString::to_string).collect();
         println!("{:>5}  {seconds:>7.2}  {}", trial.id.to_string(), curve.join(" "));
     }
-    println!("\nwhat each command printed is in {directory}/trials/*/stdout.log and stderr.log");
+    println!("\n`trialmill logs {directory} 1` shows what a command printed");
     Ok(())
 }

@@ -15,6 +15,8 @@ mod asking;
 mod benching;
 #[path = "cli/checking.rs"]
 mod checking;
+#[path = "cli/classes.rs"]
+mod classes;
 #[path = "cli/clocks.rs"]
 mod clocks;
 #[path = "cli/crashes.rs"]

@@ -59,18 +59,19 @@ fn files_that_are_not_files() {
         home.run_all(&format!("the lock of a dead process is {kind}"), &[0], &[0, 4]);
     }
     // Names that are written to, and must not be followed.
-    for name in ["trials", "trials/2", "workers"] {
+    for name in ["trials", "trials/2", "trials/2/.trialmill", "workers"] {
         let home = Home::new();
-        fs::create_dir(home.path("s/trials")).unwrap();
-        let _ = fs::remove_dir(home.path("s").join(name));
+        fs::create_dir_all(home.path("s/trials/2")).unwrap();
+        let _ = fs::remove_dir_all(home.path("s").join(name));
         out_dir(&home.path("s").join(name), &home.path("outside"));
         home.run_all(&format!("{name} leads out"), &[0], &[0, 4, 8]);
     }
-    for name in ["stdout.log", "stderr.log", "config.json", "attempt-1.lock"] {
+    for name in ["stdout.log", "stderr.log", "config.json", "result.json", "lock"] {
         for make in [out, nowhere, hard, fifo, dir] {
             let home = Home::new();
-            fs::create_dir_all(home.path("s/trials/2")).unwrap();
-            make(&home.path("s/trials/2").join(name), &home.path("outside"));
+            let own = home.path("s/trials/2/.trialmill");
+            fs::create_dir_all(&own).unwrap();
+            make(&own.join(format!("attempt-1.{name}")), &home.path("outside"));
             home.run(&["worker", "s"]).is(&[0, 8]);
             home.is_intact(name);
         }
@@ -285,7 +286,7 @@ fn ids_results_and_environments() {
         "mkfifo \"$TRIALMILL_RESULT\"",
         "mkdir \"$TRIALMILL_RESULT\"",
         "ln -s /dev/zero \"$TRIALMILL_RESULT\"",
-        "rm \"$TRIALMILL_TRIAL_DIR\"/std*; mkfifo \"$TRIALMILL_TRIAL_DIR\"/stdout.log \"$TRIALMILL_TRIAL_DIR\"/stderr.log",
+        "cd \"$TRIALMILL_TRIAL_DIR\"/.trialmill && rm *.log && mkfifo attempt-1.stdout.log attempt-1.stderr.log",
     ] {
         let home = Home::new();
         home.run(&["run", "study.yaml", "--dir", "t", "-q", "--", "sh", "-c", command]).is(&[8]);

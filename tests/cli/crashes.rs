@@ -38,7 +38,7 @@ fn every_way_to_crash_says_which_it_was() {
         ("missing", "result", "no objective_to_minimize"),
         ("large", "result", "more than 4194304 bytes"),
         ("latin", "result", "not UTF-8"),
-        ("gone", "result", "cannot be read"),
+        ("gone", "result", "there is no result"),
     ];
     for (trial, (how, kind, says)) in study.trials().iter().zip(expected) {
         let report = &trial["report"];

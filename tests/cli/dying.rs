@@ -207,13 +207,35 @@ fn nohup_is_not_in_vain() {
 fn a_command_that_ends_well_when_it_is_asked_to_end_does_not_lose_its_result() {
     let study = Trialmill::new(1);
     // The first Ctrl-C gives it some time: it does not end within the next look at the signals.
-    let script =
-        r#"trap 'sleep 0.3; echo 0.5; exit 0' TERM; echo > "$HERE/begun"; sleep 30 & wait"#;
+    let script = r#"trap 'sleep 0.3; echo 0.5 > "$TRIALMILL_RESULT"; exit 0' TERM
+        echo > "$HERE/begun"; sleep 30 & wait"#;
     let mut run = study.start_study(&[], script);
     eventually("it has begun", || study.path("begun").exists());
     run.signal(Signal::SIGINT);
     run.end().exits(130);
     assert_eq!(study.trials()[0]["report"]["objective_to_minimize"], 0.5);
+}
+
+/// A command that prints its value after each epoch, and ends well when it is asked to end: the value of
+/// an unfinished evaluation was final.
+#[test]
+fn what_a_command_said_before_it_was_asked_to_end_is_not_its_result() {
+    for says in [r#"echo 0.9"#, r#"echo 0.9 > "$TRIALMILL_RESULT""#, "trap 'echo 0.9; exit 0' TERM"]
+    {
+        let study = Trialmill::new(1);
+        let script = format!(
+            r#"trap 'exit 0' TERM; {says}
+            [ "$TRIALMILL_ATTEMPT" = 2 ] && echo 0.1 > "$TRIALMILL_RESULT" && exit
+            echo > "$HERE/begun"; sleep 30 & wait"#
+        );
+        let mut run = study.start_study(&[], &script);
+        eventually("it has begun", || study.path("begun").exists());
+        run.signal(Signal::SIGTERM);
+        run.end().exits(130);
+        assert_eq!(study.states(), ["pending"], "{says}");
+        study.run_study(&[], &script).exits(0);
+        assert_eq!(study.trials()[0]["report"]["objective_to_minimize"], 0.1, "{says}");
+    }
 }
 
 const STUBBORN: &str = r#"trap 'echo > "$HERE/asked"' TERM; echo $$ > "$HERE/pid"

@@ -124,7 +124,7 @@ impl Check {
             // As every process does that opens the study.
             let client = DirectClient::open(directory.path())?;
             for (id, attempt) in &lost {
-                if reap_orphans(&[(directory.trial_path(id), *attempt)]) {
+                if reap_orphans(&[(directory.trial_path(id), *attempt)], None) {
                     let (trial, attempt, reason) = (id.clone(), Some(*attempt), Reason::Died);
                     let release = Command::Release { trial, attempt, reason };
                     client.exchange(vec![release])?.into_iter().collect::<Result<Vec<_>, _>>()?;

@@ -20,7 +20,9 @@ mod set;
 mod step;
 pub mod study_file;
 mod tell;
+mod terminal;
 mod text;
+mod until;
 mod yaml;
 
 use std::io::{self, IsTerminal};
@@ -48,6 +50,7 @@ Exit codes:
    9  nothing can be handed out now (ask)
   10  the attempt was superseded: somebody else has the trial meanwhile (tell, release, progress)
   11  the pruner says that the evaluation should end (progress)
+  12  no command could be started here; the trials were handed back
   70  the state was lost; start again
  130  interrupted; the same command resumes";
 

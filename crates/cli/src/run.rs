@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
 use trialmill_layouts::Studies;
 
 use clap::Args;
@@ -18,7 +19,7 @@ use crate::study_file::StudyFile;
 ///
 /// The command after `--` (or `command:` in the file) is started once per trial. `{name}` in it is a
 /// parameter's value, or one of {trial_id}, {attempt}, {trial_dir}, {previous_dir}, {config_file},
-/// {result_file}; the same reach it as TRIALMILL_... variables. Its result is the last line of its
+/// {result_file}, {worker}; the same reach it as TRIALMILL_... variables. Its result is the last line of its
 /// stdout, or the content of the file that TRIALMILL_RESULT names: a number to minimise, or an
 /// object with objective_to_minimize, cost, learning_curve, info_dict, exception.
 #[derive(Args)]
@@ -54,6 +55,7 @@ pub(super) struct WorkerVerb {
 
 /// What the workers of this process do.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct Working {
     /// Workers of this process [default: the file's, else one for each core]
     #[arg(short, long, value_name = "N")]
@@ -70,6 +72,18 @@ struct Working {
     /// How long one evaluation may take before it is killed
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<f64>,
+    /// How long a command has to end when it is asked to, before it is killed [default: 5]
+    #[arg(long, value_name = "SECONDS")]
+    grace: Option<f64>,
+    /// Stop in good order at this time: 18:30, 2026-11-26T18:30, seconds since 1970, or +1h30m
+    #[arg(long, value_name = "TIME", value_parser = super::until::parse)]
+    until: Option<SystemTime>,
+    /// Exit code 0, and not 130, when this was asked to stop and all was handed back
+    #[arg(long)]
+    stopped_ok: bool,
+    /// How many errors in a row, each sooner than a success, stop this process; 0: none [default: 20]
+    #[arg(long, value_name = "N")]
+    give_up_after: Option<u64>,
     /// What an error means: ignore, stop-worker, stop-all, raise-worker, raise-any
     #[arg(long, value_name = "WHAT")]
     on_error: Option<OnError>,
@@ -91,7 +105,7 @@ impl Run {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let StudyFile { mut spec, mut options, .. } = self.described.read()?;
         options.wait_for_others = !self.no_wait;
-        self.working.go_over(&mut options);
+        self.working.go_over(&mut options)?;
         // Kept in the study, for workers that join without a command of their own.
         let evaluation = spec.evaluation.get_or_insert_default();
         evaluation.timeout_seconds = options.timeout_seconds;
@@ -115,7 +129,7 @@ impl WorkerVerb {
             on_prune: evaluation.on_prune,
             ..RunOptions::default()
         };
-        self.working.go_over(&mut options);
+        self.working.go_over(&mut options)?;
         let command = self.working.command(&mut evaluation.command);
         let builder = StudyBuilder::resume(directory).spec(spec).options(options);
         self.working.work(&dir, builder, &command)
@@ -132,17 +146,25 @@ impl Working {
     }
 
     /// Overrides the options with those of the command line.
-    fn go_over(&self, options: &mut RunOptions) {
+    fn go_over(&self, options: &mut RunOptions) -> Result<(), Error> {
         let Budget { evaluations, cost, .. } = &mut options.per_worker;
         *evaluations = self.evaluations_per_worker.or(*evaluations);
         *cost = self.cost_per_worker.or(*cost);
         options.seconds_per_worker = self.seconds.or(options.seconds_per_worker);
         options.timeout_seconds = self.timeout.or(options.timeout_seconds);
+        if let Some(grace) = self.grace {
+            options.kill_grace = Duration::try_from_secs_f64(grace).map_err(|_| {
+                Error::Setting(format!("the grace is a number of seconds from 0, not {grace}"))
+            })?;
+        }
+        options.until = self.until;
+        options.give_up_after = self.give_up_after.unwrap_or(options.give_up_after);
         options.workers = self.workers.unwrap_or(options.workers);
         options.on_error = self.on_error.unwrap_or(options.on_error);
         if self.buffered {
             options.durability = Durability::Buffered;
         }
+        Ok(())
     }
 
     fn work(
@@ -153,6 +175,7 @@ impl Working {
     ) -> Result<ExitCode, Error> {
         let is_unlimited = builder.is_unlimited();
         let quiet = self.quiet;
+        super::terminal::prepare();
         let outcome = builder.run_command_with(command, |handle| {
             if is_unlimited && handle.snapshot().budget.is_unlimited() {
                 super::print::say("no budget is set: this runs until it is stopped (Ctrl-C)");
@@ -169,7 +192,7 @@ impl Working {
         };
         if outcome.was_interrupted() {
             super::print::say(format_args!("interrupted: run the same command again to resume"));
-            return ExitCode::from(130);
+            return if self.stopped_ok { printed } else { ExitCode::from(130) };
         }
         let study = outcome.study();
         if study.count(State::Success) == 0 && study.errors() > 0 {

@@ -44,7 +44,7 @@ pub struct StudyFile {
 }
 
 /// The keys of a study file.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 19] = [
     "space",
     "pipeline_space",
     "objectives",
@@ -56,6 +56,8 @@ const KEYS: [&str; 17] = [
     "workers",
     "command",
     "timeout_seconds",
+    "grace_seconds",
+    "give_up_after",
     "max_attempts",
     "on_error",
     "pruner",
@@ -69,7 +71,8 @@ const BUDGET_KEYS: [&str; 7] =
     ["evaluations", "cost", "fidelity", "evaluation_seconds", "steps", "seconds", "per_worker"];
 
 /// Those of them that are fields of [`RunOptions`]; the others belong to [`StudySpec`].
-const OPTION_KEYS: [&str; 4] = ["workers", "timeout_seconds", "on_error", "on_prune"];
+const OPTION_KEYS: [&str; 6] =
+    ["workers", "timeout_seconds", "on_error", "on_prune", "grace_seconds", "give_up_after"];
 
 /// A budget as a study file writes it, with what each worker may spend inside it.
 #[derive(Default, Deserialize)]

@@ -292,6 +292,18 @@ pub enum EvaluateError {
         /// The name.
         name: String,
     },
+    /// A value that is too long for an argument.
+    #[error(
+        "parameter '{parameter}' may be {bytes} bytes long, and the command has it as an argument, \
+         which may have 128 KiB: leave '{{{parameter}}}' out of the command, and take it from the file \
+         that TRIALMILL_CONFIG names."
+    )]
+    TooLong {
+        /// The parameter.
+        parameter: String,
+        /// The length of its longest value.
+        bytes: usize,
+    },
     /// A value that no command can be given.
     #[error(
         "parameter '{parameter}' may be {value:?}: a command's arguments cannot have a zero \
@@ -334,6 +346,26 @@ pub enum Error {
     #[error("trial '{id}' failed, and this run stops at errors: {message}")]
     Evaluation {
         /// The trial.
+        id: TrialId,
+        /// Its error.
+        message: String,
+    },
+    /// Commands cannot be started in this process.
+    #[error(
+        "no command can be started here: {0}. The trials were handed back, and none was charged; mend \
+         that and start again"
+    )]
+    NotStarted(String),
+    /// One evaluation after the other failed in this process.
+    #[error(
+        "the last {errors} evaluations of this process failed, and each ended sooner than a success \
+         takes, so this process stopped; something may be missing on this machine (`give_up_after` sets \
+         the number). The last, trial '{id}': {message}"
+    )]
+    ErrorsInARow {
+        /// How many.
+        errors: u64,
+        /// The last one.
         id: TrialId,
         /// Its error.
         message: String,
@@ -385,6 +417,8 @@ impl Error {
             Error::Store(StoreError::Io { .. } | StoreError::Poisoned(_)) => 4,
             Error::Study(_) => 7,
             Error::Evaluation { .. } | Error::NothingSucceeds { .. } => 8,
+            Error::ErrorsInARow { .. } => 8,
+            Error::NotStarted(_) => 12,
             Error::Hook(_) | Error::Thread(_) | Error::Closed | Error::StateLost(_) => 70,
         }
     }

@@ -137,6 +137,33 @@ pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_mins(1);
 pub const MAX_ATTEMPTS: u32 = 3;
 /// After SIGTERM, how long a command may take to end before SIGKILL.
 pub const KILL_GRACE: Duration = Duration::from_secs(5);
+/// After SIGKILL, how long a command's end is waited for: a hung driver or mount may keep it for ever.
+pub const KILL_WAIT: Duration = Duration::from_secs(3);
+/// How long a stop of ours may come after a command's bad end for the two to be one: a batch system
+/// signals all processes of a job, in any order.
+pub const STOP_FOLLOWS: Duration = Duration::from_millis(300);
+/// For how long a command that cannot be started is tried again, where commands did start before.
+pub const SET_UP_PATIENCE: Duration = Duration::from_secs(30);
+/// The same in a process in which none has started yet.
+pub const SET_UP_FIRST_PATIENCE: Duration = Duration::from_secs(2);
+/// How often the process that runs commands looks after what it adopted and counts its running time.
+pub const HOUSEKEEPING: Duration = Duration::from_millis(200);
+/// A longer time without such a look was none in which this process ran: it was suspended.
+pub const SUSPENDED: Duration = Duration::from_secs(1);
+/// How often a running command's logs are looked at.
+pub const LOG_CHECK: Duration = Duration::from_secs(5);
+/// Bytes that a command's log keeps from its beginning.
+pub const LOG_HEAD_BYTES: u64 = 1 << 20;
+/// Bytes that it keeps from its end.
+pub const LOG_TAIL_BYTES: u64 = 5 << 20;
+/// Bytes of one argument or one variable, with its name: Linux takes no longer ones.
+pub const MAX_ARGUMENT_BYTES: usize = (128 << 10) - 1;
+/// Characters of a number that is written out for a command without an exponent.
+pub const MAX_PLAIN_DIGITS: usize = 32;
+/// Descriptors that a process of workers must have beside those that are open when it starts.
+pub const MIN_FREE_DESCRIPTORS: u64 = 24;
+/// Descriptors that must be free before another command is started.
+pub const SPARE_DESCRIPTORS: usize = 10;
 /// When nothing at all has succeeded since a run began, this many errors in a row stop it.
 pub const GIVE_UP_AFTER_ERRORS: u64 = 20;
 

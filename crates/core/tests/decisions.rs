@@ -48,7 +48,7 @@ fn study(evaluations: u64) -> StudyState {
     let budget = Budget { evaluations: Some(evaluations), ..Budget::default() };
     let policy = Policy { budget, ..Policy::default() };
     run(&mut study, Command::SetPolicy(policy)).unwrap();
-    let process = Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1 };
+    let process = Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1, job: None };
     run(&mut study, Command::Join(process)).unwrap();
     study
 }
@@ -256,7 +256,7 @@ fn only_what_may_sample_waits_for_samplers() {
         false,
         1.0,
     );
-    let process = Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1 };
+    let process = Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1, job: None };
     for (command, may_sample) in [
         (Command::Ask(Ask { worker: "me".into(), n: 1, lease: None }), true),
         (Command::Sample { n: 1, worker: "me".into() }, true),

@@ -31,7 +31,7 @@ fn policy(evaluations: u64) -> Policy {
 }
 
 fn process() -> Process {
-    Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1 }
+    Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1, job: None }
 }
 
 /// A study with its journal, driven by commands.

@@ -130,7 +130,8 @@ impl StudyBuilder {
         max_seconds_per_worker: f64 => options.seconds_per_worker = Some(max_seconds_per_worker);
         /// What errors of evaluations mean for the run.
         on_error: OnError => options.on_error = on_error;
-        /// With [`OnError::Ignore`], how many errors stop a run in which nothing has succeeded.
+        /// How many errors in a row, each sooner than a success, stop this process; and how many stop a
+        /// run in which nothing has succeeded. 0 is no limit.
         give_up_after: u64 => options.give_up_after = give_up_after;
         /// The values to record where a report leaves them out.
         defaults: ReportDefaults => options.defaults = defaults;

@@ -88,7 +88,12 @@ pub(crate) struct Poke;
 pub(crate) struct Interrupt;
 
 /// To the state actor: commit what is waiting, leave the study, return the state, and end.
-pub(crate) struct Shutdown(pub(crate) crossbeam_channel::Sender<StudyState>);
+pub(crate) struct Shutdown {
+    pub(crate) done: crossbeam_channel::Sender<StudyState>,
+    /// Whether to leave the study, which gives back what this process holds. If not, the others wait
+    /// until this process and all its commands are gone.
+    pub(crate) leaves: bool,
+}
 
 /// To the state actor: call this with the events of each batch from now on, once they are stored.
 pub(crate) struct Listen(pub(crate) super::hooks::BatchHook);

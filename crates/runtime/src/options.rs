@@ -1,9 +1,9 @@
 //! The options of one run in this process, as a value. Of these the study stores only the
 //! timeout, with the command that it is for.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::stop_rules::OnError;
 use crate::evaluate::ReportDefaults;
@@ -35,15 +35,18 @@ pub struct RunOptions {
     /// than a commit.
     #[serde(skip)]
     pub batch: usize,
-    /// With [`OnError::Ignore`], how many errors stop a run in which nothing has succeeded.
-    #[serde(skip)]
+    /// How many errors in a row, each sooner than a success, stop this process; and how many stop a
+    /// run in which nothing has succeeded. 0 is no limit.
     pub give_up_after: u64,
     /// The values to record where a report leaves them out.
     #[serde(skip)]
     pub defaults: ReportDefaults,
     /// How long a command may take to end after SIGTERM, before SIGKILL.
-    #[serde(skip)]
+    #[serde(rename = "grace_seconds", deserialize_with = "seconds")]
     pub kill_grace: Duration,
+    /// When to stop as if asked to by a signal: before a batch system does.
+    #[serde(skip)]
+    pub until: Option<SystemTime>,
     /// What an acknowledgement means.
     #[serde(skip)]
     pub durability: Durability,
@@ -84,6 +87,7 @@ impl Default for RunOptions {
             give_up_after: GIVE_UP_AFTER_ERRORS,
             defaults: ReportDefaults::default(),
             kill_grace: KILL_GRACE,
+            until: None,
             durability: Durability::default(),
             overwrite: false,
             wait_for_others: true,
@@ -122,4 +126,10 @@ impl RunOptions {
         let timeout = Duration::try_from_secs_f64(self.timeout_seconds?).ok()?;
         (!timeout.is_zero()).then_some(timeout)
     }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let seconds = f64::deserialize(from)?;
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| serde::de::Error::custom(format!("a number of seconds from 0, not {seconds}")))
 }

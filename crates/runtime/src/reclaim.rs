@@ -47,7 +47,7 @@ pub(super) fn reclaim(
         let attempts: Vec<_> = directory.map_or_else(Vec::new, |directory| {
             held.iter().map(|(trial, attempt)| (directory.trial_path(trial), *attempt)).collect()
         });
-        if reap_orphans(&attempts) || liveness == Liveness::Silent {
+        if reap_orphans(&attempts, process.job.as_deref()) || liveness == Liveness::Silent {
             let Process { process, host, pid, .. } = process;
             let how = match liveness {
                 Liveness::Silent => "has given no sign of life for a minute",

@@ -1,6 +1,7 @@
 //! A session: an open study in this process and the threads that run it, from joining to leaving.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,9 +20,9 @@ use super::optimizer::OptimizerActor;
 use super::options::RunOptions;
 use super::outcome::Outcome;
 use super::published::Published;
-use super::signals::{SignalGuard, SignalSlot};
+use super::signals::{SignalGuard, SignalSlot, hear_of_children};
 use super::state::StateActor;
-use super::stop_rules::{OnError, StopRules};
+use super::stop_rules::{OnError, StopRules, Streak};
 use super::watch::{Watch, WatchThread};
 use super::worker::{Worker, WorkerContext};
 use super::worker_actor::{Hands, WorkerActor, work_on_this_thread};
@@ -30,6 +31,7 @@ use crate::evaluate::{
 };
 use trialmill_core::error::{BoxError, Error};
 use trialmill_core::event::{ProcessId, worker_id};
+use trialmill_core::limits::MIN_FREE_DESCRIPTORS;
 use trialmill_core::study::{StopReason, StudyState};
 use trialmill_core::trial::Report;
 use trialmill_store::Place;
@@ -67,17 +69,22 @@ impl Session {
         if after_evaluation.is_some() {
             core.show_reported();
         }
+        if core.directory().is_some() {
+            raise_open_files_limit()?;
+        }
         let process = core.join()?;
         // Before any worker asks: otherwise the budget looks used up, and a run that does not wait
         // for others would leave while the commands of a dead process are still being killed.
         core.recover()?;
         let enlisted = Enlisted::beyond(options.workers);
+        let stop = Arc::new(StopSignal::default());
         let rules = StopRules::new(
             core.study(),
             options.on_error,
             options.wait_for_others,
             options.give_up_after,
             enlisted.clone(),
+            stop.clone(),
         );
         let published = Arc::new(Published::default());
         published.set(core.study(), process, 0);
@@ -95,7 +102,10 @@ impl Session {
             directory: directory.clone(),
             place: place.clone(),
             handle: handle.clone(),
-            stop: Arc::new(StopSignal::default()),
+            stop,
+            streak: Streak::default(),
+            gave_up: OnceLock::new(),
+            is_stuck: AtomicBool::new(false),
         };
         let signals = Arc::new(SignalSlot::default());
         let mut watch = Watch {
@@ -106,6 +116,9 @@ impl Session {
             presence,
             stop: context.stop.clone(),
             signals: signals.clone(),
+            until: context.options.until,
+            grace: context.options.kill_grace,
+            has_said: false,
         };
         watch.poll()?;
         let watch = watch.start().map_err(Error::Thread)?;
@@ -208,7 +221,8 @@ impl Session {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn run_command(&self, evaluator: ProcessEvaluator) -> Result<StopReason, Error> {
-        raise_open_files_limit();
+        hear_of_children();
+        self.system()?.workers.spawn(evaluator.housekeeping());
         let objectives = self.handle.with_study(|study| study.definition().objectives.clone())?;
         self.run_tasks(Arc::new(evaluator.objectives(objectives)))
     }
@@ -245,7 +259,11 @@ impl Session {
     /// Until the returned value is dropped, the first Ctrl-C ends the run cleanly.
     fn mind_signals(&self) -> Option<Minded<'_>> {
         self.context.options.ctrl_c.then(|| {
-            *self.signals.lock() = SignalGuard::new();
+            let guard = SignalGuard::new();
+            if let Some(guard) = &guard {
+                self.context.stop.listen(guard.asked());
+            }
+            *self.signals.lock() = guard;
             Minded(&self.signals)
         })
     }
@@ -261,6 +279,9 @@ impl Session {
             self.handle.with_study(move |study| evaluation_error(study, &rules, on_error))?;
         if let Some(error) = error {
             return Err(error);
+        }
+        if let Some((errors, id, message)) = self.context.gave_up.get().cloned() {
+            return Err(Error::ErrorsInARow { errors, id, message });
         }
         let first = [StopReason::Interrupted, StopReason::Error];
         let reason = first.into_iter().find(|reason| reasons.contains(reason));
@@ -290,7 +311,8 @@ impl Session {
         drop(self.watch.take());
         let SystemThread { thread, system, workers } = self.system.take()?;
         let (done, ended) = crossbeam_channel::bounded(1);
-        self.handle.exchange.state.do_send(Shutdown(done));
+        let leaves = !self.context.is_stuck.load(Ordering::Acquire);
+        self.handle.exchange.state.do_send(Shutdown { done, leaves });
         let study = ended.recv().ok();
         workers.stop();
         system.stop();
@@ -353,8 +375,10 @@ fn collect(
     while reasons.len() < workers {
         match ended.recv_timeout(Duration::from_hours(1)) {
             Ok(result) => {
-                if result.is_err() {
-                    stop.stop();
+                match &result {
+                    Err(Error::NotStarted(_)) => stop.drain(),
+                    Err(_) => stop.stop(),
+                    Ok(_) => {}
                 }
                 reasons.push(result);
             }
@@ -386,12 +410,25 @@ fn evaluation_error(study: &StudyState, rules: &StopRules, on_error: OnError) ->
 
 /// Raises the soft limit of open files: a child takes some descriptors while it starts and runs, and
 /// a thousand children take more than the usual limit.
-fn raise_open_files_limit() {
+///
+/// # Errors
+/// The limit is so low that not even the study's own files could be opened.
+fn raise_open_files_limit() -> Result<(), Error> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
-    {
-        tracing::debug!("the limit of open files stays at {soft}: {error}");
+    let Ok((mut soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
+    if soft < hard {
+        match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+            Ok(()) => soft = hard,
+            Err(error) => tracing::debug!("the limit of open files stays at {soft}: {error}"),
+        }
+    }
+    let open = std::fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64);
+    let needed = open + MIN_FREE_DESCRIPTORS;
+    match soft < needed {
+        true => Err(Error::Setting(format!(
+            "the limit of open files (`ulimit -n`) is {soft}, and a process of workers needs {needed} at \
+             least, and more for each worker"
+        ))),
+        false => Ok(()),
     }
 }

@@ -240,7 +240,8 @@ impl StateActor {
     }
 
     fn try_ask(&self, core: &mut StateCore, ask: &Ask) -> Result<Answer, StudyError> {
-        if self.interrupted {
+        // Nothing is sampled after a signal.
+        if self.interrupted || self.rules.stop_signal.is_stopped() {
             return Ok(Answer::Stop(StopReason::Interrupted));
         }
         if let Some(reason) = self.rules.stop(core.study()) {
@@ -416,11 +417,12 @@ impl Handler<Flush> for StateActor {
 
 impl Handler<Shutdown> for StateActor {
     type Result = ();
-    fn handle(&mut self, Shutdown(done): Shutdown, ctx: &mut Context<Self>) {
+    fn handle(&mut self, Shutdown { done, leaves }: Shutdown, ctx: &mut Context<Self>) {
         self.interrupted = true;
         self.flush();
         if let Some(mut core) = self.core.take() {
             if self.lost.is_none()
+                && leaves
                 && let Err(error) = core.leave()
             {
                 self.lose(error.into());

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
@@ -24,6 +24,10 @@ pub(crate) struct Watch {
     pub(crate) presence: Option<Arc<Presence>>,
     pub(crate) stop: Arc<StopSignal>,
     pub(crate) signals: Arc<SignalSlot>,
+    pub(crate) until: Option<SystemTime>,
+    /// How long commands have to end.
+    pub(crate) grace: Duration,
+    pub(crate) has_said: bool,
 }
 
 /// The watcher's thread; it ends when this is dropped.
@@ -69,6 +73,16 @@ impl Watch {
             self.stop.stop();
         }
         let presses = self.signals.lock().as_ref().map_or(0, SignalGuard::presses);
+        if self.until.is_some_and(|until| SystemTime::now() >= until) {
+            self.stop.stop();
+        }
+        if presses > 0 && !std::mem::replace(&mut self.has_said, true) {
+            tracing::warn!(
+                "stopping: nothing more begins, commands have {} s to end, and what does not end is \
+                 handed back. Ctrl-C again ends the wait",
+                self.grace.as_secs_f64()
+            );
+        }
         if presses > 0 || self.stop.is_stopped() {
             self.stop.stop();
             self.handle.interrupt();

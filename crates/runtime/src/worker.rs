@@ -3,19 +3,21 @@
 //! [`Worker`] is the loop without its driver, which is the actor in `worker_actor.rs`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::handle::StudyHandle;
 use super::hooks::EvaluationHook;
 use super::options::RunOptions;
+use super::stop_rules::Streak;
 use crate::evaluate::{Ended, RunningTrial, StopSignal, TrialPaths, panic_message};
 use trialmill_core::budget::Spent;
 use trialmill_core::error::{Error, StudyError};
 use trialmill_core::event::Reason;
 use trialmill_core::space::SearchSpace;
 use trialmill_core::study::{Answer, Ask, Command, StopReason};
-use trialmill_core::trial::{Report, Trial, TrialId, WorkerId};
+use trialmill_core::trial::{self, Report, Trial, TrialId, WorkerId};
 use trialmill_store::{Directory, Place};
 
 /// What all workers of a session share.
@@ -27,11 +29,18 @@ pub(crate) struct WorkerContext {
     pub(crate) place: Option<Place>,
     pub(crate) handle: StudyHandle,
     pub(crate) stop: Arc<StopSignal>,
+    pub(crate) streak: Streak,
+    /// Why this process has given up: so many errors in a row, and the last.
+    pub(crate) gave_up: OnceLock<(u64, TrialId, String)>,
+    /// Whether processes of a trial could not be ended: the trial must stay with this process.
+    pub(crate) is_stuck: AtomicBool,
 }
 
 /// One worker, from its first request to its last report.
 pub(crate) struct Worker {
     id: WorkerId,
+    /// Its number in this process, from 0.
+    number: usize,
     context: Arc<WorkerContext>,
     paths: Option<Arc<TrialPaths>>,
     began: Instant,
@@ -44,6 +53,10 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(id: WorkerId, context: Arc<WorkerContext>) -> Self {
+        let number = match trial::Worker::named(&id) {
+            trial::Worker::Member { number, .. } => number.saturating_sub(1) as usize,
+            trial::Worker::Caller(_) => 0,
+        };
         let there = context.directory.clone().zip(context.place.clone());
         let paths = there.map(|(directory, place)| {
             let study = directory.path().into();
@@ -52,6 +65,7 @@ impl Worker {
         });
         Worker {
             id,
+            number,
             context,
             paths,
             began: Instant::now(),
@@ -78,6 +92,9 @@ impl Worker {
     fn own_limit(&self) -> Option<StopReason> {
         if self.context.stop.is_stopped() {
             return Some(StopReason::Interrupted);
+        }
+        if self.context.stop.is_draining() {
+            return Some(StopReason::Error);
         }
         if self
             .context
@@ -141,6 +158,7 @@ impl Worker {
     pub(crate) fn begin(&self, trial: Trial) -> RunningTrial {
         RunningTrial::begin(
             trial,
+            self.number,
             self.paths.clone(),
             self.context.options.timeout(),
             self.context.stop.clone(),
@@ -153,7 +171,11 @@ impl Worker {
         let (trial, attempt) = (running.id().clone(), Some(running.attempt()));
         let mut report = match ended {
             Ended::Report(report) => report,
-            Ended::Released => {
+            Ended::Stuck => {
+                self.context.is_stuck.store(true, Ordering::Release);
+                return;
+            }
+            Ended::Released | Ended::NotStarted(_) => {
                 self.ended.push(Command::Release { trial, attempt, reason: Reason::Released });
                 return;
             }
@@ -164,6 +186,12 @@ impl Worker {
         self.spent.add_evaluation(self.context.space.fidelity_of(running.config()));
         if let Some(failure) = &report.failure {
             tracing::info!("trial {trial} {}: {}", report.reported_as, failure.err);
+        }
+        if let Some(errors) = self.context.streak.note(&report, self.context.options.give_up_after)
+        {
+            let err = report.failure.as_ref().map(|failure| failure.err.clone());
+            let _ = self.context.gave_up.set((errors, trial.clone(), err.unwrap_or_default()));
+            self.context.stop.drain();
         }
         if report.reported_as.is_error() && self.context.options.on_error.stops_worker() {
             self.stopped = Some(StopReason::Error);
@@ -178,7 +206,13 @@ impl Worker {
 
     /// Whether the rest of a batch is to be released instead of evaluated.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.is_some() || self.context.stop.is_stopped()
+        let stop = &self.context.stop;
+        self.stopped.is_some() || stop.is_stopped() || stop.is_draining()
+    }
+
+    /// Nothing more begins in this process.
+    pub(crate) fn drain(&self) {
+        self.context.stop.drain();
     }
 
     /// Why it ended.

@@ -212,6 +212,12 @@ async fn evaluate_as_task(
             false => evaluator.evaluate(&running).await,
         };
         match ended {
+            // The trial goes back, and nothing more begins: the next would not be started either.
+            Ok(Ended::NotStarted(problem)) => {
+                worker.drain();
+                worker.ended(&running, Ended::Released);
+                return (worker, Err(Error::NotStarted(problem)));
+            }
             Ok(ended) => worker.ended(&running, ended),
             Err(error) => return (worker, Err(error.into())),
         }

@@ -4,6 +4,7 @@
 //! messages. The state actor alone owns a [`Store`]. [`JournalStore`] is trialmill's own;
 //! [`MemoryStore`] keeps nothing. Other [`Layout`]s bring their own stores.
 
+mod attempt_files;
 mod check;
 pub mod clock;
 mod contract;
@@ -14,6 +15,7 @@ mod disk;
 mod file_system;
 mod finding;
 mod follow;
+mod job;
 mod journal;
 mod journal_layout;
 mod layout;
@@ -34,6 +36,7 @@ mod tail;
 mod unfinished;
 mod watched;
 
+pub use attempt_files::{AttemptFiles, Stream};
 pub use check::{
     JOURNAL, JournalCheck, JournalEnd, Repair, Rescued, check_entries, check_journal, lock_name,
 };
@@ -44,6 +47,7 @@ pub use disk::{Disk, RealDisk};
 pub use file_system::FileSystem;
 pub use finding::{Finding, FindingKind};
 pub use follow::{Follower, News};
+pub use job::{job_of, own_job};
 pub use journal::JournalStore;
 pub use journal_layout::JournalLayout;
 pub use layout::{Directory, Layout, Layouts};

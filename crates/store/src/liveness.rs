@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::job::own_job;
 use super::lock::{FileLock, is_held};
 use super::place::Identity;
 use super::watched::{Watched, stamp};
@@ -81,6 +82,7 @@ impl Machine {
             host: self.host.clone(),
             boot: self.boot.clone(),
             pid: std::process::id(),
+            job: own_job().map(Into::into),
         }
     }
 

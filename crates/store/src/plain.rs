@@ -56,6 +56,14 @@ pub fn create(path: &Path) -> io::Result<File> {
     }
 }
 
+/// The same for a file that is also read.
+pub fn create_readable(path: &Path) -> io::Result<File> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => OpenOptions::new().read(true).write(true).create_new(true).open(path),
+    }
+}
+
 /// [`create`], with this content.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     create(path)?.write_all(bytes)

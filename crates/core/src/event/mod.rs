@@ -157,6 +157,9 @@ pub struct Process {
     pub boot: Arc<str>,
     /// Its process id there.
     pub pid: u32,
+    /// The batch system's job that it runs in, such as `SLURM_JOB_ID=17`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Arc<str>>,
 }
 
 /// When a claim ends by itself.

@@ -1,43 +1,110 @@
-//! Ending a command that must end: SIGTERM to its process group, some grace, SIGKILL.
+//! Ending a command that must end, and whatever a command leaves behind.
 
+use std::io;
 use std::process::ExitStatus;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::process::Child;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::StopSignal;
+use super::attempt_lock::{Marks, held_lock};
+use super::household::Household;
+use super::proc;
+use trialmill_core::limits::KILL_WAIT;
+use trialmill_store::AttemptFiles;
 
-/// Ends the command and everything in its process group, with some grace unless that is cut short;
-/// returns how its leader ended.
-pub(super) async fn end(
-    child: &mut Child,
-    grace: Duration,
-    stop: &StopSignal,
-) -> std::io::Result<ExitStatus> {
-    let Some(group) = child.id().map(|pid| Pid::from_raw(pid as i32)) else {
-        return child.wait().await;
-    };
-    // A group that is already gone cannot be signalled, and need not be.
-    let _ = killpg(group, Signal::SIGTERM);
-    let status = tokio::select! {
-        status = timeout(grace, child.wait()) => status.ok(),
-        () = stop.out_of_patience() => None,
-    };
-    // Also after a quick end of the leader: its children may have ignored the request.
-    let _ = killpg(group, Signal::SIGKILL);
-    match status {
-        Some(status) => status,
-        None => child.wait().await,
-    }
+/// A command's process, and all that are known to come from it.
+pub(super) struct Family<'a> {
+    leader: Pid,
+    files: &'a AttemptFiles,
+    household: &'a Household,
+    /// Who descended from the leader when it was last looked at.
+    descendants: Vec<Pid>,
 }
 
-/// Kills what an ended command left in the background: otherwise it would run beside the trial's next
-/// attempt, and nothing would ever end it.
-pub(super) fn rest(group: Option<u32>) {
-    if let Some(group) = group {
-        let _ = killpg(Pid::from_raw(group as i32), Signal::SIGKILL);
+impl<'a> Family<'a> {
+    pub(super) fn of(leader: Pid, files: &'a AttemptFiles, household: &'a Household) -> Self {
+        Family { leader, files, household, descendants: Vec::new() }
+    }
+
+    /// Asks the command's process group to end, gives it some grace unless that is cut short, and kills
+    /// it. Returns how the command ended; nothing if not even SIGKILL ended it within some seconds.
+    pub(super) async fn end(
+        &mut self,
+        child: &mut Child,
+        grace: Duration,
+        stop: &StopSignal,
+    ) -> Option<io::Result<ExitStatus>> {
+        // A group that is already gone cannot be signalled, and need not be.
+        let _ = killpg(self.leader, Signal::SIGTERM);
+        // One that is stopped hears nothing before it goes on.
+        let _ = killpg(self.leader, Signal::SIGCONT);
+        let status = tokio::select! {
+            status = timeout(grace, child.wait()) => status.ok(),
+            () = stop.out_of_patience() => None,
+        };
+        if status.is_some() {
+            return status;
+        }
+        // While the leader lives, all that it has started can be found below it, whatever session and
+        // environment they are in: another trialmill and its commands, for one.
+        self.descendants = proc::tree(&[self.leader]);
+        self.kill(&self.descendants);
+        timeout(KILL_WAIT, child.wait()).await.ok()
+    }
+
+    /// Kills what an ended command left behind: it would run beside the trial's next attempt, and
+    /// nothing would ever end it. Returns those that are still there after some seconds.
+    pub(super) async fn sweep(mut self) -> Vec<Pid> {
+        let _ = killpg(self.leader, Signal::SIGKILL);
+        let begin = Instant::now();
+        let mut pause = Duration::from_millis(2);
+        loop {
+            let left = self.left();
+            if left.is_empty() || begin.elapsed() >= KILL_WAIT {
+                return left;
+            }
+            self.kill(&left);
+            self.descendants = left;
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(100));
+        }
+    }
+
+    /// Who of the family still lives.
+    fn left(&self) -> Vec<Pid> {
+        let mut left = self.descendants.clone();
+        let adopted = self.household.adopted();
+        if !adopted.is_empty() {
+            let marks = Marks::of(self.files);
+            let nobody_runs = self.household.knows_whence() && self.household.running() == 0;
+            let is_ours = |pid: &Pid| {
+                let of_leader =
+                    |stat: proc::Stat| [stat.group, stat.session].contains(&self.leader);
+                nobody_runs || marks.are_of(*pid) || proc::stat(*pid).is_some_and(of_leader)
+            };
+            left.extend(adopted.into_iter().filter(is_ours));
+        }
+        if !self.household.adopts() && held_lock(self.files).is_some() {
+            left.extend(Marks::of(self.files).processes());
+        }
+        if left.is_empty() {
+            return left;
+        }
+        let mut left = proc::tree(&left);
+        left.retain(|pid| {
+            *pid != Pid::this() && proc::stat(*pid).is_some_and(|stat| !stat.is_zombie)
+        });
+        left
+    }
+
+    fn kill(&self, pids: &[Pid]) {
+        let _ = killpg(self.leader, Signal::SIGKILL);
+        for pid in pids {
+            let _ = kill(*pid, Signal::SIGKILL);
+        }
     }
 }

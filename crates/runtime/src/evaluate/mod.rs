@@ -5,24 +5,33 @@
 mod async_closure;
 mod attempt_lock;
 mod closure;
+mod household;
+mod judge;
 mod kill;
+mod output;
+mod proc;
 mod process;
 mod progress;
 mod report_defaults;
 mod result;
+mod run_clock;
 mod running;
+mod setup;
+mod start;
 mod task;
 mod template;
 
 pub(crate) use async_closure::AsyncClosure;
-pub use attempt_lock::{AttemptLock, reap_orphans};
+pub use attempt_lock::reap_orphans;
 pub use closure::{current_trial, evaluate_fenced};
+pub use household::adopt_orphans;
 pub use process::ProcessEvaluator;
 pub use progress::parse as parse_step;
 pub use report_defaults::ReportDefaults;
 pub use result::parse as parse_result;
 pub(crate) use running::TrialPaths;
 pub use running::{RunningTrial, StopSignal};
+pub use start::{Detach, detach_with};
 pub(crate) use task::Evaluate;
 pub use template::CommandTemplate;
 
@@ -35,6 +44,18 @@ pub enum Ended {
     Report(Box<Report>),
     /// It was stopped: the trial is to be released, and another worker may start it again.
     Released,
+    /// It never began, for this reason, which is not the trial's: the trial is to be released, and this
+    /// process is to stop.
+    NotStarted(String),
+    /// It was stopped, and some of its processes cannot be ended: the trial stays with this process
+    /// until they are gone.
+    Stuck,
+}
+
+impl Ended {
+    pub(crate) fn report(report: Report) -> Self {
+        Ended::Report(Box::new(report))
+    }
 }
 
 /// The message of a panic.

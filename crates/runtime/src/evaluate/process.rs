@@ -2,52 +2,80 @@
 //!
 //! The configuration reaches the command as templated arguments, as environment variables
 //! (`TRIALMILL_PARAM_<name>`) and as a JSON file (`TRIALMILL_CONFIG`). Its result is the file that
-//! `TRIALMILL_RESULT` names, or else the last line of its standard output. What it prints is kept in
-//! the trial's directory, as `stdout.log` and `stderr.log`. What it reports before its end is in
-//! `progress.rs`.
+//! `TRIALMILL_RESULT` names, or else the last line of its standard output. What it prints is kept with
+//! the attempt's files. What it reports before its end is in `progress.rs`. `docs/commands.md` is the
+//! contract.
 
-use std::collections::HashMap;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::process::ExitStatusExt;
+use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
-use nix::errno::Errno;
-use tokio::process::{Child, Command};
+use nix::unistd::Pid;
+use tokio::process::Child;
+use tokio::time::{sleep, timeout};
 
-use super::template::Files;
-use super::{
-    AttemptLock, CommandTemplate, Ended, RunningTrial, attempt_lock, kill, progress, result,
-};
-use trialmill_core::config::ShownConfig;
+use super::household::Household;
+use super::judge::{crashed, judge};
+use super::kill::Family;
+use super::output::Output;
+use super::run_clock::RunClock;
+use super::setup::{NotStarted, SetUp, pauses};
+use super::start::{Surroundings, start};
+use super::{CommandTemplate, Ended, RunningTrial, attempt_lock, progress};
+use crate::OnPrune;
 use trialmill_core::error::StoreError;
-use trialmill_core::limits::{KILL_GRACE, MAX_RESULT_BYTES, STDERR_TAIL_BYTES};
+use trialmill_core::limits::{HOUSEKEEPING, LOG_CHECK, STOP_FOLLOWS};
 use trialmill_core::objectives::Objectives;
 use trialmill_core::trial::Report;
-use trialmill_store::plain;
-
-use crate::OnPrune;
 
 /// Runs a command per trial. Thousands may run at once; none needs a thread.
 #[derive(Debug, Clone)]
 pub struct ProcessEvaluator {
     command: CommandTemplate,
-    grace: Duration,
     on_prune: OnPrune,
     objectives: Objectives,
+    around: Surroundings,
+    shared: Arc<Shared>,
+}
+
+/// What all commands of this process share while they run.
+#[derive(Debug)]
+struct Shared {
+    household: Household,
+    set_up: SetUp,
+    clock: RunClock,
+}
+
+/// What ended a command.
+enum Cause {
+    Itself(io::Result<ExitStatus>),
+    Limit,
+    /// The pruner says that it is not worth its time.
+    Pruned,
+    Stop,
 }
 
 impl ProcessEvaluator {
-    /// Evaluates with this command.
+    /// Evaluates with this command, in the working directory of this process.
     pub fn new(command: CommandTemplate) -> Self {
-        let (grace, on_prune) = (KILL_GRACE, OnPrune::default());
-        ProcessEvaluator { command, grace, on_prune, objectives: Objectives::default() }
+        ProcessEvaluator {
+            command,
+            on_prune: OnPrune::default(),
+            objectives: Objectives::default(),
+            around: Surroundings::here(),
+            shared: Arc::new(Shared {
+                household: Household::new(),
+                set_up: SetUp::default(),
+                clock: RunClock::default(),
+            }),
+        }
     }
 
     /// How long a command may take to end after SIGTERM, before SIGKILL.
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+        self.around = self.around.with_grace(grace);
         self
     }
 
@@ -63,240 +91,186 @@ impl ProcessEvaluator {
         self
     }
 
+    /// Looks after what this process has adopted, and counts the time in which it runs, until the last
+    /// evaluator is gone.
+    pub fn housekeeping(&self) -> impl Future<Output = ()> + use<> {
+        let shared = Arc::downgrade(&self.shared);
+        async move {
+            while let Some(shared) = shared.upgrade() {
+                shared.clock.tick();
+                shared.household.adopted();
+                drop(shared);
+                sleep(HOUSEKEEPING).await;
+            }
+        }
+    }
+
     /// Evaluates one trial.
     ///
     /// # Errors
     /// The disk is full, or cannot be written: that is not the trial's fault, nor would the next
     /// one fare better.
     pub async fn evaluate(&self, trial: &RunningTrial) -> Result<Ended, StoreError> {
-        let ended = self.run(trial).await;
-        if let Ok(dir) = trial.dir() {
-            attempt_lock::remove(dir, trial.attempt());
-            progress::tidy(&Files::of(dir));
-        }
-        ended
-    }
-
-    async fn run(&self, trial: &RunningTrial) -> Result<Ended, StoreError> {
         trial.check_place()?;
-        let started = trial.dir().and_then(|dir| {
-            let files = Files::of(dir);
-            let child = self.start(trial, &files)?;
-            Ok((child, files))
-        });
-        let (mut child, files) = match started {
+        let (mut child, output) = match self.start(trial).await? {
             Ok(started) => started,
-            Err(error) if cannot_be_written(&error) => {
-                let study = trial.study_dir().unwrap_or(Path::new("."));
-                return Err(StoreError::io("write a trial's files in", study)(error));
-            }
-            Err(error) => {
-                let message = format!("the command could not be started: {error}");
-                return Ok(Ended::Report(Box::new(Report::crashed("start", message))));
+            Err(ended) => return Ok(ended),
+        };
+        trial.begins();
+        let Some(leader) = child.id().map(|pid| Pid::from_raw(pid as i32)) else {
+            return Ok(Ended::Released);
+        };
+        self.shared.household.started(leader);
+        let mut family = Family::of(leader, output.files(), &self.shared.household);
+        let mut steps = progress::Follower::new(trial, output.files());
+        let cause = self.wait(&mut child, trial, &output, &mut steps).await;
+        let before_we_asked = output.mark();
+        let status = match cause {
+            Cause::Itself(ref status) => status.as_ref().ok().copied(),
+            Cause::Limit | Cause::Pruned | Cause::Stop => {
+                let ended = family.end(&mut child, self.around.grace, trial.stop_signal()).await;
+                ended.and_then(Result::ok)
             }
         };
-        let group = child.id();
-        let mut steps = progress::Follower::new(trial, &files);
-        let ends_it = self.on_prune == OnPrune::Terminate;
+        trial.ends();
+        // What it wrote last was not read yet. If the state is lost, the report will hear of it.
+        let _ = steps.drain().await;
+        if status.is_some() || matches!(cause, Cause::Itself(_)) {
+            self.shared.household.ended(leader);
+        }
+        let mut left = family.sweep().await;
+        left.extend(
+            status.is_none().then_some(leader).filter(|_| !matches!(cause, Cause::Itself(_))),
+        );
+        let ended = match cause {
+            Cause::Itself(status) => self.ended_by_itself(status, trial, &output).await,
+            Cause::Limit => {
+                let limit = trial.timeout().unwrap_or_default().as_secs_f64();
+                let mut message = format!("killed at its limit of {limit} s");
+                if !left.is_empty() {
+                    message += &format!(", and not even SIGKILL ended process {}", shown(&left));
+                }
+                Ended::report(crashed("timeout", message, &output, &self.objectives))
+            }
+            Cause::Pruned => Ended::report(Report::pruned()),
+            // It may be handed to another worker only once nothing of it runs.
+            Cause::Stop if !left.is_empty() => Ended::Stuck,
+            Cause::Stop => {
+                // What it had printed or written before is that of an unfinished evaluation.
+                let has_answered = output.mark().is_some_and(|now| Some(now) != before_we_asked);
+                let answered = status.filter(|_| has_answered);
+                match answered.map(|status| judge(status, &output, &self.objectives)) {
+                    Some(report) if report.is_success() => Ended::report(report),
+                    _ => Ended::Released,
+                }
+            }
+        };
+        if left.is_empty() {
+            attempt_lock::remove(output.files());
+        } else {
+            tracing::warn!(
+                "trial {}: process {} of its command is still there, and SIGKILL does not end it",
+                trial.id(),
+                shown(&left)
+            );
+        }
+        output.shorten();
+        progress::tidy(output.files());
+        Ok(ended)
+    }
+
+    /// Starts the command, again and again where what prevents it may pass.
+    async fn start(
+        &self,
+        trial: &RunningTrial,
+    ) -> Result<Result<(Child, Output), Ended>, StoreError> {
+        for pause in pauses() {
+            let problem = match start(&self.command, trial, &self.around) {
+                Ok(started) => {
+                    self.shared.set_up.succeeded();
+                    return Ok(Ok(started));
+                }
+                Err(NotStarted::SetUp(problem)) => problem,
+                Err(NotStarted::Disk(error)) => {
+                    let study = trial.study_dir().unwrap_or(Path::new("."));
+                    return Err(StoreError::io("write a trial's files in", study)(error));
+                }
+                Err(NotStarted::Trial(problem)) => {
+                    let message = format!("the command could not be started: {problem}");
+                    return Ok(Err(Ended::report(Report::crashed("start", message))));
+                }
+            };
+            trial.check_place()?;
+            tracing::debug!("trial {}: {problem}", trial.id());
+            let others_run = self.shared.household.running() > 0;
+            if self.shared.set_up.failed(others_run) || trial.stop_signal().is_draining() {
+                return Ok(Err(Ended::NotStarted(problem)));
+            }
+            if timeout(pause, trial.stop_signal().stopped()).await.is_ok() {
+                break;
+            }
+        }
+        Ok(Err(Ended::Released))
+    }
+
+    /// Waits until the command ends, or has to.
+    async fn wait(
+        &self,
+        child: &mut Child,
+        trial: &RunningTrial,
+        output: &Output,
+        steps: &mut progress::Follower,
+    ) -> Cause {
         let time_is_up = async {
             match trial.timeout() {
-                Some(timeout) => tokio::time::sleep(timeout).await,
+                Some(limit) => self.shared.clock.passes(limit).await,
                 None => std::future::pending().await,
             }
         };
-        let (status, ended_by_us) = tokio::select! {
-            status = child.wait() => {
-                kill::rest(group);
-                (status, None)
+        let is_pruned = steps.until_pruned(self.on_prune == OnPrune::Terminate);
+        tokio::pin!(time_is_up, is_pruned);
+        loop {
+            tokio::select! {
+                status = child.wait() => return Cause::Itself(status),
+                () = &mut time_is_up => return Cause::Limit,
+                () = &mut is_pruned => return Cause::Pruned,
+                () = trial.stop_signal().stopped() => return Cause::Stop,
+                () = sleep(LOG_CHECK) => output.free_middles(),
             }
-            () = time_is_up => (kill::end(&mut child, self.grace, trial.stop_signal()).await, Some("timeout")),
-            () = steps.until_pruned(ends_it) => {
-                (kill::end(&mut child, self.grace, trial.stop_signal()).await, Some("pruned"))
-            }
-            () = trial.stop_signal().stopped() => {
-                // If the command still wrote a result, use it; otherwise release the trial.
-                let how = kill::end(&mut child, self.grace, trial.stop_signal()).await;
-                let _ = steps.drain().await;
-                return match how.map(|how| self.judge(how, &files)) {
-                    Ok(report) if report.is_success() => Ok(Ended::Report(Box::new(report))),
-                    _ => Ok(Ended::Released),
-                };
+        }
+    }
+
+    async fn ended_by_itself(
+        &self,
+        status: io::Result<ExitStatus>,
+        trial: &RunningTrial,
+        output: &Output,
+    ) -> Ended {
+        let stop = trial.stop_signal();
+        let status = match status {
+            Ok(status) => status,
+            // Nobody can say how it went.
+            Err(error) => {
+                return Ended::NotStarted(format!("the end of a command was not seen: {error}"));
             }
         };
-        // What it wrote last was not read yet. If the state is lost, the report will hear of it.
-        let _ = steps.drain().await;
-        let report = match (status, ended_by_us) {
-            (Ok(_), Some("pruned")) => Report::pruned(),
-            (Err(error), _) => Report::crashed("wait", format!("its end was not seen: {error}")),
-            (Ok(_), Some(kind)) => {
-                let limit = trial.timeout().unwrap_or_default().as_secs_f64();
-                let report = Report::crashed(kind, format!("killed at its limit of {limit} s"));
-                with_stderr(report, &files)
-            }
-            (Ok(status), None) => match self.judge(status, &files) {
-                // It was told to end, and ended well without a result.
-                report
-                    if trial.should_prune() && status.success() && is_without_result(&report) =>
-                {
-                    Report::pruned()
-                }
-                report => report,
-            },
-        };
-        Ok(Ended::Report(Box::new(report)))
-    }
-
-    fn judge(&self, status: ExitStatus, files: &Files) -> Report {
-        judge(status, files, &self.objectives)
-    }
-
-    fn start(&self, trial: &RunningTrial, files: &Files) -> io::Result<Child> {
-        let lock = AttemptLock::take(&files.dir, trial.attempt())?;
-        keep_logs_of_earlier_attempts(trial.attempt(), files)?;
-        let config = ShownConfig(trial.config());
-        let config = serde_json::to_vec_pretty(&config).map_err(io::Error::from)?;
-        plain::write(&files.config, &config)?;
-        match std::fs::remove_file(&files.result) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        // A batch system, `docker stop` or systemd signals all processes of a job: then it has ended
+        // with us, whether our own signal was first or is about to come.
+        if !status.success() && timeout(STOP_FOLLOWS, stop.stopped()).await.is_ok() {
+            return Ended::Released;
         }
-        progress::create(files)?;
-        let words = self.command.words(trial, files);
-        let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .env("TRIALMILL_TRIAL_ID", trial.id().to_string())
-            .env("TRIALMILL_ATTEMPT", trial.attempt().to_string())
-            .env("TRIALMILL_TRIAL_DIR", &files.dir)
-            .env("TRIALMILL_CONFIG", &files.config)
-            .env("TRIALMILL_RESULT", &files.result)
-            .env("TRIALMILL_PROGRESS", &files.progress)
-            .env("TRIALMILL_ANSWERS", &files.answers)
-            .stdin(lock.into_stdin())
-            .stdout(plain::create(&files.stdout)?)
-            .stderr(plain::create(&files.stderr)?)
-            .process_group(0);
-        for (name, value) in [
-            ("TRIALMILL_STUDY_DIR", trial.study_dir()),
-            ("TRIALMILL_PREVIOUS_DIR", trial.previous_dir()),
-        ] {
-            if let Some(value) = value {
-                command.env(name, value);
-            }
+        if stop.is_stopped() && !output.is_written_since(stop.since()) {
+            return Ended::Released;
         }
-        // `a-b` and `a_b` would become the same variable: it is set only for a parameter whose name
-        // is exactly the variable's.
-        let mut users: HashMap<String, u32> = HashMap::new();
-        for name in trial.config().names().iter() {
-            *users.entry(variable(name)).or_default() += 1;
-            // Of a parameter that is not there nothing comes from whoever started us.
-            command.env_remove(format!("TRIALMILL_PARAM_{}", variable(name)));
-        }
-        for (name, value) in trial.config().iter() {
-            let variable = variable(name);
-            if name == variable || users.get(&variable) == Some(&1) {
-                command.env(format!("TRIALMILL_PARAM_{variable}"), value.to_string());
-            }
-        }
-        command.spawn().map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", program.display()))
-        })
+        let report = judge(status, output, &self.objectives);
+        // It was told to end, and ended well without a result.
+        let has_none = report.failure.as_ref().is_some_and(|failure| failure.err_type == "result");
+        let is_pruned = trial.should_prune() && status.success() && has_none;
+        Ended::report(if is_pruned { Report::pruned() } else { report })
     }
 }
 
-fn is_without_result(report: &Report) -> bool {
-    report.failure.as_ref().is_some_and(|failure| failure.err_type == "result")
-}
-
-/// A disk that is full or fails is not the fault of the trial, nor will the next one fare better.
-fn cannot_be_written(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    let is_full =
-        matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | FileTooLarge);
-    is_full || error.raw_os_error() == Some(Errno::EIO as i32)
-}
-
-/// A parameter's name as that of an environment variable.
-fn variable(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
-}
-
-/// `stdout.log` is always the latest attempt's; those of attempt n move to `stdout.attempt-n.log`.
-fn keep_logs_of_earlier_attempts(attempt: u32, files: &Files) -> io::Result<()> {
-    for (log, stem) in [(&files.stdout, "stdout"), (&files.stderr, "stderr")] {
-        if attempt > 1 && log.exists() {
-            let kept = files.dir.join(format!("{stem}.attempt-{}.log", attempt - 1));
-            std::fs::rename(log, kept)?;
-        }
-    }
-    Ok(())
-}
-
-fn judge(status: ExitStatus, files: &Files, objectives: &Objectives) -> Report {
-    if let Some(signal) = status.signal() {
-        let name = nix::sys::signal::Signal::try_from(signal).map_or("", |signal| signal.as_str());
-        let message = format!("the command was killed by signal {signal} {name}");
-        return with_stderr(Report::crashed("signal", message.trim_end()), files);
-    }
-    let code = status.code().unwrap_or(-1);
-    if code != 0 {
-        let mut message = format!("the command ended with exit code {code}");
-        // The end of stderr usually has the reason, and this message is what users see first.
-        if let Some(words) = last_words(files) {
-            message += &format!(": {words}");
-        }
-        return with_stderr(Report::crashed("exit", message), files);
-    }
-    let text = match std::fs::metadata(&files.result) {
-        Ok(data) if data.len() > MAX_RESULT_BYTES => {
-            let problem = format!("the result file has more than {MAX_RESULT_BYTES} bytes");
-            return with_stderr(Report::crashed("result", problem), files);
-        }
-        Ok(data) if data.len() > 0 => std::fs::read(&files.result),
-        _ => last_line(&files.stdout),
-    };
-    let parsed = match text {
-        Ok(bytes) => match std::str::from_utf8(&bytes) {
-            Ok(text) => result::parse(text, objectives),
-            Err(_) => Err("the result is not UTF-8".into()),
-        },
-        Err(error) => Err(format!("the result cannot be read: {error}")),
-    };
-    match parsed {
-        Ok(report) => report,
-        Err(problem) => with_stderr(Report::crashed("result", problem), files),
-    }
-}
-
-fn last_words(files: &Files) -> Option<String> {
-    let end = tail(&files.stderr, STDERR_TAIL_BYTES).ok()?;
-    let text = String::from_utf8_lossy(&end);
-    let words = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
-    Some(words.chars().take(200).collect())
-}
-
-fn last_line(path: &Path) -> io::Result<Vec<u8>> {
-    let end = tail(path, MAX_RESULT_BYTES)?;
-    let lines = end.split(|byte| *byte == b'\n');
-    let last = lines.rev().find(|line| !line.iter().all(u8::is_ascii_whitespace));
-    Ok(last.unwrap_or_default().to_vec())
-}
-
-fn tail(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
-    let mut file = plain::open(path)?;
-    let len = file.metadata()?.len();
-    file.seek(SeekFrom::Start(len.saturating_sub(bytes)))?;
-    let mut end = Vec::new();
-    file.take(bytes).read_to_end(&mut end)?;
-    Ok(end)
-}
-
-fn with_stderr(report: Report, files: &Files) -> Report {
-    match tail(&files.stderr, STDERR_TAIL_BYTES) {
-        Ok(end) if !end.trim_ascii().is_empty() => {
-            report.traceback(String::from_utf8_lossy(end.trim_ascii()).into_owned())
-        }
-        _ => report,
-    }
+fn shown(pids: &[Pid]) -> String {
+    let pids: Vec<String> = pids.iter().take(8).map(ToString::to_string).collect();
+    pids.join(", ")
 }

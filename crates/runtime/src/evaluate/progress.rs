@@ -14,7 +14,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{RunningTrial, result, template::Files};
+use super::{RunningTrial, result};
 use crate::StepOutcome;
 use crate::client::step_outcome;
 use trialmill_core::error::Error;
@@ -23,7 +23,7 @@ use trialmill_core::limits::{
 };
 use trialmill_core::study::Command;
 use trialmill_core::trial::{Objective, Step};
-use trialmill_store::plain;
+use trialmill_store::{AttemptFiles, Stream, plain};
 
 /// What a line of stdout begins with that is a step.
 const PREFIX: &str = "trialmill-step ";
@@ -48,15 +48,15 @@ struct Source {
 }
 
 /// Creates the two files that a command finds empty.
-pub(super) fn create(files: &Files) -> io::Result<()> {
-    plain::create(&files.progress)?;
-    plain::create(&files.answers)?;
+pub(super) fn create(files: &AttemptFiles) -> io::Result<()> {
+    plain::create(&files.progress())?;
+    plain::create(&files.answers())?;
     Ok(())
 }
 
 /// Removes those that stayed empty: most commands report no steps.
-pub(super) fn tidy(files: &Files) {
-    for path in [&files.progress, &files.answers] {
+pub(super) fn tidy(files: &AttemptFiles) {
+    for path in [&files.progress(), &files.answers()] {
         if path.metadata().is_ok_and(|data| data.len() == 0) {
             let _ = std::fs::remove_file(path);
         }
@@ -64,15 +64,15 @@ pub(super) fn tidy(files: &Files) {
 }
 
 impl Follower {
-    pub(super) fn new(trial: &RunningTrial, files: &Files) -> Self {
+    pub(super) fn new(trial: &RunningTrial, files: &AttemptFiles) -> Self {
         let source = |path: &Path, prefixed| {
             let file = plain::open(path).ok();
             Source { file, prefixed, offset: 0, in_long_line: false }
         };
-        let append = File::options().append(true).open(&files.answers);
+        let append = File::options().append(true).open(files.answers());
         Follower {
             trial: trial.clone(),
-            sources: [source(&files.progress, false), source(&files.stdout, true)],
+            sources: [source(&files.progress(), false), source(&files.log(Stream::Stdout), true)],
             answers: append.ok(),
             has_complained: false,
         }

@@ -144,6 +144,7 @@ fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Re
         let values = objective(&json).ok_or_else(problem)?;
         report.constraints = Some(values.as_slice().into());
     }
+    let mut unknown = Map::new();
     for (key, json) in map {
         let wrong = |what: &str| format!("the result's {key} is not {what}: {}", Shown(&json));
         match key.as_str() {
@@ -186,8 +187,18 @@ fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Re
                 report.failure = Some(Box::new(failure));
                 report.reported_as = State::Failed;
             }
-            _ => return Err(format!("the result has an unknown key '{key}'; it may have: {KEYS}")),
+            _ => drop(unknown.insert(key, json)),
         }
+    }
+    let has_answer = report.objective_to_minimize.is_some() || !report.is_success();
+    match unknown.keys().next() {
+        Some(key) if !has_answer => {
+            return Err(format!(
+                "the result has no objective, and an unknown key '{key}'; it may have: {KEYS}"
+            ));
+        }
+        Some(key) => keep_unknown(&mut report, key.clone(), unknown),
+        None => {}
     }
     match (&report.objective_to_minimize, report.reported_as) {
         (None, State::Success) if objectives.is_unsaid() => {
@@ -197,6 +208,21 @@ fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Re
             Err(format!("the result has no objective; the study has: {objectives}"))
         }
         _ => Ok(report),
+    }
+}
+
+/// What was computed is not thrown away for a word that we do not know.
+fn keep_unknown(report: &mut Report, first: String, unknown: Map<String, Json>) {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    SAID.call_once(|| {
+        tracing::warn!(
+            "a result has the unknown key '{first}': it is kept in `extra`, as all such keys are. Known \
+             are: {KEYS}"
+        );
+    });
+    let extra = report.extra.get_or_insert_default();
+    for (key, json) in unknown {
+        extra.entry(key).or_insert(json);
     }
 }
 
@@ -282,6 +308,17 @@ mod tests {
         assert!(fine.is_success());
         let empty = parse(r#"{"objective_to_minimize": 1, "exception": ""}"#).unwrap();
         assert_eq!(empty.reported_as, State::Failed);
+    }
+
+    /// A result with one more key was a crashed trial, though its objective stood beside it.
+    #[test]
+    fn unknown_keys_are_kept_where_there_is_an_objective() {
+        let parse = |text| super::parse(text, &Objectives::default());
+        let text = r#"{"objective_to_minimize": 1, "accuracy": 0.9, "extra": {"a": 1}, "a": 2}"#;
+        let report = parse(text).unwrap();
+        let extra = report.extra.unwrap();
+        assert_eq!((&extra["accuracy"], &extra["a"]), (&0.9.into(), &1.into()));
+        assert!(parse(r#"{"accuracy": 0.9}"#).unwrap_err().contains("unknown key 'accuracy'"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::StepOutcome;
 use crate::handle::StudyHandle;
@@ -18,6 +18,10 @@ use trialmill_store::{Place, plain};
 #[derive(Debug)]
 pub struct StopSignal {
     stopped: AtomicBool,
+    /// Set by the handler of a signal, before anybody has looked at it.
+    signalled: OnceLock<Arc<AtomicBool>>,
+    since: OnceLock<SystemTime>,
+    draining: AtomicBool,
     tasks: tokio::sync::watch::Sender<bool>,
     impatient: tokio::sync::watch::Sender<bool>,
 }
@@ -26,6 +30,9 @@ impl Default for StopSignal {
     fn default() -> Self {
         StopSignal {
             stopped: AtomicBool::new(false),
+            signalled: OnceLock::new(),
+            since: OnceLock::new(),
+            draining: AtomicBool::new(false),
             tasks: tokio::sync::watch::Sender::new(false),
             impatient: tokio::sync::watch::Sender::new(false),
         }
@@ -35,6 +42,7 @@ impl Default for StopSignal {
 impl StopSignal {
     /// Stop.
     pub fn stop(&self) {
+        self.since();
         self.stopped.store(true, Ordering::Release);
         self.tasks.send_replace(true);
     }
@@ -47,7 +55,28 @@ impl StopSignal {
 
     /// Whether to stop.
     pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+        let signalled = || self.signalled.get().is_some_and(|flag| flag.load(Ordering::Acquire));
+        self.stopped.load(Ordering::Acquire) || signalled()
+    }
+
+    /// Also stops when this is set: by a signal's handler, at once.
+    pub(crate) fn listen(&self, flag: Arc<AtomicBool>) {
+        let _ = self.signalled.set(flag);
+    }
+
+    /// When it was first noticed that this is to stop; now, if it never was.
+    pub(crate) fn since(&self) -> SystemTime {
+        *self.since.get_or_init(SystemTime::now)
+    }
+
+    /// Begin nothing more, but let what runs end by itself.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether nothing more is to begin.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
     }
 
     /// Waits until it is time to stop.
@@ -87,7 +116,12 @@ struct Inner {
     paths: Option<Arc<TrialPaths>>,
     dir: OnceLock<PathBuf>,
     previous_dir: OnceLock<PathBuf>,
+    /// The number of its worker in this process, from 0.
+    worker: usize,
     began: Instant,
+    /// When its command was started, and when it had ended.
+    started: OnceLock<Instant>,
+    ended: OnceLock<Instant>,
     timeout: Option<Duration>,
     stop: Arc<StopSignal>,
     study: ToStudy,
@@ -115,6 +149,7 @@ impl RunningTrial {
     /// Begins an evaluation now.
     pub(crate) fn begin(
         trial: Trial,
+        worker: usize,
         paths: Option<Arc<TrialPaths>>,
         timeout: Option<Duration>,
         stop: Arc<StopSignal>,
@@ -125,7 +160,10 @@ impl RunningTrial {
             paths,
             dir: OnceLock::new(),
             previous_dir: OnceLock::new(),
+            worker,
             began: Instant::now(),
+            started: OnceLock::new(),
+            ended: OnceLock::new(),
             timeout,
             stop,
             study: ToStudy(study),
@@ -146,6 +184,12 @@ impl RunningTrial {
     /// Which attempt at it this is, from 1.
     pub fn attempt(&self) -> u32 {
         self.0.trial.attempts
+    }
+
+    /// Which of this process's workers evaluates it: from 0 to one less than there are. No two trials
+    /// have the same at a time, so it can choose a GPU or a port.
+    pub fn worker(&self) -> usize {
+        self.0.worker
     }
 
     /// Everything stored about it so far.
@@ -250,7 +294,18 @@ impl RunningTrial {
 
     /// How long it has been running.
     pub fn elapsed(&self) -> Duration {
-        self.0.began.elapsed()
+        let began = *self.0.started.get().unwrap_or(&self.0.began);
+        self.0.ended.get().map_or_else(|| began.elapsed(), |end| end.duration_since(began))
+    }
+
+    /// Its command was started: what it waited for before was not its own.
+    pub(crate) fn begins(&self) {
+        let _ = self.0.started.set(Instant::now());
+    }
+
+    /// Its command has ended.
+    pub(crate) fn ends(&self) {
+        let _ = self.0.ended.set(Instant::now());
     }
 
     pub(crate) fn stop_signal(&self) -> &Arc<StopSignal> {

@@ -2,15 +2,18 @@
 
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::RunningTrial;
+use trialmill_core::config::Value;
 use trialmill_core::error::EvaluateError;
+use trialmill_core::limits::{MAX_ARGUMENT_BYTES, MAX_PLAIN_DIGITS};
 use trialmill_core::space::{Domain, SearchSpace};
+use trialmill_store::AttemptFiles;
 
 /// What a template may name besides the parameters.
-const OWN_NAMES: [&str; 6] =
-    ["trial_id", "attempt", "trial_dir", "previous_dir", "config_file", "result_file"];
+const OWN_NAMES: [&str; 7] =
+    ["trial_id", "attempt", "trial_dir", "previous_dir", "config_file", "result_file", "worker"];
 
 /// The command that evaluates a trial: a program and its arguments, each possibly with templates.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +27,7 @@ enum Piece {
 
 impl CommandTemplate {
     /// Reads a command; every `{name}` must be a parameter of the space, or one of `trial_id`,
-    /// `attempt`, `trial_dir`, `previous_dir`, `config_file`, `result_file`. `{{` is a brace.
+    /// `attempt`, `trial_dir`, `previous_dir`, `config_file`, `result_file`, `worker`. `{{` is a brace.
     ///
     /// # Errors
     /// The command is empty, a template names something unknown, or the program does not exist.
@@ -32,8 +35,9 @@ impl CommandTemplate {
         let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
         let program = words.first().filter(|word| !word.is_empty());
         let program = program.ok_or(EvaluateError::NoCommand)?;
-        let pieces: Result<_, _> = words.iter().map(|word| pieces(word, space)).collect();
+        let pieces: Result<Vec<_>, _> = words.iter().map(|word| pieces(word, space)).collect();
         find_program(program)?;
+        let pieces: Vec<Vec<Piece>> = pieces?;
         for (name, parameter) in space.iter() {
             let values = match parameter.domain() {
                 Domain::Categorical { choices, .. } => choices.as_slice(),
@@ -44,13 +48,18 @@ impl CommandTemplate {
             if let Some(value) = values.iter().map(ToString::to_string).find(|v| v.contains('\0')) {
                 return Err(EvaluateError::Zero { parameter: name.into(), value });
             }
+            let bytes = values.iter().map(|value| shown(value).len()).max().unwrap_or(0);
+            let is_named = pieces.iter().flatten().any(|p| *p == Piece::Name(name.into()));
+            if is_named && bytes > MAX_ARGUMENT_BYTES {
+                return Err(EvaluateError::TooLong { parameter: name.into(), bytes });
+            }
         }
-        Ok(CommandTemplate(pieces?))
+        Ok(CommandTemplate(pieces))
     }
 
     /// The words for one trial. A word that names a parameter which the trial does not have is left out,
     /// and so is an option that stands before it alone: of `--momentum {momentum}` both.
-    pub(super) fn words(&self, trial: &RunningTrial, files: &Files) -> Vec<OsString> {
+    pub(super) fn words(&self, trial: &RunningTrial, files: &AttemptFiles) -> Vec<OsString> {
         let fill = |piece: &Piece| match piece {
             Piece::Text(text) => text.into(),
             Piece::Name(name) => value(name, trial, files),
@@ -85,30 +94,16 @@ impl CommandTemplate {
     }
 }
 
-/// The files through which a command receives its trial and returns its result, all in the trial's
-/// directory.
-#[derive(Debug)]
-pub(super) struct Files {
-    pub(super) dir: PathBuf,
-    pub(super) config: PathBuf,
-    pub(super) result: PathBuf,
-    pub(super) progress: PathBuf,
-    pub(super) answers: PathBuf,
-    pub(super) stdout: PathBuf,
-    pub(super) stderr: PathBuf,
-}
-
-impl Files {
-    pub(super) fn of(dir: &Path) -> Self {
-        Files {
-            dir: dir.into(),
-            config: dir.join("config.json"),
-            result: dir.join("result.json"),
-            progress: dir.join("progress.jsonl"),
-            answers: dir.join("answers.jsonl"),
-            stdout: dir.join("stdout.log"),
-            stderr: dir.join("stderr.log"),
+/// A value as a command is given it: a number without an exponent where that is not long, because many
+/// parsers of arguments take `-1e-05` for an option.
+pub(super) fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match value {
+        Value::Float(x) if x.is_finite() && text.contains(['e', 'E']) => {
+            let plain = format!("{x}");
+            if plain.len() <= MAX_PLAIN_DIGITS { plain } else { text }
         }
+        _ => text,
     }
 }
 
@@ -117,17 +112,18 @@ fn is_absent(piece: &Piece, trial: &RunningTrial) -> bool {
     trial.config().get(name).is_none() && !OWN_NAMES.contains(&name.as_str())
 }
 
-fn value(name: &str, trial: &RunningTrial, files: &Files) -> OsString {
+fn value(name: &str, trial: &RunningTrial, files: &AttemptFiles) -> OsString {
     if let Some(value) = trial.config().get(name) {
-        return value.to_string().into();
+        return shown(value).into();
     }
     match name {
         "trial_id" => trial.id().to_string().into(),
         "attempt" => trial.attempt().to_string().into(),
-        "trial_dir" => (&files.dir).into(),
+        "trial_dir" => files.trial().into(),
         "previous_dir" => trial.previous_dir().map_or_else(OsString::new, Into::into),
-        "config_file" => (&files.config).into(),
-        "result_file" => (&files.result).into(),
+        "config_file" => files.config().into(),
+        "result_file" => files.result().into(),
+        "worker" => trial.worker().to_string().into(),
         _ => OsString::new(),
     }
 }

@@ -28,7 +28,13 @@ fn events() -> Vec<EventKind> {
         Lease { seconds: 60.0, host: "h".into(), boot: "b".into(), until_uptime_s: 1e6 + 0.1 };
     vec![
         EventKind::Policy(Policy::default()),
-        EventKind::Joined(Process { process: 1, host: "h".into(), boot: "b".into(), pid: 7 }),
+        EventKind::Joined(Process {
+            process: 1,
+            host: "h".into(),
+            boot: "b".into(),
+            pid: 7,
+            job: None,
+        }),
         EventKind::Sampled {
             trial: TrialId::Number(1),
             config,

@@ -137,7 +137,13 @@ fn events() -> Vec<EventKind> {
     let mut events: Vec<_> = policies().into_iter().map(EventKind::Policy).collect();
     for host in ["node-1", "\"\\\u{0}é"] {
         let (process, boot, pid) = (u32::MAX, "4f0c".into(), 4242);
-        events.push(EventKind::Joined(Process { process, host: host.into(), boot, pid }));
+        events.push(EventKind::Joined(Process {
+            process,
+            host: host.into(),
+            boot,
+            pid,
+            job: None,
+        }));
     }
     events.push(EventKind::Left { process: 12 });
     let previous = [None, Some(TrialId::Number(7)), Some(TrialId::Rung(1, 0))];

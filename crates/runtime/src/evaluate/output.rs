@@ -1,0 +1,175 @@
+//! What a command leaves for us: its result file, and what it writes to its two streams.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use nix::fcntl::{FallocateFlags, fallocate};
+
+use trialmill_core::limits::{LOG_HEAD_BYTES, LOG_TAIL_BYTES, MAX_RESULT_BYTES, STDERR_TAIL_BYTES};
+use trialmill_store::{AttemptFiles, Identity, Stream, plain};
+
+/// The output of one attempt.
+#[derive(Debug)]
+pub(super) struct Output {
+    files: AttemptFiles,
+    /// Our own descriptor: a command that clears its trial's directory away does not lose its result.
+    stdout: File,
+}
+
+/// Which result file was there at some moment.
+pub(super) type Mark = Option<(Identity, u64, SystemTime)>;
+
+impl Output {
+    pub(super) fn new(files: AttemptFiles, stdout: File) -> Self {
+        Output { files, stdout }
+    }
+
+    pub(super) fn files(&self) -> &AttemptFiles {
+        &self.files
+    }
+
+    /// The result file as it is now: another mark later means that it was written in between.
+    pub(super) fn mark(&self) -> Mark {
+        let data = std::fs::metadata(self.files.result()).ok()?;
+        Some((Identity::of(&data), data.len(), data.modified().ok()?))
+    }
+
+    /// Whether the result file was written at this time or later.
+    pub(super) fn is_written_since(&self, time: SystemTime) -> bool {
+        self.mark().is_some_and(|(_, len, written)| len > 0 && written >= time)
+    }
+
+    /// The text of the result file; nothing where there is none, or it is empty.
+    pub(super) fn result_file(&self) -> Option<Result<String, String>> {
+        let path = self.files.result();
+        let data = std::fs::metadata(&path).ok().filter(|data| data.len() > 0)?;
+        if data.len() > MAX_RESULT_BYTES {
+            return Some(Err(format!("the result file has more than {MAX_RESULT_BYTES} bytes")));
+        }
+        Some(readable(
+            File::open(&path).and_then(|file| plain::read_limited(file, MAX_RESULT_BYTES)),
+        ))
+    }
+
+    /// The last line of stdout that is not blank.
+    pub(super) fn last_line(&self) -> Result<String, String> {
+        let end = tail(&self.stdout, MAX_RESULT_BYTES).map(|end| {
+            let lines = end.split(|byte| *byte == b'\n');
+            let last = lines.rev().find(|line| !line.iter().all(u8::is_ascii_whitespace));
+            last.unwrap_or_default().to_vec()
+        });
+        readable(end)
+    }
+
+    /// The end of stderr, without the blanks around it; nothing where it says nothing.
+    pub(super) fn stderr(&self) -> Option<String> {
+        let file = plain::open(&self.files.log(Stream::Stderr)).ok()?;
+        let end = tail(&file, STDERR_TAIL_BYTES).ok()?;
+        let said = end.trim_ascii();
+        (!said.is_empty()).then(|| String::from_utf8_lossy(said).into_owned())
+    }
+
+    /// While the command runs: gives the disk back what is in the middle of a long log. The file keeps
+    /// its length, so the command can go on; not every file system can do this.
+    pub(super) fn free_middles(&self) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let mut options = std::fs::OpenOptions::new();
+            let path = self.files.log(stream);
+            let Ok(file) = plain::open_to_write(options.write(true), &path) else { continue };
+            let len = file.metadata().map_or(0, |data| data.len());
+            let middle = len.saturating_sub(LOG_HEAD_BYTES + LOG_TAIL_BYTES);
+            if middle > 0 {
+                let how =
+                    FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+                let _ = fallocate(&file, how, LOG_HEAD_BYTES as i64, middle as i64);
+            }
+        }
+    }
+
+    /// Once it has ended: leaves the head and the tail of a long log, and a line that says so.
+    pub(super) fn shorten(&self) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let path = self.files.log(stream);
+            if let Err(error) = shorten(&path) {
+                tracing::warn!("{} stays as long as it is: {error}", path.display());
+            }
+        }
+    }
+}
+
+fn shorten(path: &Path) -> io::Result<()> {
+    let len = match std::fs::symlink_metadata(path) {
+        Ok(data) if data.is_file() => data.len(),
+        _ => return Ok(()),
+    };
+    let middle = len.saturating_sub(LOG_HEAD_BYTES + LOG_TAIL_BYTES);
+    if middle == 0 {
+        return Ok(());
+    }
+    let mut from = plain::open(path)?;
+    let beside = path.with_extension("log.short");
+    let written = (|| {
+        let mut to = plain::create(&beside)?;
+        io::copy(&mut (&mut from).take(LOG_HEAD_BYTES), &mut to)?;
+        writeln!(to, "\n… trialmill left out {middle} bytes here …")?;
+        from.seek(SeekFrom::Start(LOG_HEAD_BYTES + middle))?;
+        io::copy(&mut from.take(LOG_TAIL_BYTES), &mut to)?;
+        std::fs::rename(&beside, path)
+    })();
+    written.inspect_err(|_| drop(std::fs::remove_file(&beside)))
+}
+
+fn readable(bytes: io::Result<Vec<u8>>) -> Result<String, String> {
+    let bytes = bytes.map_err(|error| format!("the result cannot be read: {error}"))?;
+    String::from_utf8(bytes).map_err(|_| "the result is not UTF-8".into())
+}
+
+/// Reads without moving the place in the file, which we have in common with the command.
+fn tail(file: &File, bytes: u64) -> io::Result<Vec<u8>> {
+    let len = file.metadata()?.len();
+    let mut end = vec![0; usize::try_from(len.min(bytes)).unwrap_or(0)];
+    let mut read = 0;
+    while read < end.len() {
+        let at = len - (end.len() - read) as u64;
+        match file.read_at(&mut end[read..], at)? {
+            0 => break,
+            n => read += n,
+        }
+    }
+    end.truncate(read);
+    Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A command that said its name in a loop filled the disk, and its log could not be opened.
+    #[test]
+    fn a_long_log_keeps_its_head_and_its_tail() {
+        let home = tempfile::tempdir().unwrap();
+        let files = AttemptFiles::of(home.path(), 1);
+        std::fs::create_dir(files.own()).unwrap();
+        let path = files.log(Stream::Stdout);
+        let line = |n: u64| format!("{n:09}\n");
+        let lines = (LOG_HEAD_BYTES + LOG_TAIL_BYTES) / 10 + 100_000;
+        std::fs::write(&path, (0..lines).map(line).collect::<String>()).unwrap();
+        let output = Output::new(files.clone(), File::open(&path).unwrap());
+        output.free_middles();
+        let whole = std::fs::metadata(&path).unwrap().len();
+        assert_eq!(whole, lines * 10, "the command goes on at its end");
+        assert_eq!(output.last_line().unwrap(), line(lines - 1).trim());
+        output.shorten();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(&line(0)) && text.ends_with(&line(lines - 1)));
+        assert!(
+            text.contains("left out") && text.len() as u64 <= LOG_HEAD_BYTES + LOG_TAIL_BYTES + 100
+        );
+        let before = text.len();
+        output.shorten();
+        assert!(before.abs_diff(std::fs::read(&path).unwrap().len()) < 100);
+    }
+}

@@ -1,0 +1,64 @@
+//! Time as this process lived through it: a limit does not go on while a batch system has suspended us.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::time::sleep;
+
+use trialmill_core::limits::SUSPENDED;
+
+/// A clock that stands still while this process does.
+#[derive(Debug)]
+pub(super) struct RunClock(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    counted: Duration,
+    last: Instant,
+}
+
+impl Default for RunClock {
+    fn default() -> Self {
+        RunClock(Mutex::new(State { counted: Duration::ZERO, last: Instant::now() }))
+    }
+}
+
+impl RunClock {
+    /// To be called often: a long time between two calls is not counted.
+    pub(super) fn tick(&self) {
+        let mut state = self.0.lock();
+        let passed = state.last.elapsed().min(SUSPENDED);
+        state.counted += passed;
+        state.last = Instant::now();
+    }
+
+    fn now(&self) -> Duration {
+        let state = self.0.lock();
+        state.counted + state.last.elapsed().min(SUSPENDED)
+    }
+
+    /// Waits until so much time has passed.
+    pub(super) async fn passes(&self, time: Duration) {
+        let end = self.now().saturating_add(time);
+        while let Some(left) = end.checked_sub(self.now()).filter(|left| !left.is_zero()) {
+            sleep(left).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A job was suspended for longer than its trials' limit, and at its continuation all were killed.
+    #[test]
+    fn time_in_which_this_process_stood_still_is_not_counted() {
+        let clock = RunClock::default();
+        clock.tick();
+        let before = clock.now();
+        clock.0.lock().last = Instant::now().checked_sub(SUSPENDED * 600).unwrap();
+        clock.tick();
+        let counted = clock.now().saturating_sub(before);
+        assert!(counted > SUSPENDED / 2 && counted <= SUSPENDED * 3, "{counted:?}");
+    }
+}

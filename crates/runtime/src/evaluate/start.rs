@@ -1,0 +1,204 @@
+//! Starting a command: its files, its words, its environment, its directory.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit};
+use tokio::process::{Child, Command};
+
+use super::attempt_lock::{AttemptLock, held_lock};
+use super::output::Output;
+use super::setup::NotStarted;
+use super::template::{CommandTemplate, shown};
+use super::{RunningTrial, progress};
+use trialmill_core::config::ShownConfig;
+use trialmill_core::limits::{KILL_GRACE, MAX_ARGUMENT_BYTES, SPARE_DESCRIPTORS};
+use trialmill_store::{AttemptFiles, FileSystem, Stream, plain};
+
+/// What our own variables begin with.
+const OURS: &str = "TRIALMILL_";
+/// How many seconds a command has to end when it is asked to.
+const GRACE: &str = "TRIALMILL_GRACE_SECONDS";
+
+/// Makes a command, before it is started, the leader of a session of its own.
+pub type Detach = fn(&mut Command) -> io::Result<()>;
+
+static DETACH: OnceLock<Detach> = OnceLock::new();
+
+/// Starts every command in a session of its own with this, instead of in a process group of its own: for
+/// programs with a terminal, which would stop a command that reaches for it. To be called once.
+pub fn detach_with(detach: Detach) {
+    let _ = DETACH.set(detach);
+}
+
+/// What all commands of this process have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Surroundings {
+    /// Where they run: as it is called, because a directory may be replaced by another of its name.
+    directory: Option<PathBuf>,
+    /// Variables of an outer trial, if this process was started by one: they would name its files.
+    inherited: Vec<OsString>,
+    /// How long a command has to end when it is asked to.
+    pub(super) grace: Duration,
+}
+
+impl Surroundings {
+    pub(super) fn here() -> Self {
+        let ours = |(name, _): &(OsString, OsString)| name.to_string_lossy().starts_with(OURS);
+        Surroundings {
+            directory: std::env::current_dir().ok(),
+            inherited: std::env::vars_os().filter(ours).map(|(name, _)| name).collect(),
+            grace: KILL_GRACE,
+        }
+    }
+
+    /// With this grace; inside a trial, a part of that trial's own, or its commands would outlive it.
+    pub(super) fn with_grace(self, grace: Duration) -> Self {
+        let outer = std::env::var(GRACE).ok().and_then(|text| text.parse::<f64>().ok());
+        let outer = outer.and_then(|seconds| Duration::try_from_secs_f64(seconds * 0.7).ok());
+        Surroundings { grace: outer.map_or(grace, |outer| outer.min(grace)), ..self }
+    }
+}
+
+/// Starts the command of a trial.
+pub(super) fn start(
+    template: &CommandTemplate,
+    trial: &RunningTrial,
+    around: &Surroundings,
+) -> Result<(Child, Output), NotStarted> {
+    spare_descriptors().map_err(|error| NotStarted::of("a command's files", error))?;
+    let of_file = |path: &Path| {
+        let path = path.to_path_buf();
+        move |error| NotStarted::of_file(&path, error)
+    };
+    let study = trial.study_dir().unwrap_or(Path::new("."));
+    let dir = trial.dir().map_err(of_file(study))?;
+    let files = AttemptFiles::of(dir, trial.attempt());
+    plain::create_dir(&files.own(), 1).map_err(of_file(&files.own()))?;
+    wait_for_earlier(trial, &files)?;
+    let lock = AttemptLock::take(&files).map_err(of_file(&files.lock()))?;
+    let config = serde_json::to_vec_pretty(&ShownConfig(trial.config()));
+    let config = config.map_err(|error| NotStarted::Trial(error.to_string()))?;
+    plain::write(&files.config(), &config).map_err(of_file(&files.config()))?;
+    match std::fs::remove_file(files.result()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(NotStarted::of_file(&files.result(), error));
+        }
+        _ => {}
+    }
+    progress::create(&files).map_err(of_file(&files.progress()))?;
+    let log = |stream| {
+        let path = files.log(stream);
+        plain::create_readable(&path).map_err(of_file(&path))
+    };
+    let (stdout, stderr) = (log(Stream::Stdout)?, log(Stream::Stderr)?);
+    let kept = stdout.try_clone().map_err(of_file(&files.log(Stream::Stdout)))?;
+
+    let words = template.words(trial, &files);
+    let Some((program, arguments)) = words.split_first() else {
+        return Err(NotStarted::Trial("the command is empty".into()));
+    };
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(lock.into_stdin()).stdout(stdout).stderr(stderr);
+    for name in &around.inherited {
+        command.env_remove(name);
+    }
+    if let Some(directory) = &around.directory {
+        command.current_dir(directory);
+    }
+    command.env(GRACE, around.grace.as_secs_f64().to_string());
+    describe(&mut command, trial, &files);
+    let failed = |error| NotStarted::of(program.display(), error);
+    match DETACH.get() {
+        Some(detach) => detach(&mut command).map_err(failed)?,
+        None => {
+            command.process_group(0);
+        }
+    }
+    match command.spawn() {
+        Ok(child) => Ok((child, Output::new(files, kept))),
+        Err(error) => Err(match around.directory.as_deref().filter(|dir| !dir.is_dir()) {
+            Some(dir) => {
+                NotStarted::of(format_args!("the working directory {}", dir.display()), error)
+            }
+            None => failed(error),
+        }),
+    }
+}
+
+/// The variables that say what the trial is.
+fn describe(command: &mut Command, trial: &RunningTrial, files: &AttemptFiles) {
+    command
+        .env("TRIALMILL_TRIAL_ID", trial.id().to_string())
+        .env("TRIALMILL_ATTEMPT", trial.attempt().to_string())
+        .env("TRIALMILL_TRIAL_DIR", files.trial())
+        .env("TRIALMILL_CONFIG", files.config())
+        .env("TRIALMILL_RESULT", files.result())
+        .env("TRIALMILL_PROGRESS", files.progress())
+        .env("TRIALMILL_ANSWERS", files.answers())
+        .env("TRIALMILL_WORKER", trial.worker().to_string());
+    let worker = trial.trial().metadata.evaluating_worker_id.as_deref();
+    for (name, value) in [
+        ("TRIALMILL_STUDY_DIR", trial.study_dir().map(|dir| dir.as_os_str().to_os_string())),
+        ("TRIALMILL_PREVIOUS_DIR", trial.previous_dir().map(|dir| dir.as_os_str().to_os_string())),
+        ("TRIALMILL_WORKER_ID", worker.map(Into::into)),
+    ] {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    // `a-b` and `a_b` would become the same variable: it is set only for a parameter whose name
+    // is exactly the variable's.
+    let mut users: HashMap<String, u32> = HashMap::new();
+    for (name, _) in trial.config().iter() {
+        *users.entry(variable(name)).or_default() += 1;
+    }
+    for (name, value) in trial.config().iter() {
+        let variable = variable(name);
+        if name != variable && users.get(&variable) != Some(&1) {
+            continue;
+        }
+        let (variable, value) = (format!("TRIALMILL_PARAM_{variable}"), shown(value));
+        // No variable can hold more; it is in the file all the same.
+        if variable.len() + value.len() + 2 <= MAX_ARGUMENT_BYTES {
+            command.env(variable, value);
+        }
+    }
+}
+
+/// A parameter's name as that of an environment variable.
+fn variable(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+/// Checks that no process of an earlier attempt goes on, which only happens where not even SIGKILL
+/// ended it. On a network file system a server may keep the lock of a dead machine.
+fn wait_for_earlier(trial: &RunningTrial, files: &AttemptFiles) -> Result<(), NotStarted> {
+    if trial.attempt() == 1 || FileSystem::of(files.trial()).is_shared() {
+        return Ok(());
+    }
+    let is_held = |n: &u32| held_lock(&AttemptFiles::of(files.trial(), *n)).is_some();
+    match (1..trial.attempt()).rev().take(8).find(is_held) {
+        Some(n) => Err(NotStarted::SetUp(format!(
+            "a process of attempt {n} at trial {} goes on and could not be killed",
+            trial.id()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Keeps the last descriptors for the study's own files: a run that cannot open them loses its state.
+fn spare_descriptors() -> io::Result<()> {
+    let is_ample = getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(soft, _)| soft >= 1_024);
+    if is_ample {
+        return Ok(());
+    }
+    let spare: io::Result<Vec<File>> =
+        (0..SPARE_DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
+    spare.map(drop)
+}

@@ -1,0 +1,297 @@
+//! What is not the trial's fault costs no trial: commands that could not be started, that were stopped
+//! with us, whose machine lacks something; and what a command leaves behind.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Running, Trialmill, end_by_id, eventually, goes_on, text};
+
+fn signal_pid(pid: &str, signal: Signal) {
+    let _ = kill(Pid::from_raw(pid.trim().parse().unwrap()), signal);
+}
+
+impl Trialmill {
+    fn executable(&self, name: &str, text: &str) {
+        let path = self.write(name, text);
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+}
+
+/// `scancel`, `docker stop` and systemd signal every process of a job; the commands ended first, and 25 of
+/// 40 running trials were crashed for good.
+#[test]
+fn a_signal_to_all_processes_of_a_job_crashes_no_trial() {
+    for script in [
+        "echo $$ > \"$HERE/pid.$TRIALMILL_TRIAL_ID\"; exec sleep 30",
+        "trap 'exit 143' TERM; echo $$ > \"$HERE/pid.$TRIALMILL_TRIAL_ID\"; sleep 30 & wait",
+        "trap 'exit 1' TERM; echo $$ > \"$HERE/pid.$TRIALMILL_TRIAL_ID\"; sleep 30 & wait",
+        "trap 'echo 0.5; exit 0' TERM; echo $$ > \"$HERE/pid.$TRIALMILL_TRIAL_ID\"; sleep 30 & wait",
+    ] {
+        let study = Trialmill::new(3);
+        let mut run = study.start_study(&["-w", "3"], script);
+        let pid = |n: u32| study.read(format!("pid.{n}"));
+        eventually("all have begun", || (1..=3).all(|n| pid(n).ends_with('\n')));
+        (1..=3).for_each(|n| signal_pid(&pid(n), Signal::SIGTERM));
+        run.signal(Signal::SIGTERM);
+        run.end().exits(130);
+        assert_eq!(study.states(), ["pending"; 3], "{script}");
+        let again = "echo $TRIALMILL_ATTEMPT";
+        study.run_study(&["--max-attempts", "1"], again).exits(0).says(&["3 trials succeeded"]);
+    }
+}
+
+/// `sbatch --signal=USR1@60`: trialmill was killed by it, and its command went on without anybody.
+#[test]
+fn what_batch_systems_send_before_the_end_is_a_stop() {
+    for signal in [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGXCPU] {
+        let study = Trialmill::new(1);
+        let mut run = study.start_study(&["--stopped-ok"], "echo > \"$HERE/begun\"; exec sleep 30");
+        eventually("it has begun", || study.path("begun").exists());
+        run.signal(signal);
+        run.end().exits(0).says(&["stopping", "interrupted"]);
+        assert_eq!(study.states(), ["pending"], "{signal}");
+    }
+    let study = Trialmill::new(1);
+    study.run_study(&["--until", "+0.2"], "exec sleep 30").exits(130);
+    assert_eq!(study.states(), ["pending"]);
+}
+
+/// The program was away for half a second, and 211 of 300 trials crashed without having been started.
+#[test]
+fn a_program_that_is_away_for_a_while_is_waited_for() {
+    let study = Trialmill::new(30);
+    study.executable("train", "#!/bin/sh\necho > \"$HERE/begun\"; echo 1\n");
+    let run = study.start(&["run", "study.yaml", "--dir", "s", "-q", "-w", "2", "--", "./train"]);
+    eventually("some have begun", || study.path("begun").exists());
+    std::fs::rename(study.path("train"), study.path("away")).unwrap();
+    let states = |study: &Trialmill| study.states().iter().filter(|s| *s != "success").count();
+    eventually("commands are waiting", || states(&study) == 2 || states(&study) == 0);
+    std::fs::rename(study.path("away"), study.path("train")).unwrap();
+    run.end().exits(0).says(&["30 trials succeeded"]);
+}
+
+/// One whose interpreter is not there took every small budget.
+#[test]
+fn a_program_that_never_starts_ends_the_run_and_no_trial() {
+    let study = Trialmill::new(5);
+    study.executable("train", "#!/no/such/interpreter\n");
+    let arguments = ["run", "study.yaml", "--dir", "s", "-q", "-w", "2", "--", "./train"];
+    study.run(&arguments).exits(12).says(&["no command can be started here", "./train"]);
+    assert!(study.states().iter().all(|state| state == "pending"), "{:?}", study.states());
+    study.executable("train", "#!/bin/sh\necho 1\n");
+    study.run(&arguments).exits(0).says(&["5 trials succeeded"]);
+}
+
+/// The checkout was replaced by another, and 188 of 200 trials crashed in the directory that was gone.
+#[test]
+fn a_working_directory_that_is_replaced_costs_no_trial() {
+    let study = Trialmill::new(20);
+    std::fs::create_dir(study.path("code")).unwrap();
+    study.write("code/c.sh", "echo > \"$HERE/begun\"; echo 1");
+    let s = study.path("s");
+    let file = study.path("study.yaml");
+    let arguments = ["run", file.to_str().unwrap(), "--dir", s.to_str().unwrap(), "-q", "--"];
+    let mut command = study.command(&[&arguments[..], &["sh", "c.sh"]].concat());
+    command.current_dir(study.path("code"));
+    let run = Running::with_pipes(command);
+    eventually("some have begun", || study.path("begun").exists());
+    std::fs::rename(study.path("code"), study.path("old")).unwrap();
+    std::fs::create_dir(study.path("new")).unwrap();
+    study.write("new/c.sh", "echo 2");
+    std::fs::rename(study.path("new"), study.path("code")).unwrap();
+    run.end().exits(0).says(&["20 trials succeeded"]);
+}
+
+/// One machine lost its data, and crashed 284 of 300 trials while another one worked.
+#[test]
+fn a_machine_on_which_everything_fails_stops_by_itself() {
+    let study = Trialmill::new(200);
+    let script = r#"[ "$MACHINE" = bad ] && echo "data.bin: no such file" >&2 && exit 1
+        [ "$TRIALMILL_TRIAL_ID" = 1 ] || until [ -e "$HERE/go" ]; do sleep 0.01; done; echo 1"#;
+    let good = study.start_study(&[], script);
+    eventually("it works", || study.path("s/study.json").exists() && study.count("success") == 1);
+    let script = study.study(&[], script).pop().unwrap();
+    let worker = ["worker", "s", "-q", "-w", "2", "--give-up-after", "5", "--", "sh", script];
+    let mut bad = study.command(&worker);
+    bad.env("MACHINE", "bad");
+    let ran = Running::with_pipes(bad).end().exits(8);
+    ran.says(&["data.bin: no such file"]);
+    let crashed = study.count("crashed");
+    assert!((5..=6).contains(&crashed), "{crashed}");
+    study.write("go", "");
+    good.end().exits(0);
+}
+
+/// Children in a session of their own went on after the end, after the limit, and beside the next attempt.
+#[test]
+fn what_a_command_leaves_in_a_session_of_its_own_ends_with_it() {
+    let leaves = [
+        r#"setsid sh -c 'echo $$ > "$HERE/pid"; exec sleep 30' &"#,
+        r#"setsid sh -c 'echo $$ > "$HERE/pid"; exec sleep 30' < /dev/null > /dev/null 2>&1 &"#,
+        r#"( env -i setsid sh -c 'echo $$ > '"$HERE"'/pid; exec sleep 30' < /dev/null > /dev/null 2>&1 & ) "#,
+    ];
+    for leaves in leaves {
+        for (ends, options, code) in [
+            ("echo 1", &[][..], 0),
+            ("exit 3", &[], 8),
+            ("exec sleep 30", &["--timeout", "0.3", "--grace", "0.2"], 8),
+        ] {
+            let study = Trialmill::new(1);
+            let script =
+                format!("{leaves}\nuntil [ -s \"$HERE/pid\" ]; do sleep 0.01; done; {ends}");
+            study.run_study(options, &script).exits(code);
+            let left = goes_on(&study.read("pid"));
+            end_by_id(&study.read("pid"));
+            assert!(!left, "{leaves} then {ends}");
+        }
+    }
+}
+
+/// A study within a study had the same grace, was killed in the middle of it, and its own commands went on.
+#[test]
+fn a_study_within_a_trial_ends_with_it() {
+    let study = Trialmill::new(1);
+    study.write("inner.sh", "trap '' TERM; echo $$ > \"$HERE/pid\"; while :; do sleep 0.05; done");
+    let script =
+        r#"exec "$BIN" run "$HERE/study.yaml" --dir "$HERE/inner" -q -- sh "$HERE/inner.sh""#;
+    let mut command = study.command(&study.study(&["--grace", "1"], script));
+    command.env("BIN", env!("CARGO_BIN_EXE_trialmill"));
+    let mut run = Running::with_pipes(command);
+    eventually("the inner one has begun", || study.path("pid").exists());
+    run.signal(Signal::SIGTERM);
+    run.end().exits(130);
+    let left = goes_on(&study.read("pid"));
+    end_by_id(&study.read("pid"));
+    assert!(!left, "the inner study's command goes on");
+    assert_eq!(study.json(&["trials", "inner"])[0]["state"], "pending", "it was handed back");
+}
+
+/// The outer study's variables named its files to the commands of the inner one.
+#[test]
+fn variables_of_an_outer_trial_do_not_reach_an_inner_one() {
+    let study = Trialmill::new(1);
+    let mut command =
+        study.command(&study.study(&[], "env | grep ^TRIALMILL > \"$HERE/env\"; echo 1"));
+    command.env("TRIALMILL_PARAM_outer", "1").env("TRIALMILL_PREVIOUS_DIR", "/outer");
+    Running::with_pipes(command).end().exits(0);
+    let env = study.read("env");
+    assert!(!env.contains("outer") && env.contains("TRIALMILL_WORKER=0"), "{env}");
+}
+
+/// A command that saved for seven seconds was killed after five.
+#[test]
+fn the_grace_can_be_set() {
+    let study = Trialmill::new(1);
+    let script = r#"trap 'until [ -e "$HERE/go" ]; do sleep 0.05; done; echo > "$HERE/saved"; exit 1' TERM
+        echo > "$HERE/begun"; sleep 60 & wait"#;
+    let file = study.read("study.yaml") + "grace_seconds: 600\n";
+    study.write("study.yaml", &file);
+    let mut run = study.start_study(&[], script);
+    eventually("it has begun", || study.path("begun").exists());
+    run.signal(Signal::SIGTERM);
+    study.write("go", "");
+    run.end().exits(130).says(&["have 600 s to end"]);
+    assert!(study.path("saved").exists());
+    study
+        .run_study(&["--grace", "nan"], script)
+        .exits(2)
+        .says(&["the grace is a number of seconds"]);
+}
+
+/// Whoever starts us may have asked not to hear of children; the first trial crashed.
+#[test]
+fn a_parent_that_ignores_the_end_of_children_costs_no_trial() {
+    let study = Trialmill::new(2);
+    let ignores = "import os, signal, sys\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n\
+                   os.execv(sys.argv[1], sys.argv[1:])";
+    if Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_err() {
+        eprintln!("skipped: no python3");
+        return;
+    }
+    let arguments = study.study(&[], "echo 1");
+    let run = Running::with_pipes(study.through("python3", &["-c", ignores], &arguments));
+    run.end().exits(0).says(&["2 trials succeeded"]);
+}
+
+/// A job was suspended for longer than its trials' limit.
+#[test]
+fn time_in_which_we_were_suspended_is_not_the_trial_s() {
+    let study = Trialmill::new(1);
+    let script = r#"echo > "$HERE/begun"; until [ -e "$HERE/go" ]; do sleep 0.01; done; echo 1"#;
+    let mut run = study.start_study(&["--timeout", "40"], script);
+    eventually("it has begun", || study.path("begun").exists());
+    run.signal(Signal::SIGSTOP);
+    eventually("it is stopped", || run.is_stopped());
+    study.write("go", "");
+    run.signal(Signal::SIGCONT);
+    run.end().exits(0);
+}
+
+/// A model's config.json was overwritten by ours, and a result.json of the user's own was the result.
+#[test]
+fn what_a_command_keeps_in_its_directory_is_its_own() {
+    let study = Trialmill::new(1);
+    let script = r#"cd "$TRIALMILL_TRIAL_DIR"
+        if [ "$TRIALMILL_ATTEMPT" = 1 ]; then
+            for name in config.json result.json stdout.log stderr.log; do echo mine > $name; done; exit 3
+        fi
+        cat config.json result.json stdout.log stderr.log | grep -c mine"#;
+    study.run_study(&[], script).exits(8);
+    study.run(&["retry", "s"]).exits(0);
+    study.run_study(&[], script).exits(0);
+    assert_eq!(study.trials()[0]["report"]["objective_to_minimize"], 4.0);
+    // Nor does one that clears it away lose its result.
+    let study = Trialmill::new(1);
+    study.run_study(&[], r#"rm -rf "$TRIALMILL_TRIAL_DIR"; echo 7"#).exits(0);
+    assert_eq!(study.trials()[0]["report"]["objective_to_minimize"], 7.0);
+}
+
+/// The result was there, and then the teardown hung, or died: what had been paid for was nowhere.
+#[test]
+fn a_result_that_was_written_before_a_bad_end_is_kept() {
+    for (how, ends, word) in [
+        ("> \"$TRIALMILL_RESULT\"", "exec sleep 30", "written"),
+        ("> \"$TRIALMILL_RESULT\"", "kill -SEGV $$", "written"),
+        ("", "exit 3", "printed"),
+    ] {
+        let study = Trialmill::new(1);
+        let script =
+            format!("echo '{{\"objective_to_minimize\": 0.25, \"cost\": 3}}' {how}\n{ends}");
+        study.run_study(&["--timeout", "1", "--grace", "0.1"], &script).exits(8);
+        let report = study.trials()[0]["report"].clone();
+        assert_eq!(report["extra"]["result"]["objective_to_minimize"], 0.25, "{report}");
+        let err = text(&report["err"]);
+        assert!(err.contains(word) && err.contains("0.25"), "{err}");
+    }
+}
+
+/// A prompt of 140 kB among the choices, and no trial could be started.
+#[test]
+fn a_value_that_no_variable_can_hold_is_in_the_file() {
+    let study = Trialmill::new(2);
+    let (a, b) = ("a".repeat(140_000), "b".repeat(140_000));
+    let space = serde_json::json!({"space": {"prompt": {"choices": [a, b]}}, "seed": 1, "workers": 1,
+        "budget": {"evaluations": 2}});
+    study.write("s.json", &space.to_string());
+    let run = ["run", "s.json", "--dir", "s", "-q", "--", "sh", "-c"];
+    let looks = "[ -z \"$TRIALMILL_PARAM_prompt\" ] && wc -c < \"$TRIALMILL_CONFIG\"";
+    study.run(&[&run[..], &[looks]].concat()).exits(0).says(&["2 trials succeeded"]);
+    study
+        .run(&[&run[..], &["echo {prompt}"]].concat())
+        .exits(2)
+        .says(&["140000", "TRIALMILL_CONFIG"]);
+}
+
+/// `--x -8e-06` is an option to Python's argparse.
+#[test]
+fn a_small_number_is_written_out() {
+    let study = Trialmill::with_space("x: {type: float, lower: -1e-5, upper: -1e-6}", 3);
+    let start = study.study(&[], r#"case "$1$TRIALMILL_PARAM_x" in *e*) exit 3;; esac; echo "$1""#);
+    study.run(&[&start[..], &["{x}"]].concat()).exits(0);
+    for trial in study.trials() {
+        assert_eq!(trial["report"]["objective_to_minimize"], trial["config"]["x"]);
+    }
+}
