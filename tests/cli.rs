@@ -25,6 +25,8 @@ mod crashes;
 mod disk;
 #[path = "cli/dying.rs"]
 mod dying;
+#[path = "cli/holding.rs"]
+mod holding;
 #[path = "cli/looking.rs"]
 mod looking;
 #[path = "cli/moving.rs"]

@@ -46,7 +46,11 @@ impl Ask {
                 return Ok(self.nothing(format_args!("nothing to hand out: {reason}")));
             }
             AskOutcome::Wait => {
-                return Ok(self.nothing("nothing to hand out now: results are needed first"));
+                let paused = client.with_study(|study| study.policy().paused)?;
+                return Ok(self.nothing(match paused {
+                    true => "nothing to hand out now: the study is paused (`trialmill resume`)",
+                    false => "nothing to hand out now: results are needed first",
+                }));
             }
         };
         let text = match self.json {

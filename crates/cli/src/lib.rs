@@ -9,6 +9,7 @@ mod create;
 mod csv;
 mod early;
 mod hints;
+mod hold;
 mod plot;
 mod print;
 mod progress;
@@ -78,6 +79,9 @@ enum Verb {
     Release(tell::Release),
     Retry(tell::Retry),
     Set(set::Set),
+    Pause(hold::Pause),
+    Resume(hold::Resume),
+    Stop(hold::Stop),
     /// Shows the status of a study
     Status(query::Query),
     /// Shows the best trial, or with several objectives the Pareto front
@@ -117,6 +121,9 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Verb::Release(verb) => verb.run(),
         Verb::Retry(verb) => verb.run(),
         Verb::Set(verb) => verb.run(),
+        Verb::Pause(verb) => verb.run(),
+        Verb::Resume(verb) => verb.run(),
+        Verb::Stop(verb) => verb.run(),
         Verb::Status(verb) => verb.status(),
         Verb::Best(verb) => verb.best(),
         Verb::Trials(verb) => verb.run(),

@@ -58,6 +58,9 @@ fn bar(snapshot: &Snapshot) -> ProgressBar {
 fn show(bar: Option<&ProgressBar>, snapshot: &Snapshot, began: (Instant, u64)) {
     let errors = snapshot.count(State::Failed) + snapshot.count(State::Crashed);
     let mut text = format!("done, {} running", snapshot.count(State::Evaluating));
+    if snapshot.paused {
+        text += ", PAUSED";
+    }
     if errors > 0 {
         text += &format!(", {errors} errors");
     }

@@ -27,6 +27,9 @@ pub(super) fn status(status: &Status<'_>) -> String {
         .collect();
     let counts = if counts.is_empty() { "none".into() } else { counts.join(", ") };
     let _ = writeln!(text, "\ntrials     {counts}");
+    if status.paused {
+        text += "PAUSED     nothing is handed out until `trialmill resume`\n";
+    }
     if let Some(infeasible) = status.infeasible.filter(|n| *n > 0) {
         let _ = writeln!(text, "infeasible {infeasible} of them violate a constraint");
     }
@@ -90,6 +93,11 @@ fn process(process: &ProcessRow<'_>) -> String {
     let (n, named) = (evaluating.len(), held.join(", "));
     let more = if n > held.len() { ", …" } else { "" };
     format!("process    {process} on {host} (pid {pid}) {alive}, evaluating {n}: {named}{more}\n")
+}
+
+/// `1 trial`, `2 trials`.
+pub(super) fn trials(n: u64) -> String {
+    format!("{n} trial{}", if n == 1 { "" } else { "s" })
 }
 
 /// Objectives with their names, where they have some.

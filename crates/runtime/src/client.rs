@@ -292,6 +292,32 @@ impl<E: Exchange> Client<E> {
         self.exchange_one(Command::SetPolicy(policy)).map(drop)
     }
 
+    /// Hands out nothing more, in every process, until [`resume`](Self::resume); what is being evaluated
+    /// goes on. Workers wait meanwhile.
+    ///
+    /// # Errors
+    /// The state is gone.
+    pub fn pause(&self) -> Result<(), Error> {
+        self.exchange_one(Command::Pause(true)).map(drop)
+    }
+
+    /// Goes on after a [`pause`](Self::pause).
+    ///
+    /// # Errors
+    /// The state is gone.
+    pub fn resume(&self) -> Result<(), Error> {
+        self.exchange_one(Command::Pause(false)).map(drop)
+    }
+
+    /// Asks every process that takes part now to end: after its evaluations, or `now`, as Ctrl-C does
+    /// it. Those that join later are not asked.
+    ///
+    /// # Errors
+    /// The state is gone.
+    pub fn stop_processes(&self, now: bool) -> Result<(), Error> {
+        self.exchange_one(Command::StopProcesses { now }).map(drop)
+    }
+
     /// All trials, in the order in which they were sampled (NePS: `lock_and_read_trials`).
     ///
     /// # Errors

@@ -36,7 +36,7 @@ impl Outcome {
 
     /// Whether the user stopped it before it was done.
     pub fn was_interrupted(&self) -> bool {
-        self.reason == StopReason::Interrupted
+        matches!(self.reason, StopReason::Interrupted | StopReason::Stopped)
     }
 
     /// The study's directory; `None` for a study in memory.

@@ -23,6 +23,10 @@ pub struct Snapshot {
     pub best: Option<(TrialId, f64)>,
     /// How often a trial was requeued.
     pub requeues: u64,
+    /// Whether nothing is handed out.
+    pub paused: bool,
+    /// Whether this process is to end, its evaluations too.
+    pub(crate) stop_now: bool,
     /// How many workers of this process wait for a trial.
     pub waiting: usize,
     /// The other processes that take part.
@@ -70,6 +74,8 @@ impl Published {
         snapshot.counts = State::ALL.map(|state| study.count(state));
         snapshot.budget = study.policy().budget;
         snapshot.spent = study.spent();
+        snapshot.paused = study.policy().paused;
+        snapshot.stop_now = study.policy().stops(own).is_some_and(|stop| stop.now);
         snapshot.requeues = study.requeues();
         snapshot.waiting = waiting;
         match (study.best(), &snapshot.best) {

@@ -283,7 +283,7 @@ impl Session {
         if let Some((errors, id, message)) = self.context.gave_up.get().cloned() {
             return Err(Error::ErrorsInARow { errors, id, message });
         }
-        let first = [StopReason::Interrupted, StopReason::Error];
+        let first = [StopReason::Interrupted, StopReason::Stopped, StopReason::Error];
         let reason = first.into_iter().find(|reason| reasons.contains(reason));
         let reason = reason.or(reasons.last().copied()).unwrap_or(StopReason::Finished);
         *self.reason.lock() = reason;

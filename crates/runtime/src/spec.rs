@@ -108,6 +108,8 @@ impl StudySpec {
             },
             pruned_are_free: !self.count_pruned.unwrap_or(!policy.pruned_are_free),
             stop_early: self.stop_early.unwrap_or(policy.stop_early),
+            paused: policy.paused,
+            stop: policy.stop,
         }
     }
 }

@@ -83,7 +83,8 @@ impl Watch {
                 self.grace.as_secs_f64()
             );
         }
-        if presses > 0 || self.stop.is_stopped() {
+        let stop_now = self.handle.published().with(|snapshot| snapshot.stop_now);
+        if presses > 0 || stop_now || self.stop.is_stopped() {
             self.stop.stop();
             self.handle.interrupt();
         }

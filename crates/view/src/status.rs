@@ -42,6 +42,9 @@ pub struct Status<'a> {
     pub counts: BTreeMap<State, u64>,
     /// What may be spent.
     pub budget: Budget,
+    /// Whether nothing is handed out until `resume`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// What has been spent.
     pub spent: Spent,
     /// What ends evaluations that promise too little.
@@ -161,6 +164,7 @@ impl<'a> Status<'a> {
             trials: study.trials().len(),
             counts: State::ALL.into_iter().map(|state| (state, study.count(state))).collect(),
             budget: study.policy().budget,
+            paused: study.policy().paused,
             spent: study.spent(),
             pruner: study.policy().pruner.as_ref(),
             ended_early: study.ended_early(),

@@ -131,6 +131,29 @@ pub struct Policy {
     /// What ends the study before its budget does.
     #[serde(default, skip_serializing_if = "StopEarly::is_unset")]
     pub stop_early: StopEarly,
+    /// Whether nothing is handed out until that is taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+    /// Which processes are to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
+}
+
+/// The processes that somebody asked to end: those that had joined then, and no later ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The last of them.
+    pub up_to: ProcessId,
+    /// Whether their evaluations are ended too, as Ctrl-C does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub now: bool,
+}
+
+impl Policy {
+    /// Whether a process is to end, and how.
+    pub fn stops(&self, process: ProcessId) -> Option<Stop> {
+        self.stop.filter(|stop| process <= stop.up_to)
+    }
 }
 
 impl Default for Policy {
@@ -142,6 +165,8 @@ impl Default for Policy {
             pruner: None,
             pruned_are_free: false,
             stop_early: StopEarly::default(),
+            paused: false,
+            stop: None,
         }
     }
 }

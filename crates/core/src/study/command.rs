@@ -85,14 +85,31 @@ pub enum Command {
     /// Ends the study before its budget is used: whoever asks has waited for a better result as long as
     /// the policy says.
     Stop(EarlyEnd),
+    /// Hands out nothing more, or goes on with it.
+    Pause(bool),
+    /// Ends all processes that take part now: after their evaluations, or `now` with them.
+    StopProcesses {
+        /// Whether evaluations are ended too.
+        now: bool,
+    },
 }
 
 impl Command {
     /// Whether deciding this command may sample trials, or change what other samplers read: the
     /// policy and the set of processes. Some stores need another lock for that.
     pub fn may_sample(&self) -> bool {
-        use Command::{Ask, Join, Offer, Sample, SetPolicy, Stop};
-        matches!(self, Join(_) | Ask(_) | Sample { .. } | Offer { .. } | SetPolicy(_) | Stop(_))
+        use Command::{Ask, Join, Offer, Pause, Sample, SetPolicy, Stop, StopProcesses};
+        matches!(
+            self,
+            Join(_)
+                | Ask(_)
+                | Sample { .. }
+                | Offer { .. }
+                | SetPolicy(_)
+                | Stop(_)
+                | Pause(_)
+                | StopProcesses { .. }
+        )
     }
 }
 
@@ -162,6 +179,8 @@ pub enum StopReason {
     Error,
     /// The user asked to stop.
     Interrupted,
+    /// Somebody asked all processes of the study to stop.
+    Stopped,
     /// Nothing ran: the study was opened and closed.
     Closed,
     /// Another machine saw no heartbeat of this process, took it for dead, and requeued its trials.
@@ -179,6 +198,7 @@ impl std::fmt::Display for StopReason {
             }
             StopReason::WorkerSeconds => f.write_str("the workers' time is up"),
             StopReason::Error => f.write_str("an evaluation failed"),
+            StopReason::Stopped => f.write_str("the study's processes were asked to stop"),
             StopReason::Interrupted => f.write_str("interrupted"),
             StopReason::Closed => f.write_str("closed"),
             StopReason::Expelled => {

@@ -4,7 +4,7 @@ use rustc_hash::FxHashSet;
 
 use super::{Answer, Ask, Command, StopReason, StudyState};
 use crate::error::StudyError;
-use crate::event::{Event, EventKind, Policy, Process, Reason, process_of};
+use crate::event::{Event, EventKind, Policy, Process, Reason, Stop, process_of};
 use crate::limits::{MAX_STEPS, STEPS_OF_A_LINE};
 use crate::optimizer::{Optimizer, Proposal, SamplingRequest, Suggestion};
 use crate::stopping::EarlyEnd;
@@ -112,6 +112,11 @@ impl StudyState {
                 Ok(Decision::new(vec![EventKind::Stopped { reason }], Answer::Done))
             }
             Command::Stop(_) => Ok(Decision::new(Vec::new(), Answer::Done)),
+            Command::Pause(paused) => self.set_policy(Policy { paused, ..self.policy.clone() }),
+            Command::StopProcesses { now } => {
+                let stop = Some(Stop { up_to: self.last_process, now });
+                self.set_policy(Policy { stop, ..self.policy.clone() })
+            }
         }
     }
 
@@ -140,9 +145,15 @@ impl StudyState {
             let answer = Answer::Stop(StopReason::Early(reason));
             return Ok(Decision::new(vec![EventKind::Stopped { reason }], answer));
         }
+        if process_of(&ask.worker).is_some_and(|process| self.policy.stops(process).is_some()) {
+            return Ok(Decision::new(Vec::new(), Answer::Stop(StopReason::Stopped)));
+        }
         let spent = self.spent();
         if let Some(limit) = self.policy.budget.reached(&spent) {
             return Ok(Decision::new(Vec::new(), Answer::Stop(StopReason::Budget(limit))));
+        }
+        if self.policy.paused {
+            return Ok(Decision::new(Vec::new(), Answer::Wait));
         }
         let left = self.policy.budget.evaluations_left(&spent);
         let n = ask.n.min(usize::try_from(left).unwrap_or(usize::MAX));
