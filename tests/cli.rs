@@ -13,6 +13,8 @@ mod support;
 mod asking;
 #[path = "cli/benching.rs"]
 mod benching;
+#[path = "cli/bringing.rs"]
+mod bringing;
 #[path = "cli/checking.rs"]
 mod checking;
 #[path = "cli/classes.rs"]

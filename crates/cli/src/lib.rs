@@ -8,8 +8,10 @@ mod convert;
 mod create;
 mod csv;
 mod early;
+mod enqueue;
 mod hints;
 mod hold;
+mod import;
 mod plot;
 mod print;
 mod progress;
@@ -79,6 +81,8 @@ enum Verb {
     Release(tell::Release),
     Retry(tell::Retry),
     Set(set::Set),
+    Enqueue(enqueue::Enqueue),
+    Import(import::Import),
     Pause(hold::Pause),
     Resume(hold::Resume),
     Stop(hold::Stop),
@@ -121,6 +125,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Verb::Release(verb) => verb.run(),
         Verb::Retry(verb) => verb.run(),
         Verb::Set(verb) => verb.run(),
+        Verb::Enqueue(verb) => verb.run(),
+        Verb::Import(verb) => verb.run(),
         Verb::Pause(verb) => verb.run(),
         Verb::Resume(verb) => verb.run(),
         Verb::Stop(verb) => verb.run(),

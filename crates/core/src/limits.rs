@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const MAX_PARAMETERS: usize = 4_096;
 /// Choices a categorical parameter may have.
 pub const MAX_CHOICES: usize = 65_536;
+/// Bytes of a file of trials that are imported.
+pub const MAX_IMPORT_BYTES: u64 = 256 << 20;
 /// Objectives that a study may have.
 pub const MAX_OBJECTIVES: usize = 64;
 /// Bytes of a study file or of `study.json`. A value of two bytes takes about 72 in memory, twice.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use trialmill_core::budget::Spent;
+use trialmill_core::config::Config;
 use trialmill_core::error::{Error, StudyError};
 use trialmill_core::event::{Policy, Reason};
 use trialmill_core::optimizer::OptimizerInfo;
@@ -290,6 +291,37 @@ impl<E: Exchange> Client<E> {
     /// The policy makes no sense, or the state is gone.
     pub fn set_policy(&self, policy: Policy) -> Result<(), Error> {
         self.exchange_one(Command::SetPolicy(policy)).map(drop)
+    }
+
+    /// Adds configurations of one's own: they are evaluated before the optimizer proposes more.
+    ///
+    /// # Errors
+    /// One of them is not of the study's space, or the state is gone.
+    pub fn enqueue(&self, configs: Vec<Config>) -> Result<Vec<Trial>, Error> {
+        let space = self.with_study(|study| study.definition().space.clone())?;
+        configs.iter().try_for_each(|config| space.check(config))?;
+        if configs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let worker = "enqueue".into();
+        match self.exchange_one(Command::Enqueue { worker, configs })? {
+            Answer::Evaluate(trials) => Ok(trials),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Adds trials that were evaluated elsewhere, each with its report: optimizers learn from them, and
+    /// none is charged to the budget. Returns how many were not here already.
+    ///
+    /// # Errors
+    /// One of them is not of the study's space, or its report has not what the study's have: then none
+    /// is taken in. Or the state is gone.
+    pub fn import(&self, trials: Vec<(Config, Report)>) -> Result<usize, Error> {
+        let (worker, time) = ("import".into(), trialmill_store::clock::now_s());
+        match self.exchange_one(Command::Import { worker, trials, time })? {
+            Answer::Evaluate(trials) => Ok(trials.len()),
+            _ => Ok(0),
+        }
     }
 
     /// Hands out nothing more, in every process, until [`resume`](Self::resume); what is being evaluated

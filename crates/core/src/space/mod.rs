@@ -19,6 +19,7 @@
 mod condition;
 mod domain;
 mod error;
+mod given;
 mod parse;
 mod sample;
 mod scale;

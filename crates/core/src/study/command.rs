@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::budget::Limit;
+use crate::config::Config;
 use crate::event::{Lease, Policy, Process, ProcessId, Reason};
 use crate::optimizer::Suggestion;
 use crate::stopping::EarlyEnd;
@@ -80,6 +81,25 @@ pub enum Command {
     RetryOne(TrialId),
     /// Sets a trial as a whole: an import, or a correction (NePS: `put_updated_trial`).
     Put(Box<Trial>),
+    /// Adds configurations that a person chose; they become pending trials. Answer:
+    /// [`Answer::Evaluate`].
+    Enqueue {
+        /// Who chose them.
+        worker: WorkerId,
+        /// The configurations.
+        configs: Vec<Config>,
+    },
+    /// Adds trials that were evaluated elsewhere: with a report each, and not charged. Those that are
+    /// here already, the same configuration with the same result, are left out. Answer:
+    /// [`Answer::Evaluate`].
+    Import {
+        /// Who brings them.
+        worker: WorkerId,
+        /// Them.
+        trials: Vec<(Config, Report)>,
+        /// When, in seconds since the Unix epoch.
+        time: f64,
+    },
     /// Changes the policy.
     SetPolicy(Policy),
     /// Ends the study before its budget is used: whoever asks has waited for a better result as long as
@@ -108,6 +128,8 @@ impl Command {
                 | SetPolicy(_)
                 | Stop(_)
                 | Pause(_)
+                | Command::Enqueue { .. }
+                | Command::Import { .. }
                 | StopProcesses { .. }
         )
     }

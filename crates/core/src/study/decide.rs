@@ -22,6 +22,17 @@ impl Decision {
     fn new(events: Vec<EventKind>, answer: Answer) -> Self {
         Decision { events, answer, handed: Vec::new() }
     }
+
+    /// One that answers with trials, none of them yet.
+    pub(super) fn of_trials() -> Self {
+        Decision::new(Vec::new(), Answer::Evaluate(Vec::new()))
+    }
+
+    /// A trial more that the answer has.
+    pub(super) fn hand(&mut self, trial: TrialId, event: EventKind) {
+        self.handed.push(trial);
+        self.events.push(event);
+    }
 }
 
 impl StudyState {
@@ -107,6 +118,11 @@ impl StudyState {
                 self.check_put(&trial)?;
                 Ok(Decision::new(self.put_events(*trial), Answer::Done))
             }
+            Command::Enqueue { worker, configs } => {
+                let suggestions = configs.into_iter().map(Suggestion::from).collect();
+                self.take_suggestions(suggestions, &worker, false)
+            }
+            Command::Import { worker, trials, time } => self.import(&worker, trials, time),
             Command::SetPolicy(policy) => self.set_policy(policy),
             Command::Stop(reason) if self.ended_early.is_none() => {
                 Ok(Decision::new(vec![EventKind::Stopped { reason }], Answer::Done))
@@ -375,7 +391,7 @@ impl StudyState {
     /// them cannot be compared, and all would be the best.
     // It is boxed on its way in and out.
     #[allow(clippy::unnecessary_box_returns)]
-    fn judged(&self, report: Box<Report>) -> Box<Report> {
+    pub(super) fn judged(&self, report: Box<Report>) -> Box<Report> {
         if !report.is_success() {
             return report;
         }

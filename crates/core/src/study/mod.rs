@@ -9,6 +9,7 @@
 mod apply;
 mod command;
 mod decide;
+mod import;
 mod index;
 mod judge;
 mod pruning;

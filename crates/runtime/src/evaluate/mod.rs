@@ -28,7 +28,7 @@ pub use household::adopt_orphans;
 pub use process::ProcessEvaluator;
 pub use progress::parse as parse_step;
 pub use report_defaults::ReportDefaults;
-pub use result::parse as parse_result;
+pub use result::{parse as parse_result, report_of};
 pub(crate) use running::TrialPaths;
 pub use running::{RunningTrial, StopSignal};
 pub use start::{Detach, detach_with};

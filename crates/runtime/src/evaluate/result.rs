@@ -108,6 +108,17 @@ fn by_name(
     }
 }
 
+/// Reads a result that is JSON already, in the notation of our files.
+///
+/// # Errors
+/// As [`parse`].
+pub fn report_of(json: Json, objectives: &Objectives) -> Result<Report, String> {
+    match json {
+        Json::Object(map) => from_object(map, objectives),
+        _ => Err("the result is not an object".into()),
+    }
+}
+
 fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Report, String> {
     let by_name = match named(&mut map, objectives)? {
         Some(values) => Some(values),

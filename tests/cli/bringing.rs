@@ -1,0 +1,128 @@
+//! What a person brings into a study: configurations, trials from elsewhere, another space.
+
+use serde_json::json;
+
+use crate::support::Trialmill;
+
+const SPACE: &str = "lr: {lower: 0.0, upper: 1.0}, n: {type: int, lower: 1, upper: 8}, \
+                     kind: [a, b], beta: {lower: 0.0, upper: 1, when: {kind: a}}, weights: big";
+
+#[test]
+fn a_configuration_of_ones_own_is_evaluated_next() {
+    let study = Trialmill::with_space(SPACE, 5);
+    study.create();
+    let enqueue = |config: &[&str]| study.run(&[&["enqueue", "s", "--config"], config].concat());
+    let ran =
+        enqueue(&["lr=1", "n=3", "kind=b", r#"{"lr": 0.25, "n": 8, "kind": "a", "beta": 1}"#]);
+    ran.exits(0).says(&["2 trials waiting: 1 2"]);
+    let configs: Vec<_> = study.trials().iter().map(|trial| trial["config"].clone()).collect();
+    let first = json!({"lr": 0.25, "n": 8, "kind": "a", "beta": 1.0, "weights": "big"});
+    assert_eq!(configs, [first, json!({"lr": 1.0, "n": 3, "kind": "b", "weights": "big"})]);
+    for (config, says) in [
+        ("lr=2", "2.0 is not in float"),
+        ("lr=1", "'n': the configuration does not have it"),
+        (r#"{"lr": 1, "n": 1, "kind": "b", "beta": 0.5}"#, "only when kind is a"),
+        (r#"{"lr": 1, "n": 1, "kin": "b"}"#, "did you mean `kind`?"),
+        ("[1]", "neither JSON nor NAME=VALUE"),
+        ("{", "the text ends"),
+    ] {
+        enqueue(&[config]).exits(2).says(&[says]);
+    }
+    assert_eq!(study.trials().len(), 2, "nothing of what was refused is there");
+    study.run_study(&[], "echo $TRIALMILL_PARAM_n >> $HERE/seen; echo 1").exits(0);
+    assert_eq!(study.lines("seen")[..2], ["8", "3"]);
+    assert_eq!((study.lines("seen").len(), study.count("success")), (5, 5));
+}
+
+#[test]
+fn trials_from_elsewhere_are_known_and_not_charged() {
+    let study = Trialmill::with_space(SPACE, 4);
+    study.create();
+    study.write(
+        "optuna.csv",
+        "number,value,params_lr,params_n,params_kind,params_beta,state\n\
+         0,0.5,0.1,3.0,b,,COMPLETE\n1,,0.2,4,b,,FAIL\n2,0.25,1,4,a,0.5,COMPLETE\n",
+    );
+    let import = |file: &str| study.run(&["import", "s", file]);
+    import("optuna.csv")
+        .exits(0)
+        .says(&["2 trials taken in", "1 rows of trials that did not succeed"]);
+    // Once more nothing is doubled.
+    import("optuna.csv").exits(0).says(&["0 trials taken in", "2 of them were here already"]);
+    assert_eq!((study.count("external"), study.trials().len()), (2, 2));
+    assert_eq!(study.json(&["best", "s"])["report"]["objective_to_minimize"], json!(0.25));
+    assert_eq!(study.status()["spent"]["evaluations"], json!(0));
+    study.write(
+        "more.json",
+        r#"[{"config": {"lr": 0.5, "n": 1, "kind": "b"}, "objective": 0.125, "cost": 7}]"#,
+    );
+    import("more.json").exits(0).says(&["1 trial taken in"]);
+    assert_eq!(study.status()["spent"]["cost"], json!(0.0));
+    study.run_study(&[], "echo 1").exits(0);
+    assert_eq!((study.count("success"), study.count("external")), (4, 3));
+    assert_eq!(study.json(&["best", "s"])["report"]["objective_to_minimize"], json!(0.125));
+    // What another study of the same space lists is taken in whole, in both forms.
+    for (options, file) in [("--csv", "all.csv"), ("--json", "all.json")] {
+        let listing = study.run(&["trials", "s", options]).exits(0).stdout;
+        study.write(file, &listing);
+        study.run(&["create", "study.yaml", "--dir", file.trim_start_matches("all.")]).exits(0);
+        let dir = file.trim_start_matches("all.");
+        study.run(&["import", dir, file]).exits(0).says(&["7 trials taken in"]);
+        let best = study.json(&["best", dir]);
+        assert_eq!(best["config"], study.json(&["best", "s"])["config"], "{file}");
+        study.run(&["check", dir]).exits(0);
+    }
+    // One wrong row, and nothing is taken in.
+    for (file, text, says) in [
+        (
+            "w.csv",
+            "lr,n,kind,objective\n0.1,3,b,1\n0.1,9,b,1\n",
+            "line 3: parameter 'n': 9 is not in int",
+        ),
+        ("w.csv", "lr,n,kind\n0.1,3,b\n", "no column is the objective"),
+        (
+            "w.csv",
+            "lr,n,kind,objective\n0.1,3,b,good\n",
+            "line 2: the result's objective is not a number",
+        ),
+        ("w.csv", "lr,n,kind,objective\n0.1,3,b,\n", "no objective"),
+        ("w.json", r#"[{"lr": 1}]"#, "trial 1: an object with a `config` is needed"),
+        ("w.json", "{}", "an array of trials is needed"),
+        ("w.csv", "lr,n,kind,objective\n0.1,3,b,\"[1, 2]\"\n", "has 2 objectives"),
+    ] {
+        study.write(file, text);
+        let ran = import(file);
+        assert!([2, 7].contains(&ran.status.code().unwrap()), "{ran:?}");
+        ran.says(&[says]);
+    }
+    assert_eq!(study.trials().len(), 7);
+}
+
+/// A parameter more, or a wider bound, and everything that was known had to be left behind.
+#[test]
+fn a_study_goes_on_in_another_space() {
+    let study = Trialmill::with_space("lr: {lower: 0.0, upper: 1.0}, old: [x, y]", 3);
+    study.run_study(&[], "echo $TRIALMILL_PARAM_lr").exits(0);
+    let wider = "lr: {lower: 0.0, upper: 2.0}, dropout: {lower: 0.0, upper: 0.5}";
+    study.write("wider.yaml", &format!("space: {{{wider}}}\n"));
+    let convert = |options: &[&str]| {
+        study.run(&[&["convert", "s", "t", "--space", "wider.yaml"], options].concat())
+    };
+    convert(&[]).exits(2).says(&["trial 1", "'dropout'", "--default dropout=…"]);
+    convert(&["--default", "drop=1"]).exits(2).says(&["no parameter 'drop'"]);
+    convert(&["--default", "dropout=1"]).exits(2).says(&["1.0 is not in float"]);
+    assert!(!study.path("t").exists());
+    convert(&["--default", "dropout=0.1"]).exits(0).says(&["the new space lacks old"]);
+    let (before, after) = (study.trials(), study.json(&["trials", "t"]));
+    for (before, after) in before.iter().zip(after.as_array().unwrap()) {
+        let config = json!({"lr": before["config"]["lr"], "dropout": 0.1});
+        assert_eq!((&after["config"], &after["report"]), (&config, &before["report"]));
+    }
+    study.run(&["worker", "t", "-q", "--", "sh", "-c", "echo 1"]).exits(0);
+    study.run(&["set", "t", "--evaluations", "4"]).exits(0);
+    study.run(&["worker", "t", "-q", "--", "sh", "-c", "echo 1"]).exits(0);
+    assert_eq!(study.json(&["trials", "t"]).as_array().unwrap().len(), 4);
+    study.write("narrow.yaml", "space: {lr: {lower: 0.0, upper: 1e-9}}\n");
+    let narrow = study.run(&["convert", "s", "u", "--space", "narrow.yaml"]);
+    narrow.exits(2).says(&["trial 1", "is not in float"]);
+}
