@@ -15,6 +15,7 @@ use std::time::Instant;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, System};
 use crossbeam_channel::{Sender, bounded};
 use support::{Result, median, objective, space};
+use trialmill::RandomSearch;
 use trialmill::{Durability, Study};
 
 /// What a trial takes in the journal: one line when it is sampled, one when it is reported.
@@ -109,6 +110,7 @@ fn bare(file: Option<&Path>, sync: bool, workers: usize, trials: usize) -> Resul
 
 fn ours(dir: &Path, durability: Durability, workers: usize, trials: usize) -> Result<f64> {
     let study = Study::builder(dir).durability(durability).space(space()?).workers(workers);
+    let study = study.optimizer(RandomSearch::new());
     let session = study.max_evaluations(trials as u64).ctrl_c(false).open()?;
     let begin = Instant::now();
     session.run(objective)?;

@@ -8,6 +8,7 @@ mod support;
 use divan::Bencher;
 use rand::SeedableRng;
 use support::{Solo, objective, space};
+use trialmill::RandomSearch;
 use trialmill::{Durability, Study};
 
 fn main() {
@@ -75,7 +76,11 @@ fn open(bencher: Bencher<'_, '_>, trials: usize) {
 /// A message to the state actor and back, from one thread.
 #[divan::bench]
 fn round_trip(bencher: Bencher<'_, '_>) {
-    let session = Study::in_memory().space(space().expect(WORKS)).open().expect(WORKS);
+    let session = Study::in_memory()
+        .optimizer(RandomSearch::new())
+        .space(space().expect(WORKS))
+        .open()
+        .expect(WORKS);
     let handle = session.handle();
     bencher.bench_local(|| handle.exchange(Vec::new()).expect(WORKS));
 }
@@ -84,7 +89,10 @@ fn round_trip(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = [1, 8, 64], sample_size = 1, sample_count = 20)]
 fn contention(bencher: Bencher<'_, '_>, workers: usize) {
     bencher.counter(1_000_usize).bench_local(|| {
-        let study = Study::in_memory().space(space().expect(WORKS)).workers(workers);
+        let study = Study::in_memory()
+            .optimizer(RandomSearch::new())
+            .space(space().expect(WORKS))
+            .workers(workers);
         study.max_evaluations(1_000).ctrl_c(false).run(objective).expect(WORKS)
     });
 }

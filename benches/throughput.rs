@@ -86,6 +86,7 @@ fn growth(base: &std::path::Path, trials: u64) -> Result<()> {
     for at in [1_000, 10_000, trials / 2, trials] {
         let grow = |to: u64| -> Result<f64> {
             let builder = Study::builder(&dir).durability(Durability::Buffered);
+            let builder = builder.optimizer(RandomSearch::new());
             let session = builder.space(space()?).seed(1).workers(8).max_evaluations(to).open()?;
             let begin = Instant::now();
             session.run(objective)?;

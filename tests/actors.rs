@@ -26,7 +26,7 @@ const AT_ONCE: Duration = Duration::from_secs(20);
 
 fn builder(dir: &Path) -> StudyBuilder {
     let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
-    Study::builder(dir).space(space).seed(1).ctrl_c(false)
+    Study::builder(dir).space(space).seed(1).ctrl_c(false).optimizer(RandomSearch::new())
 }
 
 /// The study as its journal says, and the reports that stand in it.

@@ -22,7 +22,7 @@ const CRATES: [(&str, &[&str]); 12] = [
     ("neps", &["core", "store"]),
     ("layouts", &["core", "store", "neps"]),
     ("runtime", &["core", "optimizers", "store", "layouts"]),
-    ("view", &["core", "store", "layouts"]),
+    ("view", &["core", "optimizers", "store", "layouts"]),
     ("plot", &["core", "view"]),
     ("dashboard", &["core", "store", "layouts", "runtime", "view", "plot"]),
     ("trialmill", &["core", "optimizers", "store", "layouts", "runtime", "view"]),

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
+use trialmill::RandomSearch;
 use trialmill::{
     AskOutcome, BoxError, Budget, DirectClient, Error, GridSearch, Objective, OnError, Optimizer,
     OptimizerInfo, Parameter, Proposal, Report, ReportDefaults, ReportOutcome, RunningTrial,
@@ -19,7 +20,11 @@ fn space() -> SearchSpace {
 }
 
 fn study(dir: &tempfile::TempDir) -> StudyBuilder {
-    Study::builder(dir.path().join("study")).space(space()).seed(1).ctrl_c(false)
+    Study::builder(dir.path().join("study"))
+        .space(space())
+        .seed(1)
+        .ctrl_c(false)
+        .optimizer(RandomSearch::new())
 }
 
 fn objective(trial: &RunningTrial) -> Result<f64, BoxError> {

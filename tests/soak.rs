@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use trialmill::RandomSearch;
 use trialmill::{
     AskOutcome, BoxError, Parameter, Report, ReportOutcome, RunningTrial, SearchSpace, State,
     Study, StudyBuilder,
@@ -30,7 +31,12 @@ fn builder(dir: &Path, workers: usize) -> StudyBuilder {
         ("n", Parameter::int(1, 9)),
         ("kind", Parameter::categorical(["one", "another"])),
     ]);
-    Study::builder(dir).space(space.unwrap()).workers(workers).seed(1).ctrl_c(false)
+    Study::builder(dir)
+        .space(space.unwrap())
+        .workers(workers)
+        .seed(1)
+        .ctrl_c(false)
+        .optimizer(RandomSearch::new())
 }
 
 fn evaluate(trial: &RunningTrial) -> Result<Report, BoxError> {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // This is a test.
 
+use trialmill::RandomSearch;
 use trialmill::{
     BoxError, Objective, Parameter, Pruner, PrunerInfo, Reached, Report, ReportDefaults,
     RunningTrial, SearchSpace, State, StopEarly, StopReason, Study, StudyBuilder, Summary,
@@ -9,7 +10,11 @@ use trialmill::{
 
 fn study(dir: &tempfile::TempDir) -> StudyBuilder {
     let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
-    Study::builder(dir.path().join("study")).space(space).seed(1).ctrl_c(false)
+    Study::builder(dir.path().join("study"))
+        .space(space)
+        .seed(1)
+        .ctrl_c(false)
+        .optimizer(RandomSearch::new())
 }
 
 /// Values that a closure reports before its end: every process sees them, and they are its curve.

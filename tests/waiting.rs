@@ -54,7 +54,7 @@ fn two(request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
 
 fn builder(dir: &Path) -> StudyBuilder {
     let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
-    Study::builder(dir).space(space).seed(1).ctrl_c(false)
+    Study::builder(dir).space(space).seed(1).ctrl_c(false).optimizer(RandomSearch::new())
 }
 
 fn temp() -> (tempfile::TempDir, PathBuf) {

@@ -278,7 +278,8 @@ fn a_nonsensical_wish_is_refused_before_anything_is_claimed() {
 #[test]
 fn a_model_proposes_to_whoever_asks_and_learns_from_what_is_told() {
     let study = Trialmill::new(14);
-    let file = study.read("study.yaml") + "optimizer: {name: tpe, n_startup_trials: 4}\n";
+    let tpe = "{name: tpe, n_startup_trials: 4}";
+    let file = study.read("study.yaml").replace("random_search", tpe);
     study.write("study.yaml", &file);
     study.create();
     for _ in 0..14 {

@@ -93,6 +93,22 @@ fn a_comma_or_quote_does_not_break_the_csv() {
     study.run(&["trials", "s", "--csv", "--json"]).exits(2);
 }
 
+/// Random search was what people got who did not know better.
+#[test]
+fn a_study_that_names_no_optimizer_is_searched_by_auto_which_says_what_it_does() {
+    let study = Trialmill::new(12);
+    study.write("study.yaml", &study.read("study.yaml").replace("optimizer: random_search\n", ""));
+    study.run_study(&["--evaluations", "1"], "echo 0.5").exits(0);
+    study.run(&["status", "s"]).exits(0).says(&["s: auto", "a first design of Sobol points"]);
+    study.run_study(&[], "echo 0.5").exits(0);
+    study.run(&["status", "s"]).exits(0).says(&["Gaussian process with a share of TPE"]);
+    assert_eq!(study.status()["optimizer"]["name"], "auto");
+    // NePS's workers would not know it.
+    let neps = ["run", "study.yaml", "--dir", "n", "--layout", "neps", "-q", "--", "echo", "1"];
+    study.run(&neps).exits(0);
+    study.run(&["status", "n"]).exits(0).says(&["n: random_search"]);
+}
+
 #[test]
 fn a_text_for_people_leaves_out_nothing_that_matters() {
     let study = Trialmill::new(3);

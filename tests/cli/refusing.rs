@@ -35,7 +35,7 @@ fn a_wrong_command_line_or_study_file_leaves_no_trace() {
         assert!(!study.path("s").exists(), "{wrong}");
     }
     let study = Trialmill::new(1);
-    let good = study.read("study.yaml");
+    let good = study.read("study.yaml").replace("optimizer: random_search\n", "");
     for (more, says) in [
         ("optimizer: random\n", "random_search"),
         ("optimizer: {name: random_search, points: 3}\n", "points"),
@@ -110,11 +110,11 @@ fn a_directory_of_another_study_is_not_mixed_with_this_one() {
         (file.replace("space: {", "space: {z: 1, "), &["another search space", "z: "]),
         (file.replace("seed: 7", "seed: 8"), &["another seed", "there:  7", "wanted: 8"]),
         (
-            file.clone() + "optimizer: grid_search\n",
+            file.replace("random_search", "grid_search"),
             &["another optimizer", "random_search", "grid_search"],
         ),
         (
-            file.clone() + "optimizer: {name: random_search, use_priors: true}\n",
+            file.replace("random_search", "{name: random_search, use_priors: true}"),
             &["another optimizer"],
         ),
     ] {

@@ -138,7 +138,7 @@ fn a_command_finds_the_directory_of_the_trial_that_its_own_continues() {
     let space = "x: {type: float, lower: 0.0, upper: 1.0}, \
                  epochs: {type: int, lower: 1, upper: 9, is_fidelity: true}";
     let study = Trialmill::with_space(space, 20);
-    let file = study.read("study.yaml") + "optimizer: successive_halving\n";
+    let file = study.read("study.yaml").replace("random_search", "successive_halving");
     study.write("study.yaml", &file);
     let script = r#"echo "$TRIALMILL_TRIAL_ID:$1:$TRIALMILL_PREVIOUS_DIR" >> "$HERE/words"
         echo "0.$TRIALMILL_TRIAL_ID" | tr -d a-z_"#;

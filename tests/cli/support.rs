@@ -34,7 +34,8 @@ impl Trialmill {
         study.write(
             "study.yaml",
             &format!(
-                "space: {{{space}}}\nseed: 7\nbudget: {{evaluations: {evaluations}}}\nworkers: 1\n"
+                "space: {{{space}}}\noptimizer: random_search\nseed: 7\n\
+                 budget: {{evaluations: {evaluations}}}\nworkers: 1\n"
             ),
         );
         study

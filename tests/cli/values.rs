@@ -51,7 +51,7 @@ fn a_command_is_given_the_choice_that_was_written() {
     let choices =
         "[.inf, 18446744073709551615, 12345678901234567890123, {$float: '1.5'}, {$float: inf}]";
     let study = Trialmill::with_space(&format!("x: {{choices: {choices}}}"), 5);
-    let file = study.read("study.yaml") + "optimizer: grid_search\n";
+    let file = study.read("study.yaml").replace("random_search", "grid_search");
     study.write("study.yaml", &file);
     let script = study.write("script.sh", "printf '%s\\n' \"$1\" >> \"$HERE/seen\"; echo 1");
     let run = ["run", "study.yaml", "--dir", "s", "-q", "--evaluations", "3", "--", "sh"];

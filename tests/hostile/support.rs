@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const MEMORY_KIB: &str = "262144";
 const SECRET: &str = "root:x:0:0\n";
 
-pub(crate) const STUDY: &str = "space: {x: {type: float, lower: 0, upper: 1}}\nseed: 7\n\
+pub(crate) const STUDY: &str = "space: {x: {type: float, lower: 0, upper: 1}}\nseed: 7\noptimizer: random_search\n\
                      budget: {evaluations: 3}\nworkers: 1\ncommand: [echo, '1']\n";
 
 /// A home with a study in `s`, where trial 1 is evaluating, and things outside of it.

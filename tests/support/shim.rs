@@ -29,7 +29,7 @@ impl Shim {
             return None;
         }
         let study = format!(
-            "space: {{x: {{type: float, lower: 0.0, upper: 1.0}}}}\nseed: 7\n\
+            "space: {{x: {{type: float, lower: 0.0, upper: 1.0}}}}\nseed: 7\noptimizer: random_search\n\
              budget: {{evaluations: {BUDGET}}}\nworkers: 2\n"
         );
         std::fs::write(home.path().join("study.yaml"), study).unwrap();

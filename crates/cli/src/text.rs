@@ -15,6 +15,9 @@ pub(super) fn status(status: &Status<'_>) -> String {
     // Writing to a `String` does not fail.
     let seed = status.seed.map_or_else(|| "no seed yet".into(), |seed| format!("seed {seed}"));
     let mut text = format!("{}: {}, {seed}\n", status.directory, status.optimizer);
+    if let Some(chosen) = status.chosen {
+        let _ = writeln!(text, "auto       {chosen}");
+    }
     if !status.objectives.is_unsaid() || !status.constraints.is_empty() {
         let _ = writeln!(text, "objective  {}", status.objectives);
     }

@@ -10,6 +10,7 @@ use trialmill_core::definition::{Definition, OptimizerInfo};
 use trialmill_core::error::BoxError;
 use trialmill_core::optimizer::{Optimizer, Proposal, SamplingRequest, Suggestion};
 use trialmill_core::space::{Confidence, Domain, Parameter, Scale, SearchSpace};
+use trialmill_core::study::StudyState;
 use trialmill_core::trial::{State, Trial, TrialId};
 use trialmill_search as models;
 
@@ -30,11 +31,6 @@ impl Learner {
         let arguments = algorithm.arguments().as_object().cloned().unwrap_or_default();
         let info = OptimizerInfo { name: algorithm.name().into(), arguments };
         Ok(Learner { info, driver: None, places: FxHashMap::default() })
-    }
-
-    /// What is proposed by at the moment, and why.
-    pub fn status(&self) -> Option<String> {
-        self.driver.as_ref().and_then(|driver| driver.algorithm().status())
     }
 
     fn algorithm(&self) -> Result<Box<dyn models::Algorithm>, BoxError> {
@@ -64,8 +60,7 @@ impl Learner {
                 (driver.observe(observation), State::Pending)
             }
         };
-        let ended = |state: State| state.is_finished() || state == State::Corrupted;
-        match (ended(known), ended(trial.state)) {
+        match (has_ended(known), has_ended(trial.state)) {
             (false, true) => {
                 let state = match trial.state {
                     State::Success | State::External if trial.is_feasible() => {
@@ -130,6 +125,22 @@ impl Optimizer for Learner {
             }
         })
     }
+}
+
+/// What `auto` proposes by at this point of a study, and why; nothing for another optimizer.
+pub fn chosen_by_auto(study: &StudyState) -> Option<&'static str> {
+    let definition = study.definition();
+    if definition.optimizer.name != "auto" || definition.space.is_unknown() {
+        return None;
+    }
+    let (trials, ended) = (study.trials().len(), State::ALL.into_iter().filter(|s| has_ended(*s)));
+    let ended = ended.map(|state| study.count(state)).sum::<u64>() as usize;
+    let objectives = study.front().first().map_or(1, |best| best.objectives().len());
+    Some(models::Method::of(&space_of(&definition.space), trials, ended, objectives > 1).reason())
+}
+
+fn has_ended(state: State) -> bool {
+    state.is_finished() || state == State::Corrupted
 }
 
 fn trial_id(id: models::RungId) -> TrialId {

@@ -7,6 +7,6 @@ mod random_search;
 mod registry;
 
 pub use grid_search::GridSearch;
-pub use learner::Learner;
+pub use learner::{Learner, chosen_by_auto};
 pub use random_search::RandomSearch;
-pub use registry::{Elsewhere, built_in, from_info, of_study};
+pub use registry::{Elsewhere, built_in, default, from_info, of_study};

@@ -41,6 +41,16 @@ pub fn of_study(definition: &Definition, is_shared: bool) -> Box<dyn Optimizer> 
     })
 }
 
+/// The optimizer of a new study that names none: `auto`, or random search in a directory that NePS
+/// shares, because its own workers then sample too.
+pub fn default(is_shared: bool) -> Box<dyn Optimizer> {
+    let auto = OptimizerInfo { name: "auto".into(), arguments: Map::new() };
+    match Learner::new(auto) {
+        Ok(auto) if !is_shared => Box::new(auto),
+        _ => Box::new(RandomSearch::new()),
+    }
+}
+
 /// The optimizers that can be named in a study file.
 pub fn built_in() -> impl Iterator<Item = &'static str> {
     let models = trialmill_search::NAMES.iter().map(|(name, _)| *name);

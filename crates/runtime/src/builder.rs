@@ -158,7 +158,7 @@ impl StudyBuilder {
         evaluation: Evaluation => spec.evaluation = Some(evaluation);
     }
 
-    /// The optimizer; random search unless set.
+    /// The optimizer; of a new study `auto` unless set, and random search in a layout of NePS.
     pub fn optimizer(mut self, optimizer: impl Optimizer + 'static) -> Self {
         self.optimizer = Some(Box::new(optimizer));
         self

@@ -19,8 +19,8 @@ use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo};
 use trialmill_core::pruner::Pruner;
 use trialmill_core::space::SearchSpace;
-use trialmill_optimizers::{RandomSearch, from_info, of_study};
-use trialmill_store::Directory;
+use trialmill_optimizers::{default as default_optimizer, from_info, of_study};
+use trialmill_store::{Directory, Layout};
 
 /// A study about to be opened.
 pub(super) struct Opening<'a> {
@@ -57,7 +57,7 @@ impl Opening<'_> {
 
     fn open_in_memory(mut self) -> Result<StateCore, Error> {
         let space = self.spec.space.clone().ok_or_else(no_space)?;
-        let optimizer = self.given_optimizer()?.unwrap_or_else(random_search);
+        let optimizer = self.given_optimizer()?.unwrap_or_else(|| default_optimizer(false));
         let mut definition = Definition::new(space, optimizer.info());
         definition.seed = self.spec.seed.unwrap_or(definition.seed);
         definition.objectives = self.spec.objectives()?.unwrap_or_default();
@@ -71,7 +71,7 @@ impl Opening<'_> {
         let optimizer = match (given, &existing) {
             (Some(optimizer), _) => optimizer,
             (None, Some(directory)) => self.optimizer_of(directory)?,
-            (None, None) => random_search(),
+            (None, None) => default_optimizer(self.spec.layout.is_some_and(Layout::is_shared)),
         };
         let space = match (&self.spec.space, &existing) {
             (Some(space), _) => space.clone(),
@@ -171,10 +171,6 @@ pub(super) fn space_to_be(
 
 fn named_optimizer(info: &OptimizerInfo) -> Result<Box<dyn Optimizer>, Error> {
     from_info(info).map_err(|error| Error::Setting(error.to_string()))
-}
-
-fn random_search() -> Box<dyn Optimizer> {
-    Box::new(RandomSearch::new())
 }
 
 fn no_space() -> Error {

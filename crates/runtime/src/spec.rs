@@ -29,7 +29,7 @@ pub struct StudySpec {
     /// What is minimised or maximised; unset, objectives are minimised.
     #[serde(skip)]
     pub objectives: Option<Objectives>,
-    /// The optimizer, by name; random search unless set.
+    /// The optimizer, by name; of a new study `auto` unless set, and random search in a layout of NePS.
     pub optimizer: Option<OptimizerInfo>,
     /// The seed of all random numbers; a new study draws one if unset.
     pub seed: Option<u64>,

@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::cmaes::CmaEs;
-use crate::driver::{Algorithm, Ask, Proposal, Suggestion};
+use crate::driver::{Algorithm, Ask, Proposal};
 use crate::fidelity::{AsyncHyperband, FreezeThaw, Sampler};
 use crate::gp::BayesianOptimization;
 use crate::multi::{MoTpe, Nsga2, ParEgo};
 use crate::quasi_random::start_point;
-use crate::space::{Point, Space};
+use crate::space::Space;
 use crate::tpe::Tpe;
 
 /// Beyond so many trials a Gaussian process is too dear.
@@ -30,6 +30,76 @@ const GP_PARAMETERS: usize = 30;
 /// From so many trials on a genetic algorithm has its turns.
 const MANY_TRIALS: usize = 2000;
 
+/// Who proposes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// A first design of Sobol points.
+    Start,
+    /// The Gaussian process, and TPE in turns.
+    GaussianProcess,
+    /// TPE.
+    Tpe,
+    /// TPE and CMA-ES in turns.
+    TpeAndCmaEs,
+    /// The freeze-thaw Gaussian process.
+    FreezeThaw,
+    /// Asynchronous Hyperband.
+    AsyncHyperband(Sampler),
+    /// `ParEGO`.
+    ParEgo,
+    /// TPE for several objectives.
+    MoTpe,
+    /// The same and NSGA-II in turns.
+    MoTpeAndNsga2,
+}
+
+impl Method {
+    /// Its name, and why it was chosen.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Method::Start => "a first design of Sobol points",
+            Method::GaussianProcess => {
+                "Gaussian process with a share of TPE: few trials, few parameters"
+            }
+            Method::Tpe => "TPE: many trials or parameters",
+            Method::TpeAndCmaEs => {
+                "TPE in turns with CMA-ES: many trials or parameters, all numbers"
+            }
+            Method::FreezeThaw => "freeze-thaw Gaussian process: a fidelity, few trials",
+            Method::AsyncHyperband(Sampler::Priorband) => {
+                "asynchronous Hyperband that draws as PriorBand: a fidelity, priors, many trials"
+            }
+            Method::AsyncHyperband(_) => {
+                "asynchronous Hyperband that draws by TPE: a fidelity, many trials"
+            }
+            Method::ParEgo => "ParEGO: several objectives, few trials",
+            Method::MoTpe => "TPE for several objectives: many trials or parameters",
+            Method::MoTpeAndNsga2 => {
+                "TPE in turns with NSGA-II: several objectives, very many trials"
+            }
+        }
+    }
+
+    /// The table above. `trials` have been proposed, `ended` of them have ended.
+    pub fn of(space: &Space, trials: usize, ended: usize, several: bool) -> Self {
+        let few = ended < GP_TRIALS && space.len() <= GP_PARAMETERS;
+        let numbers_only = !space.dimensions.iter().any(super::space::Dimension::is_categorical);
+        let start = BayesianOptimization::default().initial(space.len());
+        match (space.fidelity.is_some(), several) {
+            (true, _) if few => Method::FreezeThaw,
+            (true, _) if space.has_priors() => Method::AsyncHyperband(Sampler::Priorband),
+            (true, _) => Method::AsyncHyperband(Sampler::Tpe),
+            _ if space.is_empty() || trials < start => Method::Start,
+            (false, true) if few => Method::ParEgo,
+            (false, true) if ended >= MANY_TRIALS => Method::MoTpeAndNsga2,
+            (false, true) => Method::MoTpe,
+            (false, false) if few => Method::GaussianProcess,
+            (false, false) if numbers_only => Method::TpeAndCmaEs,
+            (false, false) => Method::Tpe,
+        }
+    }
+}
+
 /// Its arguments.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -38,8 +108,6 @@ pub struct Auto {
     pub tpe_share: u64,
     #[serde(skip)]
     methods: Methods,
-    #[serde(skip)]
-    chosen: &'static str,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -55,8 +123,7 @@ struct Methods {
 
 impl Default for Auto {
     fn default() -> Self {
-        let chosen = "a first design of Sobol points";
-        Auto { tpe_share: 4, methods: Methods::default(), chosen }
+        Auto { tpe_share: 4, methods: Methods::default() }
     }
 }
 
@@ -74,73 +141,32 @@ impl Algorithm for Auto {
     }
 
     fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {
-        if ask.space.fidelity.is_some() {
-            return self.with_fidelity(ask, rng);
-        }
-        if ask.space.is_empty() || ask.history.len() < self.methods.gp.initial(ask.space.len()) {
-            return Proposal::Evaluate(Suggestion::from(start_point(ask)));
-        }
         let several = ask.history.ended().any(|trial| trial.objectives.len() > 1);
-        let point = if several { self.several(ask, rng) } else { self.single(ask, rng) };
+        let (trials, ended) = (ask.history.len(), ask.history.ended().len());
+        let methods = &mut self.methods;
+        let point = match Method::of(ask.space, trials, ended, several) {
+            Method::FreezeThaw => return methods.freeze_thaw.propose(ask, rng),
+            Method::AsyncHyperband(sampler) => {
+                return AsyncHyperband { sampler, ..AsyncHyperband::default() }.propose(ask, rng);
+            }
+            Method::Start => None,
+            // Even numbers, because the odd ones are those at which the Gaussian process doubts itself.
+            Method::GaussianProcess => match self.tpe_share {
+                every if every > 0 && ask.number % every == every / 2 => {
+                    Some(methods.tpe.draw(ask, rng))
+                }
+                _ => methods.gp.draw(ask, rng),
+            },
+            Method::TpeAndCmaEs if ask.number.is_multiple_of(2) => methods.cma.draw(ask, rng),
+            Method::Tpe | Method::TpeAndCmaEs => Some(methods.tpe.draw(ask, rng)),
+            Method::ParEgo => methods.par_ego.draw(ask, rng),
+            Method::MoTpeAndNsga2 if ask.number.is_multiple_of(2) => methods.nsga2.child(ask, rng),
+            Method::MoTpe | Method::MoTpeAndNsga2 => Some(methods.mo_tpe.draw(ask, rng)),
+        };
         Proposal::Evaluate(point.unwrap_or_else(|| start_point(ask)).into())
     }
 
     fn is_slow(&self) -> bool {
         true
-    }
-
-    fn status(&self) -> Option<String> {
-        Some(self.chosen.into())
-    }
-}
-
-impl Auto {
-    fn single(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Option<Point> {
-        let few = ask.history.ended().len() < GP_TRIALS;
-        let methods = &mut self.methods;
-        if few && ask.space.len() <= GP_PARAMETERS {
-            self.chosen = "Gaussian process with a share of TPE: few trials, few parameters";
-            let every = self.tpe_share;
-            // Even numbers, because the odd ones are those at which the Gaussian process doubts itself.
-            return match every > 0 && ask.number % every == every / 2 {
-                true => Some(methods.tpe.draw(ask, rng)),
-                false => methods.gp.draw(ask, rng),
-            };
-        }
-        let has_choices = ask.space.dimensions.iter().any(super::space::Dimension::is_categorical);
-        if !has_choices && ask.number.is_multiple_of(2) {
-            self.chosen = "TPE in turns with CMA-ES: many trials or parameters, numbers only";
-            return methods.cma.draw(ask, rng);
-        }
-        self.chosen = "TPE: many trials or parameters";
-        Some(methods.tpe.draw(ask, rng))
-    }
-
-    fn several(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Option<Point> {
-        let ended = ask.history.ended().len();
-        let methods = &mut self.methods;
-        if ended < GP_TRIALS && ask.space.len() <= GP_PARAMETERS {
-            self.chosen = "ParEGO: several objectives, few trials";
-            return methods.par_ego.draw(ask, rng);
-        }
-        if ended >= MANY_TRIALS && ask.number.is_multiple_of(2) {
-            self.chosen = "NSGA-II in turns with TPE: several objectives, very many trials";
-            return methods.nsga2.child(ask, rng);
-        }
-        self.chosen = "TPE for several objectives: many trials or parameters";
-        Some(methods.mo_tpe.draw(ask, rng))
-    }
-
-    fn with_fidelity(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {
-        if ask.history.ended().len() < GP_TRIALS && ask.space.len() <= GP_PARAMETERS {
-            self.chosen = "freeze-thaw Gaussian process: a fidelity, few trials";
-            return self.methods.freeze_thaw.propose(ask, rng);
-        }
-        let (sampler, chosen) = match ask.space.has_priors() {
-            true => (Sampler::Priorband, "asynchronous Hyperband that draws as PriorBand"),
-            false => (Sampler::Tpe, "asynchronous Hyperband that draws by TPE"),
-        };
-        self.chosen = chosen;
-        AsyncHyperband { sampler, ..AsyncHyperband::default() }.propose(ask, rng)
     }
 }

@@ -86,11 +86,6 @@ pub trait Algorithm: Send {
     fn parallelism(&self) -> Option<usize> {
         None
     }
-
-    /// What it does at the moment and why, for people.
-    fn status(&self) -> Option<String> {
-        None
-    }
 }
 
 /// The answer to a request.

@@ -20,7 +20,7 @@ mod registry;
 mod space;
 mod tpe;
 
-pub use auto::Auto;
+pub use auto::{Auto, Method};
 pub use cmaes::CmaEs;
 pub use driver::{Algorithm, Answer, Ask, Driver, Proposal, Suggestion, stream};
 pub use evolution::RegularizedEvolution;

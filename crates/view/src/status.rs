@@ -13,6 +13,7 @@ use trialmill_core::pruner::PrunerInfo;
 use trialmill_core::stopping::EarlyEnd;
 use trialmill_core::study::StudyState;
 use trialmill_core::trial::{State, TrialId};
+use trialmill_optimizers::chosen_by_auto;
 use trialmill_store::clock::now_s;
 
 /// The status of a study. The serialised fields are a stable interface for scripts; the others are
@@ -25,6 +26,9 @@ pub struct Status<'a> {
     pub study_id: &'a str,
     /// The optimizer.
     pub optimizer: &'a OptimizerInfo,
+    /// What `auto` proposes by now, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<&'static str>,
     /// What is minimised or maximised; nothing where the study does not say it.
     #[serde(skip_serializing_if = "Objectives::is_unsaid")]
     pub objectives: &'a Objectives,
@@ -156,6 +160,7 @@ impl<'a> Status<'a> {
             directory: directory.path().to_string_lossy().into_owned(),
             study_id: &definition.study_id,
             optimizer: &definition.optimizer,
+            chosen: chosen_by_auto(study),
             objectives: &definition.objectives,
             constraints: definition.objectives.constraints(),
             infeasible: (!definition.objectives.constraints().is_empty())

@@ -127,11 +127,13 @@ impl Bench {
 
 pub(super) fn builder(layout: &'static dyn Layout, kept: &str, dir: &Path) -> StudyBuilder {
     let on_disk = Study::builder(dir).layout(layout);
-    match kept {
+    let builder = match kept {
         "buffered" => on_disk.durability(Durability::Buffered),
         "memory" => Study::in_memory(),
         _ => on_disk,
-    }
+    };
+    // The runtime is measured, and not a model.
+    builder.optimizer(RandomSearch::new())
 }
 
 pub(super) fn definition() -> Result<Definition, Error> {

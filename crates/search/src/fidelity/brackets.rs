@@ -4,7 +4,7 @@
 //!   Hyperparameter Optimization", 2016.
 //! - [`Hyperband`]: Li et al., "Hyperband: A Novel Bandit-Based Approach to Hyperparameter
 //!   Optimization", JMLR 2018.
-//! - [`PriorBand`]: Mallik et al., "`PriorBand`: Practical Hyperparameter Optimization in the Age of
+//! - [`PriorBand`]: Mallik et al., "PriorBand: Practical Hyperparameter Optimization in the Age of
 //!   Deep Learning", `NeurIPS` 2023.
 //!
 //! A configuration's number says which bracket it is in. Nobody waits: when all brackets have only

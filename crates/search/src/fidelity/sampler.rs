@@ -21,7 +21,7 @@ pub enum Sampler {
     Uniform,
     /// Around the priors.
     Prior,
-    /// `PriorBand`'s mixture of both and of the neighbourhood of the best (Mallik et al., "`PriorBand`:
+    /// `PriorBand`'s mixture of both and of the neighbourhood of the best (Mallik et al., "PriorBand:
     /// Practical Hyperparameter Optimization in the Age of Deep Learning", 2023).
     Priorband,
     /// TPE on the results of the highest rung that has enough (BOHB: Falkner et al., 2018).
