@@ -275,3 +275,48 @@ fn a_budget_of_steps_counts_those_of_trials_that_were_pruned_or_failed() {
     assert_eq!(study.status()["spent"]["steps"], 10);
     assert_eq!((study.count("pruned"), study.count("crashed")), (3, 2));
 }
+
+/// The examples in Python and in a shell, killed in the middle: what was under way goes on at the step of its
+/// checkpoint, and the curve has each step once.
+#[test]
+fn the_examples_go_on_from_their_checkpoints() {
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+    let has_python = std::process::Command::new("python3").arg("--version").output().is_ok();
+    if !has_python {
+        println!("skipped a part: there is no python3 for the example in Python");
+    }
+    let network = format!("{examples}/train_network.py");
+    let shell = format!("{examples}/steps.sh");
+    for command in [vec!["sh", &shell, "{x}"], vec!["python3", &network, "{x}", "4"]] {
+        if command[0] == "python3" && !has_python {
+            continue;
+        }
+        let study = Trialmill::new(2);
+        let run = ["run", "study.yaml", "--dir", "s", "-q", "--"];
+        let run: Vec<&str> = run.into_iter().chain(command).collect();
+        let running = study.start(&run);
+        eventually("two steps", || study.read("s/journal.jsonl").contains("[2,"));
+        running.kill();
+        study.run(&run).exits(0);
+        for trial in study.trials() {
+            assert_eq!(trial["state"], "success", "{trial}");
+            let all: Vec<u64> = trial["steps"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .flat_map(|of| {
+                    of["steps"].as_array().unwrap().iter().map(|step| step[0].as_u64().unwrap())
+                })
+                .collect();
+            let curve = trial["report"]["learning_curve"].as_array().unwrap();
+            let last = *all.last().unwrap();
+            assert_eq!(curve.len() as u64, last, "{trial}");
+            // Only the step of the checkpoint may have been reported twice.
+            assert!(all.len() as u64 <= last + 1, "{trial}");
+        }
+        let again = study.trials().iter().filter(|trial| trial["steps"][1].is_object()).count();
+        let ended =
+            study.trials().iter().filter(|trial| trial["metadata"]["attempts"] == 1).count();
+        assert!(again == 1 || ended == 2, "one was under way, or none");
+    }
+}

@@ -4,10 +4,13 @@
 //! yardstick run NAME [--mode seq|par8] [--seeds 0-5] [--budget 100] [--problems single|a,b]
 //!                    [--arguments JSON] [--marks 50,100] [--out FILE]
 //! yardstick table FILE... [--marks 50,100]
+//! yardstick curves [--seeds 0-20]
+//! yardstick prune [--seeds 0-20]
 //! yardstick time NAME PROBLEM N... [--arguments JSON]
 //! ```
 
 mod problems;
+mod prune;
 mod run;
 mod table;
 
@@ -15,7 +18,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::process::ExitCode;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use trialmill_search::{Driver, Observation, State, by_name, stream};
 
 use problems::Problem;
@@ -73,8 +76,13 @@ fn start(options: &Options) -> Result<(), String> {
             table::print(&records, &options.marks("50,100"), FLOOR);
             Ok(())
         }
+        ["curves"] => each_curve_problem(options, |problem, seed| {
+            println!("{}", prune::export(problem, seed));
+            Ok(())
+        }),
+        ["prune"] => each_curve_problem(options, prune_all),
         ["time", name, problem, ref sizes @ ..] => times(name, problem, sizes, options),
-        _ => Err("run NAME, table FILE... or time NAME PROBLEM N...".into()),
+        _ => Err("run NAME, table FILE..., curves, prune or time NAME PROBLEM N...".into()),
     }
 }
 
@@ -97,6 +105,40 @@ fn chosen(text: &str) -> Result<Vec<Problem>, String> {
         list => list.split(',').any(|name| name == p.name),
     };
     Ok(all.into_iter().filter(is_chosen).collect())
+}
+
+fn each_curve_problem(
+    options: &Options,
+    each: impl Fn(&Problem, u64) -> Result<(), String>,
+) -> Result<(), String> {
+    let number = |text: &str| text.parse::<u64>().map_err(|e| format!("'{text}': {e}"));
+    let seeds = options.flag("seeds", "0-20");
+    let (from, to) = seeds.split_once('-').unwrap_or(("0", seeds));
+    for problem in chosen("curves-aligned,curves-crossing")? {
+        for seed in number(from)?..number(to)? {
+            each(&problem, seed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Every pruner that Optuna has too, and none.
+fn prune_all(problem: &Problem, seed: u64) -> Result<(), String> {
+    for (name, arguments) in [
+        ("none", json!({})),
+        ("median", json!({})),
+        ("percentile", json!({})),
+        ("successive_halving", json!({"reduction_factor": 3})),
+        ("hyperband", json!({"max_steps": 81})),
+        ("patience", json!({"patience": 2, "pruner": "median"})),
+    ] {
+        let arguments = arguments.as_object().cloned().unwrap_or_default();
+        for workers in [1, 8] {
+            let run = prune::run(problem, name, &arguments, workers, seed)?;
+            println!("{}", serde_json::to_string(&run).map_err(|e| e.to_string())?);
+        }
+    }
+    Ok(())
 }
 
 fn runs(name: &str, options: &Options) -> Result<(), String> {

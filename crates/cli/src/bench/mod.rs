@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 use trialmill_layouts::Studies;
 
-use trialmill::{AskOutcome, Durability, Error, RandomSearch};
+use trialmill::{AskOutcome, Durability, Error, RandomSearch, RunningTrial};
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Layout};
 
@@ -24,7 +24,7 @@ impl Bench {
         if self.join {
             let builder = builder(self.layout[0], &self.durability[0], &self.dir);
             let session = self.session(builder, self.workers[0])?;
-            session.run(objective)?;
+            session.run(|trial: &RunningTrial| objective(trial, self.steps))?;
             session.close()?;
             return Ok(ExitCode::SUCCESS);
         }
@@ -67,7 +67,7 @@ impl Bench {
         let before = resident_bytes();
         let session = self.session(builder(layout, kept, dir), workers)?;
         let begin = Instant::now();
-        let reason = session.run(objective)?;
+        let reason = session.run(|trial: &RunningTrial| objective(trial, self.steps))?;
         let seconds = begin.elapsed().as_secs_f64();
         let outcome = session.close()?;
         let ended = outcome.study().trials().len() as u64;

@@ -36,6 +36,9 @@ pub(crate) struct Bench {
     /// Trials of each measurement
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) trials: u64,
+    /// Steps that each trial reports before its end
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) steps: u64,
     /// Trials that a worker asks for in one message
     #[arg(long, value_name = "K", default_value_t = 1)]
     pub(super) batch: usize,
@@ -148,8 +151,11 @@ pub(super) fn space() -> Result<SearchSpace, Error> {
     ])?)
 }
 
-pub(super) fn objective(trial: &RunningTrial) -> Result<f64, BoxError> {
+pub(super) fn objective(trial: &RunningTrial, steps: u64) -> Result<f64, BoxError> {
     let lr = trial.config().float("lr")?;
+    for step in 1..=steps {
+        trial.report_step(step, lr + 1.0 / step as f64)?;
+    }
     Ok(lr * lr)
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Median {
 /// The arguments of `percentile`: a trial goes on that is among the best so many percent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Percentile {
+pub(super) struct QuantileSettings {
     pub(super) percentile: f64,
     pub(super) startup_trials: u64,
     pub(super) warmup_steps: u64,
@@ -36,23 +36,23 @@ impl Default for Median {
     }
 }
 
-impl Default for Percentile {
+impl Default for QuantileSettings {
     fn default() -> Self {
         let Median { startup_trials, warmup_steps, interval_steps, min_trials } = Median::default();
         let percentile = 25.0;
-        Percentile { percentile, startup_trials, warmup_steps, interval_steps, min_trials }
+        QuantileSettings { percentile, startup_trials, warmup_steps, interval_steps, min_trials }
     }
 }
 
-impl From<Median> for Percentile {
+impl From<Median> for QuantileSettings {
     fn from(median: Median) -> Self {
         let Median { startup_trials, warmup_steps, interval_steps, min_trials } = median;
         let percentile = 50.0;
-        Percentile { percentile, startup_trials, warmup_steps, interval_steps, min_trials }
+        QuantileSettings { percentile, startup_trials, warmup_steps, interval_steps, min_trials }
     }
 }
 
-impl Percentile {
+impl QuantileSettings {
     pub(super) fn check(&self) -> Result<(), String> {
         if !(0.0..=100.0).contains(&self.percentile) {
             return Err("percentile is 0 to 100".into());
@@ -66,13 +66,13 @@ impl Percentile {
 
 /// The values of the trials that succeeded, by step.
 pub(super) struct Quantile {
-    settings: Percentile,
+    settings: QuantileSettings,
     successes: u64,
     at: BTreeMap<u64, Smallest>,
 }
 
 impl Quantile {
-    pub(super) fn new(settings: Percentile) -> Self {
+    pub(super) fn new(settings: QuantileSettings) -> Self {
         Quantile { settings, successes: 0, at: BTreeMap::new() }
     }
 
@@ -95,7 +95,7 @@ impl Quantile {
 
 impl Rule for Quantile {
     fn prunes(&self, at: &At<'_>) -> bool {
-        let Percentile { startup_trials, warmup_steps, interval_steps, .. } = self.settings;
+        let QuantileSettings { startup_trials, warmup_steps, interval_steps, .. } = self.settings;
         self.successes > 0
             && self.successes >= startup_trials
             && at.is_due(warmup_steps, interval_steps)

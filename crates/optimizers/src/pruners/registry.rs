@@ -7,8 +7,8 @@ use trialmill_core::pruner::{Pruner, PrunerInfo};
 use trialmill_core::words;
 
 use super::halving::{Band, Brackets, Halving, Rungs};
-use super::quantile::{Median, Percentile, Quantile};
-use super::stagnation::{Patience, Patient, Plateau};
+use super::quantile::{Median, Quantile, QuantileSettings};
+use super::stagnation::{Patient, PatientSettings, Plateau};
 use super::threshold::Threshold;
 use super::wilcoxon::Wilcoxon;
 use super::{FxHashMap, Rule, Ruled};
@@ -59,12 +59,12 @@ fn made(name: &str, info: &PrunerInfo) -> Result<Made, String> {
     Ok(match name {
         "median" => {
             let (median, all): (Median, _) = read(info)?;
-            let settings = Percentile::from(median);
+            let settings = QuantileSettings::from(median);
             settings.check()?;
             (Box::new(Quantile::new(settings)), all)
         }
         "percentile" => {
-            let (settings, all): (Percentile, _) = read(info)?;
+            let (settings, all): (QuantileSettings, _) = read(info)?;
             settings.check()?;
             (Box::new(Quantile::new(settings)), all)
         }
@@ -74,7 +74,7 @@ fn made(name: &str, info: &PrunerInfo) -> Result<Made, String> {
             (Box::new(threshold), all)
         }
         "patience" => {
-            let (settings, mut all): (Patience, _) = read(info)?;
+            let (settings, mut all): (PatientSettings, _) = read(info)?;
             settings.check()?;
             let other = match &settings.pruner {
                 None | Some(Json::Null) => None,

@@ -8,7 +8,7 @@ use super::{At, Rule};
 /// The arguments of `patience`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Patience {
+pub(super) struct PatientSettings {
     /// How many steps without a better value are borne.
     pub(super) patience: usize,
     /// How much better a value must be to count.
@@ -17,13 +17,13 @@ pub(super) struct Patience {
     pub(super) pruner: Option<serde_json::Value>,
 }
 
-impl Default for Patience {
+impl Default for PatientSettings {
     fn default() -> Self {
-        Patience { patience: 5, min_delta: 0.0, pruner: None }
+        PatientSettings { patience: 5, min_delta: 0.0, pruner: None }
     }
 }
 
-impl Patience {
+impl PatientSettings {
     pub(super) fn check(&self) -> Result<(), String> {
         match self.min_delta {
             delta if delta.is_finite() && delta >= 0.0 => Ok(()),
@@ -34,7 +34,7 @@ impl Patience {
 
 /// Waits for so many steps; and then for the other rule, if there is one.
 pub(super) struct Patient {
-    pub(super) settings: Patience,
+    pub(super) settings: PatientSettings,
     pub(super) other: Option<Box<dyn Rule>>,
 }
 
