@@ -13,7 +13,7 @@ use trialmill::*;
 
 fn study() -> StudyBuilder {
     let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
-    Study::in_memory().space(space).seed(1).ctrl_c(false)
+    Study::in_memory().space(space).optimizer(RandomSearch::new()).seed(1).ctrl_c(false)
 }
 
 fn trials(outcome: AskOutcome) -> Vec<Trial> {

@@ -363,3 +363,20 @@ fn nobody_waits_while_a_process_that_joins_reads_a_long_journal() {
         assert!(std::fs::read(&path).unwrap() == sound);
     }
 }
+
+/// Where a model proposes, callers of a session were told to wait, for ever: only its own workers got
+/// trials. With `auto` as the default that would have been every study that names no optimizer.
+#[test]
+fn callers_of_a_session_are_given_what_a_model_proposes() {
+    let (_home, dir) = temp();
+    let session = builder(&dir).optimizer(Asks(true, sample)).max_evaluations(12).open().unwrap();
+    let handle = session.handle();
+    for done in 0..12 {
+        let asked = handle.ask("me", 1, Duration::from_mins(1)).unwrap();
+        let AskOutcome::Trials(trials) = asked else { panic!("after {done}: {asked:?}") };
+        let reported = handle.report(&trials[0].id, None, 0.5.into()).unwrap();
+        assert_eq!(reported, ReportOutcome::Accepted);
+    }
+    let ended = handle.ask("me", 1, Duration::from_mins(1)).unwrap();
+    assert!(matches!(ended, AskOutcome::Stop(_)), "{ended:?}");
+}

@@ -255,9 +255,11 @@ impl StateActor {
 
     fn must_wait(&self, core: &StateCore, ask: &Ask, answer: &Answer) -> bool {
         match answer {
+            // A model is at work, and its proposal will come.
+            Answer::Propose => true,
             // An external caller asks again by itself.
             _ if ask.lease.is_some() => false,
-            Answer::Wait | Answer::Propose => true,
+            Answer::Wait => true,
             // Nothing is left but what other processes still evaluate, or workers of their own in
             // this one. If one of them dies, somebody must be there to take over its trials.
             Answer::Stop(StopReason::Budget(_) | StopReason::Finished) => {

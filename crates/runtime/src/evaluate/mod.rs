@@ -18,6 +18,7 @@ mod run_clock;
 mod running;
 mod setup;
 mod start;
+mod stop_signal;
 mod task;
 mod template;
 
@@ -29,9 +30,10 @@ pub use process::ProcessEvaluator;
 pub use progress::parse as parse_step;
 pub use report_defaults::ReportDefaults;
 pub use result::{parse as parse_result, report_of};
+pub use running::RunningTrial;
 pub(crate) use running::TrialPaths;
-pub use running::{RunningTrial, StopSignal};
 pub use start::{Detach, detach_with};
+pub use stop_signal::StopSignal;
 pub(crate) use task::Evaluate;
 pub use template::CommandTemplate;
 

@@ -5,91 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use super::stop_signal::StopSignal;
 use crate::StepOutcome;
 use crate::handle::StudyHandle;
 use trialmill_core::config::Config;
 use trialmill_core::error::{Error, StoreError};
 use trialmill_core::trial::{Objective, Trial, TrialId};
 use trialmill_store::{Place, plain};
-
-/// Tells all workers of the process that the run is to stop.
-#[derive(Debug)]
-pub struct StopSignal {
-    stopped: AtomicBool,
-    /// Set by the handler of a signal, before anybody has looked at it.
-    signalled: OnceLock<Arc<AtomicBool>>,
-    since: OnceLock<SystemTime>,
-    draining: AtomicBool,
-    tasks: tokio::sync::watch::Sender<bool>,
-    impatient: tokio::sync::watch::Sender<bool>,
-}
-
-impl Default for StopSignal {
-    fn default() -> Self {
-        StopSignal {
-            stopped: AtomicBool::new(false),
-            signalled: OnceLock::new(),
-            since: OnceLock::new(),
-            draining: AtomicBool::new(false),
-            tasks: tokio::sync::watch::Sender::new(false),
-            impatient: tokio::sync::watch::Sender::new(false),
-        }
-    }
-}
-
-impl StopSignal {
-    /// Stop.
-    pub fn stop(&self) {
-        self.since();
-        self.stopped.store(true, Ordering::Release);
-        self.tasks.send_replace(true);
-    }
-
-    /// Stop, and kill commands that do not end at once.
-    pub fn stop_without_grace(&self) {
-        self.stop();
-        self.impatient.send_replace(true);
-    }
-
-    /// Whether to stop.
-    pub fn is_stopped(&self) -> bool {
-        let signalled = || self.signalled.get().is_some_and(|flag| flag.load(Ordering::Acquire));
-        self.stopped.load(Ordering::Acquire) || signalled()
-    }
-
-    /// Also stops when this is set: by a signal's handler, at once.
-    pub(crate) fn listen(&self, flag: Arc<AtomicBool>) {
-        let _ = self.signalled.set(flag);
-    }
-
-    /// When it was first noticed that this is to stop; now, if it never was.
-    pub(crate) fn since(&self) -> SystemTime {
-        *self.since.get_or_init(SystemTime::now)
-    }
-
-    /// Begin nothing more, but let what runs end by itself.
-    pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
-    }
-
-    /// Whether nothing more is to begin.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
-    }
-
-    /// Waits until it is time to stop.
-    pub(crate) async fn stopped(&self) {
-        // The sender lives in `self`, so the channel cannot close while we wait.
-        let _ = self.tasks.subscribe().wait_for(|stopped| *stopped).await;
-    }
-
-    /// Waits until there is no more grace.
-    pub(crate) async fn out_of_patience(&self) {
-        let _ = self.impatient.subscribe().wait_for(|impatient| *impatient).await;
-    }
-}
 
 /// The directories of a study and its trials. Paths are built on demand: most closures need none, and
 /// building them costs as much as everything else that a worker does.
