@@ -27,6 +27,8 @@ mod crashes;
 mod disk;
 #[path = "cli/dying.rs"]
 mod dying;
+#[path = "cli/elsewhere.rs"]
+mod elsewhere;
 #[path = "cli/holding.rs"]
 mod holding;
 #[path = "cli/looking.rs"]

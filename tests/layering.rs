@@ -74,10 +74,15 @@ const SECRETS: [(&str, &[&str]); 6] = [
     ("println!", &["crates/cli/src/", "crates/neps/src/pickle/tests/"]),
     ("serde_saphyr", &["crates/cli/src/study_file.rs"]),
     ("journal.jsonl", &["crates/store/src/"]),
-    // `bench` starts itself, to measure several processes. The tests of pickles and YAML ask Python.
+    // `bench` starts itself, to measure several processes; `sample` starts NePS. The tests of pickles and YAML ask Python.
     (
         "Command::new(",
-        &["crates/runtime/src/evaluate/", "crates/cli/src/bench/", "crates/neps/src/"],
+        &[
+            "crates/runtime/src/evaluate/",
+            "crates/cli/src/bench/",
+            "crates/cli/src/sample.rs",
+            "crates/neps/src/",
+        ],
     ),
 ];
 

@@ -157,7 +157,7 @@ fn a_trial_that_an_unlocked_rewrite_dropped_before_we_saw_it_keeps_its_id() {
     // We stay, and look only when we are asked. Somebody samples trial 4, and it is dropped.
     trialmill::Study::builder(home.dir()).max_evaluations(10).create().unwrap();
     let directory = Directory::open(&home.dir()).unwrap();
-    let optimizer = trialmill_optimizers::of_study(directory.definition(), true);
+    let optimizer = trialmill_optimizers::of_study(directory.definition(), true, false);
     let mut core = StateCore::open(directory, trialmill::Durability::Buffered, optimizer).unwrap();
     assert!(home.start(&["ask", "runs/study"]).wait().unwrap().success());
     assert!(home.dir().join("configs/config_4/config.yaml").exists());
@@ -208,7 +208,7 @@ fn a_report_that_an_unlocked_rewrite_dropped_and_an_emptied_cache_are_put_back()
     assert!(home.start(&["ask", "runs/study"]).wait().unwrap().success());
     let before = fs::read(&cache).unwrap();
     let directory = Directory::open(&home.dir()).unwrap();
-    let optimizer = trialmill_optimizers::of_study(directory.definition(), true);
+    let optimizer = trialmill_optimizers::of_study(directory.definition(), true, false);
     let mut core = StateCore::open(directory, trialmill::Durability::Buffered, optimizer).unwrap();
     assert_eq!(core.study().count(State::Evaluating), 1);
 

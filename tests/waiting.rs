@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use trialmill_layouts::Studies;
 
 use trialmill::{
-    AskOutcome, BoxError, Durability, Error, Optimizer, OptimizerInfo, Outcome, Parameter, Proposal,
+    AskOutcome, BoxError, Durability, Error, Optimizer, OptimizerInfo, Outcome, Parameter,
+    Proposal, Trial,
 };
 use trialmill::{
     RandomSearch, Report, ReportOutcome, RunningTrial, SamplingRequest, SearchSpace, State,
@@ -379,4 +380,45 @@ fn callers_of_a_session_are_given_what_a_model_proposes() {
     }
     let ended = handle.ask("me", 1, Duration::from_mins(1)).unwrap();
     assert!(matches!(ended, AskOutcome::Stop(_)), "{ended:?}");
+}
+
+/// A slow optimizer proposed only when a worker waited: `ask` answered "wait" for ever, and `sample`
+/// refused. What they wish for starts a proposal now, and a report does not wait for it.
+#[test]
+fn a_caller_and_a_sampler_get_what_a_slow_optimizer_proposes() {
+    let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+    let slow = Asks(true, |request: &SamplingRequest<'_>| sample(request));
+    let builder = Study::in_memory().space(space).optimizer(slow).max_evaluations(6);
+    let session = builder.ctrl_c(false).open().unwrap();
+    let handle = session.handle();
+    let asked = handle.ask("me", 2, Duration::from_mins(10)).unwrap().into_trials();
+    assert_eq!(asked.len(), 2);
+    let sampled = handle.sample(3).unwrap().into_trials();
+    assert_eq!(sampled.iter().map(|trial| trial.state).collect::<Vec<_>>(), [State::Pending; 3]);
+    let reported = handle.report(&asked[0].id, Some(1), Report::objective(0.5)).unwrap();
+    assert_eq!(reported, ReportOutcome::Accepted);
+    // What waits is handed out before anything new is proposed.
+    let next = handle.ask("me", 3, Duration::from_mins(10)).unwrap().into_trials();
+    let ids = |trials: &[Trial]| trials.iter().map(|trial| trial.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&next), ids(&sampled));
+    let last = handle.ask("me", 3, Duration::from_mins(10)).unwrap().into_trials();
+    assert_eq!(last.len(), 1, "the budget has room for one more");
+    let over = handle.ask("me", 1, Duration::from_mins(10)).unwrap();
+    assert!(matches!(over, AskOutcome::Stop(StopReason::Budget(_))), "{over:?}");
+}
+
+/// An optimizer that waits for results tells a caller so; it neither blocks him nor fails.
+#[test]
+fn a_caller_is_told_that_a_slow_optimizer_waits_for_results() {
+    let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+    let slow = Asks(true, |request: &SamplingRequest<'_>| match request.trials().len() {
+        0 => sample(request),
+        _ => Ok(Proposal::Wait),
+    });
+    let session = Study::in_memory().space(space).optimizer(slow).ctrl_c(false).open().unwrap();
+    let handle = session.handle();
+    let first = handle.ask("me", 1, Duration::from_mins(10)).unwrap().into_trials();
+    assert_eq!(handle.ask("me", 1, Duration::from_mins(10)).unwrap(), AskOutcome::Wait);
+    assert_eq!(handle.sample(1).unwrap(), AskOutcome::Wait);
+    let _ = handle.report(&first[0].id, None, Report::objective(0.5)).unwrap();
 }

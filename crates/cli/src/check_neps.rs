@@ -73,7 +73,7 @@ fn repair(directory: &Directory, found: &[Finding]) -> Result<Vec<String>, Error
         let kept = directory.layout().set_damage_aside(&directory)?;
         done.push(format!("moved the damaged cache to {}", kept.display()));
     }
-    let optimizer = of_study(directory.definition(), true);
+    let optimizer = of_study(directory.definition(), true, false);
     let mut core = StateCore::open(directory, Durability::Synced, optimizer)?;
     // A batch that may sample reads the optimizer's state too.
     core.change_policy(|_| {})?;

@@ -77,7 +77,7 @@ impl Convert {
             let problem = "a study is there already: name a new directory".into();
             return Err(StoreError::NotAStudy { path: self.target, problem }.into());
         }
-        let optimizer = of_study(target.definition(), target.layout().is_shared());
+        let optimizer = of_study(target.definition(), target.layout().is_shared(), false);
         let core = StateCore::open(target.clone(), Durability::Synced, optimizer)?;
         let client = DirectClient::over(core);
         let trials: Vec<(usize, &Trial)> = study.trials().iter().enumerate().collect();

@@ -17,6 +17,7 @@ mod print;
 mod progress;
 mod query;
 mod run;
+mod sample;
 #[cfg(feature = "serve")]
 mod serve;
 mod set;
@@ -75,6 +76,7 @@ enum Verb {
     Run(run::Run),
     Create(create::Create),
     Worker(run::WorkerVerb),
+    Sample(sample::Sample),
     Ask(ask::Ask),
     Progress(step::Progress),
     Tell(tell::Tell),
@@ -119,6 +121,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Verb::Run(verb) => verb.run(),
         Verb::Create(verb) => verb.run(),
         Verb::Worker(verb) => verb.run(),
+        Verb::Sample(verb) => verb.run(),
         Verb::Ask(verb) => verb.run(),
         Verb::Progress(verb) => verb.run(),
         Verb::Tell(verb) => verb.run(),

@@ -49,6 +49,9 @@ pub(super) struct WorkerVerb {
     /// At the end of the budget, wait for what other processes still evaluate
     #[arg(long)]
     wait: bool,
+    /// Leave when no trial waits and only another program can sample; else wait for what it samples
+    #[arg(long)]
+    drain: bool,
     #[command(flatten)]
     working: Working,
 }
@@ -125,6 +128,7 @@ impl WorkerVerb {
         let spec = StudySpec { space: file.and_then(|file| file.spec.space), ..Default::default() };
         let mut options = RunOptions {
             wait_for_others: self.wait,
+            wait_for_trials: !self.drain,
             timeout_seconds: evaluation.timeout_seconds,
             on_prune: evaluation.on_prune,
             ..RunOptions::default()

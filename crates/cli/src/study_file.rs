@@ -5,7 +5,7 @@
 //!   lr:        {type: float, lower: 1e-5, upper: 1e-1, log: true, prior: 1e-3}
 //!   layers:    {type: int, lower: 1, upper: 8}
 //! objectives:  {accuracy: maximize}              # or `direction: maximize`; minimised unless said
-//! optimizer:   {name: random_search}          # or just: random_search
+//! optimizer:   {name: random_search}          # or just: random_search; or {command: [python3, mine.py]}
 //! seed:        7
 //! budget:      {evaluations: 200}             # also cost, fidelity, evaluation_seconds, steps, seconds
 //! workers:     8
@@ -329,9 +329,7 @@ fn optimizer(json: Json) -> Result<(Option<OptimizerInfo>, Option<u64>), Error> 
     let named = |name: String, arguments: Map<String, Json>| {
         let info = OptimizerInfo { name, arguments };
         // With the defaults of its arguments filled in, as it is stored and compared.
-        trialmill_optimizers::from_info(&info)
-            .map(|optimizer| Some(optimizer.info()))
-            .map_err(|error| Error::Setting(error.to_string()))
+        trialmill_runtime::named_optimizer(&info).map(|optimizer| Some(optimizer.info()))
     };
     match json {
         Json::String(name) => Ok((named(name, Map::new())?, None)),
@@ -345,7 +343,9 @@ fn optimizer(json: Json) -> Result<(Option<OptimizerInfo>, Option<u64>), Error> 
             };
             match map.shift_remove("name") {
                 Some(Json::String(name)) => Ok((named(name, map)?, seed)),
-                _ => Err(Error::Setting("optimizer: it needs a `name`".into())),
+                // A process that proposes.
+                None if map.contains_key("command") => Ok((named("command".into(), map)?, seed)),
+                _ => Err(Error::Setting("optimizer: it needs a `name`, or a `command`".into())),
             }
         }
         other => Err(Error::Setting(format!(

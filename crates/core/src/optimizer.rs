@@ -48,6 +48,12 @@ pub trait Optimizer: Send {
         false
     }
 
+    /// Whether only another program can propose: a NePS worker, say, or the program that defines this
+    /// optimizer. Then workers wait for the trials that it samples.
+    fn is_elsewhere(&self) -> bool {
+        false
+    }
+
     /// Receives each new or changed trial, in the order of the journal, before the next request.
     /// Every process reads the same journal, so what an optimizer learns from it is the same in all
     /// of them, and in a resumed study. Called only if [`observes`](Self::observes) returns true.

@@ -11,7 +11,11 @@ use trialmill_core::optimizer::{Optimizer, Proposal, SamplingRequest};
 /// A placeholder for an optimizer that only another program has: trials of the study can be reported,
 /// listed and handed out again, but none can be sampled.
 #[derive(Debug, Clone)]
-pub struct Elsewhere(StudyError);
+pub struct Elsewhere {
+    why: StudyError,
+    /// Whether workers wait for what the other program samples.
+    waits: bool,
+}
 
 impl Optimizer for Elsewhere {
     fn info(&self) -> OptimizerInfo {
@@ -19,16 +23,21 @@ impl Optimizer for Elsewhere {
     }
 
     fn ask(&mut self, _: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
-        Err(self.0.clone().into())
+        Err(self.why.clone().into())
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        self.waits
     }
 }
 
 /// The optimizer of a study, or a placeholder whose error explains why it is not available here.
-/// `is_shared` is for a study in a directory that NePS shares.
-pub fn of_study(definition: &Definition, is_shared: bool) -> Box<dyn Optimizer> {
+/// `is_shared` is for a study in a directory that NePS shares; with `waits`, workers wait for what is
+/// sampled elsewhere.
+pub fn of_study(definition: &Definition, is_shared: bool, waits: bool) -> Box<dyn Optimizer> {
     let optimizer = definition.optimizer.name.clone();
     if definition.space.is_unknown() {
-        return Box::new(Elsewhere(StudyError::UnknownSpace { optimizer }));
+        return Box::new(Elsewhere { why: StudyError::UnknownSpace { optimizer }, waits });
     }
     // NePS's model-based optimizers have a state of their own, which ours could not continue.
     let is_same = |name: &str| name.ends_with("random_search") || name == "grid_search";
@@ -37,7 +46,8 @@ pub fn of_study(definition: &Definition, is_shared: bool) -> Box<dyn Optimizer> 
     made.and_then(Result::ok).unwrap_or_else(|| {
         let problem = "it is not built in, so only the program that defines it can sample new \
                        trials; trials that wait are handed out all the same";
-        Box::new(Elsewhere(StudyError::Optimizer { optimizer, problem: problem.into() }))
+        let why = StudyError::Optimizer { optimizer, problem: problem.into() };
+        Box::new(Elsewhere { why, waits })
     })
 }
 

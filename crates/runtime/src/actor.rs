@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`Ask`] | [`AskOutcome`] | once there is something to evaluate, or nothing more will be |
 //! | [`Tell`], [`Release`] | [`ReportOutcome`] | once it is durable |
+//! | [`TellSteps`] | [`StepOutcome`] | once it is durable; it says whether to prune |
 //! | [`Query`] | what the closure returned | once the study has caught up with other processes |
 //! | [`Subscribe`] | | from then on, [`Stored`] arrives after each commit |
 //!
@@ -67,7 +68,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix::{Addr, Context, Handler, Message, Recipient, ResponseFuture};
 
-use super::client::{AskOutcome, ReportOutcome, ask_outcome, report_outcome};
+use super::client::{
+    AskOutcome, ReportOutcome, StepOutcome, ask_outcome, report_outcome, step_outcome,
+};
 use super::membership::Membership;
 use super::message::{Answers, Execute, Inspect, Listen, Lost, Reply, understand};
 use super::state::StateActor as State;
@@ -76,7 +79,7 @@ use crate::evaluate::RunningTrial;
 use trialmill_core::error::Error;
 use trialmill_core::event::{Event, Reason};
 use trialmill_core::study::{self, Answer, Command, StudyState};
-use trialmill_core::trial::{Report, Trial, TrialId, WorkerId};
+use trialmill_core::trial::{Report, Step, Trial, TrialId, WorkerId};
 
 pub use super::state::StateActor;
 /// The actix that these messages belong to.
@@ -175,6 +178,17 @@ impl Tell {
     }
 }
 
+/// Tells values of an evaluation that goes on: one for each step, of an epoch, say.
+#[derive(Debug, Clone)]
+pub struct TellSteps {
+    /// Which trial.
+    pub trial: TrialId,
+    /// Which attempt; none for the current one, whoever holds it.
+    pub attempt: Option<u32>,
+    /// The steps, in their order.
+    pub steps: Vec<Step>,
+}
+
 /// Gives an attempt back without a report: another worker may start the trial again.
 #[derive(Debug, Clone)]
 pub struct Release {
@@ -212,6 +226,10 @@ impl Message for Ask {
 
 impl Message for Tell {
     type Result = Result<ReportOutcome, Error>;
+}
+
+impl Message for TellSteps {
+    type Result = Result<StepOutcome, Error>;
 }
 
 impl Message for Release {
@@ -270,6 +288,15 @@ impl Handler<Tell> for State {
         let Tell { trial, attempt, report } = message;
         let report = Command::Report { trial, attempt, report: Box::new(report) };
         self.execute(report, ctx, report_outcome)
+    }
+}
+
+impl Handler<TellSteps> for State {
+    type Result = ResponseFuture<Result<StepOutcome, Error>>;
+
+    fn handle(&mut self, message: TellSteps, ctx: &mut Context<Self>) -> Self::Result {
+        let TellSteps { trial, attempt, steps } = message;
+        self.execute(Command::Step { trial, attempt, steps }, ctx, step_outcome)
     }
 }
 

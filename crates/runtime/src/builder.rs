@@ -151,6 +151,10 @@ impl StudyBuilder {
         /// evaluate, and to take them over if those processes die. If not, this process ends at once.
         /// It never waits for trials that callers of `ask` hold.
         wait_for_others: bool => options.wait_for_others = wait_for_others;
+        /// Where only another program can sample (one of NePS's optimizers, or one that another
+        /// program defines), whether workers wait for the trials that it samples. If not, the run
+        /// ends with an error once none waits.
+        wait_for_trials: bool => options.wait_for_trials = wait_for_trials;
         /// Whether Ctrl-C and SIGTERM end the run cleanly. If not, they kill the process, and the
         /// next start requeues its trials.
         ctrl_c: bool => options.ctrl_c = ctrl_c;

@@ -147,7 +147,8 @@ impl<E: Exchange> Client<E> {
     }
 
     /// Asks for up to `n` trials to evaluate elsewhere. They belong to `caller` until they are
-    /// reported, released, or `deadline` has passed. Unlike a worker's request this one never waits.
+    /// reported, released, or `deadline` has passed. Unlike a worker's request this one does
+    /// not wait for results of other trials, only for a slow optimizer's proposal.
     ///
     /// # Errors
     /// The state is gone, the optimizer fails, or the caller's name is empty, too long, or like
@@ -160,21 +161,13 @@ impl<E: Exchange> Client<E> {
         self.exchange_one(Command::Ask(ask)).map(ask_outcome)
     }
 
-    /// Samples `n` configurations that stay pending (NePS: `lock_and_sample_trial`).
+    /// Samples `n` configurations that stay pending (NePS: `lock_and_sample_trial`). A slow optimizer
+    /// is waited for.
     ///
     /// # Errors
-    /// The optimizer fails, or is a slow one, which only workers that wait for a trial may ask.
+    /// The optimizer fails, or the state is gone.
     pub fn sample(&self, n: usize) -> Result<AskOutcome, Error> {
-        match self.exchange_one(Command::Sample { n, worker: "handle".into() })? {
-            Answer::Evaluate(trials) => Ok(AskOutcome::Trials(trials)),
-            Answer::Stop(reason) => Ok(AskOutcome::Stop(reason)),
-            Answer::Propose => {
-                let optimizer = self.optimizer_info()?.name;
-                let problem = "is slow: it proposes only for workers that wait for a trial".into();
-                Err(StudyError::Optimizer { optimizer, problem }.into())
-            }
-            _ => Ok(AskOutcome::Wait),
-        }
+        self.exchange_one(Command::Sample { n, worker: "handle".into() }).map(ask_outcome)
     }
 
     /// Reports an attempt (NePS: `lock_and_report_trial_evaluation`). Without `attempt`: the current

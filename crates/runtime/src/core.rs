@@ -10,7 +10,7 @@ use super::pruning::Pruning;
 use super::reclaim::{buried, held_by, reclaim};
 use trialmill_core::definition::Definition;
 use trialmill_core::error::{BoxError, Error, StoreError, StudyError};
-use trialmill_core::event::{Event, Policy, ProcessId};
+use trialmill_core::event::{Event, EventKind, Policy, ProcessId};
 use trialmill_core::limits::{RECOVER_POLLS, WATCH_POLL};
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, SamplingRequest};
 use trialmill_core::pruner::Pruner;
@@ -303,6 +303,11 @@ impl StateCore {
         }
     }
 
+    /// Whether only another program samples.
+    pub(crate) fn samples_elsewhere(&self) -> bool {
+        self.optimizer.as_ref().is_some_and(|optimizer| optimizer.is_elsewhere())
+    }
+
     /// Begins a batch: takes the lock, and catches up on the events of others.
     pub(crate) fn begin(&mut self, purpose: Purpose) -> Result<(), StoreError> {
         let mut follower = Follower {
@@ -341,6 +346,9 @@ impl StateCore {
         let events: Vec<Event> = kinds.into_iter().map(|kind| Event { time, kind }).collect();
         self.store.stage(&events, self.study.trials())?;
         for event in events {
+            if let EventKind::Sampled { trial, config, worker, .. } = &event.kind {
+                tracing::debug!(%config, worker = %worker, "sampled trial {trial}");
+            }
             self.listeners.note(&event);
             let optimizer = if self.slow { None } else { self.optimizer.as_deref_mut() };
             apply_observed(&mut self.study, event, optimizer)

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::client::{Client, Exchange};
 use super::core::StateCore;
+use super::named::optimizer_of;
 use trialmill_core::error::{Error, StudyError};
 use trialmill_core::study::{Answer, Command, StudyState};
 use trialmill_store::{Directory, Durability};
@@ -31,8 +32,7 @@ impl Client<Direct> {
     /// There is no study, or it cannot be locked or read, or is damaged.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let directory = Directory::open(path)?;
-        let optimizer =
-            trialmill_optimizers::of_study(directory.definition(), directory.layout().is_shared());
+        let optimizer = optimizer_of(&directory, false);
         let mut core = StateCore::open_directly(directory, Durability::Synced, optimizer)?;
         core.recover()?;
         Ok(Self::over(core))

@@ -67,6 +67,10 @@ impl Optimizer for Hooked {
         self.inner.is_slow()
     }
 
+    fn is_elsewhere(&self) -> bool {
+        self.inner.is_elsewhere()
+    }
+
     fn observe(&mut self, definition: &Definition, trial: &Trial) {
         self.inner.observe(definition, trial);
     }

@@ -77,6 +77,9 @@ pub(crate) type View = Box<dyn FnOnce(Result<&StudyState, Lost>) + Send>;
 /// To the state actor: run this closure on the study, once it has caught up with other processes.
 pub(crate) struct Inspect(pub(crate) View);
 
+/// To the state actor: this worker's time is up, so it waits no longer for a trial.
+pub(crate) struct TimeIsUp(pub(crate) trialmill_core::trial::WorkerId);
+
 /// To the state actor, from itself: all waiting messages are collected; commit them.
 pub(crate) struct Flush;
 
@@ -132,4 +135,7 @@ impl From<Lost> for Error {
 macro_rules! messages {
     ($($name:ty),*) => { $(impl Message for $name { type Result = (); })* };
 }
-messages!(Execute, Answered, Inspect, Flush, Poke, Interrupt, Shutdown, Listen, Propose, Proposed);
+messages!(
+    TimeIsUp, Execute, Answered, Inspect, Flush, Poke, Interrupt, Shutdown, Listen, Propose,
+    Proposed
+);

@@ -10,16 +10,17 @@ use trialmill_layouts::Studies;
 
 use super::core::StateCore;
 use super::hooks::{Hooked, SamplingHook};
+use super::named::named_optimizer;
 use super::options::RunOptions;
 use super::spec::StudySpec;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::{Error, StoreError};
 use trialmill_core::event::Policy;
 use trialmill_core::objectives::Objectives;
-use trialmill_core::optimizer::{Optimizer, OptimizerInfo};
+use trialmill_core::optimizer::Optimizer;
 use trialmill_core::pruner::Pruner;
 use trialmill_core::space::SearchSpace;
-use trialmill_optimizers::{default as default_optimizer, from_info, of_study};
+use trialmill_optimizers::{default as default_optimizer, of_study};
 use trialmill_store::{Directory, Layout};
 
 /// A study about to be opened.
@@ -79,9 +80,12 @@ impl Opening<'_> {
             (None, None) => return Err(no_space()),
         };
         optimizer.check(&space).map_err(|error| Error::Setting(error.to_string()))?;
-        // NePS describes its optimizers with names and arguments of its own.
+        // NePS describes its optimizers with names and arguments of its own, and of one that only another
+        // program has we know no more.
         let info = match &existing {
-            Some(directory) if !is_given && directory.layout().is_shared() => {
+            Some(directory)
+                if !is_given && (directory.layout().is_shared() || optimizer.is_elsewhere()) =>
+            {
                 directory.definition().optimizer.clone()
             }
             _ => optimizer.info(),
@@ -97,6 +101,7 @@ impl Opening<'_> {
         }
         // Only now: nothing can be wrong with the replacement any more.
         if self.options.overwrite {
+            tracing::info!("the study that is in {}, if any, is removed", path.display());
             Directory::remove(path)?;
         }
         // A new study has its policy before any process can join it.
@@ -135,13 +140,25 @@ impl Opening<'_> {
     /// trials can still be handed out, so that is an error only once something must be sampled.
     fn optimizer_of(&self, directory: &Directory) -> Result<Box<dyn Optimizer>, Error> {
         let mut definition = directory.definition().clone();
-        if !directory.layout().is_shared() {
-            return named_optimizer(&definition.optimizer);
+        let is_shared = directory.layout().is_shared();
+        if !is_shared {
+            match named_optimizer(&definition.optimizer) {
+                Err(_) if self.options.wait_for_trials => {}
+                made => return made,
+            }
         }
         if let Some(space) = &self.spec.space {
             definition.space = Arc::new(space.clone());
         }
-        Ok(of_study(&definition, true))
+        let optimizer = of_study(&definition, is_shared, self.options.wait_for_trials);
+        if optimizer.is_elsewhere() {
+            let name = &definition.optimizer.name;
+            tracing::warn!(
+                "optimizer '{name}' is not built in: this process evaluates what others sample, and \
+                 waits for more"
+            );
+        }
+        Ok(optimizer)
     }
 
     fn hooked(&mut self, inner: Box<dyn Optimizer>) -> Box<dyn Optimizer> {
@@ -167,10 +184,6 @@ pub(super) fn space_to_be(
         None => Directory::open(path)?,
     };
     Ok((*opened.insert(there).definition().space).clone())
-}
-
-fn named_optimizer(info: &OptimizerInfo) -> Result<Box<dyn Optimizer>, Error> {
-    from_info(info).map_err(|error| Error::Setting(error.to_string()))
 }
 
 fn no_space() -> Error {

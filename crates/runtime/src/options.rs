@@ -15,6 +15,7 @@ use trialmill_store::Durability;
 /// The options of a run. The fields that a study file may set can be deserialised.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools)] // Each is a switch of its own.
 pub struct RunOptions {
     /// How many workers this process has; as many as it has cores unless set.
     pub workers: usize,
@@ -57,6 +58,10 @@ pub struct RunOptions {
     /// and to take them over if those processes die.
     #[serde(skip)]
     pub wait_for_others: bool,
+    /// Where only another program can sample, whether workers wait for the trials that it samples. If
+    /// not, the run ends with an error once none waits.
+    #[serde(skip)]
+    pub wait_for_trials: bool,
     /// Whether Ctrl-C and SIGTERM end the run cleanly.
     #[serde(skip)]
     pub ctrl_c: bool,
@@ -91,6 +96,7 @@ impl Default for RunOptions {
             durability: Durability::default(),
             overwrite: false,
             wait_for_others: true,
+            wait_for_trials: false,
             ctrl_c: true,
         }
     }

@@ -15,21 +15,18 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
 use super::core::StateCore;
 use super::message::{
     Execute, Flush, Inspect, Interrupt, Listen, Lost, Poke, Propose, Proposed, Reply, Shutdown,
+    TimeIsUp,
 };
 use super::optimizer::OptimizerActor;
+use super::parked::{Parked, Wish};
 use super::published::Published;
 use super::stop_rules::StopRules;
 use trialmill_core::error::{Error, StudyError};
 use trialmill_core::limits::{GROUP_COMMIT_MAX, GROUP_COMMIT_PART, MAX_BATCH_MESSAGES};
 use trialmill_core::optimizer::Proposal;
-use trialmill_core::study::{Answer, Ask, Command, StopReason};
+use trialmill_core::study::{Answer, Command, StopReason};
+use trialmill_core::trial::{Trial, WorkerId};
 use trialmill_store::Purpose;
-
-/// A request for trials that cannot be met yet. It is the only command of its message.
-struct Parked {
-    ask: Ask,
-    reply: Reply,
-}
 
 /// The actor that serialises all access to a study and stores it. Its address is
 /// [`StudyHandle::address`](crate::StudyHandle::address); the messages that it takes are in
@@ -41,6 +38,8 @@ pub struct StateActor {
     inbox: Vec<Execute>,
     inspections: Vec<Inspect>,
     parked: Vec<Parked>,
+    /// The workers whose time was up since the last batch.
+    out_of_time: Vec<WorkerId>,
     flush_sent: bool,
     group_commit: GroupCommit,
     interrupted: bool,
@@ -48,6 +47,9 @@ pub struct StateActor {
     slow: SlowOptimizer,
     address: Option<Addr<StateActor>>,
 }
+
+/// Who is answered once the batch is durable, and what.
+type Ready = Vec<(Reply, Vec<Result<Answer, StudyError>>)>;
 
 /// Group commit: how many senders are expected back at once, and how long to wait for them.
 struct GroupCommit {
@@ -83,6 +85,7 @@ impl StateActor {
             inbox: Vec::new(),
             inspections: Vec::new(),
             parked: Vec::new(),
+            out_of_time: Vec::new(),
             flush_sent: false,
             group_commit: GroupCommit {
                 answered: 0,
@@ -110,7 +113,7 @@ impl StateActor {
     fn flush(&mut self) {
         let messages = std::mem::take(&mut self.inbox);
         let inspections = std::mem::take(&mut self.inspections);
-        let mut ready: Vec<(Reply, Vec<Result<Answer, StudyError>>)> = Vec::new();
+        let mut ready = Ready::new();
         let result = match &self.lost {
             Some(lost) => {
                 ready.extend(messages.into_iter().map(|message| (message.reply, Vec::new())));
@@ -157,19 +160,18 @@ impl StateActor {
         lost
     }
 
-    fn commit_batch(
-        &mut self,
-        messages: Vec<Execute>,
-        ready: &mut Vec<(Reply, Vec<Result<Answer, StudyError>>)>,
-    ) -> Result<(), Error> {
+    fn commit_batch(&mut self, messages: Vec<Execute>, ready: &mut Ready) -> Result<(), Error> {
         // Until everything is durable, every reply stays in `ready` or in `self.parked`, so that a
         // failure reaches all of them.
         let mut waiting: Vec<(Vec<Command>, Reply)> = Vec::with_capacity(messages.len());
         waiting.extend(messages.into_iter().map(|message| (message.commands, message.reply)));
         let Some(mut core) = self.core.take() else { return Ok(()) };
+        let (taken, begin) = (waiting.len(), Instant::now());
         let may_sample = !self.parked.is_empty()
             || !self.slow.arrived.is_empty()
             || waiting.iter().any(|(commands, _)| commands.iter().any(Command::may_sample));
+        // Nobody is to wait for a lock under which NePS fits a model, where all asks only hand out.
+        let may_sample = may_sample && !core.samples_elsewhere();
         let begun = core.begin(if may_sample { Purpose::Sampling } else { Purpose::Reporting });
         let failed = begun.is_err();
         for (commands, reply) in waiting {
@@ -180,7 +182,8 @@ impl StateActor {
             }
         }
         let result = begun.map_err(Error::from).and_then(|()| {
-            let broken = self.take_proposals(&mut core).err();
+            let broken = self.take_proposals(&mut core, ready).err();
+            self.end_waiting(ready);
             let wanted = self.try_parked(&mut core, ready);
             match broken {
                 None => self.ask_slow_optimizer(&mut core, wanted),
@@ -191,9 +194,17 @@ impl StateActor {
                     ready.extend(parked.map(|p| (p.reply, vec![Err(error.clone())])));
                 }
             }
-            let begin = Instant::now();
+            let decided = Instant::now();
             core.commit()?;
-            self.group_commit.window = (begin.elapsed() / GROUP_COMMIT_PART).min(GROUP_COMMIT_MAX);
+            let commit = decided.elapsed();
+            self.group_commit.window = (commit / GROUP_COMMIT_PART).min(GROUP_COMMIT_MAX);
+            tracing::debug!(
+                messages = taken,
+                waiting = self.parked.len(),
+                decide_us = (decided - begin).as_micros(),
+                commit_us = commit.as_micros(),
+                "batch"
+            );
             Ok(())
         });
         self.core = Some(core);
@@ -206,28 +217,25 @@ impl StateActor {
         core: &mut StateCore,
         commands: Vec<Command>,
         reply: Reply,
-        ready: &mut Vec<(Reply, Vec<Result<Answer, StudyError>>)>,
+        ready: &mut Ready,
     ) {
         let mut answers = Vec::with_capacity(commands.len());
         let mut commands = commands.into_iter().peekable();
         while let Some(command) = commands.next() {
             let last = commands.peek().is_none();
-            let request = match &command {
-                Command::Ask(ask) => Some(ask.clone()),
-                _ => None,
-            };
+            let wish = Wish::of(&command);
             if let Command::BuryWorker(worker) = &command {
                 // Nobody would evaluate what it gets.
-                self.parked.retain(|parked| parked.ask.worker != *worker);
+                self.parked.retain(|parked| parked.wish.worker() != worker);
             }
-            let answer = match &request {
-                Some(ask) => self.try_ask(core, ask),
+            let answer = match &wish {
+                Some(wish) => self.try_wish(core, wish),
                 None => core.execute(command),
             };
-            match (request, &answer) {
-                (Some(ask), Ok(found)) if last && self.must_wait(core, &ask, found) => {
+            match (wish, &answer) {
+                (Some(wish), Ok(found)) if last && self.must_wait(core, &wish, found) => {
                     if answers.is_empty() {
-                        self.parked.push(Parked { ask, reply });
+                        self.parked.push(Parked { wish, reply });
                         return;
                     }
                     // Answer the commands before the request now; the worker then asks again.
@@ -239,7 +247,7 @@ impl StateActor {
         ready.push((reply, answers));
     }
 
-    fn try_ask(&self, core: &mut StateCore, ask: &Ask) -> Result<Answer, StudyError> {
+    fn try_wish(&self, core: &mut StateCore, wish: &Wish) -> Result<Answer, StudyError> {
         // Nothing is sampled after a signal.
         if self.interrupted || self.rules.stop_signal.is_stopped() {
             return Ok(Answer::Stop(StopReason::Interrupted));
@@ -247,45 +255,58 @@ impl StateActor {
         if let Some(reason) = self.rules.stop(core.study()) {
             return Ok(Answer::Stop(reason));
         }
-        match core.execute(Command::Ask(ask.clone()))? {
+        match core.execute(wish.command())? {
             Answer::Propose => Ok(self.slow.said.clone().unwrap_or(Answer::Propose)),
             answer => Ok(answer),
         }
     }
 
-    fn must_wait(&self, core: &StateCore, ask: &Ask, answer: &Answer) -> bool {
+    fn must_wait(&self, core: &StateCore, wish: &Wish, answer: &Answer) -> bool {
         match answer {
             // A model is at work, and its proposal will come.
             Answer::Propose => true,
             // An external caller asks again by itself.
-            _ if ask.lease.is_some() => false,
+            _ if !wish.is_patient() => false,
             Answer::Wait => true,
             // Nothing is left but what other processes still evaluate, or workers of their own in
             // this one. If one of them dies, somebody must be there to take over its trials.
             Answer::Stop(StopReason::Budget(_) | StopReason::Finished) => {
                 let (study, process) = (core.study(), core.process());
                 (self.rules.wait_for_others && study.held_by_others(process))
-                    || self.rules.enlisted.hold_something(study, process, &ask.worker)
+                    || self.rules.enlisted.hold_something(study, process, wish.worker())
             }
             _ => false,
         }
     }
 
+    /// Those whose time is up wait no longer.
+    fn end_waiting(&mut self, ready: &mut Ready) {
+        for worker in std::mem::take(&mut self.out_of_time) {
+            let is_its = |parked: &mut Parked| *parked.wish.worker() == worker;
+            for parked in self.parked.extract_if(.., is_its) {
+                ready.push((parked.reply, vec![Ok(Answer::Stop(StopReason::WorkerSeconds))]));
+            }
+        }
+    }
+
     /// Retries the parked requests; returns how many proposals those that stay parked wait for.
-    fn try_parked(
-        &mut self,
-        core: &mut StateCore,
-        ready: &mut Vec<(Reply, Vec<Result<Answer, StudyError>>)>,
-    ) -> usize {
+    fn try_parked(&mut self, core: &mut StateCore, ready: &mut Ready) -> usize {
         let mut waiting = std::mem::take(&mut self.parked).into_iter();
         while let Some(parked) = waiting.next() {
-            match self.try_ask(core, &parked.ask) {
+            match self.try_wish(core, &parked.wish) {
                 // What the first one waits for, the others wait for too.
-                Ok(answer) if self.must_wait(core, &parked.ask, &answer) => {
+                Ok(answer) if self.must_wait(core, &parked.wish, &answer) => {
+                    let is_proposing = answer == Answer::Propose;
                     self.parked.push(parked);
-                    self.parked.extend(waiting);
-                    let wanted = self.parked.iter().map(|parked| parked.ask.n).sum();
-                    return if answer == Answer::Propose { wanted } else { 0 };
+                    for other in waiting {
+                        if is_proposing || other.wish.is_patient() {
+                            self.parked.push(other);
+                        } else {
+                            ready.push((other.reply, vec![Ok(Answer::Wait)]));
+                        }
+                    }
+                    let wanted = self.parked.iter().map(|parked| parked.wish.n()).sum();
+                    return if is_proposing { wanted } else { 0 };
                 }
                 answer => ready.push((parked.reply, vec![answer])),
             }
@@ -293,13 +314,39 @@ impl StateActor {
         0
     }
 
-    fn take_proposals(&mut self, core: &mut StateCore) -> Result<(), StudyError> {
+    /// Those who wait for samples get what was sampled; whoever waits for trials finds it pending.
+    fn show_samplers(&mut self, sampled: Vec<Trial>, ready: &mut Ready) {
+        let mut sampled = sampled.into_iter();
+        let mut still = Vec::with_capacity(self.parked.len());
+        for parked in self.parked.drain(..) {
+            let Wish::Sample { n, .. } = parked.wish else {
+                still.push(parked);
+                continue;
+            };
+            let trials: Vec<Trial> = sampled.by_ref().take(n).collect();
+            if trials.is_empty() {
+                still.push(parked);
+            } else {
+                ready.push((parked.reply, vec![Ok(Answer::Evaluate(trials))]));
+            }
+        }
+        self.parked = still;
+    }
+
+    fn take_proposals(
+        &mut self,
+        core: &mut StateCore,
+        ready: &mut Ready,
+    ) -> Result<(), StudyError> {
         for Proposed { proposal, first_sample } in std::mem::take(&mut self.slow.arrived) {
             self.slow.busy = false;
             match proposal {
                 Ok(Proposal::Evaluate(suggestions)) => {
                     let worker = trialmill_core::event::worker_id(core.process(), 0);
-                    core.execute(Command::Offer { worker, suggestions, first_sample })?;
+                    let offer = Command::Offer { worker, suggestions, first_sample };
+                    if let Answer::Evaluate(sampled) = core.execute(offer)? {
+                        self.show_samplers(sampled, ready);
+                    }
                 }
                 // It has not seen the latest events yet: ask it again.
                 Ok(Proposal::Wait | Proposal::Finished) if core.has_feed() => {}
@@ -389,6 +436,14 @@ impl Handler<Interrupt> for StateActor {
     type Result = ();
     fn handle(&mut self, _: Interrupt, ctx: &mut Context<Self>) {
         self.interrupted = true;
+        self.wake(ctx);
+    }
+}
+
+impl Handler<TimeIsUp> for StateActor {
+    type Result = ();
+    fn handle(&mut self, TimeIsUp(worker): TimeIsUp, ctx: &mut Context<Self>) {
+        self.out_of_time.push(worker);
         self.wake(ctx);
     }
 }

@@ -5,7 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::handle::StudyHandle;
 use super::hooks::EvaluationHook;
@@ -107,6 +107,11 @@ impl Worker {
         self.context.options.per_worker.reached(&self.spent).map(StopReason::WorkerBudget)
     }
 
+    /// How long it may keep asking.
+    pub(crate) fn time_limit(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.context.options.seconds_per_worker?).ok()
+    }
+
     /// Takes the answers to [`next_commands`](Self::next_commands); returns what to evaluate.
     pub(crate) fn accept(
         &mut self,
@@ -138,6 +143,7 @@ impl Worker {
         match to_ask.transpose()? {
             Some(Answer::Evaluate(list)) => Ok(list.into_iter().map(|t| self.begin(t)).collect()),
             Some(Answer::Stop(reason)) => {
+                tracing::debug!("worker {} ends: {reason}", self.id);
                 self.stopped = Some(reason);
                 Ok(Vec::new())
             }
@@ -184,9 +190,7 @@ impl Worker {
         self.context.options.defaults.fill(&mut report, running.has_stepped());
         self.spent.add_report(&report);
         self.spent.add_evaluation(self.context.space.fidelity_of(running.config()));
-        if let Some(failure) = &report.failure {
-            tracing::info!("trial {trial} {}: {}", report.reported_as, failure.err);
-        }
+        log_end(running, &report);
         if let Some(errors) = self.context.streak.note(&report, self.context.options.give_up_after)
         {
             let err = report.failure.as_ref().map(|failure| failure.err.clone());
@@ -218,5 +222,17 @@ impl Worker {
     /// Why it ended.
     pub(crate) fn reason(&self) -> StopReason {
         self.stopped.unwrap_or(StopReason::Interrupted)
+    }
+}
+
+fn log_end(running: &RunningTrial, report: &Report) {
+    let _span = running.span().entered();
+    let (state, seconds) = (report.reported_as, report.evaluation_duration.unwrap_or_default());
+    match (&report.failure, &report.objective_to_minimize) {
+        (Some(failure), _) => tracing::info!(seconds, "{state}: {}", failure.err),
+        (None, Some(objective)) => {
+            tracing::info!(seconds, cost = report.cost, "{state}: {:?}", objective.as_slice());
+        }
+        (None, None) => tracing::info!(seconds, "{state}"),
     }
 }

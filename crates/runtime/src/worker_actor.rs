@@ -24,13 +24,15 @@ use std::sync::Arc;
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message};
 use crossbeam_channel::{Receiver, Sender};
+use tracing::Instrument;
 
 use super::handle::StudyHandle;
 use super::membership::Membership;
-use super::message::{Answered, Execute, Reply, ToActor, understand};
+use super::message::{Answered, Execute, Reply, TimeIsUp, ToActor, understand};
 use super::worker::Worker;
 use crate::evaluate::{Ended, Evaluate, RunningTrial};
 use trialmill_core::error::{Error, StudyError};
+use trialmill_core::limits::WATCH_POLL;
 use trialmill_core::study::{Answer, StopReason};
 
 /// What evaluates for a worker.
@@ -127,6 +129,11 @@ impl Actor for WorkerActor {
         let (Some(worker), Some(membership)) = (self.worker.take(), &self.membership) else {
             return ctx.stop();
         };
+        if let Some(left) = worker.time_limit() {
+            let (state, id) = (membership.handle().address(), membership.id().clone());
+            // What it asked before its time was up has arrived by then.
+            ctx.run_later(left + WATCH_POLL, move |_, _| state.do_send(TimeIsUp(id)));
+        }
         match &self.hands {
             Hands::Task(_) => self.go_on(worker, ctx),
             Hands::Thread(thread) => {
@@ -189,7 +196,10 @@ fn work(
         for running in worker.accept(handle.exchange(commands)?)? {
             let ended = match worker.is_stopped() {
                 true => Ended::Released,
-                false => evaluate(&running),
+                false => running.span().in_scope(|| {
+                    tracing::info!(config = %running.config(), "begins");
+                    evaluate(&running)
+                }),
             };
             worker.ended(&running, ended);
         }
@@ -209,7 +219,11 @@ async fn evaluate_as_task(
     for running in batch {
         let ended = match worker.is_stopped() {
             true => Ok(Ended::Released),
-            false => evaluator.evaluate(&running).await,
+            false => {
+                let span = running.span();
+                span.in_scope(|| tracing::info!(config = %running.config(), "begins"));
+                evaluator.evaluate(&running).instrument(span).await
+            }
         };
         match ended {
             // The trial goes back, and nothing more begins: the next would not be started either.

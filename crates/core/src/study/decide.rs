@@ -179,7 +179,12 @@ impl StudyState {
             events.push(claim(trial.id.clone(), trial.attempts + 1, &ask));
         }
         let missing = n - handed.len();
-        if missing > 0 {
+        let is_elsewhere = optimizer.as_deref().is_some_and(Optimizer::is_elsewhere);
+        if missing > 0 && ask.lease.is_none() && is_elsewhere {
+            if handed.is_empty() {
+                return Ok(Decision::new(Vec::new(), Answer::Wait));
+            }
+        } else if missing > 0 {
             match self.sample(missing, &ask.worker, ask.lease.is_none(), optimizer) {
                 Ok(Ok(mut sampled)) => {
                     if ask.lease.is_some() {

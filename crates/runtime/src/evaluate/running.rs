@@ -116,6 +116,12 @@ impl RunningTrial {
         self.0.worker
     }
 
+    /// The span of its evaluation, which what the evaluation logs belongs to.
+    pub(crate) fn span(&self) -> tracing::Span {
+        let worker = self.0.trial.metadata.evaluating_worker_id.as_deref().unwrap_or_default();
+        tracing::info_span!("trial", id = %self.id(), attempt = self.attempt(), worker)
+    }
+
     /// Everything stored about it so far.
     pub fn trial(&self) -> &Trial {
         &self.0.trial
