@@ -31,6 +31,8 @@ mod dying;
 mod elsewhere;
 #[path = "cli/holding.rs"]
 mod holding;
+#[path = "cli/listing.rs"]
+mod listing;
 #[path = "cli/looking.rs"]
 mod looking;
 #[path = "cli/moving.rs"]

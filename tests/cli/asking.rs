@@ -230,7 +230,7 @@ fn retry_does_not_give_back_what_it_was_not_told_to() {
     assert_eq!(study.json(&["retry", "s", "3"]), json!(["3"]));
     assert_eq!(study.states(), ["success", "failed", "pending", "crashed"]);
     assert_eq!(study.json(&["retry", "s", "--state", "failed"]), json!(["2"]));
-    study.run(&["retry", "s"]).exits(0).says(&["wait again: 4"]);
+    study.run(&["retry", "s"]).exits(0).says(&["waits again: 4"]);
     // All or none of those that are named.
     study.run_study(&[], "exit 1").exits(0);
     study.run(&["retry", "s", "2", "1"]).exits(7);

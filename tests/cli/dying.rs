@@ -200,7 +200,7 @@ fn nohup_is_not_in_vain() {
     eventually("it has begun", || study.path("begun").exists());
     run.signal(Signal::SIGHUP);
     study.write("go", "");
-    run.end().exits(0).says(&["1 trials succeeded"]);
+    run.end().exits(0).says(&["1 trial succeeded"]);
 }
 
 #[test]

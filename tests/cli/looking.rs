@@ -117,12 +117,12 @@ fn a_text_for_people_leaves_out_nothing_that_matters() {
     study
         .run_study(&[], script)
         .exits(0)
-        .says(&["1 trials succeeded, 2 crashed", "best: 0.5 by trial 2"]);
+        .says(&["1 trial succeeded, 2 crashed", "best: 0.5 by trial 2"]);
     let says = [
         "s: random_search",
         "seed 7",
         "3 of 3 evaluations",
-        "3.000000 cost",
+        "3 cost",
         "1 success, 2 crashed",
         "last error trial 3: ",
         "best       0.5 by trial 2: x=0.",

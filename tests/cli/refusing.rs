@@ -271,6 +271,6 @@ fn overwrite_does_not_pull_the_study_from_under_a_run() {
     crate::support::eventually("it has begun", || study.path("begun").exists());
     study.run_study(&["--overwrite"], script).exits(3).says(&["in use by process p1", "stop it"]);
     study.write("go", "");
-    run.end().exits(0).says(&["1 trials succeeded"]);
+    run.end().exits(0).says(&["1 trial succeeded"]);
     study.run_study(&["--overwrite"], script).exits(0);
 }

@@ -75,7 +75,7 @@ fn the_result_file_of_an_earlier_attempt_is_not_taken_for_that_of_this_one() {
     let script = r#"if [ "$TRIALMILL_ATTEMPT" = 1 ]; then echo 1 > "$TRIALMILL_RESULT"; exit 3; fi
                     echo 2"#;
     study.run_study(&[], script).exits(8);
-    study.run(&["retry", "s"]).exits(0).says(&["1 trials wait again: 1"]);
+    study.run(&["retry", "s"]).exits(0).says(&["1 trial waits again: 1"]);
     study.run_study(&[], script).exits(0);
     assert_eq!(study.trials()[0]["report"]["objective_to_minimize"], 2.0);
     assert_eq!(study.trials()[0]["metadata"]["attempts"], 2);

@@ -52,7 +52,9 @@ impl Check {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let dir = &self.dir.dir;
         let mut done = Vec::new();
+        // A typo in a path is no damage.
         match Directory::open_read_only(dir) {
+            Err(error @ StoreError::NotAStudy { .. }) if !dir.exists() => return Err(error.into()),
             Ok(directory) if directory.layout().is_shared() => {
                 return self.run_neps(&directory);
             }

@@ -12,6 +12,7 @@ mod enqueue;
 mod hints;
 mod hold;
 mod import;
+mod listing;
 mod plot;
 mod print;
 mod progress;

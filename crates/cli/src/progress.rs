@@ -30,7 +30,9 @@ impl Progress {
             }
             if let Some(bar) = bar {
                 show(Some(&bar), &handle.snapshot(), began);
-                bar.finish();
+                // Where it stands, and not full; what follows begins a line of its own.
+                bar.abandon();
+                super::print::say("");
             }
         });
         Progress { quit: Some(quit), thread: Some(thread) }

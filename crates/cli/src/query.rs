@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use trialmill::{Error, State, Trial, TrialId};
-use trialmill_core::trial::printable;
 use trialmill_view::{Status, Summary, TrialRow};
 
 use super::hints::Hinted;
+use super::listing::Listing;
 use super::print::{Dir, print, print_json};
 use super::text;
 
@@ -41,6 +41,8 @@ pub(super) struct Trials {
     /// With --csv, texts as they are; else a ' stands before those that a spreadsheet runs as formulas
     #[arg(long, requires = "csv")]
     raw: bool,
+    #[command(flatten)]
+    listing: Listing,
 }
 
 fn read(dir: &std::path::Path) -> Result<Summary, Error> {
@@ -91,28 +93,19 @@ impl Trials {
                 && (self.ids.is_empty() || self.ids.contains(&trial.id))
         };
         let trials = summary.study().trials().iter().filter(wanted);
+        let trials = self.listing.of(trials, &summary).map_err(Error::Setting)?;
         if self.json {
-            return Ok(print_json(&trials.map(|trial| summary.row(trial)).collect::<Vec<_>>()));
+            return Ok(print_json(
+                &trials.iter().map(|trial| summary.row(trial)).collect::<Vec<_>>(),
+            ));
         }
         if self.csv {
-            let trials: Vec<TrialRow<'_>> = trials.map(|trial| summary.row(trial)).collect();
+            let trials: Vec<TrialRow<'_>> = trials.iter().map(|trial| summary.row(trial)).collect();
             return Ok(match super::csv::table(&summary, &trials, self.raw) {
                 Ok(table) => print(&table),
                 Err(error) => super::print::cannot_print(error),
             });
         }
-        let goals = &summary.study().definition().objectives;
-        let line = |trial: &Trial| {
-            let report = trial.report.as_deref();
-            let objective = report.and_then(|report| report.objective_to_minimize.as_ref());
-            let failure = report.and_then(|report| report.failure.as_ref());
-            let end = match (objective, failure) {
-                (Some(objective), _) => text::objective(objective, goals),
-                (None, Some(failure)) => printable(failure.err.lines().next().unwrap_or("")),
-                (None, None) => String::new(),
-            };
-            format!("{:<8} {:<10} {}  {end}\n", trial.id.to_string(), trial.state, trial.config)
-        };
-        Ok(print(&trials.map(line).collect::<String>()))
+        Ok(print(&self.listing.lines(&trials, &summary)))
     }
 }

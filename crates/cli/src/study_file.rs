@@ -168,6 +168,7 @@ impl StudyFile {
 
         file.spec.objectives = objectives;
         file.spec.optimizer = optimizer;
+        file.notes.extend(unused_priors(&file.spec));
         file.spec.pruner = pruner;
         file.spec.seed = file.spec.seed.or(own_seed);
         file.spec.budget = Some(budget.budget()).filter(|budget| !budget.is_unlimited());
@@ -248,6 +249,26 @@ fn note(name: &str, json: &Json) -> Option<String> {
              numbers between them write 0.0 and 1.0, or `type: float`"
         )
     })
+}
+
+/// A prior of which random search makes nothing: it was passed over without a word.
+fn unused_priors(spec: &StudySpec) -> Option<String> {
+    let ignores = |info: &OptimizerInfo| match info.name.as_str() {
+        "grid_search" => true,
+        "random_search" => info.arguments.get("use_priors") != Some(&Json::Bool(true)),
+        _ => false,
+    };
+    let name = spec.optimizer.as_ref().map_or("random_search", |info| &info.name);
+    if !spec.optimizer.as_ref().is_none_or(ignores) {
+        return None;
+    }
+    let (parameter, _) =
+        spec.space.as_ref()?.iter().find(|(_, parameter)| parameter.prior_value().is_some())?;
+    let how = match name {
+        "grid_search" => "",
+        _ => ": `optimizer: {name: random_search, use_priors: true}` draws around it",
+    };
+    Some(format!("the prior of '{parameter}' is not used by {name}{how}"))
 }
 
 /// A setting is a number that a computer counts with: not infinite, nor of more digits than that.

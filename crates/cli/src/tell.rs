@@ -192,6 +192,10 @@ impl Retry {
             return Ok(print_json(&json!(requeued)));
         }
         let ids: Vec<String> = requeued.iter().map(ToString::to_string).collect();
-        Ok(print(&format!("{} trials wait again: {}\n", ids.len(), ids.join(" "))))
+        Ok(print(&match ids.len() {
+            0 => "no trial failed or crashed\n".to_string(),
+            1 => format!("1 trial waits again: {}\n", ids[0]),
+            n => format!("{n} trials wait again: {}\n", ids.join(" ")),
+        }))
     }
 }

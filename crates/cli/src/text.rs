@@ -76,7 +76,7 @@ fn spent(status: &Status<'_>) -> String {
         ("seconds of evaluation", spent.evaluation_seconds, budget.evaluation_seconds),
     ] {
         if budget.is_some() || spent > 0.0 {
-            let _ = write!(text, ", {spent:.6}{} {name}", limit(budget));
+            let _ = write!(text, ", {}{} {name}", short(spent), limit(budget));
         }
     }
     if budget.steps.is_some() || spent.steps > 0 {
@@ -96,6 +96,15 @@ fn process(process: &ProcessRow<'_>) -> String {
     let (n, named) = (evaluating.len(), held.join(", "));
     let more = if n > held.len() { ", …" } else { "" };
     format!("process    {process} on {host} (pid {pid}) {alive}, evaluating {n}: {named}{more}\n")
+}
+
+/// A number in few characters: 1e300 has 301 digits.
+pub(super) fn short(x: f64) -> String {
+    if x != 0.0 && !(1e-4..1e12).contains(&x.abs()) {
+        return format!("{x:.6e}").replace(".000000", "");
+    }
+    let text = format!("{x:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
 /// `1 trial`, `2 trials`.
@@ -120,7 +129,8 @@ pub(super) fn objective(given: &Objective, goals: &Objectives) -> String {
 pub(super) fn best(front: &[TrialRow<'_>], goals: &Objectives) -> String {
     let line = |row: &TrialRow<'_>| {
         let objective = row.objective().map(|given| objective(given, goals)).unwrap_or_default();
-        format!("best       {objective} by trial {}: {}\n", row.id, row.config)
+        let (id, location) = (row.id, &row.metadata.location);
+        format!("best       {objective} by trial {id}: {}\n           in {location}\n", row.config)
     };
     match front {
         [] if goals.constraints().is_empty() => "best       none yet\n".into(),

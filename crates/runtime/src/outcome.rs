@@ -48,7 +48,8 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |state| self.study.count(state);
-        write!(f, "{} trials succeeded", count(State::Success))?;
+        let succeeded = count(State::Success);
+        write!(f, "{succeeded} trial{} succeeded", if succeeded == 1 { "" } else { "s" })?;
         for (state, n) in State::ALL.map(|state| (state, count(state))) {
             if state != State::Success && n > 0 {
                 write!(f, ", {n} {state}")?;

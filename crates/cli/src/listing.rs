@@ -1,0 +1,170 @@
+//! Trials as lines for people: which of them, in which order, and with what beside.
+
+use std::cmp::Ordering;
+use std::fmt::Write;
+use std::io::IsTerminal;
+
+use clap::Args;
+use trialmill::Trial;
+use trialmill_core::objectives::Objectives;
+use trialmill_core::trial::printable;
+use trialmill_view::Summary;
+
+use super::text;
+
+/// How trials are listed.
+#[derive(Args, Default)]
+pub(super) struct Listing {
+    /// By objective (the best first), id, cost, duration, start, or a parameter's name
+    #[arg(long, value_name = "BY")]
+    sort: Option<String>,
+    /// The other way round
+    #[arg(long)]
+    reverse: bool,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// With when it began, how long it took, its cost, its attempts, who evaluated it, and its directory
+    #[arg(long, conflicts_with_all = ["json", "csv"])]
+    long: bool,
+}
+
+/// What trials are sorted by besides parameters.
+const KEYS: [&str; 5] = ["objective", "id", "cost", "duration", "start"];
+
+impl Listing {
+    /// The trials in the order that is wanted, and no more than that.
+    pub(super) fn of<'a>(
+        &self,
+        trials: impl Iterator<Item = &'a Trial>,
+        summary: &Summary,
+    ) -> Result<Vec<&'a Trial>, String> {
+        let mut trials: Vec<&Trial> = trials.collect();
+        let definition = summary.study().definition();
+        if let Some(by) = self.sort.as_deref().filter(|by| *by != "id") {
+            let known = KEYS.contains(&by) || definition.space.get(by).is_some();
+            if !known && !trials.iter().any(|trial| trial.config.get(by).is_some()) {
+                let names = definition.space.iter().map(|(name, _)| name);
+                let known: Vec<&str> = KEYS.into_iter().chain(names).collect();
+                return Err(trialmill_core::words::unknown(by, "something to sort by", &known));
+            }
+            trials.sort_by(|a, b| order(by, a, b, &definition.objectives));
+        }
+        if self.reverse {
+            trials.reverse();
+        }
+        trials.truncate(self.limit.unwrap_or(usize::MAX));
+        Ok(trials)
+    }
+
+    /// The lines; with a header where a person looks at them.
+    pub(super) fn lines(&self, trials: &[&Trial], summary: &Summary) -> String {
+        let goals = &summary.study().definition().objectives;
+        let mut lines = String::new();
+        // Writing to a `String` does not fail.
+        match (self.long, std::io::stdout().is_terminal()) {
+            (true, _) => {
+                let _ = writeln!(
+                    lines,
+                    "{:<8} {:<10} {:<19} {:>9} {:>9} {:>8} {:<8} config  result  directory",
+                    "id", "state", "started (UTC)", "seconds", "cost", "attempts", "worker"
+                );
+            }
+            (false, true) => {
+                let _ = writeln!(lines, "{:<8} {:<10} config  result", "id", "state");
+            }
+            (false, false) => {}
+        }
+        for trial in trials {
+            let (id, end) = (trial.id.to_string(), end(trial, goals));
+            if !self.long {
+                let _ = writeln!(lines, "{id:<8} {:<10} {}  {end}", trial.state, trial.config);
+                continue;
+            }
+            let row = summary.row(trial);
+            let (meta, report) = (&trial.metadata, trial.report.as_deref());
+            let number = |x: Option<f64>| x.map_or_else(String::new, text::short);
+            let _ = writeln!(
+                lines,
+                "{id:<8} {:<10} {:<19} {:>9} {:>9} {:>8} {:<8} {}  {end}  {}",
+                trial.state,
+                meta.time_started.map(utc).unwrap_or_default(),
+                number(meta.evaluation_duration),
+                number(report.and_then(|report| report.cost)),
+                trial.attempts,
+                meta.evaluating_worker_id.as_deref().unwrap_or(""),
+                trial.config,
+                row.metadata.location,
+            );
+        }
+        lines
+    }
+}
+
+/// The objective, or what went wrong.
+fn end(trial: &Trial, goals: &Objectives) -> String {
+    let report = trial.report.as_deref();
+    let objective = report.and_then(|report| report.objective_to_minimize.as_ref());
+    let failure = report.and_then(|report| report.failure.as_ref());
+    match (objective, failure) {
+        (Some(objective), _) => text::objective(objective, goals),
+        (None, Some(failure)) => printable(failure.err.lines().next().unwrap_or("")),
+        (None, None) => String::new(),
+    }
+}
+
+/// Whatever is missing, or is no number, comes last.
+fn order(by: &str, a: &Trial, b: &Trial, goals: &Objectives) -> Ordering {
+    let number = |trial: &Trial| match by {
+        "objective" => goals.minimised(trial.objectives()).first().copied(),
+        "cost" => trial.report.as_ref().and_then(|report| report.cost),
+        "duration" => trial.metadata.evaluation_duration,
+        "start" => trial.metadata.time_started,
+        name => trial.config.get(name).and_then(trialmill::Value::as_f64),
+    };
+    let missing = |x: Option<f64>| x.filter(|x| !x.is_nan());
+    match (missing(number(a)), missing(number(b))) {
+        (Some(x), Some(y)) => x.total_cmp(&y),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => {
+            let text = |trial: &Trial| trial.config.get(by).map(ToString::to_string);
+            text(a).cmp(&text(b))
+        }
+    }
+}
+
+/// Seconds since the Unix epoch as a date and a time.
+fn utc(time: f64) -> String {
+    let seconds = time.clamp(0.0, 4e11) as i64;
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Days to a date, with years that begin in March.
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day = shifted.rem_euclid(146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let date = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{date:02} {hour:02}:{minute:02}:{second:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_date() {
+        for (time, text) in [
+            (0.0, "1970-01-01 00:00:00"),
+            (951_782_400.0, "2000-02-29 00:00:00"),
+            (1_795_657_199.9, "2026-11-26 01:39:59"),
+            (4_102_444_800.0, "2100-01-01 00:00:00"),
+        ] {
+            assert_eq!(utc(time), text);
+        }
+    }
+}
