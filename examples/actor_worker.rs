@@ -7,6 +7,8 @@
 //!
 //! The study that is in the directory, if any, is replaced.
 
+// Both preludes go together.
+#![allow(clippy::wildcard_imports)]
 #![allow(clippy::panic, clippy::expect_used)] // The accident; and what cannot be.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,9 +42,8 @@ impl Handler<Work> for Trainer {
             for trial in trials {
                 let number = trial.id.number();
                 let running = self.worker.begin(trial);
-                if number == Some(7) && !self.accident.swap(true, Ordering::SeqCst) {
-                    panic!("an accident with trial 7");
-                }
+                let is_accident = number == Some(7) && !self.accident.swap(true, Ordering::SeqCst);
+                assert!(!is_accident, "an accident with trial 7");
                 let x = running.config().float("x")?;
                 let outcome = self.worker.tell(running.trial(), (x - 0.3).powi(2))?;
                 assert_eq!(outcome, ReportOutcome::Accepted);

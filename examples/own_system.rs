@@ -7,6 +7,8 @@
 //!
 //! The study that is in the directory, if any, is replaced.
 
+#![allow(clippy::wildcard_imports)] // Both preludes go together.
+
 use std::time::Duration;
 
 use actix::prelude::*;

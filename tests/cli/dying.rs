@@ -220,8 +220,7 @@ fn a_command_that_ends_well_when_it_is_asked_to_end_does_not_lose_its_result() {
 /// an unfinished evaluation was final.
 #[test]
 fn what_a_command_said_before_it_was_asked_to_end_is_not_its_result() {
-    for says in [r#"echo 0.9"#, r#"echo 0.9 > "$TRIALMILL_RESULT""#, "trap 'echo 0.9; exit 0' TERM"]
-    {
+    for says in [r"echo 0.9", r#"echo 0.9 > "$TRIALMILL_RESULT""#, "trap 'echo 0.9; exit 0' TERM"] {
         let study = Trialmill::new(1);
         let script = format!(
             r#"trap 'exit 0' TERM; {says}

@@ -10,7 +10,7 @@ use crate::support::{Ran, Running, Trialmill};
 
 /// How far a world's clocks are from ours, in seconds.
 #[derive(Debug, Clone, Copy, Default)]
-#[allow(clippy::struct_field_names)] // Each ends with its unit.
+
 pub(crate) struct Clocks {
     pub(crate) wall_s: i64,
     pub(crate) monotonic_s: i64,
