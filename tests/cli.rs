@@ -29,6 +29,8 @@ mod disk;
 mod dying;
 #[path = "cli/elsewhere.rs"]
 mod elsewhere;
+#[path = "cli/exporting.rs"]
+mod exporting;
 #[path = "cli/holding.rs"]
 mod holding;
 #[path = "cli/listing.rs"]
@@ -57,3 +59,5 @@ mod steps;
 mod stopping;
 #[path = "cli/values.rs"]
 mod values;
+#[path = "cli/watching.rs"]
+mod watching;

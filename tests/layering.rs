@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use arrows::{Arrows, Source};
 
 /// The crates from the bottom up, each with those that it may use. `trialmill` is the facade.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 14] = [
     ("core", &[]),
     ("search", &[]),
     ("optimizers", &["core", "search"]),
@@ -25,6 +25,8 @@ const CRATES: [(&str, &[&str]); 12] = [
     ("view", &["core", "optimizers", "store", "layouts"]),
     ("plot", &["core", "view"]),
     ("dashboard", &["core", "store", "layouts", "runtime", "view", "plot"]),
+    ("export", &["core", "view"]),
+    ("watch", &["core", "store", "runtime", "view"]),
     ("trialmill", &["core", "optimizers", "store", "layouts", "runtime", "view"]),
     (
         "cli",
@@ -37,6 +39,8 @@ const CRATES: [(&str, &[&str]); 12] = [
             "view",
             "plot",
             "dashboard",
+            "watch",
+            "export",
             "trialmill",
         ],
     ),

@@ -39,5 +39,6 @@ for epoch in range(1, epochs + 1):
         sys.exit(1)
     time.sleep(pace * (0.6 + abs(noise(4))) / 4)
     curve.append(floor + 0.9 * math.exp(-epoch * (0.5 + abs(noise(5)))) + 0.01 * noise(epoch % 20))
+    print(f"trialmill-step {epoch} {curve[-1]}", flush=True)
     print(f"epoch {epoch:2}  validation error {curve[-1]:.4f}", flush=True)
-print(json.dumps({"objective_to_minimize": min(curve), "cost": epochs * 0.02, "learning_curve": curve}))
+print(json.dumps({"objective_to_minimize": min(curve), "cost": epochs * 0.02}))

@@ -4,11 +4,13 @@ mod ask;
 mod bench;
 mod check;
 mod check_neps;
+mod completions;
 mod convert;
 mod create;
 mod csv;
 mod early;
 mod enqueue;
+mod export;
 mod hints;
 mod hold;
 mod import;
@@ -28,12 +30,14 @@ mod tell;
 mod terminal;
 mod text;
 mod until;
+#[cfg(feature = "watch")]
+mod watch;
 mod yaml;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use trialmill::Error;
 
 use hints::Hinted;
@@ -94,12 +98,18 @@ enum Verb {
     /// Shows the best trial, or with several objectives the Pareto front
     Best(query::Query),
     Trials(query::Trials),
+    #[cfg(feature = "watch")]
+    Watch(watch::Watch),
     #[cfg(feature = "serve")]
     Serve(serve::Serve),
     Plot(plot::PlotVerb),
     Report(plot::Report),
+    Export(export::Export),
+    ImportOptuna(export::ImportOptuna),
     Check(check::Check),
     Convert(convert::Convert),
+    Completions(completions::Completions),
+    Man(completions::Man),
     /// Measures what this node and this file system can do
     Bench(bench::Bench),
 }
@@ -137,10 +147,16 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Verb::Status(verb) => verb.status(),
         Verb::Best(verb) => verb.best(),
         Verb::Trials(verb) => verb.run(),
+        #[cfg(feature = "watch")]
+        Verb::Watch(verb) => verb.run(),
         #[cfg(feature = "serve")]
         Verb::Serve(verb) => verb.run(),
         Verb::Plot(verb) => verb.run(),
         Verb::Report(verb) => verb.run(),
+        Verb::Export(verb) => verb.run(),
+        Verb::ImportOptuna(verb) => verb.run(),
+        Verb::Completions(verb) => Ok(verb.run(&mut Arguments::command())),
+        Verb::Man(verb) => verb.run(Arguments::command()),
         Verb::Check(verb) => verb.run(),
         Verb::Convert(verb) => verb.run(),
         Verb::Bench(verb) => verb.run(),

@@ -8,15 +8,15 @@ use trialmill_core::config::ShownConfig;
 use trialmill_core::trial::{State, TrialId, Worker};
 use trialmill_plot::{Options, Plot};
 use trialmill_store::clock::now_s;
-use trialmill_view::Live;
 use trialmill_view::figures::{
     Axes, BudgetFigure, Curve, Curves, Ecdf, History, Over, Pareto, Range, Timeline, Window,
     errors, importance, objectives,
 };
+use trialmill_view::{Live, files};
 
 use super::shared::{Shared, apart};
 use super::studies::counts;
-use super::{columns, events, files, metrics, page_of_trials};
+use super::{columns, events, metrics, page_of_trials};
 
 /// Trials that are listed as being evaluated.
 const RUNNING: usize = 500;

@@ -9,7 +9,6 @@ mod api;
 mod assets;
 mod columns;
 mod events;
-mod files;
 mod guard;
 mod metrics;
 mod page_of_trials;

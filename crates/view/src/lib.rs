@@ -3,6 +3,7 @@
 //! fields have NePS's names.
 
 pub mod figures;
+pub mod files;
 mod live;
 mod row;
 mod runs;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{ObjectiveInfo, objective, thinned};
 use crate::live::Live;
-use trialmill_core::trial::Trial;
+use trialmill_core::trial::{Objective, Trial};
 
 /// Points of one curve.
 const POINTS: usize = 500;
@@ -61,20 +61,27 @@ impl Curve {
 
 fn has_curve(trial: &Trial) -> bool {
     let curve = trial.report.as_ref().and_then(|report| report.learning_curve.as_deref());
-    curve.is_some_and(|curve| !curve.is_empty())
+    trial.steps.as_ref().is_some_and(|steps| !steps.is_empty())
+        || curve.is_some_and(|curve| !curve.is_empty())
 }
 
+/// The steps that were reported one by one, under their own numbers; else the curve of the report, whose
+/// first value is step 1.
 fn curve(trial: &Trial, objective: usize) -> Curve {
+    let of = |value: &Objective| value.as_slice().get(objective).copied();
     let curve = trial.report.as_ref().and_then(|report| report.learning_curve.as_deref());
-    let curve = curve.unwrap_or_default();
-    let point = |at: usize| {
-        let y = curve[at].as_slice().get(objective).copied()?;
-        Some(((at + 1) as f64, y))
+    let reported = curve.unwrap_or_default().iter().enumerate();
+    let all: Vec<(f64, f64)> = match trial.steps.as_deref().filter(|steps| !steps.is_empty()) {
+        Some(steps) => {
+            let steps = steps.curve();
+            steps.filter_map(|step| Some((step.step as f64, of(&step.value)?))).collect()
+        }
+        None => reported.filter_map(|(at, y)| Some(((at + 1) as f64, of(y)?))).collect(),
     };
     Curve {
         trial: trial.id.to_string(),
         state: trial.state.name(),
         objective: trial.objectives().get(objective).copied(),
-        points: thinned(curve.len(), POINTS).into_iter().filter_map(point).collect(),
+        points: thinned(all.len(), POINTS).into_iter().map(|at| all[at]).collect(),
     }
 }

@@ -10,18 +10,21 @@ use trialmill_store::plain;
 /// Files that are listed.
 const MOST: usize = 200;
 /// Bytes of one answer.
-pub(crate) const STRETCH: u64 = 256 << 10;
+pub const STRETCH: u64 = 256 << 10;
 
 /// A file of a trial.
 #[derive(Debug, Serialize)]
-pub(crate) struct File {
-    name: String,
-    bytes: u64,
-    modified: Option<f64>,
+pub struct File {
+    /// Its name.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// When it was last written, in seconds since the Unix epoch.
+    pub modified: Option<f64>,
 }
 
 /// The plain files of a trial's directory, by name.
-pub(crate) fn list(dir: &Path) -> Vec<File> {
+pub fn list(dir: &Path) -> Vec<File> {
     if plain::own_dir(dir).is_err() {
         return Vec::new();
     }
@@ -47,7 +50,7 @@ pub(crate) fn list(dir: &Path) -> Vec<File> {
 ///
 /// # Errors
 /// It is no plain file of the directory, or cannot be read.
-pub(crate) fn stretch(dir: &Path, name: &str, from: i64) -> std::io::Result<(Vec<u8>, u64, u64)> {
+pub fn stretch(dir: &Path, name: &str, from: i64) -> std::io::Result<(Vec<u8>, u64, u64)> {
     let wrong =
         |problem: &str| std::io::Error::new(std::io::ErrorKind::InvalidInput, problem.to_string());
     if name.is_empty() || name.contains(['/', '\0']) || name == "." || name == ".." {

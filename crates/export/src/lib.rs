@@ -1,0 +1,12 @@
+//! A study in the formats of other tools. Each is written from what `trialmill-view` reads, so an export may
+//! follow a study while it runs.
+
+mod optuna;
+mod optuna_import;
+mod protobuf;
+mod tensorboard;
+mod time;
+
+pub use optuna::Optuna;
+pub use optuna_import::{Imported, read_optuna};
+pub use tensorboard::tensorboard;

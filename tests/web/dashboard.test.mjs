@@ -1,0 +1,172 @@
+// The pages in Debian's chromium: counts grow while a run writes, nothing on the console, no serious finding
+// of axe, actions with and without the token, a hostile study, two studies laid over each other.
+//
+//   TRIALMILL=target/debug/trialmill node --test tests/web/       (tests/web/run installs what is needed)
+
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+
+const here = import.meta.dirname;
+const program = path.resolve(process.env.TRIALMILL ?? "target/debug/trialmill");
+const home = fs.mkdtempSync(path.join(os.tmpdir(), "trialmill-web-"));
+const axe = fs.readFileSync(path.join(process.env.NODE_MODULES ?? path.join(here, "node_modules"), "axe-core/axe.min.js"), "utf8");
+let browser, base, token, server;
+
+const run = (...args) => execFileSync(program, args, { cwd: home, encoding: "utf8" });
+const make = (kind, name, n) => execFileSync("python3", [path.join(here, "make_study.py"), kind, path.join(home, "runs", name), String(n)]);
+
+function serve(...args) {
+  const child = spawn(program, ["serve", "--port", "0", ...args], { cwd: home });
+  return new Promise((resolve, reject) => {
+    child.on("exit", () => reject(new Error("the server ended")));
+    child.stdout.once("data", (data) => {
+      const [, url, token] = /open (http:\S+?\/)(?:#token=(\w+))?\s/.exec(String(data));
+      resolve({ child, url, token });
+    });
+  });
+}
+
+before(async () => {
+  fs.mkdirSync(path.join(home, "runs"));
+  make("front", "front", 200);
+  make("hostile", "hostile", 40);
+  make("wide", "wide", 30);
+  fs.writeFileSync(path.join(home, "train.sh"), `sleep 0.05; [ $(($TRIALMILL_TRIAL_ID % 9)) = 0 ] && { echo broken >&2; exit 3; }; echo "trial $TRIALMILL_TRIAL_ID says"; echo 0.$TRIALMILL_TRIAL_ID`);
+  fs.writeFileSync(path.join(home, "study.yaml"), "space: {x: [0.0, 1.0], kind: {choices: [a, b]}}\nseed: 7\nbudget: {evaluations: 40}\n");
+  run("run", "study.yaml", "--dir", "runs/done", "-q", "--workers", "3", "--", "sh", "train.sh");
+  ({ child: server, url: base, token } = await serve("runs"));
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+});
+
+after(async () => {
+  await browser?.close();
+  server?.kill();
+  fs.rmSync(home, { recursive: true, force: true });
+});
+
+/** Opens a page; what it says on its console goes into `said`. */
+async function open(address, { theme = "light", width = 1300, url = base } = {}) {
+  const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: theme });
+  page.said = [];
+  page.on("console", (message) => { if (["error", "warning"].includes(message.type())) page.said.push(message.text()); });
+  page.on("pageerror", (error) => page.said.push(String(error)));
+  await page.goto(url + address);
+  await page.waitForFunction(() => document.documentElement.dataset.ready === "1", null, { timeout: 60000 });
+  return page;
+}
+
+/** What axe finds that is serious. It is given as a script by the browser, past the page's own rules. */
+async function findings(page) {
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const { violations } = await window.axe.run(document, { resultTypes: ["violations"] });
+    return violations.filter((own) => ["serious", "critical"].includes(own.impact)).map((own) => `${own.id}: ${own.nodes.slice(0, 3).map((node) => `${node.target} ${node.failureSummary}`).join(" | ")}`);
+  });
+}
+
+for (const theme of ["light", "dark"]) {
+  for (const [name, address] of [["all studies", "index.html"], ["a study", "study.html?s=runs/done"], ["two objectives", "study.html?s=runs/front"], ["a trial", "trial.html?s=runs/done&id=9"], ["compare", "compare.html?s=runs/done&s=runs/front"]]) {
+    test(`${name}, ${theme}: no console error, no serious finding, nothing wider than the page`, async () => {
+      const page = await open(address, { theme });
+      assert.deepEqual(await findings(page), []);
+      await page.setViewportSize({ width: 380, height: 800 });
+      await page.waitForTimeout(200);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth + 1), "it is wider than a phone");
+      assert.deepEqual(page.said, []);
+      await page.close();
+    });
+  }
+}
+
+test("counts grow while a run of another process writes", async () => {
+  const child = spawn(program, ["run", "study.yaml", "--dir", "runs/live", "-q", "--workers", "2", "--", "sh", "train.sh"], { cwd: home });
+  const ended = new Promise((resolve) => child.on("exit", resolve));
+  const is = () => fs.existsSync(path.join(home, "runs/live/journal.jsonl"));
+  while (!is()) await new Promise((resolve) => setTimeout(resolve, 20));
+  const page = await open("study.html?s=runs/live");
+  const rows = () => page.evaluate(() => window.trialmill.page.study.rows);
+  const first = await rows();
+  await page.waitForFunction((before) => window.trialmill.page.study.rows > before, first);
+  await page.waitForFunction(() => window.trialmill.page.info.counts.success + window.trialmill.page.info.counts.crashed === 40, null, { timeout: 60000 });
+  await ended;
+  assert.equal(await page.locator("section[aria-label='Errors by kind'] tbody tr").count(), 1);
+  assert.deepEqual(page.said, []);
+  await page.close();
+});
+
+test("a hostile study is shown as text, and runs nothing", async () => {
+  for (const address of ["index.html", "study.html?s=runs/hostile", "trial.html?s=runs/hostile&id=1", "compare.html?s=runs/hostile"]) {
+    const page = await open(address);
+    await page.waitForTimeout(300);
+    assert.equal(await page.evaluate(() => window.hacked), undefined, address);
+    assert.equal(await page.locator("main img, main script").count(), 0, address);
+    assert.deepEqual(page.said, [], address);
+    await page.close();
+  }
+  const trial = await (await fetch(`${base}api/trial?s=runs/hostile&id=1`)).json();
+  assert.ok(!trial.files.some((file) => file.name === "passwd"));
+  assert.equal((await fetch(`${base}api/log?s=runs/hostile&id=1&name=passwd&from=0`)).status, 404);
+  assert.equal((await fetch(`${base}api/log?s=runs/hostile&id=2&name=passwd&from=0`)).status, 404);
+});
+
+test("four thousand parameters leave the page usable", async () => {
+  const page = await open("study.html?s=runs/wide");
+  assert.equal(await page.locator("section[aria-label='Slices'] canvas").count(), 12);
+  assert.deepEqual(page.said, []);
+  await page.close();
+});
+
+test("nothing is done without the token, and with it after a yes", async () => {
+  const without = await open("trial.html?s=runs/done&id=9");
+  assert.ok(await without.locator("button", { hasText: "retry" }).isDisabled());
+  await without.close();
+  const page = await open(`study.html?s=runs/done#token=${token}`);
+  assert.ok(!page.url().includes(token), "the token does not stay in the address");
+  const retry = page.locator("button", { hasText: "retry all" });
+  await retry.click();
+  await page.locator("dialog button", { hasText: "No" }).click();
+  assert.ok(run("status", "runs/done").includes("crashed"));
+  await retry.click();
+  await page.locator("dialog button", { hasText: "Yes" }).click();
+  await page.waitForFunction(() => window.trialmill.page.info.counts.pending === 4);
+  assert.ok(run("status", "runs/done").includes("4 pending"));
+  await page.close();
+  const other = await serve("runs", "--read-only");
+  const still = await open("study.html?s=runs/done", { url: other.url });
+  assert.equal(await still.locator("button", { hasText: "retry" }).count(), 0);
+  await still.close();
+  other.child.kill();
+});
+
+test("brushing parallel coordinates selects trials", async () => {
+  const page = await open("study.html?s=runs/front");
+  const canvas = page.locator("section[aria-label='Parallel coordinates'] canvas").first();
+  await canvas.scrollIntoViewIfNeeded();
+  await page.waitForTimeout(300);
+  const box = await canvas.boundingBox();
+  await page.mouse.move(box.x + 62, box.y + 60);
+  await page.mouse.down();
+  await page.mouse.move(box.x + 62, box.y + 200, { steps: 8 });
+  await page.mouse.up();
+  const count = await page.evaluate(() => window.trialmill.parallel.count);
+  assert.ok(count > 10 && count < 190, String(count));
+  assert.match(await page.locator("section[aria-label='Parallel coordinates'] p").textContent(), /selected, the best/);
+  await page.close();
+});
+
+test("the table is sorted and filtered by the server", async () => {
+  const page = await open("study.html?s=runs/done");
+  const table = page.locator("section[aria-label='Trials']");
+  await table.locator("th button", { hasText: "objective_to_minimize" }).click();
+  await page.waitForFunction(() => document.querySelector("section[aria-label='Trials'] th[aria-sort='ascending'] button")?.textContent === "objective_to_minimize");
+  const best = await page.evaluate(() => window.trialmill.page.info.best.id);
+  assert.equal(await table.locator("tbody tr td").first().textContent(), best);
+  await table.locator("input[type=search]").fill("kind=b");
+  await page.waitForFunction(() => !document.querySelector("section[aria-label='Trials'] .pager").textContent.includes("of 40"));
+  await page.close();
+});
