@@ -20,16 +20,26 @@ pub(super) struct SharedLock {
     timeout: Duration,
 }
 
+/// Without end, as far as anybody can tell.
+const FOREVER: Duration = Duration::from_hours(100 * 365 * 24);
+
+/// What NePS's settings say: seconds, or `None` for waiting without end.
+fn seconds(text: &str) -> Option<Duration> {
+    match text.trim().to_lowercase().as_str() {
+        "none" | "n" | "null" => Some(FOREVER),
+        text => Duration::try_from_secs_f64(text.parse().ok()?).ok(),
+    }
+}
+
 impl SharedLock {
     /// Opens a lock file without locking it. `settings` is the middle of NePS's names for its poll
     /// and its timeout: `STATE` for `NEPS_STATE_FILELOCK_POLL` and `..._TIMEOUT`, in seconds.
     pub(super) fn open(path: &Path, settings: &str) -> Result<Self, StoreError> {
         let setting = |what: &str| {
-            let text = std::env::var(format!("NEPS_{settings}_{what}")).ok()?;
-            Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
+            std::env::var(format!("NEPS_{settings}_{what}")).ok().as_deref().and_then(seconds)
         };
         // NePS's own polls are for many slow workers; a lock is held for milliseconds.
-        let pause_max = setting("POLL").unwrap_or(LOCK_PAUSE_MAX);
+        let pause_max = setting("POLL").filter(|pause| *pause != FOREVER).unwrap_or(LOCK_PAUSE_MAX);
         Ok(SharedLock {
             file: FileLock::open(path)?.shared_with_others(pause_max),
             timeout: setting("TIMEOUT").unwrap_or(NEPS_LOCK_TIMEOUT),
@@ -137,6 +147,16 @@ mod tests {
             python.wait().unwrap();
             assert!(lock.file.try_lock().unwrap(), "{function}: Python has freed it");
             lock.unlock().unwrap();
+        }
+    }
+
+    /// `NEPS_STATE_FILELOCK_TIMEOUT=None` gave up after our own two minutes, where NePS waits on.
+    #[test]
+    fn no_timeout_is_none() {
+        assert_eq!(seconds(" None "), Some(FOREVER));
+        assert_eq!(seconds("1.5"), Some(Duration::from_millis(1500)));
+        for wrong in ["-1", "soon", "nan", "1e300"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
         }
     }
 }
