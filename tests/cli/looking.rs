@@ -233,7 +233,10 @@ fn help_does_not_leave_the_reader_in_the_dark() {
                 "Example",
             ][..],
         ),
-        ("worker", &["DIR", "--workers", "--wait", "the one that the study was created with"]),
+        (
+            "worker",
+            &["DIR", "--workers", "--wait", "the one that `run`, `create` or `set` last gave"],
+        ),
         ("ask", &["-n", "--deadline", "--caller", "--json", "released"]),
         (
             "tell",
@@ -251,4 +254,67 @@ fn help_does_not_leave_the_reader_in_the_dark() {
     }
     study.run(&["--version"]).exits(0).says(&["trialmill 0."]);
     study.run(&[""; 0]).exits(2).says(&["Usage: trialmill"]);
+}
+
+/// To see why a trial crashed one had to know where its files are, and what they are called.
+#[test]
+fn what_a_command_said_and_what_became_of_each_attempt_is_shown() {
+    let study = Trialmill::new(2);
+    let script = r#"echo "out $TRIALMILL_ATTEMPT"; echo "err $TRIALMILL_ATTEMPT" >&2
+        [ "$TRIALMILL_TRIAL_ID.$TRIALMILL_ATTEMPT" = 1.1 ] && exit 3; echo 0.5"#;
+    study.run_study(&[], script).exits(0);
+    study.run(&["retry", "s"]).exits(0);
+    study.run_study(&[], script).exits(0);
+    study
+        .run(&["logs", "s", "1"])
+        .exits(0)
+        .says(&["out 2\n0.5\n", "err 2"])
+        .says_nothing_of("out 1");
+    let first = study.run(&["logs", "s", "1", "--attempt", "1", "--stderr", "-f"]).exits(0);
+    assert_eq!(first.stdout, "err 1\n");
+    study.run(&["logs", "s", "1", "--attempt", "3"]).exits(2).says(&["attempts 1 to 2, not 3"]);
+    study.run(&["logs", "s", "7"]).exits(7).says(&["no trial '7'"]);
+    let shown = study.run(&["show", "s", "1"]).exits(0);
+    shown.says(&[
+        "1 success",
+        "attempt 1  crashed",
+        "attempt 2  success",
+        "p2-w1 on ",
+        "0.5",
+        "stdout.log",
+    ]);
+    study.run(&["show", "s", "2"]).exits(0).says(&["attempt 1  success", "by p1-w1"]);
+}
+
+/// `worker` ran the command of long ago, and said nothing.
+#[test]
+fn workers_run_the_command_that_the_study_was_last_given() {
+    let study = Trialmill::new(2);
+    let file = study.read("study.yaml");
+    let with = |command: &str, n: u32| {
+        let file = file.replace("evaluations: 2", &format!("evaluations: {n}"));
+        study.write("study.yaml", &format!("{file}command: [sh, -c, 'echo {command}']\n"));
+    };
+    let run = ["run", "study.yaml", "--dir", "s", "-q"];
+    with("111", 1);
+    study.run(&run).exits(0).says_nothing_of("command");
+    with("222", 2);
+    study.run(&run).exits(0).says(&["the study's command changes", "111", "222"]);
+    study.run(&["set", "s", "--evaluations", "3"]).exits(0);
+    study.run(&["worker", "s", "-q", "-w", "1"]).exits(0).says_nothing_of("command");
+    // A run that is refused changes nothing.
+    study.write(
+        "study.yaml",
+        &study.read("study.yaml").replace("seed: 7", "seed: 8").replace("222", "333"),
+    );
+    study.run(&run).exits(3);
+    study.run(&["set", "s", "--evaluations", "4"]).exits(0);
+    let own = ["worker", "s", "-q", "-w", "1", "--", "sh", "-c", "echo 444"];
+    study.run(&own).exits(0).says(&["a command of their own", "222"]);
+    let values: Vec<_> = study
+        .trials()
+        .iter()
+        .map(|trial| trial["report"]["objective_to_minimize"].clone())
+        .collect();
+    assert_eq!(values, [111.0, 222.0, 222.0, 444.0]);
 }

@@ -15,6 +15,7 @@ mod hints;
 mod hold;
 mod import;
 mod listing;
+mod logs;
 mod plot;
 mod print;
 mod progress;
@@ -100,6 +101,8 @@ enum Verb {
     Trials(query::Trials),
     #[cfg(feature = "watch")]
     Watch(watch::Watch),
+    Show(logs::Show),
+    Logs(logs::Logs),
     #[cfg(feature = "serve")]
     Serve(serve::Serve),
     Plot(plot::PlotVerb),
@@ -151,6 +154,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Verb::Watch(verb) => verb.run(),
         #[cfg(feature = "serve")]
         Verb::Serve(verb) => verb.run(),
+        Verb::Show(verb) => verb.run(),
+        Verb::Logs(verb) => verb.run(),
         Verb::Plot(verb) => verb.run(),
         Verb::Report(verb) => verb.run(),
         Verb::Export(verb) => verb.run(),

@@ -37,7 +37,7 @@ pub(super) struct Run {
 
 /// Adds workers to an existing study.
 ///
-/// Without a command, the one that the study was created with is used. The workers share the budget
+/// Without a command, the one that `run`, `create` or `set` last gave the study is used. The workers share the budget
 /// with all others, see each other's trials, and may be killed at any time.
 #[derive(Args)]
 pub(super) struct WorkerVerb {
@@ -114,8 +114,9 @@ impl Run {
         evaluation.timeout_seconds = options.timeout_seconds;
         let command = self.working.command(&mut evaluation.command);
         let dir = self.described.dir;
+        let kept = evaluation.clone();
         let builder = StudyBuilder::in_directory(&dir).spec(spec).options(options);
-        self.working.work(&dir, builder, &command)
+        self.working.work(&dir, builder, &command, Some(&kept))
     }
 }
 
@@ -134,9 +135,16 @@ impl WorkerVerb {
             ..RunOptions::default()
         };
         self.working.go_over(&mut options)?;
+        let own = !self.working.command.is_empty() && self.working.command != evaluation.command;
+        if own && !evaluation.command.is_empty() {
+            super::print::say(format_args!(
+                "these workers run a command of their own; the study's is: {}",
+                evaluation.command.join(" ")
+            ));
+        }
         let command = self.working.command(&mut evaluation.command);
         let builder = StudyBuilder::resume(directory).spec(spec).options(options);
-        self.working.work(&dir, builder, &command)
+        self.working.work(&dir, builder, &command, None)
     }
 }
 
@@ -176,11 +184,16 @@ impl Working {
         dir: &Path,
         builder: StudyBuilder,
         command: &[String],
+        kept: Option<&Evaluation>,
     ) -> Result<ExitCode, Error> {
         let is_unlimited = builder.is_unlimited();
         let quiet = self.quiet;
         super::terminal::prepare();
         let outcome = builder.run_command_with(command, |handle| {
+            // Only now: nothing is wrong with this run, and the study is there.
+            if let Some(Err(error)) = kept.map(|kept| super::create::keep_evaluation(dir, kept)) {
+                super::print::say(format_args!("trialmill: the command is not kept: {error}"));
+            }
             if is_unlimited && handle.snapshot().budget.is_unlimited() {
                 super::print::say("no budget is set: this runs until it is stopped (Ctrl-C)");
             }

@@ -66,6 +66,8 @@ pub struct Stay {
     pub process: ProcessId,
     /// Its machine.
     pub host: String,
+    /// The batch system's job that it runs in.
+    pub job: Option<String>,
     /// When it joined.
     pub joined: f64,
     /// When it left or was buried.
@@ -165,6 +167,7 @@ impl Runs {
             EventKind::Joined(process) => Step::Joined(Stay {
                 process: process.process,
                 host: process.host.to_string(),
+                job: process.job.as_deref().map(str::to_string),
                 joined: time,
                 left: None,
             }),
