@@ -314,9 +314,5 @@ fn the_examples_go_on_from_their_checkpoints() {
             // Only the step of the checkpoint may have been reported twice.
             assert!(all.len() as u64 <= last + 1, "{trial}");
         }
-        let again = study.trials().iter().filter(|trial| trial["steps"][1].is_object()).count();
-        let ended =
-            study.trials().iter().filter(|trial| trial["metadata"]["attempts"] == 1).count();
-        assert!(again == 1 || ended == 2, "one was under way, or none");
     }
 }
