@@ -42,7 +42,8 @@ fn what_is_not_used_or_not_there_gets_a_true_sentence() {
     let create = ["create", "study.yaml", "--dir", "s"];
     study.run(&create).exits(0).says(&["prior of 'x' is not used by random_search", "use_priors"]);
     let file = study.read("study.yaml");
-    study.write("study.yaml", &(file + "optimizer: {name: random_search, use_priors: true}\n"));
+    let (named, used) = ("random_search", "{name: random_search, use_priors: true}");
+    study.write("study.yaml", &file.replace(named, used));
     study.run(&["create", "study.yaml", "--dir", "t"]).exits(0).says_nothing_of("not used");
     // A typo in a path is no damage.
     study.run(&["check", "nowhere"]).exits(3).says(&["does not exist"]).says_nothing_of("DAMAGE");

@@ -47,6 +47,8 @@ fn objectives_with_names_are_given_and_shown_by_name() {
     study.run(&["best", "s"]).says(&[&format!("accuracy {most:?}, latency 2.0 by trial")]);
     let table = study.run(&["trials", "s", "--csv"]).exits(0).stdout;
     assert!(table.contains("config.x,objective.accuracy,objective.latency,cost"), "{table}");
+    let first = study.json(&["trials", "s", "--sort", "accuracy", "--limit", "1"]);
+    assert_eq!(first[0]["config"]["x"].as_f64(), Some(most), "the best first");
     // By hand, in any order; and what is missing or unknown is named.
     study.run(&["set", "s", "--evaluations", "9"]).exits(0);
     study.run(&["ask", "s"]).exits(0);

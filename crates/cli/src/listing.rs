@@ -15,7 +15,7 @@ use super::text;
 /// How trials are listed.
 #[derive(Args, Default)]
 pub(super) struct Listing {
-    /// By objective (the best first), id, cost, duration, start, or a parameter's name
+    /// By objective (the best first) or its name, id, cost, duration, start, or a parameter's name
     #[arg(long, value_name = "BY")]
     sort: Option<String>,
     /// The other way round
@@ -42,10 +42,14 @@ impl Listing {
         let mut trials: Vec<&Trial> = trials.collect();
         let definition = summary.study().definition();
         if let Some(by) = self.sort.as_deref().filter(|by| *by != "id") {
-            let known = KEYS.contains(&by) || definition.space.get(by).is_some();
+            let goals = &definition.objectives;
+            let known = KEYS.contains(&by)
+                || goals.position(by).is_some()
+                || definition.space.get(by).is_some();
             if !known && !trials.iter().any(|trial| trial.config.get(by).is_some()) {
                 let names = definition.space.iter().map(|(name, _)| name);
-                let known: Vec<&str> = KEYS.into_iter().chain(names).collect();
+                let goals = goals.goals().iter().filter_map(|goal| goal.name.as_deref());
+                let known: Vec<&str> = KEYS.into_iter().chain(goals).chain(names).collect();
                 return Err(trialmill_core::words::unknown(by, "something to sort by", &known));
             }
             trials.sort_by(|a, b| order(by, a, b, &definition.objectives));
@@ -115,7 +119,11 @@ fn end(trial: &Trial, goals: &Objectives) -> String {
 
 /// Whatever is missing, or is no number, comes last.
 fn order(by: &str, a: &Trial, b: &Trial, goals: &Objectives) -> Ordering {
+    let goal = goals.position(by);
     let number = |trial: &Trial| match by {
+        _ if goal.is_some() => {
+            goal.and_then(|at| goals.minimised(trial.objectives()).get(at).copied())
+        }
         "objective" => goals.minimised(trial.objectives()).first().copied(),
         "cost" => trial.report.as_ref().and_then(|report| report.cost),
         "duration" => trial.metadata.evaluation_duration,

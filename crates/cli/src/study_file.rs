@@ -258,13 +258,11 @@ fn unused_priors(spec: &StudySpec) -> Option<String> {
         "random_search" => info.arguments.get("use_priors") != Some(&Json::Bool(true)),
         _ => false,
     };
-    let name = spec.optimizer.as_ref().map_or("random_search", |info| &info.name);
-    if !spec.optimizer.as_ref().is_none_or(ignores) {
-        return None;
-    }
+    // One that names none is searched by `auto`, whose models know what to do with a prior.
+    let name = &spec.optimizer.as_ref().filter(|info| ignores(info))?.name;
     let (parameter, _) =
         spec.space.as_ref()?.iter().find(|(_, parameter)| parameter.prior_value().is_some())?;
-    let how = match name {
+    let how = match name.as_str() {
         "grid_search" => "",
         _ => ": `optimizer: {name: random_search, use_priors: true}` draws around it",
     };
