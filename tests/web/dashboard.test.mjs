@@ -75,8 +75,8 @@ for (const theme of ["light", "dark"]) {
       const page = await open(address, { theme });
       assert.deepEqual(await findings(page), []);
       await page.setViewportSize({ width: 380, height: 800 });
-      await page.waitForTimeout(200);
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth + 1), "it is wider than a phone");
+      // Not wider than a phone, once it has followed.
+      await page.waitForFunction(() => innerWidth === 380 && document.documentElement.scrollWidth <= innerWidth + 1);
       assert.deepEqual(page.said, []);
       await page.close();
     });
@@ -84,17 +84,19 @@ for (const theme of ["light", "dark"]) {
 }
 
 test("counts grow while a run of another process writes", async () => {
-  const child = spawn(program, ["run", "study.yaml", "--dir", "runs/live", "-q", "--workers", "2", "--", "sh", "train.sh"], { cwd: home });
+  const go = path.join(home, "go");
+  fs.writeFileSync(path.join(home, "gated.sh"), `[ $TRIALMILL_TRIAL_ID -gt 10 ] && while [ ! -e '${go}' ]; do sleep 0.02; done; . '${home}/train.sh'`);
+  const child = spawn(program, ["run", "study.yaml", "--dir", "runs/live", "-q", "--workers", "2", "--", "sh", path.join(home, "gated.sh")], { cwd: home });
   const ended = new Promise((resolve) => child.on("exit", resolve));
-  const is = () => fs.existsSync(path.join(home, "runs/live/journal.jsonl"));
-  while (!is()) await new Promise((resolve) => setTimeout(resolve, 20));
+  // The server looks for new studies every few seconds.
+  const listed = async () => (await (await fetch(`${base}api/studies`)).json()).studies.some((own) => own.key === "runs/live" && own.trials > 0);
+  while (!(await listed())) await new Promise((resolve) => setTimeout(resolve, 100));
   const page = await open("study.html?s=runs/live");
-  const rows = () => page.evaluate(() => window.trialmill.page.study.rows);
-  const first = await rows();
-  await page.waitForFunction((before) => window.trialmill.page.study.rows > before, first);
-  await page.waitForFunction(() => window.trialmill.page.info.counts.success + window.trialmill.page.info.counts.crashed === 40, null, { timeout: 60000 });
+  await page.waitForFunction(() => window.trialmill.page.study.rows === 10, null, { timeout: 60000 });
+  fs.writeFileSync(go, "");
+  await page.waitForFunction(() => window.trialmill.page.study.rows === 40, null, { timeout: 60000 });
+  await page.waitForFunction(() => document.querySelectorAll("section[aria-label='Errors by kind'] tbody tr").length === 1);
   await ended;
-  assert.equal(await page.locator("section[aria-label='Errors by kind'] tbody tr").count(), 1);
   assert.deepEqual(page.said, []);
   await page.close();
 });
@@ -146,9 +148,15 @@ test("nothing is done without the token, and with it after a yes", async () => {
 test("brushing parallel coordinates selects trials", async () => {
   const page = await open("study.html?s=runs/front");
   const canvas = page.locator("section[aria-label='Parallel coordinates'] canvas").first();
-  await canvas.scrollIntoViewIfNeeded();
-  await page.waitForTimeout(300);
-  const box = await canvas.boundingBox();
+  // What is above it is drawn, and grows, only once it is near: so until it stays where it is.
+  let box = null, before;
+  do {
+    before = JSON.stringify(box);
+    await canvas.scrollIntoViewIfNeeded();
+    await page.waitForFunction(() => window.trialmill.parallel.board.frames > 0);
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+    box = await canvas.boundingBox();
+  } while (JSON.stringify(box) !== before);
   await page.mouse.move(box.x + 62, box.y + 60);
   await page.mouse.down();
   await page.mouse.move(box.x + 62, box.y + 200, { steps: 8 });

@@ -128,7 +128,12 @@ export class Study {
 export function listen(key, heard, top) {
   const source = new EventSource(`api/events?${new URLSearchParams({ s: key })}`);
   source.onopen = () => top.set("on", "live");
-  source.onerror = () => top.set("off", "no connection");
+  source.onerror = () => {
+    top.set("off", "no connection");
+    // A study that is not there yet, or a server that was started again with other folders, is an answer after
+    // which a browser does not try again.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(key, heard, top), 2000);
+  };
   source.onmessage = (event) => { top.set("on", "live"); heard(JSON.parse(event.data)); };
   return source;
 }

@@ -189,6 +189,7 @@ async function refresh() {
   if (again) { again = false; setTimeout(refresh, Math.max(400, last * 3)); }
 }
 
+refresh();
 listen(key, () => refresh(), bar);
 // A worker that dies writes nothing: what runs is looked at now and then.
 setInterval(() => { if (page.info?.evaluating.length || page.info?.processes.length) refresh(); }, 5000);
