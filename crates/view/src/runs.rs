@@ -91,7 +91,7 @@ pub struct Ends {
     pub duration: Vec<f64>,
 }
 
-/// See the [module](self).
+/// The attempts of a study, a lane for each worker, and the ends of trials in the order in which they came.
 #[derive(Debug, Default)]
 pub struct Runs {
     ends: Ends,
