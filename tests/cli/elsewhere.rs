@@ -101,7 +101,8 @@ fn with_sampler(evaluations: u64, script: &str) -> Trialmill {
     let study = Trialmill::new(evaluations);
     study.write("sampler.sh", script);
     let file = study.read("study.yaml");
-    study.write("study.yaml", &format!("{file}optimizer: {{command: [sh, sampler.sh]}}\n"));
+    let process = "{command: [sh, sampler.sh]}";
+    study.write("study.yaml", &file.replace("random_search", process));
     study
 }
 

@@ -119,7 +119,7 @@ fn a_page_shows_what_the_program_says() {
     );
     assert_eq!(server.json("/api/trials?s=s&state=crashed")["total"], 1);
     assert_eq!(server.json("/api/trials?s=s&text=exit")["rows"][0]["id"], "3");
-    let log = server.get("/api/log?s=s&id=2&name=stdout.log&from=0");
+    let log = server.get("/api/log?s=s&id=2&name=attempt-1.stdout.log&from=0");
     assert!(log.body.contains("trial 2") && log.head.contains("content-type: text/plain"));
     let metrics = server.get("/metrics").body;
     assert!(metrics.contains("trialmill_trials{study=\"s\",state=\"success\"} 5"), "{metrics}");

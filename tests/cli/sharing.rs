@@ -146,7 +146,7 @@ fn a_run_does_not_end_before_what_others_evaluate_has_ended() {
     let mut second = study.start_study(&[], slow);
     eventually("the second is done", || study.states() == ["evaluating", "success"]);
     let no_wait = study.run_study(&["--no-wait"], slow).exits(0);
-    no_wait.says(&["1 trials succeeded, 1 evaluating"]);
+    no_wait.says(&["1 trial succeeded, 1 evaluating"]);
     assert!(!second.has_ended());
     study.write("go", "");
     first.end().exits(0);

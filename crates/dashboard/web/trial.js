@@ -77,6 +77,19 @@ async function more() {
   more.busy = false;
 }
 
+/** The output of the latest attempt comes first, then that of earlier ones, then the other files. */
+function byUse(names) {
+  const isOutput = (name) => /(^|\.)(stdout|stderr)\.log$/.test(name);
+  const attempt = (name) => Number(name.match(/^attempt-(\d+)\./)?.[1] ?? 0);
+  const rank = (name) => [isOutput(name) ? 0 : 1, isOutput(name) ? -attempt(name) : 0, name.endsWith("stdout.log") ? 0 : 1];
+  const before = (a, b) => a.findIndex((x, at) => x !== b[at]);
+  return [...names].sort((one, other) => {
+    const [a, b] = [rank(one), rank(other)];
+    const at = before(a, b);
+    return at < 0 ? one.localeCompare(other) : a[at] - b[at];
+  });
+}
+
 function show() {
   const { row, attempts } = trial;
   const report = row.report;
@@ -87,11 +100,11 @@ function show() {
   const fact = (name, big, ...rest) => h("div", { class: "fact" }, h("dt", {}, name), h("dd", {}, h("div", { class: "big" }, big), rest));
   const objectives = objective && typeof objective === "object" && !Array.isArray(objective) ? Object.entries(objective).map(([name, x]) => `${name} ${number(Number(x))}`).join(", ") : Array.isArray(objective) ? objective.map((x) => number(Number(x))).join(", ") : objective === null || objective === undefined ? "–" : number(Number(objective));
   const names = trial.files.map((own) => own.name);
-  const logs = ["stdout.log", "stderr.log", ...names.filter((name) => !["stdout.log", "stderr.log"].includes(name))].filter((name) => names.includes(name));
+  const logs = byUse(names);
   if (logs.join("\0") !== tabs.dataset.names) {
     tabs.dataset.names = logs.join("\0");
     fill(tabs, logs.slice(0, 24).map((name) => h("button", { role: "tab", "data-name": name, "aria-selected": String(name === file), onclick: () => open(name) }, name)));
-    if (!file && logs.length) open(trial.is_error && names.includes("stderr.log") && trial.files.find((own) => own.name === "stderr.log").bytes > 0 ? "stderr.log" : logs[0]);
+    if (!file && logs.length) open((trial.is_error && logs.slice(0, 2).find((name) => name.endsWith("stderr.log") && trial.files.find((own) => own.name === name).bytes > 0)) || logs[0]);
   }
   const failure = report?.err_type || report?.err ? [h("p", {}, h("b", {}, `${report.err_type ?? "error"}: `), report.err ?? ""), report.tb ? h("pre", { class: "log", tabindex: 0, style: { height: "auto", "max-height": "260px" } }, report.tb) : null] : null;
   const readOnly = trial.read_only;
