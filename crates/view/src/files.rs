@@ -1,11 +1,11 @@
 //! The files of a trial: which there are, and a stretch of one. Only plain files directly in the trial's
-//! own directory are read; no link is followed.
+//! own directory, and in ours inside it, are read; no link is followed.
 
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use trialmill_store::plain;
+use trialmill_store::{AttemptFiles, plain};
 
 /// Files that are listed.
 const MOST: usize = 200;
@@ -23,14 +23,20 @@ pub struct File {
     pub modified: Option<f64>,
 }
 
-/// The plain files of a trial's directory, by name.
+/// The trial's directory, and the one inside it where what we write of each attempt is.
+fn homes(dir: &Path) -> [PathBuf; 2] {
+    [AttemptFiles::of(dir, 0).own(), dir.into()]
+}
+
+/// The plain files of a trial, by name.
 pub fn list(dir: &Path) -> Vec<File> {
     if plain::own_dir(dir).is_err() {
         return Vec::new();
     }
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
-    let mut files: Vec<File> = entries
-        .flatten()
+    let homes = homes(dir).into_iter().filter(|home| plain::own_dir(home).is_ok());
+    let mut files: Vec<File> = homes
+        .filter_map(|home| std::fs::read_dir(home).ok())
+        .flat_map(Iterator::flatten)
         .filter_map(|entry| {
             let data = entry.path().symlink_metadata().ok().filter(std::fs::Metadata::is_file)?;
             let modified = data.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok();
@@ -43,6 +49,7 @@ pub fn list(dir: &Path) -> Vec<File> {
         .take(MOST)
         .collect();
     files.sort_by(|a, b| a.name.cmp(&b.name));
+    files.dedup_by(|a, b| a.name == b.name);
     files
 }
 
@@ -60,7 +67,10 @@ pub fn stretch(dir: &Path, name: &str, from: i64) -> std::io::Result<(Vec<u8>, u
     if let Some(above) = dir.parent() {
         plain::own_dir(above)?;
     }
-    let mut file = plain::open(&dir.join(name))?;
+    let [ours, own] = homes(dir);
+    let home =
+        if plain::own_dir(&ours).is_ok() && plain::is_file(&ours.join(name)) { ours } else { own };
+    let mut file = plain::open(&home.join(name))?;
     let length = file.metadata()?.len();
     let from = match from {
         from if from < 0 => length.saturating_sub(from.unsigned_abs().min(STRETCH)),
@@ -82,7 +92,9 @@ mod tests {
         let dir = home.path().join("trials/1");
         std::fs::create_dir_all(dir.join("inner")).unwrap();
         std::fs::write(home.path().join("secret"), "secret").unwrap();
-        std::fs::write(dir.join("stdout.log"), "0123456789").unwrap();
+        let ours = AttemptFiles::of(&dir, 1).own();
+        std::fs::create_dir(&ours).unwrap();
+        std::fs::write(ours.join("stdout.log"), "0123456789").unwrap();
         std::os::unix::fs::symlink(home.path().join("secret"), dir.join("link")).unwrap();
         nix::unistd::mkfifo(&dir.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let names: Vec<String> = list(&dir).into_iter().map(|file| file.name).collect();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use trialmill_core::trial::{State, Trial, TrialId};
 use trialmill_store::clock::now_s;
+use trialmill_store::{AttemptFiles, Stream};
 use trialmill_view::Live;
 use trialmill_view::figures::{
     BudgetFigure, Curve, ErrorKind, ObjectiveInfo, Range, errors, objective,
@@ -146,10 +147,14 @@ impl Screen {
         self.log.clear();
         let Some(trial) = self.trial() else { return };
         let dir = self.live.directory().trial_path(&trial.id);
-        let first = if trial.state.is_error() { "stderr.log" } else { "stdout.log" };
-        let other = if trial.state.is_error() { "stdout.log" } else { "stderr.log" };
-        for name in [first, other] {
-            let Ok((bytes, ..)) = trialmill_view::files::stretch(&dir, name, -TAIL) else {
+        let files = AttemptFiles::of(&dir, trial.attempts);
+        let streams = match trial.state.is_error() {
+            true => [Stream::Stderr, Stream::Stdout],
+            false => [Stream::Stdout, Stream::Stderr],
+        };
+        for path in streams.into_iter().filter_map(|stream| files.log_to_read(stream)) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let Ok((bytes, ..)) = trialmill_view::files::stretch(&dir, &name, -TAIL) else {
                 continue;
             };
             if bytes.is_empty() {

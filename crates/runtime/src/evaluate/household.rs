@@ -6,6 +6,8 @@
 //! and can be ended. Whoever adopts must also reap; a container's first process adopts unasked.
 
 use std::collections::HashSet;
+use std::io;
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -16,8 +18,25 @@ use super::proc;
 
 static ADOPTS: AtomicBool = AtomicBool::new(false);
 
+/// Children of this process that belong to no trial: an optimizer that is a process.
+static BESIDE: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// Starts a process that belongs to no trial, and must not be taken for what a command left behind.
+pub(super) fn start_beside(command: &mut Command) -> io::Result<Child> {
+    // Held over the start: so whoever lists our children never meets one that is not noted yet.
+    let mut beside = BESIDE.lock();
+    let child = command.spawn()?;
+    beside.push(Pid::from_raw(child.id() as i32));
+    Ok(child)
+}
+
+/// It has ended, and was waited for.
+pub(super) fn ended_beside(child: &Child) {
+    BESIDE.lock().retain(|pid| pid.as_raw() != child.id() as i32);
+}
+
 /// Makes this process adopt what its commands leave behind. For programs that start no processes of
-/// their own beside them: children that nobody here has started count as left behind.
+/// their own beside them: children that no trial and no optimizer has count as left behind.
 pub fn adopt_orphans() {
     let adopts = nix::sys::prctl::set_child_subreaper(true);
     ADOPTS.store(adopts.is_ok() || is_first(), Ordering::Release);
@@ -71,7 +90,12 @@ impl Household {
         if !self.adopts {
             return Vec::new();
         }
-        let mut found = proc::children(Pid::this());
+        let mut found = {
+            let beside = BESIDE.lock();
+            let mut found = proc::children(Pid::this());
+            found.retain(|pid| !beside.contains(pid));
+            found
+        };
         let commands = self.commands.lock();
         found.retain(|pid| !commands.contains(pid) && !self.strangers.contains(pid));
         drop(commands);

@@ -22,6 +22,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value as Json, json};
 
+use super::household::{ended_beside, start_beside};
 use trialmill_core::config::{Config, ShownConfig, Value};
 use trialmill_core::definition::{Definition, OptimizerInfo};
 use trialmill_core::error::BoxError;
@@ -67,7 +68,8 @@ impl SamplerProcess {
         let (program, arguments) = words.split_first().ok_or("there is no command")?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| format!("it cannot start: {error}"))?;
+        let mut child =
+            start_beside(&mut command).map_err(|error| format!("it cannot start: {error}"))?;
         match (child.stdin.take(), child.stdout.take()) {
             (Some(to), Some(from)) => Ok(Running { child, to, from: BufReader::new(from) }),
             _ => Err("its pipes are missing".into()),
@@ -111,7 +113,9 @@ impl SamplerProcess {
         drop(running.to);
         // It may be in the middle of a fit that nobody waits for any more.
         let _ = running.child.kill();
-        running.child.wait().map_or_else(|_| String::new(), |status| format!(" ({status})"))
+        let status = running.child.wait();
+        ended_beside(&running.child);
+        status.map_or_else(|_| String::new(), |status| format!(" ({status})"))
     }
 }
 
