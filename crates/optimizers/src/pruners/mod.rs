@@ -1,7 +1,7 @@
 //! The built-in pruners, and the registry of their names.
 //!
-//! A [`Rule`] judges one step at a time, from a [`Track`] of the trial's curve so far and from what it
-//! has learned of other trials. [`Ruled`] makes a [`Pruner`] of it: it keeps the tracks, and tells a new
+//! A `Rule` judges one step at a time, from a `Track` of the trial's curve so far and from what it
+//! has learned of other trials. `Ruled` makes a [`Pruner`] of it: it keeps the tracks, and tells a new
 //! attempt's track what the attempt goes on from. What a rule learns does not depend on the order in
 //! which trials come, so every process knows the same, and so does a resumed study.
 
