@@ -170,7 +170,10 @@ fn space_of(space: &SearchSpace) -> models::Space {
                 let levels = domain.equal_levels().unwrap_or(1);
                 int(0, i64::try_from(levels - 1).unwrap_or(i64::MAX), false)
             }
-            Domain::Int { lower, upper, scale: Scale::Linear, .. } => int(*lower, *upper, false),
+            // Counted too: beyond 2^53 the values themselves are no numbers of the unit interval.
+            Domain::Int { lower, upper, scale: Scale::Linear, .. } => {
+                int(0, upper.checked_sub(*lower).unwrap_or(i64::MAX), false)
+            }
             Domain::Int { lower, upper, scale: Scale::Log, .. } => int(*lower, *upper, true),
             // Whole numbers of a distribution are not evenly apart on the unit interval.
             Domain::Float { .. } | Domain::Int { .. } => models::Kind::Float,
