@@ -60,6 +60,14 @@ async function open(address, { theme = "light", width = 1300, url = base } = {})
   return page;
 }
 
+/** Presses a button until its question is there: the page may have drawn itself anew under the first press. */
+async function asks(page, button) {
+  for (;;) {
+    await button.click();
+    try { return await page.locator("dialog").waitFor({ timeout: 2000 }); } catch { /* once more */ }
+  }
+}
+
 /** What axe finds that is serious. It is given as a script by the browser, past the page's own rules. */
 async function findings(page) {
   await page.evaluate(axe);
@@ -130,10 +138,10 @@ test("nothing is done without the token, and with it after a yes", async () => {
   const page = await open(`study.html?s=runs/done#token=${token}`);
   assert.ok(!page.url().includes(token), "the token does not stay in the address");
   const retry = page.locator("button", { hasText: "retry all" });
-  await retry.click();
+  await asks(page, retry);
   await page.locator("dialog button", { hasText: "No" }).click();
   assert.ok(run("status", "runs/done").includes("crashed"));
-  await retry.click();
+  await asks(page, retry);
   await page.locator("dialog button", { hasText: "Yes" }).click();
   await page.waitForFunction(() => window.trialmill.page.info.counts.pending === 4);
   assert.ok(run("status", "runs/done").includes("4 pending"));
