@@ -56,7 +56,7 @@ pub use trialmill_core::event::{Event, EventKind};
 pub use trialmill_core::optimizer::{Optimizer, Proposal, SamplingRequest, Suggestion};
 pub use trialmill_core::pruner::{Pruner, PrunerInfo, Reached};
 pub use trialmill_core::space::{Confidence, Parameter, SearchSpace};
-pub use trialmill_core::stopping::StopEarly;
+pub use trialmill_core::stopping::{RegretBound, StopEarly};
 pub use trialmill_core::study::{StopReason, StudyState};
 pub use trialmill_core::trial::{Objective, Report, State, Trial, TrialId, Trials};
 pub use trialmill_layouts::by_name as layout;

@@ -4,9 +4,11 @@
 
 use trialmill::RandomSearch;
 use trialmill::{
-    BoxError, Objective, Parameter, Pruner, PrunerInfo, Reached, Report, ReportDefaults,
-    RunningTrial, SearchSpace, State, StopEarly, StopReason, Study, StudyBuilder, Summary,
+    BoxError, Objective, OptimizerInfo, Parameter, Pruner, PrunerInfo, Reached, RegretBound,
+    Report, ReportDefaults, RunningTrial, SearchSpace, State, StopEarly, StopReason, Study,
+    StudyBuilder, Summary,
 };
+use trialmill_optimizers::Learner;
 
 fn study(dir: &tempfile::TempDir) -> StudyBuilder {
     let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
@@ -148,4 +150,42 @@ fn a_run_waits_for_a_better_result_only_as_long_as_it_was_told_to() {
     // The next run is told so at once.
     let again = study(&dir).stop_early(stop).run(|_: &RunningTrial| Ok(0.1)).unwrap();
     assert_eq!(again.study().trials().len(), outcome.study().trials().len());
+}
+
+/// Where a study ends by its regret follows from its trials and its seed: a run that was stopped in between ends at the
+/// same trial, with a fast optimizer and with one that fits a model of its own.
+#[test]
+fn a_study_ends_by_its_regret_at_the_same_trial_resumed_or_not() {
+    for optimizer in ["random_search", "tpe"] {
+        let stop =
+            StopEarly { regret_bound: Some(RegretBound::AtMost(0.03)), ..StopEarly::default() };
+        let run = |dir: &tempfile::TempDir, evaluations: u64| {
+            let info = OptimizerInfo { name: optimizer.into(), arguments: serde_json::Map::new() };
+            let outcome = study(dir)
+                .optimizer(Learner::new(info).unwrap())
+                .workers(1)
+                .max_evaluations(evaluations)
+                .stop_early(stop)
+                .run(|trial: &RunningTrial| {
+                    let x = trial.config().float("x")?;
+                    Ok((6.0 * x - 2.0).powi(2) * (12.0 * x - 4.0).sin())
+                })
+                .unwrap();
+            let trials = outcome.study().trials().iter();
+            let trials: Vec<_> = trials.map(|t| (t.config.to_string(), t.objective())).collect();
+            (trials, outcome.stopped().to_string())
+        };
+        let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let (trials, why) = run(&dirs[0], 300);
+        assert_eq!(why, "the bound on the regret is small enough");
+        assert!((20..300).contains(&trials.len()), "{optimizer}: {}", trials.len());
+        run(&dirs[1], 300);
+        let [one, two] = [0, 1].map(|at| history(&dirs[at].path().join("study")));
+        assert_eq!(one, two);
+        // Stopped before and behind checkpoints.
+        for evaluations in [5, 19, 20, 21, 23] {
+            run(&dirs[2], evaluations);
+        }
+        assert_eq!(run(&dirs[2], 300), (trials, why), "{optimizer}");
+    }
 }

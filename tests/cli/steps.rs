@@ -261,6 +261,69 @@ fn a_study_ends_at_its_target_or_when_nothing_becomes_better_and_says_why() {
     }
 }
 
+/// Nobody could say when more trials are not worth it: a study went on for its whole budget though its best result
+/// could hardly be bettered.
+#[test]
+fn a_study_ends_when_its_regret_is_small_enough_and_says_so() {
+    let study = Trialmill::new(400);
+    let parabola = r#"awk "BEGIN { x = $TRIALMILL_PARAM_x; print 5 + (x - 0.3) * (x - 0.3) }""#;
+    let run = |bound: &str| {
+        study.run_study(&["--regret-bound", bound, "-w", "2"], parabola).exits(0);
+        study.trials().len()
+    };
+    let ended = run("0.05");
+    assert!((20..60).contains(&ended), "{ended}");
+    let status = study.status();
+    assert_eq!(status["ended_early"], "regret_bound");
+    let bound = status["regret"]["at_most"].as_f64().unwrap();
+    assert!(bound <= 0.05 && bound > 0.0, "{status}");
+    let best = study.json(&["best", "s"])["report"]["objective_to_minimize"].as_f64().unwrap();
+    assert!(best - 5.0 <= bound, "{best}");
+    study.run(&["status", "s"]).exits(0).says(&["regret     at most", "ended      the bound on"]);
+    study.run(&["ask", "s"]).exits(9).says(&["the bound on the regret is small enough"]);
+    // The same again changes nothing; a smaller one goes on, and ends later.
+    assert_eq!(run("0.05"), ended);
+    assert!((ended + 1..400).contains(&run("1e-4")));
+    study.run(&["check", "s"]).exits(0);
+
+    // Of folds: where they differ much, less is needed to be as good as can be told.
+    let folds = r#"for fold in 1 2 3 4 5; do
+        echo "trialmill-step $fold $(awk "BEGIN { print $TRIALMILL_PARAM_x + $fold }")"
+    done; echo "$TRIALMILL_PARAM_x""#;
+    let study = Trialmill::new(60);
+    study.run_study(&["--regret-bound", "fold_error"], folds).exits(0);
+    assert_eq!(study.status()["ended_early"], "regret_bound");
+    assert_eq!(study.trials().len(), 20, "the earliest that there is a bound");
+    let error = study.status()["regret"]["ends_at"].as_f64().unwrap();
+    assert!(
+        (error - (0.45f64 * 2.0).sqrt()).abs() < 1e-9,
+        "(1/5 + 1/4) times a variance of 2: {error}"
+    );
+
+    for (wrong, why) in [
+        ("0", "above 0"),
+        ("-1", "above 0"),
+        (".nan", "above 0"),
+        (".inf", "above 0"),
+        ("fold", "fold_error"),
+        ("[1]", "fold_error"),
+    ] {
+        let study = Trialmill::new(1);
+        study.study_file(&format!("stop_early: {{regret_bound: {wrong}}}\n"));
+        study.run(&["create", "study.yaml", "--dir", "s"]).exits(2).says(&["regret_bound", why]);
+        assert!(!study.path("s").exists());
+    }
+    for of_one in ["regret_bound", "target"] {
+        let study = Trialmill::new(1);
+        study.study_file(&format!(
+            "objectives: {{a: minimize, b: maximize}}\nstop_early: {{{of_one}: 0.5}}\n"
+        ));
+        let created = study.run(&["create", "study.yaml", "--dir", "s"]);
+        created.exits(2).says(&[of_one, "one objective", "has 2"]);
+        assert!(!study.path("s").exists());
+    }
+}
+
 /// A budget of steps ends with the trial that uses it up, and counts what was lost too.
 #[test]
 fn a_budget_of_steps_counts_those_of_trials_that_were_pruned_or_failed() {

@@ -34,6 +34,7 @@ class Case:
     creator: str  # "neps", "trialmill", or "nobody else": NePS alone, for comparison
     lock: str = "lockf"  # which system call NePS locks with (0.12 has only flock)
     kill: bool = False
+    prune: bool = False  # trialmill ends those of more than four layers early
 
     @property
     def old(self):
@@ -50,7 +51,7 @@ class Case:
         return (1 if self.old else 2) + (1 if self.kill else 0)
 
     def __str__(self):
-        return f"{self.version} by {self.creator}, {self.lock}{', kill' if self.kill else ''}"
+        return f"{self.version} by {self.creator}, {self.lock}{', kill' if self.kill else ''}{', pruned' if self.prune else ''}"
 
 
 @dataclasses.dataclass
@@ -84,6 +85,11 @@ def trialmill_program():
     output = subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     messages = (json.loads(line) for line in output.splitlines())
     return next(each["executable"] for each in messages if each.get("executable"))
+
+
+# Of a step that is the number of layers, and said to those evaluations that ask.
+PRUNER = ["--pruner", '{"name": "threshold", "upper": 4}']
+ASKS = ["--on-prune", "ask"]
 
 
 class Process:
@@ -152,6 +158,8 @@ class Run:
             self.case, HERE / "worker.py", self.directory, "--evaluations", self.evaluations, "--seconds", self.seconds,
             "--ledger", self.work / f"{name}.ledger", "--ready", self.work / f"{name}.ready", "--go", self.work / f"{name}.go",
         )
+        if self.case.prune and self.case.old:
+            command.append("--no-summary")
         self.neps.append(Process(name, self.work, command, {"NEPS_LINUX_FILELOCK_FUNCTION": self.case.lock}))
 
     def go(self, process):
@@ -163,13 +171,16 @@ class Run:
 
     def start_trialmill(self):
         name = f"trialmill-{len(self.trialmill) + 1}"
+        environment = {"EVALUATE_REPORTS_LAYERS": "1"} if self.case.prune else {}
         evaluate = ["--", HERE / "evaluate.sh", self.work / f"{name}.ledger", self.seconds or 0, "{trial_id}", "{x}", "{lr}", "{layers}"]
         # Where NePS stored the space and the budget, joining needs neither.
-        if self.case.creator == "neps" and self.case.version.startswith("0.17"):
+        if self.case.creator == "neps" and self.case.version.startswith("0.17") and not self.case.prune:
             command = ["worker", self.directory, "--wait"]
         else:
             command = ["run", HERE / "study.yaml", "--layout", self.case.layout, "--dir", self.directory, "--evaluations", self.evaluations]
-        self.trialmill.append(Process(name, self.work, [self.tools.trialmill, *command, "--workers", 4, "--quiet", *evaluate]))
+            command += PRUNER if self.case.prune else []
+        command += ["--workers", 4, "--quiet", *(ASKS if self.case.prune else [])]
+        self.trialmill.append(Process(name, self.work, [self.tools.trialmill, *command, *evaluate], environment))
 
     def ask(self, command, codes=(0,)):
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=DEADLINE_SECONDS)
@@ -226,6 +237,8 @@ class Run:
         )
         for each in self.processes():
             command += ["--ledger", each.ledger]
+        if self.case.prune:
+            command += ["--pruned-beyond", 4]
         if self.case.creator != "nobody else":
             (self.work / "trials.json").write_text(self.ask([self.tools.trialmill, "trials", self.directory, "--json"]))
             command += ["--trialmill", self.work / "trials.json"]
@@ -275,9 +288,20 @@ def matrix(args):
         for creator in ("neps", "trialmill")
         for lock in (("flock",) if version.startswith("0.12") else ("lockf", "flock"))
     ]
-    if args.quick:  # both creators, both locks and every version, each once
+    if not args.kill:
+        pruned = (("0.12.2", "trialmill"), ("0.13.0", "trialmill"), ("0.17.0", "trialmill"), ("0.17.0", "neps"))
+        cases += [
+            Case(version, creator, "flock" if version.startswith("0.12") else "lockf", prune=True)
+            for version, creator in pruned
+            if version in args.versions
+        ]
+    if args.quick:  # both creators, both locks and every version, each once, and pruned trials in both layouts
         wanted = {("0.12.2", "trialmill", "flock"), ("0.13.0", "neps", "lockf"), ("0.17.0", "trialmill", "lockf"), ("0.17.0", "neps", "flock")}
-        cases = [case for case in cases if (case.version, case.creator, case.lock) in wanted]
+        pruned = {("0.12.2", "trialmill"), ("0.17.0", "neps")}
+        is_wanted = lambda case: (
+            (case.version, case.creator) in pruned if case.prune else (case.version, case.creator, case.lock) in wanted
+        )
+        cases = [case for case in cases if is_wanted(case)]
     return cases
 
 
@@ -285,7 +309,7 @@ def show(result):
     states = " ".join(f"{count} {state}" for state, count in sorted(result.get("states", {}).items()))
     share = f"{result['share_of_trialmill']:.0%}" if "share_of_trialmill" in result else "-"
     verdict = "FAILED" if result["problems"] else "ok"
-    print(f"{result['case']:40} {result.get('wall_seconds', 0):7.1f} s {share:>5}  {result['restarts']} restarts  {states:30} {verdict}")
+    print(f"{result['case']:48} {result.get('wall_seconds', 0):7.1f} s {share:>5}  {result['restarts']} restarts  {states:44} {verdict}")
     for problem in result["problems"]:
         print(f"    {problem}")
     sys.stdout.flush()
@@ -293,7 +317,7 @@ def show(result):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="four cases of 100 evaluations")
+    parser.add_argument("--quick", action="store_true", help="six cases of 100 evaluations")
     parser.add_argument("--kill", action="store_true", help="SIGKILL one process of each side in the middle")
     parser.add_argument("--neps-only", action="store_true", help="NePS alone, to compare with")
     parser.add_argument("--versions", nargs="+", default=VERSIONS)

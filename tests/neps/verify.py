@@ -20,6 +20,9 @@ CLOCK_SECONDS = 0.02
 UNFINISHED = {"pending", "evaluating", "in_progress"}
 # NePS 0.12 has words of its own, which trialmill shows as those of 0.13.
 STATE_OF_012 = {"error": "crashed", "in_progress": "evaluating", "complete": "success"}
+# How a trial that trialmill pruned looks to NePS: it failed, with this beside its result. NePS 0.12 sees an error
+# of that name.
+MARK = "trialmill_state"
 TIMES = ("time_sampled", "time_started", "time_end")
 WORKERS = ("sampling_worker_id", "evaluating_worker_id")
 
@@ -70,6 +73,9 @@ def read_012(root, problems):
         if getattr(trial, "report", None) is not None:
             result = trial.report.results
         objective = result.get("loss") if isinstance(result, dict) else None
+        error = directory / "error.yaml"
+        if state.value == "error" and "err: pruned" in error.read_text().splitlines():
+            result, objective = {}, None
         if state.value == "corrupted":
             problems.append(f"trial {trial.id} is corrupted to NePS")
         trials[trial.id] = {
@@ -77,8 +83,15 @@ def read_012(root, problems):
             "config": dict(trial.config),
             "metadata": {"time_sampled": trial.metadata.get("time_sampled")},
             "report": None if result is None else {"objective_to_minimize": objective},
+            "is_pruned": result == {},
         }
     return trials
+
+
+def is_pruned(trial, args):
+    """Whether NePS sees a trial that trialmill ended early."""
+    extra = (trial["report"] or {}).get("extra") or {}
+    return args.pruned_beyond is not None and (trial.get("is_pruned") or extra.get(MARK) == "pruned")
 
 
 def against_itself(trials, evaluations, args, problems):
@@ -99,6 +112,10 @@ def against_itself(trials, evaluations, args, problems):
         if report is None:
             if trial["state"] not in UNFINISHED:
                 problems.append(f"trial {id} is {trial['state']} without a report")
+        elif is_pruned(trial, args):
+            count["pruned by trialmill"] += 1
+            if value is not None or config["layers"] <= args.pruned_beyond:
+                problems.append(f"trial {id} was pruned with {value} and {config}")
         elif trial["state"] != "success":
             problems.append(f"trial {id} is {trial['state']}: {report}")
         elif value != config["x"] * config["x"] + config["lr"] + config["layers"]:
@@ -107,10 +124,12 @@ def against_itself(trials, evaluations, args, problems):
     for config, times in seen.items():
         if times > 1:
             problems.append(f"{times} trials have the same configuration {config}")
+    if args.pruned_beyond is not None and not count["pruned by trialmill"]:
+        problems.append("no trial was pruned")
     return dict(count)
 
 
-def against_trialmill(trials, path, problems):
+def against_trialmill(trials, path, args, problems):
     """trialmill's listing says the same of each trial."""
     listed = json.loads(pathlib.Path(path).read_text())
     by_id = {trial["id"]: trial for trial in listed}
@@ -124,6 +143,8 @@ def against_trialmill(trials, path, problems):
         # A trial that nobody finished: whether it counts as pending or as evaluating depends on who looks.
         if {ours["state"], theirs["state"]} <= UNFINISHED:
             pairs.pop(0)
+        if is_pruned(theirs, args):
+            pairs[0] = ("state", ours["state"], "pruned")
         for part in ("objective_to_minimize", "cost", "err"):
             if theirs["report"] and part in theirs["report"]:
                 pairs.append((part, (ours["report"] or {}).get(part), theirs["report"][part]))
@@ -183,6 +204,7 @@ def main():
     parser.add_argument("--evaluations", type=int, required=True)
     parser.add_argument("--trialmill")
     parser.add_argument("--ledger", action="append", default=[])
+    parser.add_argument("--pruned-beyond", type=int, help="layers, of trials that trialmill evaluated")
     parser.add_argument("--killed-neps", type=int, default=0)
     parser.add_argument("--killed-trialmill", type=int, default=0)
     args = parser.parse_args()
@@ -193,7 +215,7 @@ def main():
     result = {"trials": len(trials), "states": against_itself(trials, args.evaluations, args, problems)}
     result.update(against_ledgers(trials, args.ledger, args, problems))
     if args.trialmill:
-        against_trialmill(trials, args.trialmill, problems)
+        against_trialmill(trials, args.trialmill, args, problems)
     print(json.dumps({**result, "wrong": len(problems), "problems": problems[:20]}))
     sys.exit(1 if problems else 0)
 

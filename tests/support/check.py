@@ -178,7 +178,7 @@ class Study:
             self.steps.add(key)
 
     def on_stopped(self, event, where):
-        need(event["reason"] in ("target", "no_improvement"), "format", f"{where}: why?")
+        need(event["reason"] in ("target", "no_improvement", "regret_bound"), "format", f"{where}: why?")
         need(not self.stopped, "I7", f"{where}: it had stopped")
         self.stopped = True
 

@@ -6,11 +6,13 @@
 //! yardstick table FILE... [--marks 50,100]
 //! yardstick curves [--seeds 0-20]
 //! yardstick prune [--seeds 0-20]
+//! yardstick regret [--seeds 0-5] [--problems single|a,b]
 //! yardstick time NAME PROBLEM N... [--arguments JSON]
 //! ```
 
 mod problems;
 mod prune;
+mod regret;
 mod run;
 mod table;
 
@@ -81,8 +83,9 @@ fn start(options: &Options) -> Result<(), String> {
             Ok(())
         }),
         ["prune"] => each_curve_problem(options, prune_all),
+        ["regret"] => regrets(options),
         ["time", name, problem, ref sizes @ ..] => times(name, problem, sizes, options),
-        _ => Err("run NAME, table FILE..., curves, prune or time NAME PROBLEM N...".into()),
+        _ => Err("run NAME, table FILE..., curves, prune, regret or time NAME PROBLEM N...".into()),
     }
 }
 
@@ -117,6 +120,20 @@ fn each_curve_problem(
     for problem in chosen("curves-aligned,curves-crossing")? {
         for seed in number(from)?..number(to)? {
             each(&problem, seed)?;
+        }
+    }
+    Ok(())
+}
+
+fn regrets(options: &Options) -> Result<(), String> {
+    let number = |text: &str| text.parse::<u64>().map_err(|e| format!("'{text}': {e}"));
+    let seeds = options.flag("seeds", "0-5");
+    let (from, to) = seeds.split_once('-').unwrap_or(("0", seeds));
+    for problem in chosen(options.flag("problems", "single"))? {
+        for optimizer in ["random_search", "tpe"] {
+            for seed in number(from)?..number(to)? {
+                regret::run(&problem, optimizer, seed)?.iter().for_each(|line| println!("{line}"));
+            }
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value as Json;
 use trialmill::Error;
 use trialmill_core::pruner::PrunerInfo;
-use trialmill_core::stopping::StopEarly;
+use trialmill_core::stopping::{RegretBound, StopEarly};
 
 use crate::study_file;
 
@@ -24,6 +24,10 @@ pub(super) struct Early {
     /// End the study after so long without a better result
     #[arg(long, value_name = "SECONDS")]
     seconds_without_improvement: Option<f64>,
+    /// End the study once the best result is, very probably, no further than this from the best there is; or
+    /// `fold_error`, where its steps are the folds of a cross-validation
+    #[arg(long, value_name = "REGRET")]
+    regret_bound: Option<RegretBound>,
 }
 
 impl Early {
@@ -54,6 +58,7 @@ impl Early {
             seconds_without_improvement: self
                 .seconds_without_improvement
                 .or(before.seconds_without_improvement),
+            regret_bound: self.regret_bound.or(before.regret_bound),
         }
     }
 }

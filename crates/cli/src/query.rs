@@ -56,7 +56,7 @@ fn read(dir: &std::path::Path) -> Result<Summary, Error> {
 /// The status, with its problem in the program's own phrasing.
 pub(super) fn status(summary: &Summary) -> Status<'_> {
     let problem = summary.problem().map(|problem| Hinted(problem).to_string());
-    Status { problem, ..summary.status() }
+    Status { problem, regret: summary.regret(), ..summary.status() }
 }
 
 impl Query {

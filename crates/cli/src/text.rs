@@ -42,6 +42,15 @@ pub(super) fn status(status: &Status<'_>) -> String {
     if let Some(pruner) = status.pruner {
         let _ = writeln!(text, "pruner     {pruner}");
     }
+    if let Some(regret) = status.regret {
+        let number = |x: Option<f64>| x.map_or_else(|| "not known".into(), |x| format!("{x:.3e}"));
+        let (now, end) = (number(regret.at_most), number(regret.ends_at));
+        let _ = writeln!(
+            text,
+            "regret     at most {now} after {} results; ends at {end}",
+            regret.results
+        );
+    }
     if let Some(reason) = status.ended_early {
         let _ = writeln!(text, "ended      {reason}");
     }

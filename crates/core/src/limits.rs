@@ -16,6 +16,10 @@ pub const MAX_STUDY_FILE_BYTES: u64 = 2 << 20;
 pub const MAX_LINE_BYTES: usize = 16 << 20;
 /// Bytes of a trial id, and of a worker id.
 pub const MAX_ID_BYTES: usize = 128;
+/// Results before there is a bound on the regret.
+pub const REGRET_MIN_RESULTS: u64 = 20;
+/// Results that a bound on the regret is computed from: the best so many.
+pub const REGRET_RESULTS: usize = 300;
 /// Steps that an attempt may report before its end: about 32 MB.
 pub const MAX_STEPS: usize = 1 << 20;
 /// Steps in one journal line, where many come at once.

@@ -324,3 +324,61 @@ fn too_many_steps_and_steps_without_a_value_are_refused_and_nothing_is_lost() {
     assert!(error.to_string().contains("without a value"), "{error}");
     assert_eq!(study.spent().steps, most as u64);
 }
+
+/// A bound on the regret is computed from results alone: what failed, was pruned, is no number or violates a
+/// constraint says nothing of the best there is, and no study has so many that looking at them takes long.
+#[test]
+fn a_bound_on_the_regret_is_due_at_checkpoints_and_sees_the_best_results_alone() {
+    use trialmill_core::stopping::{RegretBound, StopEarly};
+    let mut study = study(5_000);
+    let wanted = Some(RegretBound::AtMost(0.5));
+    let with = |regret_bound| StopEarly { regret_bound, ..StopEarly::default() };
+    let policy = |study: &StudyState, regret_bound| Policy {
+        stop_early: with(regret_bound),
+        ..study.policy().clone()
+    };
+    let asks = policy(&study, wanted);
+    run(&mut study, Command::SetPolicy(asks.clone())).unwrap();
+    let one = |study: &mut StudyState, result: Report| {
+        let trial = handed(ask(study, 1, obedient).unwrap()).remove(0);
+        report(study, &trial, result);
+    };
+    let mut counts = Vec::new();
+    for at in 0..1_000 {
+        for none in [
+            Report::failed("no"),
+            Report::pruned(),
+            Report::objective(f64::NAN),
+            Report::objective(f64::NEG_INFINITY),
+        ] {
+            if at % 50 == 0 {
+                one(&mut study, none);
+            }
+        }
+        one(&mut study, Report::objective(f64::from(1_000 - at)));
+        if let Some(checkpoint) = study.checkpoint()
+            && counts.last() != Some(&checkpoint.count)
+        {
+            counts.push(checkpoint.count);
+            assert_eq!(checkpoint.count, at as u64 + 1);
+            assert_eq!(checkpoint.best[0].0, f64::from(1_000 - at));
+            let half = (checkpoint.count / 2).clamp(20, 300) as usize;
+            assert_eq!(checkpoint.best.len(), half);
+            assert!(checkpoint.best.is_sorted_by(|a, b| a.0 < b.0));
+        }
+    }
+    assert_eq!(counts[..6], [20, 22, 24, 26, 28, 30]);
+    assert!(counts.len() < 50, "{}", counts.len());
+    // A result that is corrected, and what the policy asks for later.
+    let mut other =
+        study.trials().iter().find(|trial| trial.objective() == Some(1.0)).unwrap().clone();
+    other.report = Some(Box::new(Report::objective(700.5)));
+    run(&mut study, Command::Put(Box::new(other))).unwrap();
+    let corrected = study.checkpoint().unwrap().clone();
+    assert_eq!((corrected.count, corrected.best[0].0), (1_000, 2.0));
+    let asks_nothing = policy(&study, None);
+    run(&mut study, Command::SetPolicy(asks_nothing)).unwrap();
+    assert!(study.checkpoint().is_none());
+    run(&mut study, Command::SetPolicy(asks)).unwrap();
+    assert_eq!(*study.checkpoint().unwrap(), corrected);
+}

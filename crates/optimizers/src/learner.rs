@@ -160,7 +160,7 @@ fn searched(space: &SearchSpace) -> impl Iterator<Item = (&str, &Parameter)> {
 }
 
 /// A space as the crate has it. The trust in a prior is NePS's.
-fn space_of(space: &SearchSpace) -> models::Space {
+pub(crate) fn space_of(space: &SearchSpace) -> models::Space {
     let dimension = |(_, parameter): (&str, &Parameter)| {
         let int = |lower, upper, log| models::Kind::Int { lower, upper, log };
         let kind = match parameter.domain() {
@@ -204,7 +204,7 @@ fn space_of(space: &SearchSpace) -> models::Space {
     models::Space { dimensions: searched(space).map(dimension).collect(), fidelity }
 }
 
-fn point_of(space: &SearchSpace, config: &Config) -> models::Point {
+pub(crate) fn point_of(space: &SearchSpace, config: &Config) -> models::Point {
     let place = |(name, parameter): (&str, &Parameter)| {
         config.get(name).map_or(0.5, |value| parameter.domain().to_unit(value))
     };

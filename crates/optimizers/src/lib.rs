@@ -5,8 +5,10 @@ mod learner;
 pub mod pruners;
 mod random_search;
 mod registry;
+mod regret;
 
 pub use grid_search::GridSearch;
 pub use learner::{Learner, chosen_by_auto};
 pub use random_search::RandomSearch;
 pub use registry::{Elsewhere, built_in, default, from_info, of_study};
+pub use regret::RegretModel;

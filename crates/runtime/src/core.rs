@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::hooks::{BatchHook, EventHook};
+use super::message::Bounded;
 use super::optimizer::apply_observed;
 use super::pruning::Pruning;
 use super::reclaim::{buried, held_by, reclaim};
+use super::regret;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::{BoxError, Error, StoreError, StudyError};
 use trialmill_core::event::{Event, EventKind, Policy, ProcessId};
@@ -327,7 +329,8 @@ impl StateCore {
 
     /// Decides a command, stages the resulting events and applies them.
     pub(crate) fn execute(&mut self, command: Command) -> Result<Answer, StudyError> {
-        if let (Command::Ask(_), Some(reason)) = (&command, self.pruning.is_waited_out(&self.study))
+        if let Command::Ask(_) = &command
+            && let Some(reason) = self.pruning.ends_early(&self.study)
         {
             self.execute(Command::Stop(reason))?;
         }
@@ -420,6 +423,26 @@ impl StateCore {
     /// its own copy of the study are in [`take_feed`](Self::take_feed).
     pub(crate) fn take_slow_optimizer(&mut self) -> Option<Box<dyn Optimizer>> {
         if self.slow { self.optimizer.take() } else { None }
+    }
+
+    /// From now on, bounds on the regret are computed elsewhere: by the tasks of [`regret_task`](Self::regret_task).
+    pub(crate) fn bound_elsewhere(&mut self) {
+        self.pruning.has_thread = true;
+    }
+
+    /// Whether nothing may be handed out until a bound on the regret is known.
+    pub(crate) fn awaits_bound(&self) -> bool {
+        self.pruning.has_thread && self.pruning.regret.is_due(&self.study)
+    }
+
+    /// The bound that is to be computed, unless that goes on already.
+    pub(crate) fn regret_task(&mut self) -> Option<regret::Task> {
+        self.pruning.regret.begin(&self.study)
+    }
+
+    /// Takes what was computed.
+    pub(crate) fn take_bound(&mut self, bounded: &Bounded) {
+        self.pruning.regret.take(bounded);
     }
 
     /// Whether there are events that the slow optimizer has not received.

@@ -30,6 +30,7 @@ mod parked;
 mod pruning;
 mod published;
 mod reclaim;
+mod regret;
 mod session;
 mod signals;
 mod spec;

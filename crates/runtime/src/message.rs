@@ -9,7 +9,8 @@ use actix::Message;
 
 use trialmill_core::error::{Error, StudyError};
 use trialmill_core::optimizer::Proposal;
-use trialmill_core::study::{Answer, Command, StudyState};
+use trialmill_core::stopping::RegretBound;
+use trialmill_core::study::{Answer, Checkpoint, Command, StudyState};
 
 /// The state is lost: the answer to every waiting and later message from then on.
 #[derive(Debug, Clone)]
@@ -115,6 +116,13 @@ pub(crate) struct Proposed {
     pub(crate) first_sample: u64,
 }
 
+/// To the state actor, from the thread that computed it: whether the bound on the regret is small enough.
+pub(crate) struct Bounded {
+    pub(crate) checkpoint: Arc<Checkpoint>,
+    pub(crate) wanted: RegretBound,
+    pub(crate) is_small: bool,
+}
+
 /// What the state actor's answer means for who waited for it; `None` if it ended without one.
 pub(crate) fn understand(
     answers: Option<Answers>,
@@ -137,5 +145,5 @@ macro_rules! messages {
 }
 messages!(
     TimeIsUp, Execute, Answered, Inspect, Flush, Poke, Interrupt, Shutdown, Listen, Propose,
-    Proposed
+    Proposed, Bounded
 );

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::regret::Regret;
 use trialmill_core::pruner::{Pruner, PrunerInfo};
 use trialmill_core::stopping::EarlyEnd;
 use trialmill_core::study::StudyState;
@@ -15,6 +16,9 @@ pub(super) struct Pruning {
     given: Option<PrunerInfo>,
     /// When this process first saw the current best result, by the count of improvements.
     better: Option<(u64, Instant)>,
+    pub(super) regret: Regret,
+    /// Whether the bound on the regret is computed on a thread of its own, and not here.
+    pub(super) has_thread: bool,
 }
 
 impl Pruning {
@@ -37,9 +41,23 @@ impl Pruning {
         }
     }
 
+    /// Why the study is to end now, if it knows no reason itself: by this process's clock, or by a model.
+    pub(super) fn ends_early(&mut self, study: &StudyState) -> Option<EarlyEnd> {
+        if let Some(reason) = self.is_waited_out(study) {
+            return Some(reason);
+        }
+        if !self.has_thread
+            && let Some(task) = self.regret.begin(study)
+        {
+            let bounded = task.run();
+            self.regret.take(&bounded);
+        }
+        self.regret.ends(study)
+    }
+
     /// Whether nothing became better for as long as the policy waits, on the clock of this process, from
     /// when it first saw the best result.
-    pub(super) fn is_waited_out(&mut self, study: &StudyState) -> Option<EarlyEnd> {
+    fn is_waited_out(&mut self, study: &StudyState) -> Option<EarlyEnd> {
         let seconds = study.policy().stop_early.seconds_without_improvement?;
         let improvements = study.improvements();
         match self.better {

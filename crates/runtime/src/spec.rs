@@ -77,8 +77,9 @@ impl StudySpec {
         if self.max_attempts == Some(0) {
             return Err(Error::Setting("max_attempts must be 1 or more".into()));
         }
-        self.objectives()?;
-        self.stop_early.as_ref().map_or(Ok(()), StopEarly::check).map_err(Error::Setting)?;
+        let objectives = self.objectives()?.unwrap_or_default();
+        let stop_early = self.stop_early.unwrap_or_default();
+        stop_early.check_for(&objectives).map_err(Error::Setting)?;
         self.budget.as_ref().map_or(Ok(()), Budget::check).map_err(Error::Setting)
     }
 

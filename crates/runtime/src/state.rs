@@ -14,8 +14,8 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
 
 use super::core::StateCore;
 use super::message::{
-    Execute, Flush, Inspect, Interrupt, Listen, Lost, Poke, Propose, Proposed, Reply, Shutdown,
-    TimeIsUp,
+    Bounded, Execute, Flush, Inspect, Interrupt, Listen, Lost, Poke, Propose, Proposed, Reply,
+    Shutdown, TimeIsUp,
 };
 use super::optimizer::OptimizerActor;
 use super::parked::{Parked, Wish};
@@ -73,11 +73,12 @@ struct SlowOptimizer {
 
 impl StateActor {
     pub(crate) fn new(
-        core: StateCore,
+        mut core: StateCore,
         rules: StopRules,
         published: Arc<Published>,
         optimizer: Option<Addr<OptimizerActor>>,
     ) -> Self {
+        core.bound_elsewhere();
         StateActor {
             core: Some(core),
             rules,
@@ -185,6 +186,7 @@ impl StateActor {
             let broken = self.take_proposals(&mut core, ready).err();
             self.end_waiting(ready);
             let wanted = self.try_parked(&mut core, ready);
+            self.ask_for_bound(&mut core);
             match broken {
                 None => self.ask_slow_optimizer(&mut core, wanted),
                 // The workers that wait for a trial get the error, as with a fast optimizer. The
@@ -254,6 +256,9 @@ impl StateActor {
         }
         if let Some(reason) = self.rules.stop(core.study()) {
             return Ok(Answer::Stop(reason));
+        }
+        if matches!(wish, Wish::Ask(_)) && core.awaits_bound() {
+            return Ok(Answer::Propose);
         }
         match core.execute(wish.command())? {
             Answer::Propose => Ok(self.slow.said.clone().unwrap_or(Answer::Propose)),
@@ -375,10 +380,21 @@ impl StateActor {
         };
         let left = core.study().policy().budget.evaluations_left(&core.study().spent());
         let n = wanted.min(usize::try_from(left).unwrap_or(usize::MAX));
-        if n > 0 && !self.slow.busy && self.slow.said.is_none() && !self.interrupted {
+        let is_wanted = n > 0 && !core.awaits_bound();
+        if is_wanted && !self.slow.busy && self.slow.said.is_none() && !self.interrupted {
             self.slow.busy = true;
             let (events, reply_to) = (core.take_feed(), address.clone().recipient());
             actor.do_send(Propose { events, n, reply_to });
+        }
+    }
+
+    /// Lets a bound on the regret be computed where one is due.
+    fn ask_for_bound(&self, core: &mut StateCore) {
+        if let Some(address) = &self.address
+            && core.awaits_bound()
+            && let Some(task) = core.regret_task()
+        {
+            task.start(address.clone().recipient());
         }
     }
 
@@ -428,6 +444,16 @@ impl Handler<Poke> for StateActor {
     type Result = ();
     fn handle(&mut self, _: Poke, ctx: &mut Context<Self>) {
         self.slow.said = None;
+        self.wake(ctx);
+    }
+}
+
+impl Handler<Bounded> for StateActor {
+    type Result = ();
+    fn handle(&mut self, bounded: Bounded, ctx: &mut Context<Self>) {
+        if let Some(core) = &mut self.core {
+            core.take_bound(&bounded);
+        }
         self.wake(ctx);
     }
 }

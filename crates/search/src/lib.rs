@@ -28,6 +28,7 @@ pub use fidelity::{
     Asha, AsyncHyperband, FreezeThaw, Hyperband, PriorBand, Sampler, SuccessiveHalving,
 };
 pub use gp::BayesianOptimization;
+pub use gp::regret::regret_bound;
 pub use history::{History, Observation, RungId, State};
 pub use multi::{MoTpe, Nsga2, ParEgo, dominates, hypervolume, pareto_front};
 pub use quasi_random::{LatinHypercube, Sobol};

@@ -13,7 +13,7 @@ use trialmill_core::pruner::PrunerInfo;
 use trialmill_core::stopping::EarlyEnd;
 use trialmill_core::study::StudyState;
 use trialmill_core::trial::{State, TrialId};
-use trialmill_optimizers::chosen_by_auto;
+use trialmill_optimizers::{RegretModel, chosen_by_auto};
 use trialmill_store::clock::now_s;
 
 /// The status of a study. The serialised fields are a stable interface for scripts; the others are
@@ -55,6 +55,10 @@ pub struct Status<'a> {
     pub pruner: Option<&'a PrunerInfo>,
     /// Why the study ended before its budget was used, if it did.
     pub ended_early: Option<EarlyEnd>,
+    /// The bound on the regret, where the study ends by it: it takes a model, so only
+    /// [`Summary::regret`] says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regret: Option<RegretRow>,
     /// The trial with the best objective, where trials have one objective.
     pub best: Option<TrialRow<'a>>,
     /// The trials that no other is better than in every objective; for one objective, the best.
@@ -84,6 +88,30 @@ impl Summary {
     pub fn status(&self) -> Status<'_> {
         Status::of(self)
     }
+
+    /// How far the best result is from the best there is, at most, where the study ends by that; computed here,
+    /// which takes as long as a model's fit.
+    pub fn regret(&self) -> Option<RegretRow> {
+        let study = self.study();
+        let (checkpoint, wanted) = (study.checkpoint()?, study.policy().stop_early.regret_bound?);
+        let model = RegretModel::new(study, checkpoint, wanted);
+        Some(RegretRow {
+            at_most: model.bound(),
+            results: checkpoint.count,
+            ends_at: model.wanted(),
+        })
+    }
+}
+
+/// The bound on the regret.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct RegretRow {
+    /// How much worse the best result is, very probably, than the best there is, at most.
+    pub at_most: Option<f64>,
+    /// Of how many results this is.
+    pub results: u64,
+    /// The bound at which the study ends.
+    pub ends_at: Option<f64>,
 }
 
 /// A process that takes part.
@@ -173,6 +201,7 @@ impl<'a> Status<'a> {
             spent: study.spent(),
             pruner: study.policy().pruner.as_ref(),
             ended_early: study.ended_early(),
+            regret: None,
             best: study.best().map(|trial| summary.row(trial)),
             front: study.front().into_iter().map(|trial| summary.row(trial)).collect(),
             processes: processes.collect(),

@@ -13,7 +13,10 @@ impl StudyState {
     pub fn apply(&mut self, event: Event) -> Result<(), StudyError> {
         let time = event.time;
         match event.kind {
-            EventKind::Policy(policy) => (self.policy, self.ended_early) = (policy, None),
+            EventKind::Policy(policy) => {
+                (self.policy, self.ended_early) = (policy, None);
+                self.follow_results();
+            }
             EventKind::Stopped { reason } => self.ended_early = Some(reason),
             EventKind::Joined(process) => {
                 if process.process <= self.last_process {
@@ -69,6 +72,7 @@ impl StudyState {
                 self.index.spend(self.trials.at(at));
                 self.index.count_end(at);
                 self.tell_end(at);
+                self.note_result(at);
             }
             EventKind::Requeued { trial: ref id, attempt, .. } => {
                 let at = self.expect(id, State::Pending)?;
@@ -108,7 +112,7 @@ impl StudyState {
         }
     }
 
-    fn fidelity_of(&self, at: u32) -> Option<f64> {
+    pub(super) fn fidelity_of(&self, at: u32) -> Option<f64> {
         self.definition.space.fidelity_of(&self.trials.at(at).config)
     }
 
@@ -120,11 +124,13 @@ impl StudyState {
             self.index.spend(self.trials.at(at));
             if self.trials.at(at).state.is_finished() {
                 self.tell_end(at);
+                self.note_result(at);
             }
             return Ok(());
         };
         let fidelity = |trial: &Trial| self.definition.space.fidelity_of(&trial.config);
         let (old, new) = (self.trials.at(at), fidelity(&trial));
+        let other_result = old.state.is_finished() && old.objectives() != trial.objectives();
         let had_ended = old.state.is_finished();
         let (had_report, was_best) = (old.report.is_some(), self.index.front.contains(&at));
         // A correction does not take the deadline from the attempt that goes on.
@@ -145,6 +151,9 @@ impl StudyState {
         if !had_ended && self.trials.at(at).state.is_finished() {
             self.index.count_end(at);
             self.tell_end(at);
+            self.note_result(at);
+        } else if other_result {
+            self.gather_results();
         }
         Ok(())
     }

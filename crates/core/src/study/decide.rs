@@ -496,15 +496,22 @@ impl StudyState {
     }
 
     fn set_policy(&self, policy: Policy) -> Result<Decision, StudyError> {
+        if policy == self.policy {
+            return Ok(Decision::new(Vec::new(), Answer::Done));
+        }
         let problem = match policy.budget.check() {
             Err(problem) => Some(problem),
-            Ok(()) if policy.stop_early.check().is_err() => policy.stop_early.check().err(),
             Ok(()) if policy.max_attempts == 0 => Some("max_attempts must be 1 or more".into()),
-            Ok(()) => None,
+            Ok(())
+                if policy.stop_early.regret_bound.is_some()
+                    && self.definition.space.is_unknown() =>
+            {
+                Some("stop_early: regret_bound needs a space that is known here".into())
+            }
+            Ok(()) => policy.stop_early.check_for(&self.definition.objectives).err(),
         };
         match problem {
             Some(problem) => Err(StudyError::Contradiction(problem)),
-            None if policy == self.policy => Ok(Decision::new(Vec::new(), Answer::Done)),
             None => Ok(Decision::new(vec![EventKind::Policy(policy)], Answer::Done)),
         }
     }

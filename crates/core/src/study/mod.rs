@@ -7,16 +7,19 @@
 //! scanning all trials.
 
 mod apply;
+mod checkpoint;
 mod command;
 mod decide;
 mod import;
 mod index;
 mod judge;
 mod pruning;
+mod results;
 
 use std::collections::BTreeMap;
 
 pub use command::{Answer, Ask, Command, StopReason};
+pub use results::Checkpoint;
 
 use crate::budget::Spent;
 use crate::definition::Definition;
@@ -25,6 +28,7 @@ use crate::stopping::EarlyEnd;
 use crate::trial::{State, Trial, TrialId, Trials};
 use index::Index;
 use pruning::Pruning;
+use results::Results;
 
 /// The state of a study: its definition, its policy, its trials and its processes.
 #[derive(Debug)]
@@ -41,6 +45,8 @@ pub struct StudyState {
     pruning: Pruning,
     /// Why the study ended before its budget was used, if it did.
     ended_early: Option<EarlyEnd>,
+    /// The best results, where the policy asks how far they are from the best there is.
+    results: Option<Box<Results>>,
 }
 
 impl StudyState {
@@ -58,6 +64,7 @@ impl StudyState {
             requeues: 0,
             pruning: Pruning::default(),
             ended_early: None,
+            results: None,
         }
     }
 

@@ -15,6 +15,8 @@ pub(crate) struct Acquisition<'a> {
     pub(crate) noise: f64,
     /// The space whose priors count, and how much.
     pub(crate) prior: Option<(&'a Space, f64)>,
+    /// Not the improvement is wanted, but how low the objective may lie: so many standard deviations below its mean.
+    width: Option<f64>,
 }
 
 impl<'a> Acquisition<'a> {
@@ -25,12 +27,20 @@ impl<'a> Acquisition<'a> {
             true => vec![best],
             false => posterior.fantasies.iter().map(lowest).collect(),
         };
-        Acquisition { noise: posterior.real_noise(), posterior, best, prior: None }
+        Acquisition { noise: posterior.real_noise(), posterior, best, prior: None, width: None }
+    }
+
+    /// How low the objective may lie, so many standard deviations below its mean; lower is worth more.
+    pub(crate) fn lower_end(posterior: &'a Posterior, width: f64) -> Self {
+        Acquisition { width: Some(width), ..Acquisition::new(posterior, 0.0) }
     }
 
     /// The worth of a point.
     pub(crate) fn value(&self, x: &[f64], scratch: &mut Scratch) -> f64 {
         let sigma = self.posterior.spread(x, scratch);
+        if let Some(width) = self.width {
+            return width * sigma - self.posterior.mean(0, scratch);
+        }
         let logs = |m: usize| {
             let mean = self.posterior.mean(m, scratch);
             log_improvement((self.best[m] - mean) / sigma).0
@@ -46,6 +56,11 @@ impl<'a> Acquisition<'a> {
     /// The worth of a point, and its slopes.
     pub(crate) fn slopes(&self, x: &[f64], scratch: &mut Scratch, out: &mut [f64]) -> f64 {
         let sigma = self.posterior.spread(x, scratch);
+        if let Some(width) = self.width {
+            let value = width * sigma - self.posterior.mean(0, scratch);
+            self.posterior.slopes(x, (&[-1.0], width, sigma), scratch, out);
+            return value;
+        }
         let count = self.best.len();
         let parts: Vec<(f64, f64, f64)> = (0..count)
             .map(|m| {

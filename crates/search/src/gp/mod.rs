@@ -10,6 +10,7 @@ pub(crate) mod fit;
 pub(crate) mod kernel;
 pub(crate) mod model;
 pub(crate) mod posterior;
+pub(crate) mod regret;
 pub(crate) mod search;
 #[cfg(test)]
 mod tests;
