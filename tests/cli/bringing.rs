@@ -126,3 +126,39 @@ fn a_study_goes_on_in_another_space() {
     let narrow = study.run(&["convert", "s", "u", "--space", "narrow.yaml"]);
     narrow.exits(2).says(&["trial 1", "is not in float"]);
 }
+
+/// Each configuration that was enqueued or imported used up a number, and a grid skipped the point of
+/// that number.
+#[test]
+fn a_grid_has_all_its_points_whatever_is_brought_in_every_layout() {
+    for layout in ["journal", "neps", "neps-0.14", "neps-0.13", "neps-0.12"] {
+        let study = Trialmill::new(100);
+        study.write(
+            "study.yaml",
+            "space: {x: {type: float, lower: 1e-5, upper: 1e-1, log: true}, kind: [a, b], n: [1, 3]}\n\
+             optimizer: {name: grid_search, points: 4}\nworkers: 2\n",
+        );
+        study.run(&["create", "study.yaml", "--dir", "s", "--layout", layout]).exits(0);
+        // The last point of the grid, one in its middle, and one beside it.
+        study.run(&["enqueue", "s", "--config", "x=0.1", "kind=b", "n=3"]).exits(0);
+        study.write(
+            "t.json",
+            r#"[{"config": {"x": 0.1, "kind": "a", "n": 2}, "objective": 1},
+                {"config": {"x": 0.02, "kind": "a", "n": 2}, "objective": 1}]"#,
+        );
+        study.run(&["import", "s", "t.json"]).exits(0);
+        let ran = study.run(&["worker", "s", "-q", "--", "sh", "-c", "echo {x}"]).exits(0);
+        ran.says(&["the optimizer has finished"]);
+        // Again, with an optimizer that reads all from the files.
+        study.run(&["worker", "s", "-q", "--", "sh", "-c", "echo {x}"]).exits(0);
+        let mut seen: Vec<String> =
+            study.trials().iter().map(|trial| trial["config"].to_string()).collect();
+        let count = seen.len();
+        seen.sort();
+        seen.dedup();
+        // 4 · 2 · 3 points, and one trial that is none.
+        assert_eq!((seen.len(), count), (25, 25), "{layout}");
+        // (NePS up to 0.14 has no word for a trial from elsewhere.)
+        assert_eq!(study.count("success") + study.count("external"), 25, "{layout}");
+    }
+}

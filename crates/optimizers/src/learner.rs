@@ -57,7 +57,11 @@ impl Learner {
                 let mut observation = models::Observation::pending(point_of(space, &trial.config));
                 observation.fidelity = space.fidelity_of(&trial.config);
                 observation.id = rung_id(&trial.id);
-                (driver.observe(observation), State::Pending)
+                let at = match trial.is_brought() {
+                    true => driver.bring(observation),
+                    false => driver.observe(observation),
+                };
+                (at, State::Pending)
             }
         };
         match (has_ended(known), has_ended(trial.state)) {

@@ -13,7 +13,7 @@ use trialmill_core::error::{Error, StudyError};
 use trialmill_core::event::{Policy, Reason};
 use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_core::study::{Answer, Ask, Command, StopReason, StudyState};
-use trialmill_core::trial::{Objective, Report, State, Step, Trial, TrialId};
+use trialmill_core::trial::{ENQUEUE, IMPORT, Objective, Report, State, Step, Trial, TrialId};
 use trialmill_store::{Directory, Machine};
 
 /// How commands reach a study, and how a study is read.
@@ -296,7 +296,7 @@ impl<E: Exchange> Client<E> {
         if configs.is_empty() {
             return Ok(Vec::new());
         }
-        let worker = "enqueue".into();
+        let worker = ENQUEUE;
         match self.exchange_one(Command::Enqueue { worker, configs })? {
             Answer::Evaluate(trials) => Ok(trials),
             _ => Ok(Vec::new()),
@@ -310,7 +310,7 @@ impl<E: Exchange> Client<E> {
     /// One of them is not of the study's space, or its report has not what the study's have: then none
     /// is taken in. Or the state is gone.
     pub fn import(&self, trials: Vec<(Config, Report)>) -> Result<usize, Error> {
-        let (worker, time) = ("import".into(), trialmill_store::clock::now_s());
+        let (worker, time) = (IMPORT, trialmill_store::clock::now_s());
         match self.exchange_one(Command::Import { worker, trials, time })? {
             Answer::Evaluate(trials) => Ok(trials.len()),
             _ => Ok(0),

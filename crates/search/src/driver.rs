@@ -20,8 +20,10 @@ pub struct Ask<'a> {
     pub history: &'a History,
     /// The study's seed.
     pub seed: u64,
-    /// How many samples were taken before this one.
+    /// How many samples were taken before this one: whose random stream it has.
     pub number: u64,
+    /// How many of them an algorithm proposed, and nobody brought: its place in a design.
+    pub place: u64,
 }
 
 /// One configuration to evaluate.
@@ -107,6 +109,7 @@ pub struct Driver {
     history: History,
     algorithm: Box<dyn Algorithm>,
     seed: u64,
+    brought: u64,
     settle: Option<Settle>,
 }
 
@@ -125,7 +128,7 @@ impl Driver {
         let space = Space { dimensions, fidelity: full.fidelity };
         algorithm.check(&space)?;
         let history = History::new();
-        Ok(Driver { full, active, space, history, algorithm, seed, settle: None })
+        Ok(Driver { full, active, space, history, algorithm, seed, brought: 0, settle: None })
     }
 
     /// Says what a proposed point becomes on its way through the caller's values: there and back it
@@ -150,6 +153,13 @@ impl Driver {
     pub fn observe(&mut self, mut trial: Observation) -> usize {
         trial.point = self.reduced(&trial.point);
         self.history.push(trial)
+    }
+
+    /// A trial was brought by a person, and not proposed: the points of a design go on as if it were
+    /// not there. Returns its place.
+    pub fn bring(&mut self, trial: Observation) -> usize {
+        self.brought += 1;
+        self.observe(trial)
     }
 
     /// A trial ended.
@@ -189,7 +199,9 @@ impl Driver {
 
     fn one(&mut self, number: u64) -> Proposal {
         let mut rng = stream(self.seed, number);
-        let ask = Ask { space: &self.space, history: &self.history, seed: self.seed, number };
+        let place = number.saturating_sub(self.brought);
+        let (space, history) = (&self.space, &self.history);
+        let ask = Ask { space, history, seed: self.seed, number, place };
         let mut proposal = self.algorithm.propose(&ask, &mut rng);
         if let Proposal::Evaluate(suggestion) = &mut proposal {
             suggestion.point = self.settled(&suggestion.point);

@@ -33,12 +33,12 @@ impl Algorithm for Sobol {
     }
 }
 
-/// The point of a first design with the request's number.
+/// The point of a first design that is the request's.
 pub(crate) fn start_point(ask: &Ask<'_>) -> Point {
-    match ask.space.has_priors() && ask.number == 0 {
+    match ask.space.has_priors() && ask.place == 0 {
         true => ask.space.default_point(),
         false => {
-            let mut point = sobol::point(ask.number, ask.space.len(), ask.seed);
+            let mut point = sobol::point(ask.place, ask.space.len(), ask.seed);
             ask.space.snap(&mut point);
             point
         }
@@ -71,7 +71,7 @@ impl Algorithm for LatinHypercube {
 
     fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {
         let size = self.size.clamp(1, 1 << 20) as u64;
-        let (cube, row) = (ask.number / size, ask.number % size);
+        let (cube, row) = (ask.place / size, ask.place % size);
         // The permutations belong to the cube, the place inside a stretch to the sample.
         let mut shuffles = stream(ask.seed ^ 0x6c61_7469_6e00_0000, cube);
         let mut place = |_| {
@@ -122,7 +122,7 @@ mod tests {
         let (history, mut cube) = (History::new(), LatinHypercube { size: 20 });
         let mut stretches = vec![Vec::new(); 3];
         for number in 20..40 {
-            let ask = Ask { space: &space, history: &history, seed: 5, number };
+            let ask = Ask { space: &space, history: &history, seed: 5, number, place: number };
             let Proposal::Evaluate(s) = cube.propose(&ask, &mut stream(5, number)) else {
                 panic!()
             };

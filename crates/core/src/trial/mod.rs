@@ -13,7 +13,7 @@ pub use report::Real;
 pub use report::{Failure, Objective, Report};
 pub use state::{Reason, State};
 pub use steps::{AttemptSteps, Step, Steps};
-pub use worker::{Worker, WorkerId};
+pub use worker::{ENQUEUE, IMPORT, Worker, WorkerId};
 
 use crate::config::Config;
 pub use crate::printable::printable;
@@ -141,6 +141,12 @@ impl Trial {
     pub fn should_prune(&self) -> bool {
         let of = self.steps.as_ref().and_then(|steps| steps.of(self.attempts));
         of.is_some_and(|of| of.prune_at.is_some())
+    }
+
+    /// Whether a person brought it, and no optimizer proposed it: enqueued, imported, or put.
+    pub fn is_brought(&self) -> bool {
+        let sampler = self.metadata.sampling_worker_id.as_ref();
+        self.state == State::External || sampler.is_none_or(|by| *by == ENQUEUE || *by == IMPORT)
     }
 
     /// Whether its report violates no constraint of the study.

@@ -9,6 +9,12 @@ use crate::limits::MAX_ID_BYTES;
 /// The name of a [`Worker`], as it is stored: `p3-w1`, or what a caller chose.
 pub type WorkerId = ArcStr;
 
+/// Whoever adds configurations of their own, and trials that were evaluated elsewhere: the samplers of
+/// those, and names that no caller may have.
+pub const ENQUEUE: WorkerId = arcstr::literal!("enqueue");
+/// See [`ENQUEUE`].
+pub const IMPORT: WorkerId = arcstr::literal!("import");
+
 /// Who a worker's name means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Worker<'a> {
@@ -42,6 +48,9 @@ impl<'a> Worker<'a> {
     /// The name is empty, too long, or like a member's; the message says so.
     pub fn caller(name: &'a str) -> Result<Self, String> {
         match Worker::named(name) {
+            Worker::Caller(_) if [ENQUEUE, IMPORT].iter().any(|own| own == name) => {
+                Err(format!("'{name}' is who trials are added by; a caller has another name"))
+            }
             caller @ Worker::Caller(_) if (1..=MAX_ID_BYTES).contains(&name.len()) => Ok(caller),
             _ => Err(format!(
                 "a caller's name has 1 to 128 bytes and is not like a worker's, as '{name}' is"
@@ -92,6 +101,7 @@ mod tests {
             assert_eq!(Worker::named(name), Worker::Caller(name));
             assert_eq!(Worker::caller(name).unwrap().to_string(), name);
         }
+        assert!(Worker::caller("enqueue").unwrap_err().contains("another name"));
         assert!(Worker::caller("").is_err() && Worker::caller(&"x".repeat(129)).is_err());
     }
 }

@@ -96,8 +96,7 @@ impl FreezeThaw {
             }
         }
         let is_short = table.next <= self.initial_design_size as u64;
-        is_short
-            .then(|| table.begin(start_point(&Ask { number: table.next - 1, ..*ask }), rungs, 0))
+        is_short.then(|| table.begin(start_point(&Ask { place: table.next - 1, ..*ask }), rungs, 0))
     }
 
     fn draw(
