@@ -39,6 +39,8 @@ mod listing;
 mod looking;
 #[path = "cli/moving.rs"]
 mod moving;
+#[path = "cli/numbers.rs"]
+mod numbers;
 #[path = "cli/objectives.rs"]
 mod objectives;
 #[path = "cli/pictures.rs"]

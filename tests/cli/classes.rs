@@ -199,10 +199,7 @@ fn the_grace_can_be_set() {
     study.write("go", "");
     run.end().exits(130).says(&["have 600 s to end"]);
     assert!(study.path("saved").exists());
-    study
-        .run_study(&["--grace", "nan"], script)
-        .exits(2)
-        .says(&["the grace is a number of seconds"]);
+    study.run_study(&["--grace", "nan"], script).exits(2).says(&["a time is seconds"]);
 }
 
 /// Whoever starts us may have asked not to hear of children; the first trial crashed.

@@ -26,7 +26,7 @@ pub(super) struct Ask {
     #[arg(long, default_value = "ask")]
     caller: String,
     /// How long the trials belong to the caller
-    #[arg(long, value_name = "SECONDS", default_value_t = 86_400.0)]
+    #[arg(long, value_name = "TIME", default_value_t = 86_400.0, value_parser = crate::numbers::seconds)]
     deadline: f64,
     /// As a JSON array
     #[arg(long)]

@@ -42,22 +42,22 @@ pub(super) struct Described {
     #[arg(long, value_name = "NAME")]
     optimizer: Option<String>,
     /// The seed of all random numbers
-    #[arg(long)]
+    #[arg(long, value_parser = crate::numbers::count::<u64>)]
     seed: Option<u64>,
     /// Evaluations of all workers of all processes together
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u64>)]
     evaluations: Option<u64>,
     /// The sum of the reported costs, of all workers together
-    #[arg(long, value_name = "COST")]
+    #[arg(long, value_name = "COST", value_parser = crate::numbers::number)]
     cost: Option<f64>,
     /// Count only completed trials against the evaluations, not those in progress
     #[arg(long)]
     count_completed_only: bool,
     /// How often a trial may be started before it counts as crashed [default: 3]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u32>)]
     max_attempts: Option<u32>,
     /// Steps that evaluations report before their ends, of all workers together
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u64>)]
     steps: Option<u64>,
     #[command(flatten)]
     early: Early,

@@ -16,13 +16,13 @@ pub(super) struct Early {
     #[arg(long, value_name = "PRUNER")]
     pruner: Option<String>,
     /// End the study once an objective is as good as this
-    #[arg(long, value_name = "OBJECTIVE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "OBJECTIVE", allow_hyphen_values = true, value_parser = crate::numbers::number)]
     target: Option<f64>,
     /// End the study after so many evaluations without a better result
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u64>)]
     evaluations_without_improvement: Option<u64>,
     /// End the study after so long without a better result
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "TIME", value_parser = crate::numbers::seconds)]
     seconds_without_improvement: Option<f64>,
     /// End the study once the best result is, very probably, no further than this from the best there is; or
     /// `fold_error`, where its steps are the folds of a cross-validation

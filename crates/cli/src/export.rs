@@ -41,7 +41,7 @@ pub(super) struct Export {
     #[arg(long)]
     follow: bool,
     /// The best trials, at the most (tensorboard: a directory for each)
-    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = crate::numbers::count::<usize>)]
     top: usize,
 }
 

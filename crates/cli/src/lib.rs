@@ -16,6 +16,7 @@ mod hold;
 mod import;
 mod listing;
 mod logs;
+mod numbers;
 mod plot;
 mod print;
 mod progress;
@@ -38,7 +39,8 @@ mod yaml;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::error::ContextKind;
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use trialmill::Error;
 
 use hints::Hinted;
@@ -117,9 +119,29 @@ enum Verb {
     Bench(bench::Bench),
 }
 
+/// The command line. `-3` is a number there, of which the flag it is for has something to say.
+fn arguments() -> Arguments {
+    let command = Arguments::command().mut_subcommands(|verb| {
+        verb.mut_args(|arg| match arg.get_action() {
+            ArgAction::Set | ArgAction::Append if !arg.is_positional() => {
+                arg.allow_negative_numbers(true)
+            }
+            _ => arg,
+        })
+    });
+    let read = command.try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
+    read.unwrap_or_else(|mut error| {
+        // A flag with a typo is no value that was meant for somebody else.
+        if error.get(ContextKind::SuggestedArg).is_some() {
+            error.remove(ContextKind::Suggested);
+        }
+        error.exit()
+    })
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = arguments();
     show_log(arguments.verbose);
     match run(arguments) {
         Ok(code) => code,

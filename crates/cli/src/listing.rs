@@ -22,7 +22,7 @@ pub(super) struct Listing {
     #[arg(long)]
     reverse: bool,
     /// At most so many
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<usize>)]
     limit: Option<usize>,
     /// With when it began, how long it took, its cost, its attempts, who evaluated it, and its directory
     #[arg(long, conflicts_with_all = ["json", "csv"])]

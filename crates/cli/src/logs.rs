@@ -27,7 +27,7 @@ pub(super) struct Logs {
     #[arg(value_name = "ID")]
     id: TrialId,
     /// Of this attempt, not of the latest
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u32>)]
     attempt: Option<u32>,
     /// Go on with what it writes, until the attempt has ended
     #[arg(short, long)]

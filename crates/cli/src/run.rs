@@ -61,22 +61,22 @@ pub(super) struct WorkerVerb {
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct Working {
     /// Workers of this process [default: the file's, else one for each core]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = crate::numbers::count::<usize>)]
     workers: Option<usize>,
     /// Evaluations of each worker of this process
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u64>)]
     evaluations_per_worker: Option<u64>,
     /// Cost of each worker of this process
-    #[arg(long, value_name = "COST")]
+    #[arg(long, value_name = "COST", value_parser = crate::numbers::number)]
     cost_per_worker: Option<f64>,
     /// How long each worker of this process may keep asking
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "TIME", value_parser = crate::numbers::seconds)]
     seconds: Option<f64>,
     /// How long one evaluation may take before it is killed
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "TIME", value_parser = crate::numbers::seconds)]
     timeout: Option<f64>,
     /// How long a command has to end when it is asked to, before it is killed [default: 5]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "TIME", value_parser = crate::numbers::seconds)]
     grace: Option<f64>,
     /// Stop in good order at this time: 18:30, 2026-11-26T18:30, seconds since 1970, or +1h30m
     #[arg(long, value_name = "TIME", value_parser = super::until::parse)]
@@ -85,7 +85,7 @@ struct Working {
     #[arg(long)]
     stopped_ok: bool,
     /// How many errors in a row, each sooner than a success, stop this process; 0: none [default: 20]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u64>)]
     give_up_after: Option<u64>,
     /// What an error means: ignore, stop-worker, stop-all, raise-worker, raise-any
     #[arg(long, value_name = "WHAT")]

@@ -23,27 +23,27 @@ pub(super) struct Set {
     #[command(flatten)]
     dir: Dir,
     /// Evaluations of all workers together
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u64>)]
     evaluations: Option<u64>,
     /// The sum of the reported costs
-    #[arg(long, value_name = "COST")]
+    #[arg(long, value_name = "COST", value_parser = crate::numbers::number)]
     cost: Option<f64>,
     /// The sum of the fidelities evaluated at
-    #[arg(long, value_name = "FIDELITY")]
+    #[arg(long, value_name = "FIDELITY", value_parser = crate::numbers::number)]
     fidelity: Option<f64>,
     /// The sum of the durations of the evaluations
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "TIME", value_parser = crate::numbers::seconds)]
     evaluation_seconds: Option<f64>,
     /// Steps that evaluations report before their ends
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u64>)]
     steps: Option<u64>,
     #[command(flatten)]
     early: Early,
     /// How often a trial may be started before it counts as crashed
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u32>)]
     max_attempts: Option<u32>,
     /// How long one evaluation may take before it is killed
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "TIME", value_parser = crate::numbers::seconds)]
     timeout: Option<f64>,
     /// The command that evaluates a trial
     #[arg(last = true, value_name = "COMMAND")]

@@ -21,13 +21,13 @@ pub(super) struct Progress {
     #[arg(value_name = "ID")]
     id: TrialId,
     /// The number of the step: an epoch, say
-    #[arg(long)]
+    #[arg(long, value_parser = crate::numbers::count::<u64>)]
     step: u64,
     /// The value there of what is minimised; several times for several objectives
     #[arg(long, required = true, allow_hyphen_values = true)]
     value: Vec<f64>,
     /// The attempt that was handed out; the current one if not given
-    #[arg(long)]
+    #[arg(long, value_parser = crate::numbers::count::<u32>)]
     attempt: Option<u32>,
 }
 

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
+use crate::numbers;
 use crate::yaml::{self, Document};
 use trialmill_core::budget::Budget;
 use trialmill_core::error::{Error, StudyFileError};
@@ -146,6 +147,7 @@ impl StudyFile {
         };
         check_keys(&map)?;
         check_numbers(&map)?;
+        numbers::settle(&mut map).map_err(Error::Setting)?;
         let budget = map.shift_remove("budget").map(|json| value("budget", json));
         let budget: FileBudget = budget.transpose()?.unwrap_or_default();
         let command = map.shift_remove("command").map(words);

@@ -43,10 +43,10 @@ pub(super) struct Tell {
     #[arg(long, conflicts_with_all = ["objective", "result", "failed", "crashed"])]
     pruned: bool,
     /// What it cost
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = crate::numbers::number)]
     cost: Option<f64>,
     /// The attempt that was handed out; the current one if not given
-    #[arg(long)]
+    #[arg(long, value_parser = crate::numbers::count::<u32>)]
     attempt: Option<u32>,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Release {
     #[arg(value_name = "ID")]
     id: TrialId,
     /// The attempt that was handed out; the current one if not given
-    #[arg(long)]
+    #[arg(long, value_parser = crate::numbers::count::<u32>)]
     attempt: Option<u32>,
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The names are shared between all configurations of a study, so a trial holds only its values.
 
+mod typed;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -331,10 +333,10 @@ impl Config {
         copy
     }
 
-    /// A number; whole numbers count.
+    /// A number; a whole number counts if a float can be that number.
     pub fn float(&self, name: &str) -> Result<f64, ConfigError> {
         let value = self.expect(name)?;
-        value.as_f64().ok_or_else(|| wrong(name, "a number", value))
+        f64::deserialize(value).map_err(|_| wrong(name, "a number that a float can be", value))
     }
 
     /// A whole number.
@@ -359,17 +361,6 @@ impl Config {
             Value::Bool(x) => Ok(*x),
             other => Err(wrong(name, "true or false", other)),
         }
-    }
-
-    /// All of it, as a struct of the caller's: each parameter is a field.
-    ///
-    /// # Errors
-    /// A field has no parameter, or its type is not that of the value.
-    pub fn to<T: serde::de::DeserializeOwned>(&self) -> Result<T, ConfigError> {
-        let json: serde_json::Map<String, Json> =
-            self.iter().map(|(name, value)| (name.to_string(), value.to_plain_json())).collect();
-        serde_json::from_value(Json::Object(json))
-            .map_err(|error| ConfigError::Shape(error.to_string()))
     }
 
     /// A whole number of a narrower kind: `u32`, `usize`, `u64`.
@@ -498,26 +489,6 @@ mod tests {
         assert!(Arc::ptr_eq(back.names(), &shared));
         let alone: Config = serde_json::from_str(&text).unwrap();
         assert_eq!(alone, config);
-    }
-
-    #[test]
-    fn a_configuration_is_a_struct_of_the_callers() {
-        #[derive(Debug, PartialEq, Deserialize)]
-        struct Own {
-            lr: f64,
-            layers: u8,
-            name: String,
-        }
-        let config =
-            Config::new(names(), vec![Value::Float(0.5), Value::Int(200), Value::from("adam")]);
-        let own: Own = config.to().unwrap();
-        assert_eq!(own, Own { lr: 0.5, layers: 200, name: "adam".into() });
-        let error = config.with("layers", 300).to::<Own>().unwrap_err().to_string();
-        assert!(error.contains("300"), "{error}");
-        assert_eq!(config.whole::<u8>("layers"), Ok(200));
-        assert!(config.whole::<i8>("layers").unwrap_err().to_string().contains("200"));
-        let long = config.with("layers", u64::MAX);
-        assert_eq!(long.whole::<u64>("layers"), Ok(u64::MAX));
     }
 
     #[test]

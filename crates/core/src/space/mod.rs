@@ -20,6 +20,7 @@ mod condition;
 mod domain;
 mod error;
 mod given;
+mod of_struct;
 mod parse;
 mod sample;
 mod scale;

@@ -1,0 +1,164 @@
+//! Numbers and times as people write them, in flags and in a study file.
+
+use jiff::{Span, SpanRelativeTo};
+use serde_json::{Map, Value as Json};
+use trialmill_core::notation;
+
+/// What is accepted as a time.
+const TIMES: &str = "a time is seconds (600), or has units: 10m, 2h, 1.5s, 1h30m, 250ms, 2d";
+
+/// Reads a time that is 0 or more, in seconds: `600`, `10m`, `1h30m`, `1.5s`.
+///
+/// # Errors
+/// What would be right.
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
+    let text = text.trim();
+    let with_units = || {
+        let span: Span = text.parse().ok()?;
+        let days = SpanRelativeTo::days_are_24_hours();
+        // A month is no fixed time, and `PT10M` is no word of ours.
+        let duration = span.to_duration(days).ok().filter(|_| !text.starts_with(['P', 'p']))?;
+        Some(duration.as_secs_f64())
+    };
+    let seconds = text.parse::<f64>().ok().or_else(with_units);
+    match seconds {
+        Some(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
+        Some(seconds) if seconds < 0.0 => Err(format!("it is below 0; {TIMES}")),
+        _ => Err(TIMES.into()),
+    }
+}
+
+/// Reads a whole number from 0 on: `200`, `1_000`, `1e3`.
+///
+/// # Errors
+/// What would be right.
+pub(crate) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    let text = text.trim().replace('_', "");
+    let wrong = |why: &str| Err(format!("{why}a whole number from 0 on is needed"));
+    let number = match (text.parse::<u64>(), text.parse::<f64>()) {
+        (Ok(number), _) => number,
+        (_, Ok(x)) if x < 0.0 => return wrong("it is below 0; "),
+        (_, Ok(x)) if x.fract() == 0.0 && x <= (1u64 << 53) as f64 => x as u64,
+        (_, Ok(x)) if x.is_finite() && x.fract() == 0.0 => return wrong("it is too large; "),
+        (..) => return wrong(""),
+    };
+    T::try_from(number).or_else(|_| wrong("it is too large; "))
+}
+
+/// Reads any number.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn number(text: &str) -> Result<f64, String> {
+    text.trim().parse().map_err(|_| "a number is needed, with a point: 0.5, 1e-3".into())
+}
+
+/// The keys of a study file that are times.
+const TIME_KEYS: [&str; 5] = [
+    "timeout_seconds",
+    "grace_seconds",
+    "seconds",
+    "evaluation_seconds",
+    "seconds_without_improvement",
+];
+
+/// The keys of a study file that are counts.
+const COUNT_KEYS: [&str; 7] = [
+    "evaluations",
+    "steps",
+    "seed",
+    "workers",
+    "max_attempts",
+    "give_up_after",
+    "evaluations_without_improvement",
+];
+
+/// The keys below which there are more of them.
+const SECTIONS: [&str; 3] = ["budget", "per_worker", "stop_early"];
+
+/// Turns the times and counts of a study file into the numbers that they say.
+///
+/// # Errors
+/// The key, what would be right, and what it is.
+pub(crate) fn settle(map: &mut Map<String, Json>) -> Result<(), String> {
+    for (key, json) in map.iter_mut() {
+        let key = key.as_str();
+        let read: Result<Json, String> = match json {
+            Json::Object(section) if SECTIONS.contains(&key) => {
+                settle(section).map_err(|problem| format!("{key}: {problem}"))?;
+                continue;
+            }
+            Json::String(text) if TIME_KEYS.contains(&key) => seconds(text).map(Json::from),
+            Json::Number(x) if TIME_KEYS.contains(&key) => {
+                seconds(&x.to_string()).map(|_| Json::Number(x.clone()))
+            }
+            Json::Number(x) if COUNT_KEYS.contains(&key) => {
+                count::<u64>(&x.to_string()).map(Json::from)
+            }
+            Json::String(_) | Json::Bool(_) | Json::Array(_) if COUNT_KEYS.contains(&key) => {
+                Err("a whole number from 0 on is needed".into())
+            }
+            _ => continue,
+        };
+        let shown = notation::Shown(json).to_string();
+        *json = read.map_err(|problem| format!("{key}: {problem}, and this is {shown}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_units_or_is_seconds() {
+        for (text, wanted) in [
+            ("600", 600.0),
+            ("0", 0.0),
+            ("1.5", 1.5),
+            ("1e3", 1000.0),
+            ("10m", 600.0),
+            ("10 min", 600.0),
+            ("2h", 7200.0),
+            ("1.5s", 1.5),
+            ("1.5h", 5400.0),
+            ("1h30m", 5400.0),
+            ("1h 30m", 5400.0),
+            ("90s", 90.0),
+            ("250ms", 0.25),
+            ("2d", 172_800.0),
+            ("1d12h", 129_600.0),
+            ("01:30:00", 5400.0),
+        ] {
+            assert_eq!(seconds(text), Ok(wanted), "{text}");
+        }
+        for bad in ["", "m", "10x", "ten", "inf", "nan", "1mo", "PT10M", "10m3", "5 weeks ago"] {
+            assert!(seconds(bad).unwrap_err().contains("10m, 2h"), "{bad}");
+        }
+        for below in ["-1", "-10m", "-1e300", "-inf"] {
+            assert!(seconds(below).unwrap_err().contains("below 0"), "{below}");
+        }
+    }
+
+    #[test]
+    fn a_count_is_a_whole_number_from_0_on() {
+        for (text, wanted) in [("0", 0), ("200", 200), ("1_000", 1000), ("1e3", 1000), ("2.0", 2)] {
+            assert_eq!(count::<u64>(text), Ok(wanted), "{text}");
+        }
+        assert_eq!(count::<u64>("18446744073709551615"), Ok(u64::MAX));
+        for (text, says) in [
+            ("-3", "below 0"),
+            ("-0.5", "below 0"),
+            ("-inf", "below 0"),
+            ("300", "too large"),
+            ("1e30", "too large"),
+            ("2.5", "whole number"),
+            ("nan", "whole number"),
+            ("four", "whole number"),
+            ("", "whole number"),
+        ] {
+            let problem = count::<u8>(text).unwrap_err();
+            assert!(problem.contains(says) && problem.contains("from 0 on"), "{text}: {problem}");
+        }
+    }
+}
