@@ -1,7 +1,7 @@
 #!/bin/sh
 # One trial in a shell: reports a value a step, goes on after the last step of its checkpoint, and ends early
 # when it is told to.
-#   trialmill run STUDY --dir runs/steps -- sh examples/steps.sh {x}
+#   trialmill run examples/steps.yaml --dir runs/steps
 x=$1
 checkpoint=$TRIALMILL_TRIAL_DIR/checkpoint
 [ -e "$checkpoint" ] && last=$(cat "$checkpoint") || last=0

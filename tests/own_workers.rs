@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use trialmill::actor::{Ask, OwnWorker, Query, Release, Stored, Subscribe, Tell};
+use trialmill::actor::{Ask, OwnWorker, Query, Release, Stored, Subscribe, Tell, TellSteps};
 use trialmill::*;
 
 fn study() -> StudyBuilder {
@@ -413,4 +413,40 @@ fn the_messages_answer_what_the_handle_answers() {
     session.close().unwrap();
     let closed = System::new().block_on(state.send(Query::new(|_| ())));
     assert!(!matches!(closed, Ok(Ok(()))), "the study is closed");
+}
+
+/// The steps that `TellSteps` holds had no public name, so nobody outside could send one.
+#[test]
+fn an_actor_tells_steps_and_hears_the_pruners_verdict() {
+    let threshold = PrunerInfo::new("threshold", [("upper", 0.5)]);
+    let session = study().max_evaluations(1).pruner(threshold).open().unwrap();
+    let worker = session.enlist();
+    let trial = trials(worker.ask(1).unwrap()).remove(0);
+    let (state, told) = (worker.state(), trial.clone());
+    let said = System::new().block_on(async move {
+        let tell = |steps: Vec<(u64, f64)>| state.send(TellSteps::of(&told, steps));
+        let several = [tell(vec![(1, 0.4), (2, 0.3)]), tell(vec![(3, 0.6)]), tell(vec![(4, 0.1)])];
+        let mut said = Vec::new();
+        for answer in several {
+            said.push(answer.await.unwrap().unwrap());
+        }
+        let pruned = Tell::of(&told, Report::pruned());
+        assert_eq!(state.send(pruned).await.unwrap().unwrap(), ReportOutcome::Accepted);
+        said.push(state.send(TellSteps::of(&told, [(5, 0.1)])).await.unwrap().unwrap());
+        said
+    });
+    let [
+        StepOutcome::Continue,
+        StepOutcome::Prune,
+        StepOutcome::Prune,
+        StepOutcome::Superseded { state, .. },
+    ] = &said[..]
+    else {
+        panic!("{said:?}")
+    };
+    assert_eq!(*state, State::Pruned);
+    drop(worker);
+    let outcome = session.close().unwrap();
+    let steps = outcome.study().trial(&trial.id).unwrap().steps.as_ref().unwrap().len();
+    assert_eq!(steps, 4);
 }

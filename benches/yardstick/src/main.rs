@@ -5,7 +5,7 @@
 //!                    [--arguments JSON] [--marks 50,100] [--out FILE]
 //! yardstick table FILE... [--marks 50,100]
 //! yardstick curves [--seeds 0-20]
-//! yardstick prune [--seeds 0-20]
+//! yardstick prune [--seeds 0-20] [--pruner hyperband]
 //! yardstick regret [--seeds 0-5] [--problems single|a,b]
 //! yardstick time NAME PROBLEM N... [--arguments JSON]
 //! ```
@@ -82,7 +82,9 @@ fn start(options: &Options) -> Result<(), String> {
             println!("{}", prune::export(problem, seed));
             Ok(())
         }),
-        ["prune"] => each_curve_problem(options, prune_all),
+        ["prune"] => each_curve_problem(options, |problem, seed| {
+            prune_all(problem, seed, options.flag("pruner", "all"))
+        }),
         ["regret"] => regrets(options),
         ["time", name, problem, ref sizes @ ..] => times(name, problem, sizes, options),
         _ => Err("run NAME, table FILE..., curves, prune, regret or time NAME PROBLEM N...".into()),
@@ -140,7 +142,7 @@ fn regrets(options: &Options) -> Result<(), String> {
 }
 
 /// Every pruner that Optuna has too, and none.
-fn prune_all(problem: &Problem, seed: u64) -> Result<(), String> {
+fn prune_all(problem: &Problem, seed: u64, wanted: &str) -> Result<(), String> {
     for (name, arguments) in [
         ("none", json!({})),
         ("median", json!({})),
@@ -149,6 +151,9 @@ fn prune_all(problem: &Problem, seed: u64) -> Result<(), String> {
         ("hyperband", json!({"max_steps": 81})),
         ("patience", json!({"patience": 2, "pruner": "median"})),
     ] {
+        if wanted != "all" && wanted != name {
+            continue;
+        }
         let arguments = arguments.as_object().cloned().unwrap_or_default();
         for workers in [1, 8] {
             let run = prune::run(problem, name, &arguments, workers, seed)?;

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`Ask`] | [`AskOutcome`] | once there is something to evaluate, or nothing more will be |
 //! | [`Tell`], [`Release`] | [`ReportOutcome`] | once it is durable |
-//! | [`TellSteps`] | [`StepOutcome`] | once it is durable; it says whether to prune |
+//! | [`TellSteps`] | [`StepOutcome`] | once it is stored, synced or not; it says whether to prune |
 //! | [`Query`] | what the closure returned | once the study has caught up with other processes |
 //! | [`Subscribe`] | | from then on, [`Stored`] arrives after each commit |
 //!
@@ -79,11 +79,12 @@ use crate::evaluate::RunningTrial;
 use trialmill_core::error::Error;
 use trialmill_core::event::{Event, Reason};
 use trialmill_core::study::{self, Answer, Command, StudyState};
-use trialmill_core::trial::{Report, Step, Trial, TrialId, WorkerId};
+use trialmill_core::trial::{Objective, Report, Trial, TrialId, WorkerId};
 
 pub use super::state::StateActor;
 /// The actix that these messages belong to.
 pub use actix;
+pub use trialmill_core::trial::Step;
 
 /// A worker of your own. While it lives, the worker does.
 pub struct OwnWorker {
@@ -187,6 +188,24 @@ pub struct TellSteps {
     pub attempt: Option<u32>,
     /// The steps, in their order.
     pub steps: Vec<Step>,
+}
+
+impl TellSteps {
+    /// Of a trial as it was handed out: the numbers of the steps and their values.
+    ///
+    /// ```
+    /// # use trialmill::actor::TellSteps;
+    /// # fn told(trial: &trialmill::Trial) -> TellSteps {
+    /// TellSteps::of(trial, [(1, 0.9), (2, 0.4)])
+    /// # }
+    /// ```
+    pub fn of<V: Into<Objective>>(
+        trial: &Trial,
+        steps: impl IntoIterator<Item = (u64, V)>,
+    ) -> Self {
+        let steps = steps.into_iter().map(|(step, value)| Step::new(step, value)).collect();
+        TellSteps { trial: trial.id.clone(), attempt: Some(trial.attempts), steps }
+    }
 }
 
 /// Gives an attempt back without a report: another worker may start the trial again.
