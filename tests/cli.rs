@@ -29,6 +29,8 @@ mod disk;
 mod dying;
 #[path = "cli/elsewhere.rs"]
 mod elsewhere;
+#[path = "cli/evaluations.rs"]
+mod evaluations;
 #[path = "cli/exporting.rs"]
 mod exporting;
 #[path = "cli/holding.rs"]

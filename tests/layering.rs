@@ -55,7 +55,7 @@ const ROOMS: [(&str, &[&str]); 4] = [
 ];
 
 /// The vocabulary, used by all. Within it: words may use words, and nothing above them.
-const WORDS: [&str; 13] = [
+const WORDS: [&str; 14] = [
     "words",
     "notation",
     "objectives",
@@ -63,6 +63,7 @@ const WORDS: [&str; 13] = [
     "config",
     "definition",
     "error",
+    "evaluation",
     "event",
     "limits",
     "printable",

@@ -73,7 +73,7 @@ fn ask(core: &mut StateCore) -> Trial {
 
 fn try_ask(core: &mut StateCore) -> Answer {
     let worker = format!("p{}-w1", core.process()).into();
-    core.execute_all(vec![Command::Ask(Ask { worker, n: 1, lease: None })])
+    core.execute_all(vec![Command::Ask(Ask { worker, n: 1, lease: None, evaluation: None })])
         .unwrap()
         .remove(0)
         .unwrap()

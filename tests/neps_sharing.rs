@@ -163,7 +163,7 @@ fn a_trial_that_an_unlocked_rewrite_dropped_before_we_saw_it_keeps_its_id() {
     assert!(home.dir().join("configs/config_4/config.yaml").exists());
     fs::write(&cache, before).unwrap();
 
-    let ask = Ask { worker: "me".into(), n: 1, lease: None };
+    let ask = Ask { worker: "me".into(), n: 1, lease: None, evaluation: None };
     let answer = core
         .execute_all(vec![trialmill_core::study::Command::Ask(ask)])
         .unwrap()
@@ -260,7 +260,9 @@ fn a_step_that_is_refused_leaves_nothing_of_itself() {
         let kind = trialmill::Value::Str(kind.into());
         let config = trialmill::Config::new(names, vec![trialmill::Value::Float(1.0), kind]);
         let (trial, worker) = (trialmill::TrialId::Number(number), "me".into());
-        let kind = EventKind::Sampled { trial, config, previous: None, worker, claimed: false };
+        let (claimed, evaluation) = (false, None);
+        let kind =
+            EventKind::Sampled { trial, config, previous: None, worker, claimed, evaluation };
         trialmill_core::event::Event { time: 1.0, kind }
     };
     let mut study = Alone(trialmill::StudyState::new(directory.definition().clone()));

@@ -46,7 +46,7 @@ fn space() -> SearchSpace {
 fn ask(core: &mut StateCore, n: usize, lease: bool) -> Vec<(trialmill::TrialId, u32)> {
     let worker: &str = if lease { "caller" } else { "p1-w1" };
     let lease = lease.then(|| Machine::here().lease(Duration::from_hours(1)));
-    let ask = Command::Ask(Ask { worker: worker.into(), n, lease });
+    let ask = Command::Ask(Ask { worker: worker.into(), n, lease, evaluation: None });
     match core.execute_all(vec![ask]).unwrap().remove(0).unwrap() {
         Answer::Evaluate(list) => {
             list.into_iter().map(|handed| (handed.id, handed.attempts)).collect()

@@ -70,7 +70,12 @@ impl Solo {
             Command::Report { trial, attempt: Some(1), report: Box::new(report) }
         };
         let mut commands: Vec<Command> = self.held.drain(..).map(report).collect();
-        commands.push(Command::Ask(Ask { worker: self.worker.clone(), n, lease: None }));
+        commands.push(Command::Ask(Ask {
+            worker: self.worker.clone(),
+            n,
+            lease: None,
+            evaluation: None,
+        }));
         if let Some(Answer::Evaluate(handed)) =
             self.core.execute_all(commands)?.pop().transpose()?
         {

@@ -285,36 +285,3 @@ fn what_a_command_said_and_what_became_of_each_attempt_is_shown() {
     ]);
     study.run(&["show", "s", "2"]).exits(0).says(&["attempt 1  success", "by p1-w1"]);
 }
-
-/// `worker` ran the command of long ago, and said nothing.
-#[test]
-fn workers_run_the_command_that_the_study_was_last_given() {
-    let study = Trialmill::new(2);
-    let file = study.read("study.yaml");
-    let with = |command: &str, n: u32| {
-        let file = file.replace("evaluations: 2", &format!("evaluations: {n}"));
-        study.write("study.yaml", &format!("{file}command: [sh, -c, 'echo {command}']\n"));
-    };
-    let run = ["run", "study.yaml", "--dir", "s", "-q"];
-    with("111", 1);
-    study.run(&run).exits(0).says_nothing_of("command");
-    with("222", 2);
-    study.run(&run).exits(0).says(&["the study's command changes", "111", "222"]);
-    study.run(&["set", "s", "--evaluations", "3"]).exits(0);
-    study.run(&["worker", "s", "-q", "-w", "1"]).exits(0).says_nothing_of("command");
-    // A run that is refused changes nothing.
-    study.write(
-        "study.yaml",
-        &study.read("study.yaml").replace("seed: 7", "seed: 8").replace("222", "333"),
-    );
-    study.run(&run).exits(3);
-    study.run(&["set", "s", "--evaluations", "4"]).exits(0);
-    let own = ["worker", "s", "-q", "-w", "1", "--", "sh", "-c", "echo 444"];
-    study.run(&own).exits(0).says(&["a command of their own", "222"]);
-    let values: Vec<_> = study
-        .trials()
-        .iter()
-        .map(|trial| trial["report"]["objective_to_minimize"].clone())
-        .collect();
-    assert_eq!(values, [111.0, 222.0, 222.0, 444.0]);
-}

@@ -89,7 +89,7 @@ class Study:
         self.trials, self.configs, self.reports, self.claims = {}, {}, {}, set()
         self.counts, self.seen, self.charged_max = Counter(), Counter(), 0
         self.members, self.last_process = set(), 0
-        self.steps, self.stopped = set(), False
+        self.steps, self.stopped, self.evaluations = set(), False, []
         self.policy = {"budget": {}, "count_in_progress": True, "max_attempts": 3}
         self.continuous = any(d["type"] == "float" and not d.get("is_fidelity") for d in space)
 
@@ -136,6 +136,15 @@ class Study:
     def on_policy(self, event, where):
         self.policy, self.stopped = event["policy"], False
 
+    def on_evaluation(self, event, where):
+        number, what = event["number"], event["evaluation"]
+        need(what["command"], "format", f"{where}: an evaluation without a command")
+        need(1 <= number <= len(self.evaluations) + 1, "I7", f"{where}: {number} comes too early")
+        if number > len(self.evaluations):
+            need(what not in self.evaluations, "I7", f"{where}: it has a number already")
+            self.evaluations.append(what)
+        need(self.evaluations[number - 1] == what, "I7", f"{where}: {number} is another one")
+
     def on_joined(self, event, where):
         need(event["process"] > self.last_process, "I7", f"{where}: its number was used before")
         self.last_process = event["process"]
@@ -154,6 +163,8 @@ class Study:
 
     def on_claimed(self, event, where):
         trial = self.current(event, where, ("pending",), after=1)
+        runs = event.get("evaluation", 0)
+        need(0 <= runs <= len(self.evaluations), "I7", f"{where}: there is no evaluation {runs}")
         worker = WORKER.fullmatch(event["worker"])
         if worker and "lease" not in event:
             trial.holder = int(worker[1])

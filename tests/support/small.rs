@@ -146,7 +146,7 @@ impl Process {
 
     pub(crate) fn ask(&mut self, n: usize, ledger: &Ledger) -> Result<(), Error> {
         let lease = Some(Machine::here().lease(Duration::from_hours(1)));
-        let ask = Ask { worker: "caller".into(), n, lease };
+        let ask = Ask { worker: "caller".into(), n, lease, evaluation: None };
         let answer = self.core.execute_all(vec![Command::Ask(ask)])?.remove(0)?;
         let Answer::Evaluate(list) = answer else { panic!("{answer:?}") };
         for trial in list {

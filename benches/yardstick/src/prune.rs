@@ -82,7 +82,7 @@ pub(crate) fn run(
     type Running = (TrialId, (Vec<f64>, Vec<f64>), u64);
     while spent < BUDGET {
         while running.len() < workers {
-            let ask = Ask { worker: "p1-w1".into(), n: 1, lease: None };
+            let ask = Ask { worker: "p1-w1".into(), n: 1, lease: None, evaluation: None };
             let Answer::Evaluate(list) = execute(Command::Ask(ask))? else { break };
             let begun: Running = (list[0].id.clone(), curves(problem, seed, trials), 0);
             running.insert((now + 1, turn), begun);

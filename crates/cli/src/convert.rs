@@ -10,6 +10,8 @@ use trialmill::{
     Config, DirectClient, Error, SearchSpace, SpaceError, State, StudyState, Summary, Trial,
 };
 use trialmill_core::error::StoreError;
+use trialmill_core::evaluation::Evaluation;
+use trialmill_core::study::Command;
 use trialmill_optimizers::of_study;
 use trialmill_runtime::StateCore;
 use trialmill_store::{Directory, Durability, Layout, copy_trial_files};
@@ -80,6 +82,7 @@ impl Convert {
         let optimizer = of_study(target.definition(), target.layout().is_shared(), false);
         let core = StateCore::open(target.clone(), Durability::Synced, optimizer)?;
         let client = DirectClient::over(core);
+        copy_evaluations(study, &client)?;
         let trials: Vec<(usize, &Trial)> = study.trials().iter().enumerate().collect();
         let config = |at: usize| moved.as_ref().map(|configs| configs[at].clone());
         for batch in trials.chunks(BATCH) {
@@ -98,6 +101,21 @@ impl Convert {
         }
         Ok(print(&text::status(&Summary::read(&self.target)?.status())))
     }
+}
+
+/// Which evaluation a trial ran is known by its number: so the copy has the same.
+fn copy_evaluations(study: &StudyState, client: &DirectClient) -> Result<(), Error> {
+    let all = study.evaluations().iter().map(|evaluation| (evaluation, true));
+    let now = study.evaluation().filter(|(number, _)| *number > 0);
+    let set = |(evaluation, own): (&Arc<Evaluation>, bool)| Command::SetEvaluation {
+        evaluation: Box::new((**evaluation).clone()),
+        own,
+    };
+    let commands = all.chain(now.map(|(_, evaluation)| (evaluation, false))).map(set).collect();
+    for answer in client.exchange(commands)? {
+        answer?;
+    }
+    Ok(())
 }
 
 /// Each trial's configuration in another space. Values of parameters that it does not have fall away.
@@ -147,6 +165,7 @@ fn resting(trial: &Trial) -> Trial {
         trial.state = State::Pending;
         trial.metadata.evaluating_worker_id = None;
         trial.metadata.time_started = None;
+        trial.metadata.evaluation = None;
     }
     trial
 }

@@ -1,17 +1,16 @@
 //! `create`: a study without workers, and how `create` and `run` describe one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
 use trialmill::{Budget, Error, Study, Summary};
-use trialmill_layouts::Studies;
-use trialmill_runtime::Evaluation;
 use trialmill_runtime::OnPrune;
-use trialmill_store::{Directory, Layout};
+use trialmill_store::Layout;
 
 use super::early::Early;
+use super::evaluated::here;
 use super::print::{print, say};
 use super::text;
 use crate::study_file::StudyFile;
@@ -80,35 +79,9 @@ fn on_prune(text: &str) -> Result<OnPrune, String> {
 impl Create {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let StudyFile { spec, options, .. } = self.described.read()?;
-        let evaluation = spec.evaluation.clone();
         Study::builder(&self.described.dir).spec(spec).options(options).create()?;
-        if let Some(evaluation) = &evaluation {
-            keep_evaluation(&self.described.dir, evaluation)?;
-        }
         Ok(print(&text::status(&Summary::read(&self.described.dir)?.status())))
     }
-}
-
-/// What workers run that join without a command of their own: it is part of the study, so another one
-/// is said aloud, and kept. Nothing happens where there is no study yet, or no command is given.
-pub(super) fn keep_evaluation(dir: &Path, evaluation: &Evaluation) -> Result<(), Error> {
-    let Ok(there) = Directory::open_read_only(dir) else { return Ok(()) };
-    let kept = Evaluation::of(there.definition());
-    if !there.is_settled() || evaluation.command.is_empty() || kept == *evaluation {
-        return Ok(());
-    }
-    // A command that makes no sense for the space is refused by whoever runs it, and is not kept.
-    let space = &there.definition().space;
-    trialmill_runtime::evaluate::CommandTemplate::new(&evaluation.command, space)?;
-    if !kept.command.is_empty() && kept.command != evaluation.command {
-        say(format_args!(
-            "the study's command changes, also for workers that join from now on\n  from: {}\n  to:   {}",
-            kept.command.join(" "),
-            evaluation.command.join(" ")
-        ));
-    }
-    Directory::open(dir)?.change_evaluation(evaluation.to_json())?;
-    Ok(())
 }
 
 impl Described {
@@ -142,6 +115,9 @@ impl Described {
         options.on_prune = self.on_prune.unwrap_or(options.on_prune);
         if let Some(evaluation) = &mut spec.evaluation {
             evaluation.on_prune = options.on_prune;
+            if evaluation.directory.is_none() {
+                evaluation.directory = here(PathBuf::new())?;
+            }
         }
         options.overwrite = self.overwrite;
         Ok(file)

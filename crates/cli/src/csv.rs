@@ -45,7 +45,15 @@ pub(super) fn table(
     let whole = if goals.maximises() { "objective" } else { "objective_to_minimize" };
     let objectives = named.clone().unwrap_or_else(|| vec![whole.into()]);
     let fields = ["cost", "err", "evaluation_duration"];
-    let times = ["time_sampled", "time_started", "time_end", "evaluating_worker_id", "attempts"];
+    let times = [
+        "time_sampled",
+        "time_started",
+        "time_end",
+        "evaluating_worker_id",
+        "attempts",
+        "evaluating_host",
+        "evaluation",
+    ];
     let last = ["err_type", "learning_curve"];
 
     let mut table = csv::Writer::from_writer(Vec::new());

@@ -10,6 +10,7 @@ mod create;
 mod csv;
 mod early;
 mod enqueue;
+mod evaluated;
 mod export;
 mod hints;
 mod hold;

@@ -24,7 +24,7 @@ pub(super) struct Listing {
     /// At most so many
     #[arg(long, value_name = "N", value_parser = crate::numbers::count::<usize>)]
     limit: Option<usize>,
-    /// With when it began, how long it took, its cost, its attempts, who evaluated it, and its directory
+    /// With when it began, how long it took, its cost, its attempts, who evaluated it and where, and its directory
     #[arg(long, conflicts_with_all = ["json", "csv"])]
     long: bool,
 }
@@ -70,8 +70,8 @@ impl Listing {
             (true, _) => {
                 let _ = writeln!(
                     lines,
-                    "{:<8} {:<10} {:<19} {:>9} {:>9} {:>8} {:<8} config  result  directory",
-                    "id", "state", "started (UTC)", "seconds", "cost", "attempts", "worker"
+                    "{:<8} {:<10} {:<19} {:>9} {:>9} {:>8} {:<8} {:<10} config  result  directory",
+                    "id", "state", "started (UTC)", "seconds", "cost", "attempts", "worker", "host"
                 );
             }
             (false, true) => {
@@ -90,13 +90,14 @@ impl Listing {
             let number = |x: Option<f64>| x.map_or_else(String::new, text::short);
             let _ = writeln!(
                 lines,
-                "{id:<8} {:<10} {:<19} {:>9} {:>9} {:>8} {:<8} {}  {end}  {}",
+                "{id:<8} {:<10} {:<19} {:>9} {:>9} {:>8} {:<8} {:<10} {}  {end}  {}",
                 trial.state,
                 meta.time_started.map(utc).unwrap_or_default(),
                 number(meta.evaluation_duration),
                 number(report.and_then(|report| report.cost)),
                 trial.attempts,
                 meta.evaluating_worker_id.as_deref().unwrap_or(""),
+                row.metadata.evaluating_host.unwrap_or(""),
                 trial.config,
                 row.metadata.location,
             );

@@ -151,7 +151,9 @@ impl Show {
             let end = if attempt.ending == Ending::Running { now_s() } else { attempt.end };
             let seconds = (end - attempt.start).max(0.0);
             let (n, how) = (attempt.number, attempt.ending.name());
-            let _ = writeln!(text, "attempt {n}  {how} after {seconds:.3} s by {worker}{host}");
+            let ran = attempt.evaluation.map_or(String::new(), |n| format!(", evaluation {n}"));
+            let _ =
+                writeln!(text, "attempt {n}  {how} after {seconds:.3} s by {worker}{host}{ran}");
             let files = AttemptFiles::of(&dir, n);
             let logs = [Stream::Stdout, Stream::Stderr].into_iter();
             for path in logs.filter_map(|stream| files.log_to_read(stream)) {

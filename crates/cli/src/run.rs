@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use trialmill_layouts::Studies;
 
 use clap::Args;
 use trialmill::{Budget, Durability, Error, OnError, Outcome, State, StudyBuilder, Summary};
-use trialmill_runtime::{Evaluation, RunOptions, StudySpec};
+use trialmill_runtime::{EvaluationChanges, RunOptions, StudySpec};
 use trialmill_store::Directory;
 
 use super::create::Described;
+use super::evaluated::Evaluated;
 use super::print::{Dir, print, print_json};
 use super::progress::Progress;
 use crate::study_file::StudyFile;
@@ -72,12 +73,6 @@ struct Working {
     /// How long each worker of this process may keep asking
     #[arg(long, value_name = "TIME", value_parser = crate::numbers::seconds)]
     seconds: Option<f64>,
-    /// How long one evaluation may take before it is killed
-    #[arg(long, value_name = "TIME", value_parser = crate::numbers::seconds)]
-    timeout: Option<f64>,
-    /// How long a command has to end when it is asked to, before it is killed [default: 5]
-    #[arg(long, value_name = "TIME", value_parser = crate::numbers::seconds)]
-    grace: Option<f64>,
     /// Stop in good order at this time: 18:30, 2026-11-26T18:30, seconds since 1970, or +1h30m
     #[arg(long, value_name = "TIME", value_parser = super::until::parse)]
     until: Option<SystemTime>,
@@ -99,24 +94,20 @@ struct Working {
     /// At the end, print the status as JSON
     #[arg(long)]
     json: bool,
-    /// The command that evaluates a trial
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<String>,
+    #[command(flatten)]
+    evaluated: Evaluated,
 }
 
 impl Run {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let StudyFile { mut spec, mut options, .. } = self.described.read()?;
         options.wait_for_others = !self.no_wait;
-        self.working.go_over(&mut options)?;
-        // Kept in the study, for workers that join without a command of their own.
-        let evaluation = spec.evaluation.get_or_insert_default();
-        evaluation.timeout_seconds = options.timeout_seconds;
-        let command = self.working.command(&mut evaluation.command);
+        self.working.go_over(&mut options);
+        let of_file = spec.evaluation.take().unwrap_or_default();
+        spec.evaluation = Some(self.working.evaluated.changes()?.over(&of_file));
         let dir = self.described.dir;
-        let kept = evaluation.clone();
         let builder = StudyBuilder::in_directory(&dir).spec(spec).options(options);
-        self.working.work(&dir, builder, &command, Some(&kept))
+        self.working.work(&dir, builder, &EvaluationChanges::default())
     }
 }
 
@@ -124,51 +115,27 @@ impl WorkerVerb {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let dir = self.dir.dir;
         let directory = Directory::open(&dir)?;
-        let mut evaluation = Evaluation::of(directory.definition());
         let file = self.space.as_deref().map(StudyFile::read).transpose()?;
         let spec = StudySpec { space: file.and_then(|file| file.spec.space), ..Default::default() };
         let mut options = RunOptions {
             wait_for_others: self.wait,
             wait_for_trials: !self.drain,
-            timeout_seconds: evaluation.timeout_seconds,
-            on_prune: evaluation.on_prune,
             ..RunOptions::default()
         };
-        self.working.go_over(&mut options)?;
-        let own = !self.working.command.is_empty() && self.working.command != evaluation.command;
-        if own && !evaluation.command.is_empty() {
-            super::print::say(format_args!(
-                "these workers run a command of their own; the study's is: {}",
-                evaluation.command.join(" ")
-            ));
-        }
-        let command = self.working.command(&mut evaluation.command);
+        self.working.go_over(&mut options);
+        let own = self.working.evaluated.changes()?;
         let builder = StudyBuilder::resume(directory).spec(spec).options(options);
-        self.working.work(&dir, builder, &command, None)
+        self.working.work(&dir, builder, &own)
     }
 }
 
 impl Working {
-    /// Replaces the study's stored command with the one given here, if any.
-    fn command(&self, kept: &mut Vec<String>) -> Vec<String> {
-        if !self.command.is_empty() {
-            kept.clone_from(&self.command);
-        }
-        kept.clone()
-    }
-
     /// Overrides the options with those of the command line.
-    fn go_over(&self, options: &mut RunOptions) -> Result<(), Error> {
+    fn go_over(&self, options: &mut RunOptions) {
         let Budget { evaluations, cost, .. } = &mut options.per_worker;
         *evaluations = self.evaluations_per_worker.or(*evaluations);
         *cost = self.cost_per_worker.or(*cost);
         options.seconds_per_worker = self.seconds.or(options.seconds_per_worker);
-        options.timeout_seconds = self.timeout.or(options.timeout_seconds);
-        if let Some(grace) = self.grace {
-            options.kill_grace = Duration::try_from_secs_f64(grace).map_err(|_| {
-                Error::Setting(format!("the grace is a number of seconds from 0, not {grace}"))
-            })?;
-        }
         options.until = self.until;
         options.give_up_after = self.give_up_after.unwrap_or(options.give_up_after);
         options.workers = self.workers.unwrap_or(options.workers);
@@ -176,24 +143,18 @@ impl Working {
         if self.buffered {
             options.durability = Durability::Buffered;
         }
-        Ok(())
     }
 
     fn work(
         self,
         dir: &Path,
         builder: StudyBuilder,
-        command: &[String],
-        kept: Option<&Evaluation>,
+        own: &EvaluationChanges,
     ) -> Result<ExitCode, Error> {
         let is_unlimited = builder.is_unlimited();
         let quiet = self.quiet;
         super::terminal::prepare();
-        let outcome = builder.run_command_with(command, |handle| {
-            // Only now: nothing is wrong with this run, and the study is there.
-            if let Some(Err(error)) = kept.map(|kept| super::create::keep_evaluation(dir, kept)) {
-                super::print::say(format_args!("trialmill: the command is not kept: {error}"));
-            }
+        let outcome = builder.run_evaluation(own, |handle| {
             if is_unlimited && handle.snapshot().budget.is_unlimited() {
                 super::print::say("no budget is set: this runs until it is stopped (Ctrl-C)");
             }

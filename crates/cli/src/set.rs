@@ -4,17 +4,17 @@ use std::process::ExitCode;
 
 use clap::Args;
 use trialmill::{DirectClient, Error, Summary};
-use trialmill_layouts::Studies;
-use trialmill_runtime::Evaluation;
-use trialmill_store::Directory;
+use trialmill_runtime::evaluate::CommandTemplate;
+use trialmill_runtime::{Evaluation, EvaluationChanges};
 
 use super::early::Early;
-use super::print::{Dir, print};
+use super::evaluated::Evaluated;
+use super::print::{Dir, print, say};
 use super::text;
 
 /// Changes the rules of a study; processes that work on it see a new budget at once.
 ///
-/// A new command or timeout is for workers that start later without one of their own. What is not named
+/// A new command, limit, grace or variable counts for all workers from their next trials on. What is not named
 /// stays as it is.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  trialmill set runs/x --evaluations 300\n  \
@@ -42,12 +42,8 @@ pub(super) struct Set {
     /// How often a trial may be started before it counts as crashed
     #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u32>)]
     max_attempts: Option<u32>,
-    /// How long one evaluation may take before it is killed
-    #[arg(long, value_name = "TIME", value_parser = crate::numbers::seconds)]
-    timeout: Option<f64>,
-    /// The command that evaluates a trial
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<String>,
+    #[command(flatten)]
+    evaluated: Evaluated,
 }
 
 impl Set {
@@ -57,29 +53,17 @@ impl Set {
         let limits = [self.cost, self.fidelity, self.evaluation_seconds];
         let rules = rules || limits.iter().any(Option::is_some) || self.steps.is_some();
         let rules = rules || self.early.is_given();
-        let evaluation = self.timeout.is_some() || !self.command.is_empty();
-        if !rules && !evaluation {
+        let changes = self.evaluated.changes()?;
+        if !rules && changes.is_empty() {
             let problem = "nothing is to be changed: name a budget, --pruner, --target, \
-                           --max-attempts, --timeout, or a command after `--`";
+                           --max-attempts, --timeout, --grace, --env, or a command after `--`";
             return Err(Error::Setting(problem.into()));
         }
-        if self.timeout.is_some_and(|seconds| !seconds.is_finite() || seconds <= 0.0) {
-            return Err(Error::Setting("the timeout must be a number of seconds above 0".into()));
-        }
-        if evaluation {
-            let mut directory = Directory::open(dir)?;
-            let mut kept = Evaluation::of(directory.definition());
-            kept.timeout_seconds = self.timeout.or(kept.timeout_seconds);
-            if !self.command.is_empty() {
-                let space = &directory.definition().space;
-                // A typo now, not a thousand crashed trials later.
-                trialmill_runtime::evaluate::CommandTemplate::new(&self.command, space)?;
-                kept.command.clone_from(&self.command);
-            }
-            directory.change_evaluation(kept.to_json())?;
+        let client = DirectClient::open(dir)?;
+        if !changes.is_empty() {
+            change(&client, &changes)?;
         }
         if rules {
-            let client = DirectClient::open(dir)?;
             let (mut policy, ..) = client.optimizer_state()?;
             let budget = &mut policy.budget;
             budget.evaluations = self.evaluations.or(budget.evaluations);
@@ -96,4 +80,25 @@ impl Set {
         }
         Ok(print(&text::status(&Summary::read(dir)?.status())))
     }
+}
+
+/// Changes the study's evaluation, and says what is another.
+fn change(client: &DirectClient, changes: &EvaluationChanges) -> Result<(), Error> {
+    let (before, space) = client.with_study(|study| {
+        let evaluation = study.evaluation().map(|(_, evaluation)| (**evaluation).clone());
+        (evaluation, study.definition().space.clone())
+    })?;
+    let new = changes.over(before.as_ref().unwrap_or(&Evaluation::default()));
+    // A typo now, not a thousand crashed trials later.
+    CommandTemplate::of(&new, &space)?;
+    let number = client.set_evaluation(new.clone())?;
+    let changed = before.map_or_else(|| vec![new.to_string()], |before| before.changes(&new));
+    say(match changed.is_empty() {
+        true => format!("evaluation {number} stays as it is"),
+        false => format!(
+            "evaluation {number} counts for all workers from their next trials on\n  {}",
+            changed.join("\n  ")
+        ),
+    });
+    Ok(())
 }

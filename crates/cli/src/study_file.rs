@@ -12,7 +12,7 @@
 //! command:     [python3, train.py, --lr, "{lr}", --layers, "{layers}"]
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -45,7 +45,7 @@ pub struct StudyFile {
 }
 
 /// The keys of a study file.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 21] = [
     "space",
     "pipeline_space",
     "objectives",
@@ -56,6 +56,8 @@ const KEYS: [&str; 19] = [
     "budget",
     "workers",
     "command",
+    "working_directory",
+    "environment",
     "timeout_seconds",
     "grace_seconds",
     "give_up_after",
@@ -151,6 +153,15 @@ impl StudyFile {
         let budget = map.shift_remove("budget").map(|json| value("budget", json));
         let budget: FileBudget = budget.transpose()?.unwrap_or_default();
         let command = map.shift_remove("command").map(words);
+        let environment = map.shift_remove("environment").map(variables).transpose()?;
+        let directory = match map.shift_remove("working_directory") {
+            None | Some(Json::Null) => None,
+            Some(Json::String(directory)) => crate::evaluated::here(directory.into())?,
+            Some(other) => {
+                let problem = format!("working_directory: a path is needed, not {other}");
+                return Err(Error::Setting(problem));
+            }
+        };
         let objectives = objectives(&mut map)?;
         let (optimizer, own_seed) = match map.shift_remove("optimizer") {
             None | Some(Json::Null) => (None, None),
@@ -176,8 +187,11 @@ impl StudyFile {
         file.spec.budget = Some(budget.budget()).filter(|budget| !budget.is_unlimited());
         file.spec.evaluation = Some(Evaluation {
             command: command.transpose()?.unwrap_or_default(),
+            directory,
             timeout_seconds: file.options.timeout_seconds,
+            grace_seconds: Some(file.options.kill_grace.as_secs_f64()),
             on_prune: file.options.on_prune,
+            environment: environment.unwrap_or_default(),
         });
         let per_worker = budget.per_worker.as_deref();
         file.options.per_worker = per_worker.map(FileBudget::budget).unwrap_or_default();
@@ -343,6 +357,20 @@ fn words(json: Json) -> Result<Vec<String>, Error> {
                        \"{lr}\"]; for a line of shell: [sh, -c, \"…\"]";
         Error::Setting(problem.into())
     })
+}
+
+/// The variables of a command; YAML reads some values as numbers.
+fn variables(json: Json) -> Result<BTreeMap<String, String>, Error> {
+    let one = |(name, value): (String, Json)| match value {
+        Json::String(text) => Ok((name, text)),
+        Json::Number(_) | Json::Bool(_) => Ok((name, value.to_string())),
+        _ => Err(Error::Setting(format!("environment: {name}: a text is needed, not {value}"))),
+    };
+    match json {
+        Json::Null => Ok(BTreeMap::new()),
+        Json::Object(map) => map.into_iter().map(one).collect(),
+        _ => Err(Error::Setting("environment: a mapping is needed: {NAME: value}".into())),
+    }
 }
 
 /// `random_search`, or `{name: random_search, seed: 7, use_priors: true}`.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use trialmill::{Objective, State};
 use trialmill_core::objectives::Objectives;
 use trialmill_core::trial::printable;
-use trialmill_view::{ProcessRow, Status, TrialRow};
+use trialmill_view::{EvaluationRow, ProcessRow, Status, TrialRow};
 
 /// The maximum number of trials that a line names.
 const NAMED: usize = 8;
@@ -39,6 +39,7 @@ pub(super) fn status(status: &Status<'_>) -> String {
     if status.requeues > 0 {
         let _ = writeln!(text, "requeued   {} times", status.requeues);
     }
+    text += &evaluations(&status.evaluations);
     if let Some(pruner) = status.pruner {
         let _ = writeln!(text, "pruner     {pruner}");
     }
@@ -70,6 +71,28 @@ pub(super) fn status(status: &Status<'_>) -> String {
     text += &best(&status.front, status.objectives);
     if let Some(problem) = &status.problem {
         let _ = writeln!(text, "PROBLEM    {problem}");
+    }
+    text
+}
+
+/// What evaluates trials: the study's own, and where there was more than one, which trials ran which.
+fn evaluations(rows: &[EvaluationRow<'_>]) -> String {
+    let mut text = String::new();
+    let skipped = rows.len().saturating_sub(NAMED);
+    if skipped > 0 {
+        let _ = writeln!(text, "evaluation … {skipped} earlier ones: --json has them");
+    }
+    let shown = rows.iter().enumerate().filter(|(at, row)| *at >= skipped || row.current);
+    for (_, EvaluationRow { number, current, trials: n, evaluation }) in shown {
+        let _ = match (rows.len(), current) {
+            (1, true) => writeln!(text, "command    {evaluation}"),
+            (_, true) => {
+                writeln!(text, "evaluation {number}, now: {evaluation}: {}", trials(*n as u64))
+            }
+            (_, false) => {
+                writeln!(text, "evaluation {number}: {evaluation}: {}", trials(*n as u64))
+            }
+        };
     }
     text
 }

@@ -6,6 +6,7 @@ pub mod budget;
 pub mod config;
 pub mod definition;
 pub mod error;
+pub mod evaluation;
 pub mod event;
 pub mod interner;
 pub mod json;

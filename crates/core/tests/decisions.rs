@@ -62,7 +62,7 @@ fn ask(
     n: usize,
     says: impl FnMut(&SamplingRequest<'_>) -> Proposal + Send + 'static,
 ) -> Result<Answer, StudyError> {
-    let ask = Command::Ask(Ask { worker: "p1-w1".into(), n, lease: None });
+    let ask = Command::Ask(Ask { worker: "p1-w1".into(), n, lease: None, evaluation: None });
     study.execute(2.5, ask, &mut Says(says)).map(|(answer, _)| answer)
 }
 
@@ -254,11 +254,12 @@ fn only_what_may_sample_waits_for_samplers() {
         None,
         "me".into(),
         false,
+        None,
         1.0,
     );
     let process = Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1, job: None };
     for (command, may_sample) in [
-        (Command::Ask(Ask { worker: "me".into(), n: 1, lease: None }), true),
+        (Command::Ask(Ask { worker: "me".into(), n: 1, lease: None, evaluation: None }), true),
         (Command::Sample { n: 1, worker: "me".into() }, true),
         (Command::Offer { first_sample: 0, worker: "me".into(), suggestions: vec![] }, true),
         (Command::Join(process), true),

@@ -58,7 +58,7 @@ impl Driven {
     }
 
     fn ask(&mut self, worker: &str, n: usize) -> Vec<Trial> {
-        let ask = Ask { worker: worker.into(), n, lease: None };
+        let ask = Ask { worker: worker.into(), n, lease: None, evaluation: None };
         match self.run(Command::Ask(ask)).unwrap() {
             Answer::Evaluate(list) => list,
             _ => Vec::new(),
@@ -68,7 +68,7 @@ impl Driven {
     /// As a caller whose claim ends by itself.
     fn ask_from_outside(&mut self, n: usize) -> Vec<Trial> {
         let lease = Lease { seconds: 1.0, host: "h".into(), boot: "b".into(), until_uptime_s: 1.0 };
-        let ask = Ask { worker: "me".into(), n, lease: Some(lease) };
+        let ask = Ask { worker: "me".into(), n, lease: Some(lease), evaluation: None };
         match self.run(Command::Ask(ask)).unwrap() {
             Answer::Evaluate(list) => list,
             _ => Vec::new(),
@@ -557,7 +557,7 @@ fn a_larger_budget_goes_on_and_a_finished_study_hands_nothing_out() {
     // A caller outside, with a deadline, shares the same budget.
     driven.run(Command::SetPolicy(policy(4))).unwrap();
     let lease = Lease { seconds: 1.0, host: "h".into(), boot: "b".into(), until_uptime_s: 1.0 };
-    let ask = Ask { worker: "me".into(), n: 5, lease: Some(lease) };
+    let ask = Ask { worker: "me".into(), n: 5, lease: Some(lease), evaluation: None };
     let Answer::Evaluate(handed) = driven.run(Command::Ask(ask)).unwrap() else { panic!() };
     assert_eq!((handed.len(), handed[0].attempts), (1, 1));
     assert_eq!(driven.study.leases().count(), 1);

@@ -354,7 +354,7 @@ fn one(live: &Live, at: u32) -> Json {
         })
     });
     let curve = Curve::of(trial, 0);
-    let command = trialmill_runtime::Evaluation::of(study.definition()).command;
+    let command = study.evaluation().map(|(_, of)| of.command.clone()).unwrap_or_default();
     let command = command.iter().map(|word| {
         let filled = trial.config.iter().fold(word.clone(), |word, (name, value)| {
             word.replace(&format!("{{{name}}}"), &value.to_string())

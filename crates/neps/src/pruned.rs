@@ -47,7 +47,7 @@ mod tests {
     fn neps_is_told_that_it_failed_and_we_read_that_it_was_pruned() {
         let config = Config::new([].into(), Vec::new());
         let mut trial = Trial::pending(TrialId::Number(1), config, MetaData::default());
-        trial.start("me".into(), 1.0);
+        trial.start("me".into(), None, 1.0);
         for report in [Report::pruned(), Report::pruned().cost(2.0).extra("epochs", 3)] {
             trial.finish(Box::new(report), 2.0);
             let told = for_neps(&trial);

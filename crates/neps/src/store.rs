@@ -253,6 +253,7 @@ impl NepsStore {
             trial: trial.id.clone(),
             attempt: before.attempts + 1,
             worker: trial.metadata.evaluating_worker_id.clone().unwrap_or_else(|| "".into()),
+            evaluation: trial.metadata.evaluation,
             lease: Some(*lease),
         };
         self.apply(EventKind::Put(Box::new(before)), started, replica)?;
@@ -325,10 +326,17 @@ impl NepsStore {
         };
         let is_new = before.is_none();
         let record = match (&event.kind, before) {
-            (EventKind::Sampled { trial, config, previous, worker, claimed }, _) => {
+            (EventKind::Sampled { trial, config, previous, worker, claimed, evaluation }, _) => {
                 let (id, config, previous) = (trial.clone(), config.clone(), previous.clone());
-                let new =
-                    Trial::sampled(id, config, previous, worker.clone(), *claimed, event.time);
+                let new = Trial::sampled(
+                    id,
+                    config,
+                    previous,
+                    worker.clone(),
+                    *claimed,
+                    *evaluation,
+                    event.time,
+                );
                 self.new_record(new, trials, step)
             }
             (EventKind::Put(trial), None) => self.new_record((**trial).clone(), trials, step),

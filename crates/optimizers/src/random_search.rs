@@ -71,7 +71,7 @@ mod tests {
         let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
         let definition = Definition::new(space, RandomSearch::new().info()).seeded(7);
         let mut study = StudyState::new(definition);
-        let ask = Command::Ask(Ask { worker: "me".into(), n: 1, lease: None });
+        let ask = Command::Ask(Ask { worker: "me".into(), n: 1, lease: None, evaluation: None });
         study.execute(1.0, ask, &mut RandomSearch::new()).unwrap();
         let config = study.trials().iter().next().unwrap().config.to_string();
         assert_eq!(config, "x=0.05536043647833311");

@@ -199,7 +199,7 @@ fn proposed(
         }
         // What is enqueued is handed out first, and has a result like all. One by one: of two at a time
         // a scheme of rungs could not know the first when it proposes the second.
-        let ask = Ask { worker: "me".into(), n: 1, lease: None };
+        let ask = Ask { worker: "me".into(), n: 1, lease: None, evaluation: None };
         let Answer::Evaluate(handed) = run.execute(list.len() % 2, Command::Ask(ask)) else {
             panic!("nothing to evaluate")
         };

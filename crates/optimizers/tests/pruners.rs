@@ -46,7 +46,7 @@ impl Driven {
     }
 
     fn begin(&mut self) -> TrialId {
-        let ask = Ask { worker: "p1-w1".into(), n: 1, lease: None };
+        let ask = Ask { worker: "p1-w1".into(), n: 1, lease: None, evaluation: None };
         match self.run(Command::Ask(ask)) {
             Answer::Evaluate(list) => list[0].id.clone(),
             other => panic!("{other:?}"),

@@ -109,7 +109,7 @@ impl Run {
 
     /// Asks for two at a time, and reports the second first.
     fn step(&mut self, name: &str) -> Vec<String> {
-        let ask = Ask { worker: "me".into(), n: 2, lease: None };
+        let ask = Ask { worker: "me".into(), n: 2, lease: None, evaluation: None };
         let Answer::Evaluate(list) = self.execute(Command::Ask(ask)) else { return Vec::new() };
         for trial in list.iter().rev() {
             let (id, attempt) = (trial.id.clone(), Some(trial.attempts));
@@ -199,7 +199,7 @@ fn every_optimizer_keeps_to_conditions_steps_and_distributions() {
         // kind one: 5 momenta, of which 2 have 3 depths, each with 3 sizes; two: 3 sizes; three.
         let whole = (3 + 2 * 3) * 3 + 3 + 1;
         while count < 60 {
-            let ask = Ask { worker: "me".into(), n: 2, lease: None };
+            let ask = Ask { worker: "me".into(), n: 2, lease: None, evaluation: None };
             let Answer::Evaluate(list) = run.execute(Command::Ask(ask)) else { break };
             for trial in list {
                 run.study.definition().space.check(&trial.config).unwrap();
@@ -236,7 +236,7 @@ fn every_optimizer_tells_large_whole_numbers_apart() {
             let mut seen = std::collections::BTreeSet::new();
             // Random search draws some of them again.
             for _ in 0..if name == "random_search" { 200 } else { 11 } {
-                let ask = Ask { worker: "me".into(), n: 1, lease: None };
+                let ask = Ask { worker: "me".into(), n: 1, lease: None, evaluation: None };
                 let Answer::Evaluate(list) = run.execute(Command::Ask(ask)) else { break };
                 seen.insert(list[0].config.int("n").unwrap());
                 let report = Box::new(Report::objective(1.0));

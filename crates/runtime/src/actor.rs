@@ -268,7 +268,7 @@ impl Message for Stored {
 }
 
 fn ask(worker: &WorkerId, n: usize) -> Command {
-    Command::Ask(study::Ask { worker: worker.clone(), n, lease: None })
+    Command::Ask(study::Ask { worker: worker.clone(), n, lease: None, evaluation: None })
 }
 
 impl State {

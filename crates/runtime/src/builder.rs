@@ -9,14 +9,15 @@ use super::core::StateCore;
 use super::handle::StudyHandle;
 use super::hooks::Hooks;
 use super::open::{Opening, space_to_be};
-use super::options::{OnPrune, RunOptions};
+use super::options::RunOptions;
 use super::outcome::Outcome;
 use super::session::Session;
-use super::spec::{Evaluation, StudySpec};
+use super::spec::{EvaluationChanges, StudySpec};
 use super::stop_rules::OnError;
-use crate::evaluate::{CommandTemplate, ProcessEvaluator, ReportDefaults, RunningTrial};
+use crate::evaluate::{CommandTemplate, ReportDefaults, RunningTrial};
 use trialmill_core::budget::Budget;
 use trialmill_core::error::{BoxError, Error};
+use trialmill_core::evaluation::{Evaluation, OnPrune};
 use trialmill_core::event::Event;
 use trialmill_core::objectives::Direction;
 use trialmill_core::optimizer::{Optimizer, SamplingRequest};
@@ -158,7 +159,7 @@ impl StudyBuilder {
         /// Whether Ctrl-C and SIGTERM end the run cleanly. If not, they kill the process, and the
         /// next start requeues its trials.
         ctrl_c: bool => options.ctrl_c = ctrl_c;
-        /// How to evaluate trials; kept in `study.json` for workers that join with the command line.
+        /// How trials are evaluated by workers that join with the command line, from their next trials on.
         evaluation: Evaluation => spec.evaluation = Some(evaluation);
     }
 
@@ -266,35 +267,47 @@ impl StudyBuilder {
         session.close()
     }
 
-    /// Evaluates each trial with a command; all workers share one thread.
+    /// Evaluates each trial with a command; all workers share one thread. It becomes the study's: also
+    /// processes that run already use it from their next trials on.
     ///
     /// # Errors
     /// As [`run`](Self::run); also when the command makes no sense for the space.
-    pub fn run_command<S: AsRef<str>>(self, command: &[S]) -> Result<Outcome, Error> {
-        self.run_command_with(command, |_| ())
+    pub fn run_command<S: AsRef<str>>(mut self, command: &[S]) -> Result<Outcome, Error> {
+        let mut evaluation = self.spec.evaluation.take().unwrap_or_default();
+        let (options, here) = (&self.options, std::env::current_dir().ok());
+        evaluation.command = command.iter().map(|word| word.as_ref().to_string()).collect();
+        evaluation.directory = here.and_then(|here| here.into_os_string().into_string().ok());
+        evaluation.timeout_seconds = options.timeout_seconds;
+        evaluation.grace_seconds = Some(options.kill_grace.as_secs_f64());
+        evaluation.on_prune = options.on_prune;
+        self.spec.evaluation = Some(evaluation);
+        self.run_evaluation(&EvaluationChanges::default(), |_| ())
     }
 
-    /// The same, with something running alongside that needs the handle, such as a progress bar. The
-    /// value that `beside` returns is dropped when the workers have ended.
+    /// Evaluates each trial with the study's command: the one that [`evaluation`](Self::evaluation) gives
+    /// it, or else the one that it has. `own` is what these workers do otherwise. Something may run
+    /// alongside that needs the handle, such as a progress bar: the value that `beside` returns is dropped when
+    /// the workers have ended.
     ///
     /// # Errors
     /// As [`run_command`](Self::run_command).
-    pub fn run_command_with<S: AsRef<str>, B>(
+    pub fn run_evaluation<B>(
         mut self,
-        command: &[S],
+        own: &EvaluationChanges,
         beside: impl FnOnce(&StudyHandle) -> B,
     ) -> Result<Outcome, Error> {
         if self.directory.is_none() {
             let problem = "commands need a directory for their files: use `Study::builder(dir)`";
             return Err(Error::Setting(problem.into()));
         }
-        let (grace, on_prune) = (self.options.kill_grace, self.options.on_prune);
-        let space = space_to_be(&self.spec, self.directory.as_deref(), &mut self.opened)?;
-        let command = CommandTemplate::new(command, &space)?;
+        if let Some(evaluation) = &self.spec.evaluation {
+            let space = space_to_be(&self.spec, self.directory.as_deref(), &mut self.opened)?;
+            CommandTemplate::of(evaluation, &space)?;
+            evaluation.check().map_err(Error::Setting)?;
+        }
         let session = self.open()?;
         let beside = beside(&session.handle());
-        let result =
-            session.run_command(ProcessEvaluator::new(command).grace(grace).on_prune(on_prune));
+        let result = session.run_command(own);
         drop(beside);
         result?;
         session.close()

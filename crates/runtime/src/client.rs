@@ -10,6 +10,7 @@ use std::time::Duration;
 use trialmill_core::budget::Spent;
 use trialmill_core::config::Config;
 use trialmill_core::error::{Error, StudyError};
+use trialmill_core::evaluation::Evaluation;
 use trialmill_core::event::{Policy, Reason};
 use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_core::study::{Answer, Ask, Command, StopReason, StudyState};
@@ -157,7 +158,12 @@ impl<E: Exchange> Client<E> {
         trialmill_core::event::check_caller(caller).map_err(Error::Setting)?;
         let here = Machine::here;
         let machine = self.directory().map_or_else(here, |directory| directory.machine().clone());
-        let ask = Ask { worker: caller.into(), n, lease: Some(machine.lease(deadline)) };
+        let ask = Ask {
+            worker: caller.into(),
+            n,
+            lease: Some(machine.lease(deadline)),
+            evaluation: None,
+        };
         self.exchange_one(Command::Ask(ask)).map(ask_outcome)
     }
 
@@ -284,6 +290,19 @@ impl<E: Exchange> Client<E> {
     /// The policy makes no sense, or the state is gone.
     pub fn set_policy(&self, policy: Policy) -> Result<(), Error> {
         self.exchange_one(Command::SetPolicy(policy)).map(drop)
+    }
+
+    /// Changes how trials are evaluated by commands, for all workers from their next trials on. Returns its
+    /// number.
+    ///
+    /// # Errors
+    /// It makes no sense, or the state is gone.
+    pub fn set_evaluation(&self, evaluation: Evaluation) -> Result<u32, Error> {
+        let command = Command::SetEvaluation { evaluation: Box::new(evaluation), own: false };
+        match self.exchange_one(command)? {
+            Answer::Evaluation(number) => Ok(number),
+            _ => Ok(0),
+        }
     }
 
     /// Adds configurations of one's own: they are evaluated before the optimizer proposes more.

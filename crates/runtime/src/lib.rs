@@ -12,6 +12,7 @@
 
 pub mod actor;
 mod builder;
+mod chosen;
 mod client;
 mod core;
 mod direct;
@@ -47,9 +48,10 @@ pub use direct::{Direct, DirectClient};
 pub use handle::{StudyHandle, ToSession};
 pub use hooks::{EvaluationHook, EventHook, Hooks, SamplingHook};
 pub use named::{named_optimizer, optimizer_of};
-pub use options::{OnPrune, RunOptions};
+pub use options::RunOptions;
 pub use outcome::Outcome;
 pub use published::Snapshot;
 pub use session::Session;
-pub use spec::{Evaluation, StudySpec};
+pub use spec::{EvaluationChanges, StudySpec};
 pub use stop_rules::OnError;
+pub use trialmill_core::evaluation::{Evaluation, OnPrune};

@@ -15,11 +15,13 @@ use super::options::RunOptions;
 use super::spec::StudySpec;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::{Error, StoreError};
+use trialmill_core::evaluation::Evaluation;
 use trialmill_core::event::Policy;
 use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::Optimizer;
 use trialmill_core::pruner::Pruner;
 use trialmill_core::space::SearchSpace;
+use trialmill_core::study::Command;
 use trialmill_optimizers::{default as default_optimizer, of_study};
 use trialmill_store::{Directory, Layout};
 
@@ -53,6 +55,11 @@ impl Opening<'_> {
         };
         core.give_pruner(own);
         core.change_policy(|policy| *policy = spec.policy(policy))?;
+        if let Some(evaluation) = &spec.evaluation
+            && !evaluation.command.is_empty()
+        {
+            change_evaluation(&mut core, evaluation)?;
+        }
         Ok(core)
     }
 
@@ -96,9 +103,6 @@ impl Opening<'_> {
             (None, Some(directory)) => directory.definition().objectives.clone(),
             (None, None) => Objectives::default(),
         };
-        if let Some(evaluation) = &self.spec.evaluation {
-            definition.evaluation = evaluation.to_json();
-        }
         // Only now: nothing can be wrong with the replacement any more.
         if self.options.overwrite {
             tracing::info!("the study that is in {}, if any, is removed", path.display());
@@ -167,6 +171,24 @@ impl Opening<'_> {
             None => inner,
         }
     }
+}
+
+/// Makes this the study's evaluation; all its workers use it from their next trial on, so another one is
+/// said aloud.
+fn change_evaluation(core: &mut StateCore, evaluation: &Evaluation) -> Result<(), Error> {
+    let before = core.study().evaluation().map(|(_, before)| before.clone());
+    let command = Command::SetEvaluation { evaluation: Box::new(evaluation.clone()), own: false };
+    for answer in core.execute_all(vec![command])? {
+        answer.map_err(|error| Error::Setting(error.to_string()))?;
+    }
+    let changes = before.map_or_else(Vec::new, |before| before.changes(evaluation));
+    if !changes.is_empty() {
+        tracing::warn!(
+            "the study's evaluation changes, for all its workers from their next trials on\n  {}",
+            changes.join("\n  ")
+        );
+    }
+    Ok(())
 }
 
 /// The space that a study has or will have.

@@ -1,14 +1,15 @@
-//! The options of one run in this process, as a value. Of these the study stores only the
-//! timeout, with the command that it is for.
+//! The options of one run in this process, as a value. What concerns commands is part of the study's
+//! evaluation, which is stored.
 
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
 use super::stop_rules::OnError;
 use crate::evaluate::ReportDefaults;
 use trialmill_core::budget::Budget;
 use trialmill_core::error::Error;
+use trialmill_core::evaluation::OnPrune;
 use trialmill_core::limits::{GIVE_UP_AFTER_ERRORS, KILL_GRACE, MAX_BATCH, MAX_WORKERS};
 use trialmill_store::Durability;
 
@@ -65,18 +66,6 @@ pub struct RunOptions {
     /// Whether Ctrl-C and SIGTERM end the run cleanly.
     #[serde(skip)]
     pub ctrl_c: bool,
-}
-
-/// What happens to a command when the pruner says that its evaluation should end. (A closure sees it with
-/// [`RunningTrial::should_prune`](crate::evaluate::RunningTrial::should_prune).)
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnPrune {
-    /// It is ended: SIGTERM, and SIGKILL after the grace.
-    #[default]
-    Terminate,
-    /// It is told so where it reads the answers to its steps, and ends by itself.
-    Ask,
 }
 
 impl Default for RunOptions {

@@ -1,12 +1,14 @@
 //! What the state actor publishes after every batch, for readers such as the progress bar and the
 //! watcher. Reading it never makes the state actor wait.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
 use trialmill_core::budget::{Budget, Spent};
 use trialmill_core::error::Error;
+use trialmill_core::evaluation::Evaluation;
 use trialmill_core::event::{Lease, Process, ProcessId};
 use trialmill_core::study::StudyState;
 use trialmill_core::trial::{State, TrialId};
@@ -32,6 +34,8 @@ pub struct Snapshot {
     /// The other processes that take part.
     pub(crate) others: Vec<Process>,
     pub(crate) leases: Vec<(TrialId, u32, Lease)>,
+    /// All evaluations by a command that the study has had.
+    evaluations: Vec<Arc<Evaluation>>,
 }
 
 impl Snapshot {
@@ -67,6 +71,12 @@ impl Published {
         read(&self.snapshot.read())
     }
 
+    /// The evaluation with this number.
+    pub(crate) fn evaluation(&self, number: u32) -> Option<Arc<Evaluation>> {
+        let at = number.checked_sub(1)? as usize;
+        self.with(|snapshot| snapshot.evaluations.get(at).cloned())
+    }
+
     /// Publishes the study as `own`, a process of it with this many waiting workers, sees it.
     pub(crate) fn set(&self, study: &StudyState, own: ProcessId, waiting: usize) {
         let others = || study.processes().filter(|process| process.process != own);
@@ -86,6 +96,10 @@ impl Published {
         }
         if !snapshot.others.iter().eq(others()) {
             snapshot.others = others().cloned().collect();
+        }
+        // They only ever become more.
+        if snapshot.evaluations.len() != study.evaluations().len() {
+            snapshot.evaluations = study.evaluations().to_vec();
         }
         snapshot.leases.clear();
         let leases = study.leases();

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 
 use super::actor::OwnWorker;
+use super::chosen::choose;
 use super::core::StateCore;
 use super::enlisted::Enlisted;
 use super::handle::{StudyHandle, ToSession};
@@ -21,6 +22,7 @@ use super::options::RunOptions;
 use super::outcome::Outcome;
 use super::published::Published;
 use super::signals::{SignalGuard, SignalSlot, hear_of_children};
+use super::spec::EvaluationChanges;
 use super::state::StateActor;
 use super::stop_rules::{OnError, StopRules, Streak};
 use super::watch::{Watch, WatchThread};
@@ -30,6 +32,7 @@ use crate::evaluate::{
     AsyncClosure, Evaluate, ProcessEvaluator, RunningTrial, StopSignal, evaluate_fenced,
 };
 use trialmill_core::error::{BoxError, Error};
+use trialmill_core::evaluation::Which;
 use trialmill_core::event::{ProcessId, worker_id};
 use trialmill_core::limits::MIN_FREE_DESCRIPTORS;
 use trialmill_core::study::{StopReason, StudyState};
@@ -117,7 +120,6 @@ impl Session {
             stop: context.stop.clone(),
             signals: signals.clone(),
             until: context.options.until,
-            grace: context.options.kill_grace,
             has_said: false,
         };
         watch.poll()?;
@@ -180,7 +182,7 @@ impl Session {
                         self.context.stop.stop();
                         Error::Thread(error)
                     })?;
-                self.start_worker(arbiter, number, Hands::Thread(jobs), &done);
+                self.start_worker(arbiter, number, (Hands::Thread(jobs), None), &done);
             }
             drop(done);
             Ok::<_, Error>(collect(&ended, self.context.options.workers, &self.context.stop))
@@ -213,26 +215,33 @@ impl Session {
         E: Future<Output = Result<R, BoxError>> + 'static,
         R: Into<Report>,
     {
-        self.run_tasks(Arc::new(AsyncClosure(evaluate)))
+        self.run_tasks(Arc::new(AsyncClosure(evaluate)), None)
     }
 
-    /// Runs the workers with a command per trial; all of them share one thread.
+    /// Runs the workers with the study's command per trial, and with what `own` says otherwise; all of them
+    /// share one thread. A change of the study's evaluation counts from their next trials on.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
-    pub fn run_command(&self, evaluator: ProcessEvaluator) -> Result<StopReason, Error> {
+    /// As [`run`](Self::run); the study has no command, or it makes no sense for the space.
+    pub fn run_command(&self, own: &EvaluationChanges) -> Result<StopReason, Error> {
+        let which = choose(&self.handle, own)?;
         hear_of_children();
-        self.system()?.workers.spawn(evaluator.housekeeping());
         let objectives = self.handle.with_study(|study| study.definition().objectives.clone())?;
-        self.run_tasks(Arc::new(evaluator.objectives(objectives)))
+        let evaluator = ProcessEvaluator::new(self.context.space.clone(), objectives);
+        self.system()?.workers.spawn(evaluator.housekeeping());
+        self.run_tasks(Arc::new(evaluator), Some(which))
     }
 
-    fn run_tasks(&self, evaluator: Arc<dyn Evaluate>) -> Result<StopReason, Error> {
+    fn run_tasks(
+        &self,
+        evaluator: Arc<dyn Evaluate>,
+        which: Option<Which>,
+    ) -> Result<StopReason, Error> {
         let _signals = self.mind_signals();
         let (done, ended) = crossbeam_channel::unbounded();
         let arbiter = &self.system()?.workers;
         for number in 1..=self.context.options.workers {
-            self.start_worker(arbiter, number, Hands::Task(evaluator.clone()), &done);
+            self.start_worker(arbiter, number, (Hands::Task(evaluator.clone()), which), &done);
         }
         drop(done);
         self.finish(collect(&ended, self.context.options.workers, &self.context.stop))
@@ -242,12 +251,12 @@ impl Session {
         &self,
         arbiter: &ArbiterHandle,
         number: usize,
-        hands: Hands,
+        (hands, which): (Hands, Option<Which>),
         done: &Sender<Result<StopReason, Error>>,
     ) {
         let id = worker_id(self.process, number);
         let membership = Membership::new(id.clone(), self.handle());
-        let worker = Worker::new(id, self.context.clone());
+        let worker = Worker::new(id, self.context.clone()).evaluating(which);
         let actor = WorkerActor::new(worker, membership, hands, done.clone());
         arbiter.spawn_fn(move || drop(actor.start()));
     }

@@ -1,12 +1,13 @@
 //! The specification of a study, as a value: a study file or the builder's setters fill it in.
 
-use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
 
-use super::options::OnPrune;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value as Json;
+
 use trialmill_core::budget::Budget;
-use trialmill_core::definition::Definition;
 use trialmill_core::error::Error;
+use trialmill_core::evaluation::Evaluation;
 use trialmill_core::event::Policy;
 use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::OptimizerInfo;
@@ -51,21 +52,25 @@ pub struct StudySpec {
     pub count_pruned: Option<bool>,
     /// What ends the study before its budget does.
     pub stop_early: Option<StopEarly>,
-    /// How trials are evaluated unless a worker says otherwise.
+    /// How trials are evaluated by a command, unless a worker says otherwise. An existing study gets this one
+    /// from now on, for all its workers.
     #[serde(skip)]
     pub evaluation: Option<Evaluation>,
 }
 
-/// How a study's trials are evaluated by workers that bring no command of their own; it is kept in
-/// `study.json`.
+/// What the workers of one process do otherwise than the study's evaluation says.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Evaluation {
-    /// The command that evaluates a trial.
-    pub command: Vec<String>,
-    /// How long one evaluation may take.
+pub struct EvaluationChanges {
+    /// Another command.
+    pub command: Option<Vec<String>>,
+    /// Another directory to run it in.
+    pub directory: Option<String>,
+    /// Another limit.
     pub timeout_seconds: Option<f64>,
-    /// What happens to a command whose evaluation should end.
-    pub on_prune: OnPrune,
+    /// Another grace.
+    pub grace_seconds: Option<f64>,
+    /// Variables besides the study's, or in their place.
+    pub environment: BTreeMap<String, String>,
 }
 
 impl StudySpec {
@@ -115,25 +120,24 @@ impl StudySpec {
     }
 }
 
-impl Evaluation {
-    /// How this study's trials are evaluated, if its creator specified that.
-    pub fn of(definition: &Definition) -> Self {
-        let kept = |key| definition.evaluation.get(key).cloned().unwrap_or_default();
-        Evaluation {
-            command: serde_json::from_value(kept("command")).unwrap_or_default(),
-            timeout_seconds: kept("timeout_seconds").as_f64(),
-            on_prune: serde_json::from_value(kept("on_prune")).unwrap_or_default(),
-        }
+impl EvaluationChanges {
+    /// Whether everything is as the study says.
+    pub fn is_empty(&self) -> bool {
+        *self == EvaluationChanges::default()
     }
 
-    /// As it is kept.
-    pub fn to_json(&self) -> Map<String, Json> {
-        let (command, timeout) = (json!(self.command), json!(self.timeout_seconds));
-        let on_prune = (self.on_prune != OnPrune::default()).then(|| json!(self.on_prune));
-        [("command".into(), command), ("timeout_seconds".into(), timeout)]
-            .into_iter()
-            .chain(on_prune.map(|on_prune| ("on_prune".into(), on_prune)))
-            .collect()
+    /// The evaluation with these changes.
+    pub fn over(&self, study: &Evaluation) -> Evaluation {
+        let mut environment = study.environment.clone();
+        environment.extend(self.environment.clone());
+        Evaluation {
+            command: self.command.clone().unwrap_or_else(|| study.command.clone()),
+            directory: self.directory.clone().or_else(|| study.directory.clone()),
+            timeout_seconds: self.timeout_seconds.or(study.timeout_seconds),
+            grace_seconds: self.grace_seconds.or(study.grace_seconds),
+            on_prune: study.on_prune,
+            environment,
+        }
     }
 }
 

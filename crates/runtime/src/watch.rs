@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
@@ -25,8 +25,6 @@ pub(crate) struct Watch {
     pub(crate) stop: Arc<StopSignal>,
     pub(crate) signals: Arc<SignalSlot>,
     pub(crate) until: Option<SystemTime>,
-    /// How long commands have to end.
-    pub(crate) grace: Duration,
     pub(crate) has_said: bool,
 }
 
@@ -77,11 +75,17 @@ impl Watch {
             self.stop.stop();
         }
         if presses > 0 && !std::mem::replace(&mut self.has_said, true) {
-            tracing::warn!(
-                "stopping: nothing more begins, commands have {} s to end, and what does not end is \
-                 handed back. Ctrl-C again ends the wait",
-                self.grace.as_secs_f64()
-            );
+            match self.stop.grace() {
+                Some(grace) => tracing::warn!(
+                    "stopping: nothing more begins, commands have {} s to end, and what does not end is \
+                     handed back. Ctrl-C again ends the wait",
+                    grace.as_secs_f64()
+                ),
+                None => tracing::warn!(
+                    "stopping: nothing more begins, and evaluations that do not ask whether to stop are \
+                     waited for. The third Ctrl-C kills this process; its trials are then handed back"
+                ),
+            }
         }
         let stop_now = self.handle.published().with(|snapshot| snapshot.stop_now);
         if presses > 0 || stop_now || self.stop.is_stopped() {

@@ -14,6 +14,7 @@ use super::stop_rules::Streak;
 use crate::evaluate::{Ended, RunningTrial, StopSignal, TrialPaths, panic_message};
 use trialmill_core::budget::Spent;
 use trialmill_core::error::{Error, StudyError};
+use trialmill_core::evaluation::Which;
 use trialmill_core::event::Reason;
 use trialmill_core::space::SearchSpace;
 use trialmill_core::study::{Answer, Ask, Command, StopReason};
@@ -49,6 +50,8 @@ pub(crate) struct Worker {
     ended: Vec<Command>,
     asked: bool,
     stopped: Option<StopReason>,
+    /// The evaluation that it runs, where that is a command.
+    evaluation: Option<Which>,
 }
 
 impl Worker {
@@ -73,7 +76,13 @@ impl Worker {
             ended: Vec::new(),
             asked: false,
             stopped: None,
+            evaluation: None,
         }
+    }
+
+    /// With a command.
+    pub(crate) fn evaluating(self, evaluation: Option<Which>) -> Self {
+        Worker { evaluation, ..self }
     }
 
     /// What to send next, or nothing at the end.
@@ -84,7 +93,8 @@ impl Worker {
         if self.asked {
             let left = self.context.options.per_worker.evaluations_left(&self.spent);
             let n = self.context.options.batch.min(usize::try_from(left).unwrap_or(usize::MAX));
-            commands.push(Command::Ask(Ask { worker: self.id.clone(), n, lease: None }));
+            let (worker, evaluation) = (self.id.clone(), self.evaluation);
+            commands.push(Command::Ask(Ask { worker, n, lease: None, evaluation }));
         }
         (!commands.is_empty()).then_some(commands)
     }
@@ -162,10 +172,13 @@ impl Worker {
     }
 
     pub(crate) fn begin(&self, trial: Trial) -> RunningTrial {
+        let number = trial.metadata.evaluation;
+        let evaluation = number.and_then(|n| self.context.handle.published().evaluation(n));
         RunningTrial::begin(
             trial,
             self.number,
             self.paths.clone(),
+            evaluation,
             self.context.options.timeout(),
             self.context.stop.clone(),
             self.context.handle.clone(),

@@ -3,8 +3,6 @@
 use std::io;
 use std::path::Path;
 
-use serde_json::{Map, Value as Json};
-
 use super::layout::{Directory, Layout, Layouts, absolute, not_a_study};
 use super::liveness::Machine;
 use super::lock::FileLock;
@@ -142,28 +140,6 @@ impl Directory {
         // Last, because this file is what makes the directory a study.
         self.write_study_json()?;
         Ok(true)
-    }
-
-    /// Changes how trials are evaluated by workers that bring no command of their own. Those that run
-    /// already go on as they began.
-    ///
-    /// # Errors
-    /// The study's description cannot be locked, read or written.
-    pub fn change_evaluation(&mut self, evaluation: Map<String, Json>) -> Result<(), StoreError> {
-        self.prepare_for_writing()?;
-        let mut lock = FileLock::open(&self.journal_lock_path())?;
-        lock.lock(LOCK_TIMEOUT)?;
-        let study_json = self.own_path().join("study.json");
-        let text = plain::read(&study_json, MAX_STUDY_FILE_BYTES)
-            .map_err(StoreError::io("read", &study_json))?;
-        let changed = serde_json::from_slice(&text).and_then(|mut json: Map<String, Json>| {
-            json.insert("evaluation".into(), evaluation.clone().into());
-            serde_json::to_vec_pretty(&json)
-        });
-        let written = changed.map_err(io::Error::from).and_then(|text| replace(&study_json, &text));
-        written.map_err(StoreError::io("write", &study_json))?;
-        self.definition.evaluation = evaluation;
-        Ok(())
     }
 
     fn write_study_json(&self) -> Result<(), StoreError> {

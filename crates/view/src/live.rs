@@ -61,8 +61,8 @@ impl Live {
         let (summary, runs) = (&mut self.summary, &mut self.runs);
         let news = self.follower.look(&mut |event| {
             let step = Runs::before(&event);
-            summary.study.apply(event)?;
-            runs.after(step, &summary.study);
+            summary.apply(event)?;
+            runs.after(step, summary.study());
             Ok(())
         })?;
         Ok(match news {

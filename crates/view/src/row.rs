@@ -63,6 +63,12 @@ pub struct MetaDataRow<'a> {
     pub time_started: Option<f64>,
     pub time_end: Option<f64>,
     pub attempts: u32,
+    /// The machine of the process that evaluates or evaluated it, in its last attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluating_host: Option<&'a str>,
+    /// The number of the evaluation that its last attempt ran, where that was a command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<u32>,
 }
 
 /// What came of a trial; see [`Report`].
@@ -100,7 +106,7 @@ fn shown_config<S: Serializer>(config: &&Config, to: S) -> Result<S::Ok, S::Erro
 }
 
 impl<'a> TrialRow<'a> {
-    pub(super) fn of(trial: &'a Trial, directory: &Directory) -> Self {
+    pub(super) fn of(trial: &'a Trial, host: Option<&'a str>, directory: &Directory) -> Self {
         let goals = &directory.definition().objectives;
         let meta = &trial.metadata;
         let location = |id: &TrialId| directory.trial_path(id).to_string_lossy().into_owned();
@@ -123,6 +129,8 @@ impl<'a> TrialRow<'a> {
                 time_started: meta.time_started,
                 time_end: meta.time_end,
                 attempts: trial.attempts,
+                evaluating_host: host,
+                evaluation: meta.evaluation,
             },
             report: trial.report.as_deref().map(|report| ReportRow::of(report, goals)),
             steps: trial.steps.iter().flat_map(|steps| steps_rows(steps)).collect(),

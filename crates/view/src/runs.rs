@@ -46,6 +46,8 @@ pub struct Attempt {
     pub end: f64,
     /// How it ended.
     pub ending: Ending,
+    /// The number of the evaluation that it ran, where that was a command.
+    pub evaluation: Option<u32>,
 }
 
 /// What one worker did, in order.
@@ -181,7 +183,7 @@ impl Runs {
         let time = match step {
             Step::Begin { id, worker, time } => {
                 if let Some(at) = position(&id) {
-                    self.begin(at, study.trials().at(at).attempts, &worker, time);
+                    self.begin(at, study.trials().at(at), &worker, time);
                 }
                 time
             }
@@ -230,12 +232,13 @@ impl Runs {
         self.lanes.len() - 1
     }
 
-    fn begin(&mut self, trial: u32, number: u32, worker: &str, start: f64) {
+    fn begin(&mut self, at: u32, trial: &Trial, worker: &str, start: f64) {
         let lane = self.lane(worker);
         let attempts = &mut self.lanes[lane].attempts;
         let (end, ending) = (f64::INFINITY, Ending::Running);
-        attempts.push(Attempt { trial, number, start, end, ending });
-        self.running.insert(trial, (lane, attempts.len() - 1));
+        let (number, evaluation) = (trial.attempts.max(1), trial.metadata.evaluation);
+        attempts.push(Attempt { trial: at, number, start, end, ending, evaluation });
+        self.running.insert(at, (lane, attempts.len() - 1));
     }
 
     fn end(&mut self, trial: u32, time: f64, ending: Ending) {
@@ -274,7 +277,7 @@ impl Runs {
         if !self.running.contains_key(&at)
             && let (Some(worker), Some(begin)) = (&meta.evaluating_worker_id, begin)
         {
-            self.begin(at, trial.attempts.max(1), worker, begin);
+            self.begin(at, trial, worker, begin);
         }
         let last = end.or(meta.time_started).unwrap_or(meta.time_sampled);
         if trial.state.is_finished() {

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use super::row::TrialRow;
 use super::summary::Summary;
 use trialmill_core::budget::{Budget, Spent};
+use trialmill_core::evaluation::Evaluation;
 use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_core::pruner::PrunerInfo;
@@ -51,6 +52,9 @@ pub struct Status<'a> {
     pub paused: bool,
     /// What has been spent.
     pub spent: Spent,
+    /// What evaluates trials by a command, the study's own and what single processes ran, number 1 first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evaluations: Vec<EvaluationRow<'a>>,
     /// What ends evaluations that promise too little.
     pub pruner: Option<&'a PrunerInfo>,
     /// Why the study ended before its budget was used, if it did.
@@ -112,6 +116,20 @@ pub struct RegretRow {
     pub results: u64,
     /// The bound at which the study ends.
     pub ends_at: Option<f64>,
+}
+
+/// An evaluation by a command.
+#[derive(Debug, Clone, Serialize)]
+pub struct EvaluationRow<'a> {
+    /// Its number; 0 for one that stands in the study's description and was not used yet.
+    pub number: u32,
+    /// Whether it is the study's now.
+    pub current: bool,
+    /// How many trials had it in their last attempt.
+    pub trials: usize,
+    /// What it is.
+    #[serde(flatten)]
+    pub evaluation: &'a Evaluation,
 }
 
 /// A process that takes part.
@@ -199,6 +217,7 @@ impl<'a> Status<'a> {
             budget: study.policy().budget,
             paused: study.policy().paused,
             spent: study.spent(),
+            evaluations: evaluations(study),
             pruner: study.policy().pruner.as_ref(),
             ended_early: study.ended_early(),
             regret: None,
@@ -214,6 +233,26 @@ impl<'a> Status<'a> {
             problem: summary.problem().map(ToString::to_string),
         }
     }
+}
+
+fn evaluations(study: &StudyState) -> Vec<EvaluationRow<'_>> {
+    let current = study.evaluation();
+    let row = |(number, evaluation)| EvaluationRow { number, current: true, trials: 0, evaluation };
+    if study.evaluations().is_empty() {
+        return current.map(|(number, of)| row((number, &**of))).into_iter().collect();
+    }
+    let numbered = (1..).zip(study.evaluations().iter().map(|of| &**of));
+    let mut rows: Vec<EvaluationRow<'_>> = numbered.map(row).collect();
+    for row in &mut rows {
+        row.current = current.is_some_and(|(number, _)| number == row.number);
+    }
+    let numbers = study.trials().iter().filter_map(|trial| trial.metadata.evaluation);
+    for number in numbers {
+        if let Some(row) = rows.get_mut((number as usize).saturating_sub(1)) {
+            row.trials += 1;
+        }
+    }
+    rows
 }
 
 /// Finished trials per second: of the last minute where there are some, else of all the time.

@@ -1,12 +1,15 @@
 //! A study as it was when it was read, and the best of it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use trialmill_layouts::Studies;
 
 use serde::Serialize;
 
 use super::row::TrialRow;
-use trialmill_core::error::StoreError;
+use trialmill_core::error::{StoreError, StudyError};
+use trialmill_core::event::{Event, EventKind, ProcessId, process_of};
 use trialmill_core::study::StudyState;
 use trialmill_core::trial::Trial;
 use trialmill_store::{Directory, read_study};
@@ -15,7 +18,9 @@ use trialmill_store::{Directory, read_study};
 #[derive(Debug)]
 pub struct Summary {
     directory: Directory,
-    pub(super) study: StudyState,
+    study: StudyState,
+    /// The machine of each process that ever took part.
+    hosts: BTreeMap<ProcessId, Arc<str>>,
     pub(super) problem: Option<StoreError>,
 }
 
@@ -39,15 +44,28 @@ impl Summary {
     /// [`problem`](Self::problem) says so.
     pub fn read(path: &Path) -> Result<Self, StoreError> {
         let mut summary = Self::empty(Directory::open_read_only(path)?);
-        let study = &mut summary.study;
-        summary.problem = read_study(&summary.directory, &mut |event| study.apply(event))?;
+        let directory = summary.directory.clone();
+        summary.problem = read_study(&directory, &mut |event| summary.apply(event))?;
         Ok(summary)
     }
 
     /// The study before anything has happened.
     pub(super) fn empty(directory: Directory) -> Self {
         let study = StudyState::new(directory.definition().clone());
-        Summary { directory, study, problem: None }
+        Summary { directory, study, hosts: BTreeMap::new(), problem: None }
+    }
+
+    /// Follows an event.
+    pub(super) fn apply(&mut self, event: Event) -> Result<(), StudyError> {
+        if let EventKind::Joined(process) = &event.kind {
+            self.hosts.insert(process.process, process.host.clone());
+        }
+        self.study.apply(event)
+    }
+
+    /// The machine of a worker of the study.
+    pub fn host_of(&self, worker: &str) -> Option<&str> {
+        self.hosts.get(&process_of(worker)?).map(|host| &**host)
     }
 
     /// The study.
@@ -66,8 +84,10 @@ impl Summary {
     }
 
     /// One trial.
-    pub fn row<'a>(&self, trial: &'a Trial) -> TrialRow<'a> {
-        TrialRow::of(trial, &self.directory)
+    pub fn row<'a>(&'a self, trial: &'a Trial) -> TrialRow<'a> {
+        let worker = trial.metadata.evaluating_worker_id.as_deref();
+        let host = worker.and_then(|worker| self.host_of(worker));
+        TrialRow::of(trial, host, &self.directory)
     }
 
     /// The best trial, or the best trials of several objectives.

@@ -80,7 +80,12 @@ impl Bench {
                 })
                 .collect();
             let worker = worker.clone();
-            commands.push(Command::Ask(Ask { worker, n: self.batch, lease: None }));
+            commands.push(Command::Ask(Ask {
+                worker,
+                n: self.batch,
+                lease: None,
+                evaluation: None,
+            }));
             if let Some(Ok(Answer::Evaluate(handed))) = core.execute_all(commands)?.pop() {
                 held.extend(handed.into_iter().map(|trial| trial.id));
             }

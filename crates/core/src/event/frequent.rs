@@ -15,13 +15,17 @@ pub(super) fn write(seq: u64, event: &Event, out: &mut Vec<u8>) -> Option<()> {
     line.put("\"seq\":");
     line.int(seq);
     match &event.kind {
-        EventKind::Sampled { trial, config, previous: None, worker, claimed } => {
+        EventKind::Sampled { trial, config, previous: None, worker, claimed, evaluation } => {
             line.put(",\"event\":\"sampled\",\"time\":");
             line.float(event.time)?;
             line.id(trial)?;
             line.put(",\"worker\":");
             line.text(worker)?;
             line.put(if *claimed { ",\"attempt\":1" } else { "" });
+            if let Some(number) = evaluation {
+                line.put(",\"evaluation\":");
+                line.int(*number);
+            }
             line.put(",\"config\":{");
             for (at, (name, value)) in config.iter().enumerate() {
                 line.put(if at == 0 { "" } else { "," });
@@ -147,7 +151,7 @@ pub(super) struct Frequent<'a> {
 }
 
 pub(super) enum What<'a> {
-    Sampled { worker: &'a str, claimed: bool, config: Config },
+    Sampled { worker: &'a str, claimed: bool, evaluation: Option<u32>, config: Config },
     Stepped { attempt: u32, steps: Box<[Step]>, prune_at: Option<u64> },
     Reported { attempt: u32, report: Report },
 }
@@ -228,6 +232,10 @@ impl<'a> Cursor<'a> {
         self.eat(",\"worker\":")?;
         let worker = self.text()?;
         let claimed = self.has(",\"attempt\":1");
+        let evaluation = match self.has(",\"evaluation\":") {
+            true => Some(self.number()?.parse().ok()?),
+            false => None,
+        };
         self.eat(",\"config\":")?;
         let mut values = Vec::with_capacity(names.len());
         self.eat("{")?;
@@ -247,7 +255,7 @@ impl<'a> Cursor<'a> {
         }
         self.eat("}}")?;
         let config = Config::of_equally_many(names.clone(), values.into());
-        Some(What::Sampled { worker, claimed, config })
+        Some(What::Sampled { worker, claimed, evaluation, config })
     }
 
     fn value(&mut self, interner: &mut Interner) -> Option<Value> {

@@ -18,8 +18,8 @@ use serde::de::DeserializeSeed;
 use serde::{Deserialize, Serialize};
 
 use self::body::{
-    ClaimedLine, Held, LeftLine, PolicyLine, PutLine, ReportedLine, RequeuedLine, SampledLine,
-    SteppedLine, StoppedLine, Str,
+    ClaimedLine, EvaluationLine, Held, LeftLine, PolicyLine, PutLine, ReportedLine, RequeuedLine,
+    SampledLine, SteppedLine, StoppedLine, Str,
 };
 pub use self::error::LineError;
 use super::frequent::{self, Frequent, What};
@@ -60,6 +60,7 @@ pub fn encode(seq: u64, event: &Event, out: &mut Vec<u8>) {
 fn write(seq: u64, event: &Event, out: &mut Vec<u8>) {
     let name = match &event.kind {
         EventKind::Policy(_) => "policy",
+        EventKind::Evaluation { .. } => "evaluation",
         EventKind::Joined(_) => "joined",
         EventKind::Left { .. } => "left",
         EventKind::Sampled { .. } => "sampled",
@@ -73,23 +74,29 @@ fn write(seq: u64, event: &Event, out: &mut Vec<u8>) {
     add(&Head { seq, event: name.into(), time: event.time }, out);
     match &event.kind {
         EventKind::Policy(policy) => add(&PolicyLine { policy: Cow::Borrowed(policy) }, out),
+        EventKind::Evaluation { number, own, evaluation } => {
+            let (number, own, evaluation) = (*number, *own, Cow::Borrowed(&**evaluation));
+            add(&EvaluationLine { number, own, evaluation }, out);
+        }
         EventKind::Joined(process) => add(process, out),
         EventKind::Left { process } => add(&LeftLine { process: *process }, out),
-        EventKind::Sampled { trial, config, previous, worker, claimed } => {
+        EventKind::Sampled { trial, config, previous, worker, claimed, evaluation } => {
             let line = SampledLine {
                 trial: trial.clone(),
                 worker: Str::from(&**worker),
                 attempt: claimed.then_some(1),
+                evaluation: *evaluation,
                 previous: previous.clone(),
                 config: Held::ToWrite(config),
             };
             add(&line, out);
         }
-        EventKind::Claimed { trial, attempt, worker, lease } => {
+        EventKind::Claimed { trial, attempt, worker, evaluation, lease } => {
             let line = ClaimedLine {
                 trial: trial.clone(),
                 attempt: *attempt,
                 worker: Str::from(&**worker),
+                evaluation: *evaluation,
                 lease: lease.as_ref().map(Cow::Borrowed),
             };
             add(&line, out);
@@ -170,9 +177,9 @@ impl Decoder {
         let Frequent { seq, time, trial, what } =
             frequent::read(body, &self.names, &mut self.interner)?;
         let kind = match what {
-            What::Sampled { worker, claimed, config } => {
+            What::Sampled { worker, claimed, evaluation, config } => {
                 let worker = self.interner.intern(worker);
-                EventKind::Sampled { trial, config, previous: None, worker, claimed }
+                EventKind::Sampled { trial, config, previous: None, worker, claimed, evaluation }
             }
             What::Stepped { attempt, steps, prune_at } => {
                 EventKind::Stepped { trial, attempt, steps, prune_at }
@@ -192,6 +199,10 @@ impl Decoder {
         };
         let kind = match &*event.0 {
             "policy" => EventKind::Policy(parse::<PolicyLine<'_>>(line)?.policy.into_owned()),
+            "evaluation" => {
+                let EvaluationLine { number, own, evaluation } = parse(line)?;
+                EventKind::Evaluation { number, own, evaluation: evaluation.into_owned().into() }
+            }
             "joined" => EventKind::Joined(parse(line)?),
             "left" => EventKind::Left { process: parse::<LeftLine>(line)?.process },
             "sampled" => {
@@ -202,12 +213,13 @@ impl Decoder {
                     previous: line.previous,
                     worker: self.worker(line.worker),
                     claimed: line.attempt.is_some(),
+                    evaluation: line.evaluation,
                 }
             }
             "claimed" => {
-                let ClaimedLine { trial, attempt, worker, lease } = parse(line)?;
-                let lease = lease.map(Cow::into_owned);
-                EventKind::Claimed { trial, attempt, worker: self.worker(worker), lease }
+                let ClaimedLine { trial, attempt, worker, evaluation, lease } = parse(line)?;
+                let (worker, lease) = (self.worker(worker), lease.map(Cow::into_owned));
+                EventKind::Claimed { trial, attempt, worker, evaluation, lease }
             }
             "stepped" => {
                 let SteppedLine { trial, attempt, steps, prune_at } = parse(line)?;
@@ -240,6 +252,7 @@ impl Decoder {
             time_submitted: line.time_submitted.map(|it| it.0),
             time_started: line.time_started.map(|it| it.0),
             time_end: line.time_end.map(|it| it.0),
+            evaluation: line.evaluation,
         };
         Ok(Trial {
             id: line.trial,

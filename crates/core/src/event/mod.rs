@@ -17,6 +17,7 @@ pub use line::{Decoder, LineError, encode, verified};
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::definition::PrunerInfo;
+use crate::evaluation::Evaluation;
 use crate::stopping::{EarlyEnd, StopEarly};
 pub use crate::trial::Reason;
 use crate::trial::{Report, Step, Trial, TrialId, Worker, WorkerId};
@@ -41,6 +42,15 @@ pub struct Event {
 pub enum EventKind {
     /// The study's policy was set or changed.
     Policy(Policy),
+    /// How trials are evaluated by a command was set or changed.
+    Evaluation {
+        /// Its number, from 1. One that the study has had before has it again.
+        number: u32,
+        /// Whether it is that of one process alone, and the study's stays as it is.
+        own: bool,
+        /// All of it.
+        evaluation: Arc<Evaluation>,
+    },
     /// A process joined and will hold `workers/p<process>.lock` for its life.
     Joined(Process),
     /// A process left cleanly.
@@ -60,6 +70,8 @@ pub enum EventKind {
         worker: WorkerId,
         /// Whether `worker` evaluates it at once, as attempt 1.
         claimed: bool,
+        /// The number of the evaluation that the attempt runs, where that is a command.
+        evaluation: Option<u32>,
     },
     /// A pending trial was claimed for an evaluation.
     Claimed {
@@ -69,6 +81,8 @@ pub enum EventKind {
         attempt: u32,
         /// Who evaluates it.
         worker: WorkerId,
+        /// The number of the evaluation that it runs, where that is a command.
+        evaluation: Option<u32>,
         /// When the claim ends by itself; claims of workers end with their process instead.
         lease: Option<Lease>,
     },

@@ -17,6 +17,7 @@ impl EventKind {
             | EventKind::Requeued { trial, .. } => Some(trial),
             EventKind::Put(trial) => Some(&trial.id),
             EventKind::Policy(_)
+            | EventKind::Evaluation { .. }
             | EventKind::Joined(_)
             | EventKind::Left { .. }
             | EventKind::Stopped { .. } => None,
@@ -26,13 +27,14 @@ impl EventKind {
 
 impl Trial {
     /// The trial that [`EventKind::Sampled`] makes. `claimed` says that `worker` begins its first
-    /// attempt at once.
+    /// attempt at once, with this evaluation.
     pub fn sampled(
         id: TrialId,
         config: Config,
         previous: Option<TrialId>,
         worker: WorkerId,
         claimed: bool,
+        evaluation: Option<u32>,
         time: f64,
     ) -> Self {
         let metadata = MetaData {
@@ -43,7 +45,7 @@ impl Trial {
         };
         let mut trial = Trial::pending(id, config, metadata);
         if claimed {
-            trial.start(worker, time);
+            trial.start(worker, evaluation, time);
         }
         trial
     }
@@ -51,7 +53,7 @@ impl Trial {
     /// Applies an event to an existing trial. Events that concern no existing trial change nothing.
     pub fn apply(&mut self, kind: EventKind, time: f64) {
         match kind {
-            EventKind::Claimed { worker, .. } => self.start(worker, time),
+            EventKind::Claimed { worker, evaluation, .. } => self.start(worker, evaluation, time),
             EventKind::Stepped { attempt, steps, prune_at, .. } => {
                 self.step(attempt, &steps, prune_at);
             }
@@ -61,6 +63,7 @@ impl Trial {
             EventKind::Put(trial) => *self = Trial { steps: self.steps.take(), ..*trial },
             EventKind::Sampled { .. }
             | EventKind::Policy(_)
+            | EventKind::Evaluation { .. }
             | EventKind::Joined(_)
             | EventKind::Left { .. }
             | EventKind::Stopped { .. } => {}

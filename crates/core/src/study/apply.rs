@@ -17,6 +17,9 @@ impl StudyState {
                 (self.policy, self.ended_early) = (policy, None);
                 self.follow_results();
             }
+            EventKind::Evaluation { number, own, evaluation } => {
+                self.evaluations.set(number, own, evaluation)?;
+            }
             EventKind::Stopped { reason } => self.ended_early = Some(reason),
             EventKind::Joined(process) => {
                 if process.process <= self.last_process {
@@ -30,11 +33,14 @@ impl StudyState {
                 self.processes.remove(&process);
                 self.index.forget(process);
             }
-            EventKind::Sampled { trial: id, config, previous, worker, claimed } => {
-                self.insert(Trial::sampled(id, config, previous, worker, claimed, time))?;
+            EventKind::Sampled { trial: id, config, previous, worker, claimed, evaluation } => {
+                self.evaluations.check(evaluation)?;
+                let trial = Trial::sampled(id, config, previous, worker, claimed, evaluation, time);
+                self.insert(trial)?;
                 self.claims += u64::from(claimed);
             }
-            EventKind::Claimed { trial: ref id, attempt, ref lease, .. } => {
+            EventKind::Claimed { trial: ref id, attempt, evaluation, ref lease, .. } => {
+                self.evaluations.check(evaluation)?;
                 let at = self.expect(id, State::Evaluating)?;
                 if attempt != self.trials.at(at).attempts + 1 {
                     return Err(self.wrong_attempt(id, attempt));

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::budget::Limit;
 use crate::config::Config;
+use crate::evaluation::{Evaluation, Which};
 use crate::event::{Lease, Policy, Process, ProcessId, Reason};
 use crate::optimizer::Suggestion;
 use crate::stopping::EarlyEnd;
@@ -102,6 +103,14 @@ pub enum Command {
     },
     /// Changes the policy.
     SetPolicy(Policy),
+    /// Changes how trials are evaluated by a command; what the study has already changes nothing. Answer:
+    /// [`Answer::Evaluation`].
+    SetEvaluation {
+        /// How.
+        evaluation: Box<Evaluation>,
+        /// Whether only the process that asks will run it.
+        own: bool,
+    },
     /// Ends the study before its budget is used: whoever asks has waited for a better result as long as
     /// the policy says.
     Stop(EarlyEnd),
@@ -118,7 +127,9 @@ impl Command {
     /// Whether deciding this command may sample trials, or change what other samplers read: the
     /// policy and the set of processes. Some stores need another lock for that.
     pub fn may_sample(&self) -> bool {
-        use Command::{Ask, Join, Offer, Pause, Sample, SetPolicy, Stop, StopProcesses};
+        use Command::{
+            Ask, Join, Offer, Pause, Sample, SetEvaluation, SetPolicy, Stop, StopProcesses,
+        };
         matches!(
             self,
             Join(_)
@@ -126,6 +137,7 @@ impl Command {
                 | Sample { .. }
                 | Offer { .. }
                 | SetPolicy(_)
+                | SetEvaluation { .. }
                 | Stop(_)
                 | Pause(_)
                 | Command::Enqueue { .. }
@@ -144,6 +156,8 @@ pub struct Ask {
     pub n: usize,
     /// When the claim expires: for callers whose process ends before the evaluation does.
     pub lease: Option<Lease>,
+    /// The evaluation that it runs, where that is a command.
+    pub evaluation: Option<Which>,
 }
 
 /// What a study answers.
@@ -161,6 +175,8 @@ pub enum Answer {
     },
     /// The process has this number.
     Joined(ProcessId),
+    /// The evaluation has this number.
+    Evaluation(u32),
     /// After `Ask`: evaluate these; a trial's `attempts` is the number of this attempt. After
     /// `Sample` or `Offer`: these are now pending.
     Evaluate(Vec<Trial>),

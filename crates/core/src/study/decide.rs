@@ -123,6 +123,10 @@ impl StudyState {
                 self.take_suggestions(suggestions, &worker, false)
             }
             Command::Import { worker, trials, time } => self.import(&worker, trials, time),
+            Command::SetEvaluation { evaluation, own } => {
+                let (number, event) = self.evaluations.decide(*evaluation, own)?;
+                Ok(Decision::new(event.into_iter().collect(), Answer::Evaluation(number)))
+            }
             Command::SetPolicy(policy) => self.set_policy(policy),
             Command::Stop(reason) if self.ended_early.is_none() => {
                 Ok(Decision::new(vec![EventKind::Stopped { reason }], Answer::Done))
@@ -174,9 +178,10 @@ impl StudyState {
         let left = self.policy.budget.evaluations_left(&spent);
         let n = ask.n.min(usize::try_from(left).unwrap_or(usize::MAX));
         let (mut handed, mut events) = (Vec::new(), Vec::new());
+        let runs = self.evaluations.number_for(ask.evaluation);
         for trial in self.pending().take(n) {
             handed.push(trial.id.clone());
-            events.push(claim(trial.id.clone(), trial.attempts + 1, &ask));
+            events.push(claim(trial.id.clone(), trial.attempts + 1, &ask, runs));
         }
         let missing = n - handed.len();
         let is_elsewhere = optimizer.as_deref().is_some_and(Optimizer::is_elsewhere);
@@ -187,8 +192,14 @@ impl StudyState {
         } else if missing > 0 {
             match self.sample(missing, &ask.worker, ask.lease.is_none(), optimizer) {
                 Ok(Ok(mut sampled)) => {
+                    for event in &mut sampled.events {
+                        if let EventKind::Sampled { evaluation, claimed: true, .. } = event {
+                            *evaluation = runs;
+                        }
+                    }
                     if ask.lease.is_some() {
-                        let claims = sampled.handed.iter().map(|id| claim(id.clone(), 1, &ask));
+                        let claims =
+                            sampled.handed.iter().map(|id| claim(id.clone(), 1, &ask, runs));
                         sampled.events.extend(claims);
                     }
                     if handed.is_empty() {
@@ -304,6 +315,7 @@ impl StudyState {
                 previous,
                 worker: worker.clone(),
                 claimed,
+                evaluation: None,
             });
         }
         Ok(Decision { events, answer: Answer::Evaluate(Vec::new()), handed })
@@ -542,6 +554,7 @@ fn superseded(trial: &Trial) -> Answer {
     Answer::Superseded { trial: id, state, attempts }
 }
 
-fn claim(trial: TrialId, attempt: u32, ask: &Ask) -> EventKind {
-    EventKind::Claimed { trial, attempt, worker: ask.worker.clone(), lease: ask.lease.clone() }
+fn claim(trial: TrialId, attempt: u32, ask: &Ask, evaluation: Option<u32>) -> EventKind {
+    let (worker, lease) = (ask.worker.clone(), ask.lease.clone());
+    EventKind::Claimed { trial, attempt, worker, evaluation, lease }
 }

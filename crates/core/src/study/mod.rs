@@ -10,6 +10,7 @@ mod apply;
 mod checkpoint;
 mod command;
 mod decide;
+mod evaluations;
 mod import;
 mod index;
 mod judge;
@@ -17,15 +18,18 @@ mod pruning;
 mod results;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use command::{Answer, Ask, Command, StopReason};
 pub use results::Checkpoint;
 
 use crate::budget::Spent;
 use crate::definition::Definition;
+use crate::evaluation::Evaluation;
 use crate::event::{Lease, Policy, Process, ProcessId};
 use crate::stopping::EarlyEnd;
 use crate::trial::{State, Trial, TrialId, Trials};
+use evaluations::Evaluations;
 use index::Index;
 use pruning::Pruning;
 use results::Results;
@@ -35,6 +39,7 @@ use results::Results;
 pub struct StudyState {
     definition: Definition,
     policy: Policy,
+    evaluations: Evaluations,
     trials: Trials,
     index: Index,
     processes: BTreeMap<ProcessId, Process>,
@@ -54,6 +59,7 @@ impl StudyState {
     pub fn new(definition: Definition) -> Self {
         StudyState {
             policy: Policy::default(),
+            evaluations: Evaluations::of(&definition),
             trials: Trials::default(),
             index: Index::new(definition.objectives.clone()),
             definition,
@@ -76,6 +82,18 @@ impl StudyState {
     /// Its current policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// All evaluations by a command that this study has had, number 1 first: the study's own, and those of
+    /// single processes.
+    pub fn evaluations(&self) -> &[Arc<Evaluation>] {
+        self.evaluations.all()
+    }
+
+    /// The study's evaluation by a command and its number, if it has one. The number is 0 for one that stands
+    /// in the study's description and was not used yet.
+    pub fn evaluation(&self) -> Option<(u32, &Arc<Evaluation>)> {
+        self.evaluations.current()
     }
 
     /// All trials, in the order in which they were sampled.

@@ -61,6 +61,8 @@ pub struct MetaData {
     pub time_started: Option<f64>,
     /// When its report came.
     pub time_end: Option<f64>,
+    /// The number of the evaluation that its last attempt ran, where that was a command.
+    pub evaluation: Option<u32>,
 }
 
 impl Trial {
@@ -70,12 +72,13 @@ impl Trial {
         Trial { id, config, state, attempts, losses, metadata, steps: None, report: None }
     }
 
-    /// Begins an attempt.
-    pub fn start(&mut self, worker: WorkerId, time: f64) {
+    /// Begins an attempt, with the evaluation of this number where it is a command.
+    pub fn start(&mut self, worker: WorkerId, evaluation: Option<u32>, time: f64) {
         self.state = State::Evaluating;
         self.attempts += 1;
         self.metadata.evaluating_worker_id = Some(worker);
         self.metadata.time_started = Some(time);
+        self.metadata.evaluation = evaluation;
     }
 
     /// Ends an attempt without a report: the trial is pending again.
@@ -86,6 +89,7 @@ impl Trial {
         self.metadata.evaluation_duration = None;
         self.metadata.time_started = None;
         self.metadata.time_end = None;
+        self.metadata.evaluation = None;
         self.losses = match reason {
             Reason::Retry => 0,
             reason => self.losses + u32::from(reason.counts()),

@@ -99,6 +99,7 @@ impl Shared {
             time_submitted: number("time_submitted"),
             time_started: number("time_started"),
             time_end: number("time_end"),
+            evaluation: None,
         })
     }
 

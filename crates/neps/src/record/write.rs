@@ -164,6 +164,9 @@ impl<'a> Writer<'a> {
         if *losses > 0 {
             pairs.push(("losses", Value::Int((*losses).into())));
         }
+        if let Some(number) = record.trial.metadata.evaluation {
+            pairs.push(("evaluation", Value::Int(number.into())));
+        }
         if let (Some(failure), None) =
             (report.as_ref().and_then(|report| report.failure.as_ref()), &record.extras.report)
         {

@@ -73,8 +73,8 @@ pub(crate) fn read_study(
 fn follow(trials: &mut Trials, event: &Event) {
     let Event { time, kind } = event.clone();
     match kind {
-        EventKind::Sampled { trial: id, config, previous, worker, claimed } => {
-            trials.set(Trial::sampled(id, config, previous, worker, claimed, time));
+        EventKind::Sampled { trial: id, config, previous, worker, claimed, evaluation } => {
+            trials.set(Trial::sampled(id, config, previous, worker, claimed, evaluation, time));
         }
         EventKind::Put(trial) => trials.set(*trial),
         kind => {

@@ -12,6 +12,7 @@ mod output;
 mod proc;
 mod process;
 mod progress;
+mod recipe;
 mod report_defaults;
 mod result;
 mod run_clock;

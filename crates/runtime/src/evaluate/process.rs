@@ -10,7 +10,6 @@ use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::time::Duration;
 
 use nix::unistd::Pid;
 use tokio::process::Child;
@@ -20,23 +19,23 @@ use super::household::Household;
 use super::judge::{crashed, judge};
 use super::kill::Family;
 use super::output::Output;
+use super::recipe::{Recipe, Recipes};
 use super::run_clock::RunClock;
 use super::setup::{NotStarted, SetUp, pauses};
-use super::start::{Surroundings, start};
-use super::{CommandTemplate, Ended, RunningTrial, attempt_lock, progress};
-use crate::OnPrune;
+use super::start::start;
+use super::{Ended, RunningTrial, attempt_lock, progress};
 use trialmill_core::error::StoreError;
+use trialmill_core::evaluation::OnPrune;
 use trialmill_core::limits::{HOUSEKEEPING, LOG_CHECK, STOP_FOLLOWS};
 use trialmill_core::objectives::Objectives;
+use trialmill_core::space::SearchSpace;
 use trialmill_core::trial::Report;
 
 /// Runs a command per trial. Thousands may run at once; none needs a thread.
 #[derive(Debug, Clone)]
 pub struct ProcessEvaluator {
-    command: CommandTemplate,
-    on_prune: OnPrune,
     objectives: Objectives,
-    around: Surroundings,
+    recipes: Arc<Recipes>,
     shared: Arc<Shared>,
 }
 
@@ -58,37 +57,17 @@ enum Cause {
 }
 
 impl ProcessEvaluator {
-    /// Evaluates with this command, in the working directory of this process.
-    pub fn new(command: CommandTemplate) -> Self {
+    /// Evaluates each trial with the command that it names, of a study with this space and these objectives.
+    pub fn new(space: Arc<SearchSpace>, objectives: Objectives) -> Self {
         ProcessEvaluator {
-            command,
-            on_prune: OnPrune::default(),
-            objectives: Objectives::default(),
-            around: Surroundings::here(),
+            objectives,
+            recipes: Arc::new(Recipes::new(space)),
             shared: Arc::new(Shared {
                 household: Household::new(),
                 set_up: SetUp::default(),
                 clock: RunClock::default(),
             }),
         }
-    }
-
-    /// How long a command may take to end after SIGTERM, before SIGKILL.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.around = self.around.with_grace(grace);
-        self
-    }
-
-    /// What happens to a command whose evaluation should end.
-    pub fn on_prune(mut self, on_prune: OnPrune) -> Self {
-        self.on_prune = on_prune;
-        self
-    }
-
-    /// What a result may call its objectives.
-    pub fn objectives(mut self, objectives: Objectives) -> Self {
-        self.objectives = objectives;
-        self
     }
 
     /// Looks after what this process has adopted, and counts the time in which it runs, until the last
@@ -112,7 +91,12 @@ impl ProcessEvaluator {
     /// one fare better.
     pub async fn evaluate(&self, trial: &RunningTrial) -> Result<Ended, StoreError> {
         trial.check_place()?;
-        let (mut child, output) = match self.start(trial).await? {
+        let recipe = match self.recipes.of(trial) {
+            Ok(recipe) => recipe,
+            Err(problem) => return Ok(Ended::NotStarted(problem)),
+        };
+        trial.stop_signal().set_grace(recipe.around.grace);
+        let (mut child, output) = match self.start(trial, &recipe).await? {
             Ok(started) => started,
             Err(ended) => return Ok(ended),
         };
@@ -123,12 +107,12 @@ impl ProcessEvaluator {
         self.shared.household.started(leader);
         let mut family = Family::of(leader, output.files(), &self.shared.household);
         let mut steps = progress::Follower::new(trial, output.files());
-        let cause = self.wait(&mut child, trial, &output, &mut steps).await;
+        let cause = self.wait(&mut child, trial, &recipe, &output, &mut steps).await;
         let before_we_asked = output.mark();
         let status = match cause {
             Cause::Itself(ref status) => status.as_ref().ok().copied(),
             Cause::Limit | Cause::Pruned | Cause::Stop => {
-                let ended = family.end(&mut child, self.around.grace, trial.stop_signal()).await;
+                let ended = family.end(&mut child, recipe.around.grace, trial.stop_signal()).await;
                 ended.and_then(Result::ok)
             }
         };
@@ -183,9 +167,10 @@ impl ProcessEvaluator {
     async fn start(
         &self,
         trial: &RunningTrial,
+        recipe: &Recipe,
     ) -> Result<Result<(Child, Output), Ended>, StoreError> {
         for pause in pauses() {
-            let problem = match start(&self.command, trial, &self.around) {
+            let problem = match start(&recipe.command, trial, &recipe.around) {
                 Ok(started) => {
                     self.shared.set_up.succeeded();
                     return Ok(Ok(started));
@@ -218,6 +203,7 @@ impl ProcessEvaluator {
         &self,
         child: &mut Child,
         trial: &RunningTrial,
+        recipe: &Recipe,
         output: &Output,
         steps: &mut progress::Follower,
     ) -> Cause {
@@ -227,7 +213,7 @@ impl ProcessEvaluator {
                 None => std::future::pending().await,
             }
         };
-        let is_pruned = steps.until_pruned(self.on_prune == OnPrune::Terminate);
+        let is_pruned = steps.until_pruned(recipe.on_prune == OnPrune::Terminate);
         tokio::pin!(time_is_up, is_pruned);
         loop {
             tokio::select! {

@@ -12,6 +12,7 @@ use crate::StepOutcome;
 use crate::handle::StudyHandle;
 use trialmill_core::config::Config;
 use trialmill_core::error::{Error, StoreError};
+use trialmill_core::evaluation::Evaluation;
 use trialmill_core::trial::{Objective, Trial, TrialId};
 use trialmill_store::{Place, plain};
 
@@ -42,6 +43,8 @@ struct Inner {
     previous_dir: OnceLock<PathBuf>,
     /// The number of its worker in this process, from 0.
     worker: usize,
+    /// What its command is, where it is one.
+    evaluation: Option<Arc<Evaluation>>,
     began: Instant,
     /// When its command was started, and when it had ended.
     started: OnceLock<Instant>,
@@ -75,16 +78,19 @@ impl RunningTrial {
         trial: Trial,
         worker: usize,
         paths: Option<Arc<TrialPaths>>,
+        evaluation: Option<Arc<Evaluation>>,
         timeout: Option<Duration>,
         stop: Arc<StopSignal>,
         study: StudyHandle,
     ) -> Self {
+        let timeout = evaluation.as_ref().map_or(timeout, |evaluation| evaluation.timeout());
         RunningTrial(Arc::new(Inner {
             trial,
             paths,
             dir: OnceLock::new(),
             previous_dir: OnceLock::new(),
             worker,
+            evaluation,
             began: Instant::now(),
             started: OnceLock::new(),
             ended: OnceLock::new(),
@@ -114,6 +120,11 @@ impl RunningTrial {
     /// have the same at a time, so it can choose a GPU or a port.
     pub fn worker(&self) -> usize {
         self.0.worker
+    }
+
+    /// The evaluation by a command that it has, with its number.
+    pub(crate) fn evaluation(&self) -> Option<(u32, &Evaluation)> {
+        self.0.trial.metadata.evaluation.zip(self.0.evaluation.as_deref())
     }
 
     /// The span of its evaluation, which what the evaluation logs belongs to.

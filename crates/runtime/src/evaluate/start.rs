@@ -1,6 +1,6 @@
 //! Starting a command: its files, its words, its environment, its directory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -17,6 +17,7 @@ use super::setup::NotStarted;
 use super::template::{CommandTemplate, shown};
 use super::{RunningTrial, progress};
 use trialmill_core::config::ShownConfig;
+use trialmill_core::evaluation::Evaluation;
 use trialmill_core::limits::{KILL_GRACE, MAX_ARGUMENT_BYTES, SPARE_DESCRIPTORS};
 use trialmill_store::{AttemptFiles, FileSystem, Stream, plain};
 
@@ -43,6 +44,8 @@ pub(super) struct Surroundings {
     directory: Option<PathBuf>,
     /// Variables of an outer trial, if this process was started by one: they would name its files.
     inherited: Vec<OsString>,
+    /// Variables that were asked for.
+    environment: BTreeMap<String, String>,
     /// How long a command has to end when it is asked to.
     pub(super) grace: Duration,
 }
@@ -53,12 +56,35 @@ impl Surroundings {
         Surroundings {
             directory: std::env::current_dir().ok(),
             inherited: std::env::vars_os().filter(ours).map(|(name, _)| name).collect(),
+            environment: BTreeMap::new(),
             grace: KILL_GRACE,
         }
     }
 
+    /// As this evaluation says it.
+    pub(super) fn of(self, evaluation: &Evaluation) -> Self {
+        let wanted = evaluation.directory.as_deref().map(PathBuf::from);
+        let directory = match wanted {
+            Some(wanted) if wanted.is_dir() || self.directory.as_ref() == Some(&wanted) => {
+                Some(wanted)
+            }
+            Some(wanted) => {
+                let here = self.directory.as_deref().unwrap_or(Path::new("."));
+                tracing::warn!(
+                    "the study's commands run in {}, which is not on this machine: here they run in {}",
+                    wanted.display(),
+                    here.display()
+                );
+                self.directory.clone()
+            }
+            None => self.directory.clone(),
+        };
+        let environment = evaluation.environment.clone();
+        Surroundings { directory, environment, ..self }.with_grace(evaluation.grace())
+    }
+
     /// With this grace; inside a trial, a part of that trial's own, or its commands would outlive it.
-    pub(super) fn with_grace(self, grace: Duration) -> Self {
+    fn with_grace(self, grace: Duration) -> Self {
         let outer = std::env::var(GRACE).ok().and_then(|text| text.parse::<f64>().ok());
         let outer = outer.and_then(|seconds| Duration::try_from_secs_f64(seconds * 0.7).ok());
         Surroundings { grace: outer.map_or(grace, |outer| outer.min(grace)), ..self }
@@ -111,6 +137,7 @@ pub(super) fn start(
     if let Some(directory) = &around.directory {
         command.current_dir(directory);
     }
+    command.envs(&around.environment);
     command.env(GRACE, around.grace.as_secs_f64().to_string());
     describe(&mut command, trial, &files);
     let failed = |error| NotStarted::of(program.display(), error);

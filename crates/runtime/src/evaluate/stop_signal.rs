@@ -1,8 +1,8 @@
 //! How all workers of a process learn that the run is to stop.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Tells all workers of the process that the run is to stop.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub struct StopSignal {
     signalled: OnceLock<Arc<AtomicBool>>,
     since: OnceLock<SystemTime>,
     draining: AtomicBool,
+    /// How many milliseconds commands have to end; 0 before one was started.
+    grace_ms: AtomicU64,
     tasks: tokio::sync::watch::Sender<bool>,
     impatient: tokio::sync::watch::Sender<bool>,
 }
@@ -23,6 +25,7 @@ impl Default for StopSignal {
             signalled: OnceLock::new(),
             since: OnceLock::new(),
             draining: AtomicBool::new(false),
+            grace_ms: AtomicU64::new(0),
             tasks: tokio::sync::watch::Sender::new(false),
             impatient: tokio::sync::watch::Sender::new(false),
         }
@@ -52,6 +55,18 @@ impl StopSignal {
     /// Also stops when this is set: by a signal's handler, at once.
     pub(crate) fn listen(&self, flag: Arc<AtomicBool>) {
         let _ = self.signalled.set(flag);
+    }
+
+    /// How long the commands of this process have to end, where it runs some.
+    pub(crate) fn grace(&self) -> Option<Duration> {
+        let ms = self.grace_ms.load(Ordering::Relaxed);
+        (ms > 0).then(|| Duration::from_millis(ms))
+    }
+
+    /// A command was started that has this long.
+    pub(crate) fn set_grace(&self, grace: Duration) {
+        let ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.grace_ms.store(ms, Ordering::Relaxed);
     }
 
     /// When it was first noticed that this is to stop; now, if it never was.

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::RunningTrial;
 use trialmill_core::config::Value;
 use trialmill_core::error::EvaluateError;
+use trialmill_core::evaluation::Evaluation;
 use trialmill_core::limits::{MAX_ARGUMENT_BYTES, MAX_PLAIN_DIGITS};
 use trialmill_core::space::{Domain, SearchSpace};
 use trialmill_store::AttemptFiles;
@@ -32,11 +33,40 @@ impl CommandTemplate {
     /// # Errors
     /// The command is empty, a template names something unknown, or the program does not exist.
     pub fn new<S: AsRef<str>>(words: &[S], space: &SearchSpace) -> Result<Self, EvaluateError> {
+        Self::found_from(words, space, Path::new(""))
+    }
+
+    /// The same, with the program looked for where the command will run.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of(evaluation: &Evaluation, space: &SearchSpace) -> Result<Self, EvaluateError> {
+        let directory = evaluation.directory.as_deref().map(Path::new);
+        let directory = directory.filter(|directory| directory.is_dir());
+        Self::found_from(&evaluation.command, space, directory.unwrap_or(Path::new("")))
+    }
+
+    fn found_from<S: AsRef<str>>(
+        words: &[S],
+        space: &SearchSpace,
+        directory: &Path,
+    ) -> Result<Self, EvaluateError> {
+        let template = Self::parse(words, space);
+        if let Some(program) = words.first().map(AsRef::as_ref).filter(|word| !word.is_empty()) {
+            find_program(program, directory)?;
+        }
+        template
+    }
+
+    /// The same, without a look for the program.
+    pub(super) fn parse<S: AsRef<str>>(
+        words: &[S],
+        space: &SearchSpace,
+    ) -> Result<Self, EvaluateError> {
         let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
         let program = words.first().filter(|word| !word.is_empty());
-        let program = program.ok_or(EvaluateError::NoCommand)?;
+        program.ok_or(EvaluateError::NoCommand)?;
         let pieces: Result<Vec<_>, _> = words.iter().map(|word| pieces(word, space)).collect();
-        find_program(program)?;
         let pieces: Vec<Vec<Piece>> = pieces?;
         for (name, parameter) in space.iter() {
             let values = match parameter.domain() {
@@ -167,14 +197,14 @@ fn pieces(word: &str, space: &SearchSpace) -> Result<Vec<Piece>, EvaluateError> 
 }
 
 /// Looks for the program now, so that a typo is one error and not a thousand crashed trials.
-fn find_program(program: &str) -> Result<(), EvaluateError> {
+fn find_program(program: &str, directory: &Path) -> Result<(), EvaluateError> {
     if program.contains('{') {
         return Ok(());
     }
     let can_run =
         |path: &Path| path.metadata().is_ok_and(|data| data.is_file() && data.mode() & 0o111 != 0);
     let found = if program.contains('/') {
-        can_run(Path::new(program))
+        can_run(&directory.join(program))
     } else {
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path).any(|dir| can_run(&dir.join(program)))

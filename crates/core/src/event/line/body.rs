@@ -13,6 +13,7 @@ use serde_json::{Map, Value as Json};
 
 use super::error::LineError;
 use crate::config::Config;
+use crate::evaluation::Evaluation;
 use crate::event::{EventKind, Lease, Policy, ProcessId, Reason};
 use crate::stopping::EarlyEnd;
 use crate::trial::{Failure, Objective, Real, Report, State, Step, Trial, TrialId};
@@ -56,6 +57,14 @@ pub(super) struct PolicyLine<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+pub(super) struct EvaluationLine<'a> {
+    pub(super) number: u32,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) own: bool,
+    pub(super) evaluation: Cow<'a, Evaluation>,
+}
+
+#[derive(Serialize, Deserialize)]
 pub(super) struct StoppedLine {
     pub(super) reason: EarlyEnd,
 }
@@ -74,6 +83,8 @@ pub(super) struct SampledLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) attempt: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) evaluation: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) previous: Option<TrialId>,
     #[serde(borrow)]
     pub(super) config: Held<'a, Config>,
@@ -85,6 +96,8 @@ pub(super) struct ClaimedLine<'a> {
     pub(super) attempt: u32,
     #[serde(borrow)]
     pub(super) worker: Str<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) evaluation: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) lease: Option<Cow<'a, Lease>>,
 }
@@ -237,6 +250,8 @@ with_report! {
         pub(super) time_started: Option<Real>,
         #[serde(skip_serializing_if = "Option::is_none")]
         pub(super) time_end: Option<Real>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub(super) evaluation: Option<u32>,
         #[serde(borrow)]
         pub(super) config: Held<'a, Config>,
     }
@@ -258,6 +273,7 @@ impl<'a> PutLine<'a> {
             time_submitted: meta.time_submitted.map(Real),
             time_started: meta.time_started.map(Real),
             time_end: meta.time_end.map(Real),
+            evaluation: meta.evaluation,
             config: Held::ToWrite(&trial.config),
         } }
     }

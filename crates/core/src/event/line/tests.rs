@@ -5,7 +5,10 @@ mod golden;
 use proptest::prelude::*;
 
 use super::*;
+use std::sync::Arc;
+
 use crate::config::Value;
+use crate::evaluation::{Evaluation, OnPrune};
 use crate::event::{Lease, Policy, Process, Reason};
 use crate::stopping::EarlyEnd;
 use crate::trial::{Failure, MetaData, Objective, Report, State, Step, Trial, TrialId};
@@ -28,6 +31,20 @@ fn events() -> Vec<EventKind> {
         Lease { seconds: 60.0, host: "h".into(), boot: "b".into(), until_uptime_s: 1e6 + 0.1 };
     vec![
         EventKind::Policy(Policy::default()),
+        EventKind::Evaluation { number: 1, own: false, evaluation: Arc::default() },
+        EventKind::Evaluation {
+            number: u32::MAX,
+            own: true,
+            evaluation: Evaluation {
+                command: vec!["train \"\u{1b}".into(), "--lr={lr}".into()],
+                directory: Some("/home/u".into()),
+                timeout_seconds: Some(0.1 + 0.2),
+                grace_seconds: Some(7.0),
+                on_prune: OnPrune::Ask,
+                environment: [("A".into(), "\\ ü".into())].into(),
+            }
+            .into(),
+        },
         EventKind::Joined(Process {
             process: 1,
             host: "h".into(),
@@ -41,11 +58,13 @@ fn events() -> Vec<EventKind> {
             previous: Some(TrialId::Rung(1, 0)),
             worker: "p1-w1".into(),
             claimed: true,
+            evaluation: Some(7),
         },
         EventKind::Claimed {
             trial: TrialId::Number(1),
             attempt: 2,
             worker: "me".into(),
+            evaluation: Some(u32::MAX),
             lease: Some(lease),
         },
         EventKind::Stepped {
@@ -106,6 +125,7 @@ fn the_frequent_lines_mean_by_hand_what_they_mean_as_json() {
             previous: None,
             worker: "p1-w1".into(),
             claimed: at % 4 > 0,
+            evaluation: (at % 3 > 0).then_some(at as u32),
         };
         let steps = (0..at % 4).map(|step| Step::new(step as u64, floats[(at + step) % 8]));
         let stepped = EventKind::Stepped {
@@ -186,6 +206,7 @@ proptest! {
     fn whatever_a_frequent_line_says_it_reads_back(
         (worker, name, value) in (text(), text(), text()),
         (claimed, follows) in (any::<bool>(), any::<bool>()),
+        evaluation in prop::option::of(any::<u32>()),
         (report, time) in (report(), 1.0..1e10),
         (steps, prune_at) in (steps(), prop::option::of(any::<u64>())),
     ) {
@@ -195,7 +216,14 @@ proptest! {
         let previous = follows.then_some(TrialId::Rung(3, 0));
         let worker = worker.as_str().into();
         for kind in [
-            EventKind::Sampled { trial: trial.clone(), config, previous, worker, claimed },
+            EventKind::Sampled {
+                trial: trial.clone(),
+                config,
+                previous,
+                worker,
+                claimed,
+                evaluation,
+            },
             EventKind::Stepped { trial: trial.clone(), attempt: 2, steps, prune_at },
             EventKind::Reported { trial, attempt: 2, report: report.into() },
         ] {

@@ -106,6 +106,7 @@ fn puts() -> Vec<Trial> {
         time_submitted: Some(1763752513.0),
         time_started: Some(f64::INFINITY),
         time_end: Some(f64::NAN),
+        evaluation: None,
     };
     let changes: [fn(&mut MetaData); 8] = [
         |_| (),
@@ -154,6 +155,7 @@ fn events() -> Vec<EventKind> {
             previous: previous[at / 4 % 3].clone(),
             worker: ["p3-w1", "me \u{1b}[0m"][at / 12].into(),
             claimed: at % 5 > 1,
+            evaluation: None,
         });
     }
     for (at, trial) in ids().into_iter().enumerate() {
@@ -161,7 +163,8 @@ fn events() -> Vec<EventKind> {
         let lease = Lease { seconds: 60.0, host: "h".into(), boot: "b".into(), until_uptime_s };
         for lease in [None, Some(lease)] {
             let (attempt, worker) = (at as u32 + 1, "p1-w64".into());
-            events.push(EventKind::Claimed { trial: trial.clone(), attempt, worker, lease });
+            let (trial, evaluation) = (trial.clone(), None);
+            events.push(EventKind::Claimed { trial, attempt, worker, evaluation, lease });
         }
     }
     for (at, report) in reports().into_iter().enumerate() {
