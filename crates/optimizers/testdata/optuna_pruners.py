@@ -55,5 +55,7 @@ def run(case, pruner, seed):
     return {"name": case[0], "arguments": case[1], "lines": lines}
 
 
-cases = [run(case, case[2], seed) for seed, case in enumerate(CASES * 2)]
+# The third and the fifth time found faults: NaN alone in a window, and NaN among too few trials.
+times = [0, 1, 2, 4]
+cases = [run(case, case[2], time * len(CASES) + at) for time in times for at, case in enumerate(CASES)]
 print("[\n" + ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases) + "\n]")

@@ -68,7 +68,15 @@ impl QuantileSettings {
 pub(super) struct Quantile {
     settings: QuantileSettings,
     successes: u64,
-    at: BTreeMap<u64, Smallest>,
+    at: BTreeMap<u64, There>,
+}
+
+/// What the trials had at a step.
+#[derive(Default)]
+struct There {
+    /// How many had a value, NaN included.
+    trials: u64,
+    values: Smallest,
 }
 
 impl Quantile {
@@ -84,12 +92,13 @@ impl Quantile {
     /// The quantile at a step; none where too few trials had a value there.
     fn value(&self, step: u64) -> Option<f64> {
         let there = self.at.get(&step)?;
-        if (there.len() as u64) < self.settings.min_trials {
+        if there.trials < self.settings.min_trials {
             return None;
         }
-        let (below, part) = (there.kth()?, self.place(there.len()).fract());
+        let values = &there.values;
+        let (below, part) = (values.kth()?, self.place(values.len()).fract());
         // Also where the next is infinite, or there is none.
-        Some(if part > 0.0 { below + part * (there.next()? - below) } else { below })
+        Some(if part > 0.0 { below + part * (values.next()? - below) } else { below })
     }
 }
 
@@ -109,7 +118,8 @@ impl Rule for Quantile {
         self.successes += 1;
         for (step, value) in curve {
             let mut there = self.at.remove(step).unwrap_or_default();
-            there.add(*value, |n| self.place(n) as usize + 1);
+            there.trials += 1;
+            there.values.add(*value, |n| self.place(n) as usize + 1);
             self.at.insert(*step, there);
         }
     }

@@ -52,7 +52,8 @@ impl Rule for Patient {
         let skipped = at.track.recent.len().saturating_sub(window);
         // Of a wider window the first values are those before.
         let before = recent.clone().take(skipped).fold(at.track.before, |a, x| a.min(*x));
-        let latest = recent.skip(skipped).fold(f64::INFINITY, |a, x| a.min(*x));
+        // Nothing but NaN decides nothing, as in Optuna.
+        let latest = recent.skip(skipped).copied().fold(f64::NAN, f64::min);
         before + self.settings.min_delta < latest
             && self.other.as_ref().is_none_or(|other| other.prunes(at))
     }
