@@ -162,3 +162,53 @@ fn a_grid_has_all_its_points_whatever_is_brought_in_every_layout() {
         assert_eq!(study.count("success") + study.count("external"), 25, "{layout}");
     }
 }
+
+/// A wider bound needed a copy of the whole study, though no trial contradicted it.
+#[test]
+fn a_space_is_changed_in_place_where_all_trials_are_in_it() {
+    let study = Trialmill::with_space("lr: {lower: 0.0, upper: 1.0}, kind: [b, a]", 3);
+    study.run_study(&[], "echo $TRIALMILL_PARAM_lr").exits(0);
+    let before = study.trials();
+    let set = |space: &str| {
+        study.write("wider.yaml", &format!("space: {{{space}}}\n"));
+        study.run(&["set", "s", "--space", "wider.yaml"])
+    };
+    for (space, says) in [
+        ("lr: {lower: 0.0, upper: 1e-9}, kind: [b, a]", "trial 1 is not in the new space"),
+        ("lr: {lower: 0.0, upper: 2.0}", "the search space does not have it"),
+        ("lr: {lower: 0.0, upper: 2.0}, kind: [b, a], n: [1, 2]", "'n'"),
+        ("lr: {lower: 0.0, upper: 2.0, is_fidelity: true}, kind: [b, a]", "the fidelity stays"),
+    ] {
+        set(space).exits(2).says(&[says]);
+    }
+    // In another order, wider, and with what is there only beside a new choice.
+    let wider = "kind: [a, b, c], lr: {lower: 0.0, upper: 2.0}, deep: {lower: 1, upper: 9, when: {kind: c}}";
+    set(wider).exits(0);
+    assert_eq!(study.trials(), before);
+    study.run(&["check", "s"]).exits(0);
+    let file = study.read("study.yaml");
+    study.run_study(&["--evaluations", "40"], "echo $TRIALMILL_PARAM_lr").exits(3).says(&[
+        "there:  lr: float [0.0, 2.0]; kind: categorical {a, b, c}; deep: int [1, 9], when kind is c",
+        "`trialmill set DIR --space FILE`",
+    ]);
+    let wider_file = study.read("wider.yaml");
+    let rest =
+        file.lines().filter(|line| !line.starts_with("space:")).collect::<Vec<_>>().join("\n");
+    study.write("study.yaml", &format!("{wider_file}{rest}\n"));
+    study.run_study(&["--evaluations", "40"], "echo $TRIALMILL_PARAM_lr").exits(0);
+    let trials = study.trials();
+    assert_eq!((&trials[..3], trials.len()), (&before[..], 40));
+    assert!(trials.iter().any(|trial| trial["config"]["lr"].as_f64().unwrap() > 1.0));
+    assert!(trials.iter().any(|trial| trial["config"]["deep"].is_number()));
+    // Not below a process that works, and not where NePS has the space.
+    let script = r#"echo > "$HERE/begun"; until [ -e "$HERE/go" ]; do sleep 0.01; done; echo 1"#;
+    let run = study.start_study(&["--evaluations", "41"], script);
+    crate::support::eventually("it has begun", || study.path("begun").exists());
+    set(wider).exits(3).says(&["in use by process p"]);
+    study.write("go", "");
+    run.end().exits(0);
+    set(wider).exits(0);
+    study.write("neps.yaml", "space: {lr: {lower: 0.0, upper: 1.0}}\n");
+    study.run(&["create", "neps.yaml", "--dir", "n", "--layout", "neps"]).exits(0);
+    study.run(&["set", "n", "--space", "neps.yaml"]).exits(2).says(&["space of their own program"]);
+}

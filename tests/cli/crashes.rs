@@ -104,7 +104,7 @@ fn a_run_in_which_everything_crashes_does_not_burn_the_whole_budget() {
 #[test]
 fn a_short_run_in_which_nothing_succeeds_does_not_look_fine() {
     let study = Trialmill::new(3);
-    study.run_study(&[], "exit 7").exits(8).says(&["nothing succeeded", "trialmill status"]);
+    study.run_study(&[], "exit 7").exits(8).says(&["nothing succeeded", "trialmill retry"]);
     // Of several, some may fail.
     let script = r#"[ "$TRIALMILL_TRIAL_ID" != 4 ] && echo 1"#;
     study.run_study(&["--evaluations", "6"], script).exits(0).says(&["4 crashed"]);

@@ -285,3 +285,40 @@ fn what_a_command_said_and_what_became_of_each_attempt_is_shown() {
     ]);
     study.run(&["show", "s", "2"]).exits(0).says(&["attempt 1  success", "by p1-w1"]);
 }
+
+/// Where all objectives are NaN it said "none yet", though nothing more was to come; a grid would "go on
+/// until it is stopped"; and of several objectives the end of a run named none.
+#[test]
+fn what_is_said_of_a_study_is_so() {
+    let study = Trialmill::new(3);
+    study
+        .run_study(&[], "echo nan")
+        .exits(0)
+        .says(&["3 trials succeeded", "best: none: all 3 successes have an objective that is NaN"]);
+    let none = "best       none: all 3 successes have an objective that is NaN";
+    study.run(&["status", "s"]).exits(0).says(&[none]);
+    study.run(&["best", "s"]).exits(0).says(&[none]);
+
+    let endless = |space: &str, optimizer: &str| {
+        study.write("e.yaml", &format!("space: {{{space}}}\noptimizer: {optimizer}\nworkers: 1\n"));
+        study.run(&["run", "e.yaml", "--dir", "e", "--overwrite", "-q", "--", "echo", "1"])
+    };
+    let grid = endless("x: [1, 9], y: [a, b]", "{name: grid_search, points: 3}").exits(0);
+    grid.says(&["this runs until all 6 points of the grid are evaluated", "6 trials succeeded"]);
+    let counted = endless("y: [a, b]", "tpe").exits(0);
+    counted.says(&["until the optimizer has nothing more to propose", "2 trials succeeded"]);
+
+    let study = Trialmill::new(9);
+    let script =
+        r#"n=$TRIALMILL_TRIAL_ID; [ $n = 9 ] && { echo "no more" >&2; exit 1; }; echo "[$n, -$n]""#;
+    study.run_study(&["-w", "1"], script).exits(0).says(&[
+        "8 trials succeeded, 1 crashed",
+        "best: 8 trials, none of them better in every objective",
+        "\n  [1.0, -1.0] by trial 1 (",
+        "\n  [5.0, -5.0] by trial 5 (",
+        "\n  … and 3 more",
+        "\nlast error: trial 9: the command ended with exit code 1: no more",
+    ]);
+    study.run(&["create", "study.yaml", "--dir", "t"]).exits(0);
+    study.run(&["convert", "s", "t"]).exits(3).says(&["t holds a study already; name a new"]);
+}

@@ -54,6 +54,9 @@ pub(super) struct Convert {
 impl Convert {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let source = Directory::open_read_only(&self.source)?;
+        if let Ok(there) = Directory::open_read_only(&self.target) {
+            return Err(StoreError::Exists { path: there.path().into() }.into());
+        }
         let summary = Summary::read(&self.source)?;
         if let Some(problem) = summary.problem() {
             let problem = Hinted(problem);
@@ -76,8 +79,7 @@ impl Convert {
         let (target, created) =
             Directory::create_or_open(&self.target, definition, seed, policy, layout)?;
         if !created {
-            let problem = "a study is there already: name a new directory".into();
-            return Err(StoreError::NotAStudy { path: self.target, problem }.into());
+            return Err(StoreError::Exists { path: self.target }.into());
         }
         let optimizer = of_study(target.definition(), target.layout().is_shared(), false);
         let core = StateCore::open(target.clone(), Durability::Synced, optimizer)?;

@@ -128,8 +128,7 @@ impl ImportOptuna {
         let text = String::from_utf8(read).map_err(|error| wrong(error.to_string()))?;
         let imported = read_optuna(&text, self.study.as_deref()).map_err(wrong)?;
         if self.dir.join("study.json").exists() {
-            let problem = "a study is there already: name a new directory".into();
-            return Err(StoreError::NotAStudy { path: self.dir, problem }.into());
+            return Err(StoreError::Exists { path: self.dir }.into());
         }
         let named = self.optimizer.as_ref().map(|name| {
             let file = serde_json::json!({"space": {"x": 0}, "optimizer": name});

@@ -40,6 +40,11 @@ fn of(error: &Error) -> &'static str {
 
 fn of_store(error: &StoreError) -> &'static str {
     match error {
+        StoreError::Mismatch { what, .. } if what.contains("search space") => {
+            "\nUse another directory, or open the study as it is (`trialmill worker`). \
+             `trialmill set DIR --space FILE` changes the space in place where all trials are in the new \
+             one, `trialmill convert` in a copy."
+        }
         StoreError::Mismatch { .. } => {
             "\nUse another directory, or open the study as it is (`trialmill worker`)."
         }

@@ -112,7 +112,7 @@ fn end(trial: &Trial, goals: &Objectives) -> String {
     let objective = report.and_then(|report| report.objective_to_minimize.as_ref());
     let failure = report.and_then(|report| report.failure.as_ref());
     match (objective, failure) {
-        (Some(objective), _) => text::objective(objective, goals),
+        (Some(objective), _) => goals.shown(objective.as_slice()),
         (None, Some(failure)) => printable(failure.err.lines().next().unwrap_or("")),
         (None, None) => String::new(),
     }

@@ -73,8 +73,10 @@ impl Query {
         Ok(match self.json {
             true => print_json(&summary.best()),
             false => print(&{
-                let goals = &summary.study().definition().objectives;
-                text::best(summary.best().rows(), goals)
+                let study = summary.study();
+                let goals = &study.definition().objectives;
+                let successes = study.count(State::Success) + study.count(State::External);
+                text::best(summary.best().rows(), goals, successes)
             }),
         })
     }

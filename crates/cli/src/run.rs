@@ -156,7 +156,8 @@ impl Working {
         super::terminal::prepare();
         let outcome = builder.run_evaluation(own, |handle| {
             if is_unlimited && handle.snapshot().budget.is_unlimited() {
-                super::print::say("no budget is set: this runs until it is stopped (Ctrl-C)");
+                let definition = handle.with_study(|study| study.definition().clone());
+                definition.iter().for_each(|it| super::print::say(super::text::endless(it)));
             }
             (!quiet).then(|| Progress::start(handle.clone()))
         })?;
@@ -175,7 +176,8 @@ impl Working {
         let study = outcome.study();
         if study.count(State::Success) == 0 && study.errors() > 0 {
             super::print::say(format_args!(
-                "nothing succeeded: `trialmill status {}` shows the last error",
+                "nothing succeeded. Mend the cause; `trialmill retry {0}` then requeues the trials, and \
+                 `trialmill status {0}` shows how it stands",
                 dir.display()
             ));
             return ExitCode::from(8);

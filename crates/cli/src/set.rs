@@ -1,16 +1,22 @@
 //! `set`: the rules of a study that is there, without its study file.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use trialmill::{DirectClient, Error, Summary};
+use trialmill::{DirectClient, Error, SearchSpace, Summary};
+use trialmill_core::error::StoreError;
+use trialmill_layouts::Studies;
+use trialmill_optimizers::of_study;
 use trialmill_runtime::evaluate::CommandTemplate;
 use trialmill_runtime::{Evaluation, EvaluationChanges};
+use trialmill_store::Directory;
 
 use super::early::Early;
 use super::evaluated::Evaluated;
 use super::print::{Dir, print, say};
 use super::text;
+use crate::study_file::StudyFile;
 
 /// Changes the rules of a study; processes that work on it see a new budget at once.
 ///
@@ -42,6 +48,10 @@ pub(super) struct Set {
     /// How often a trial may be started before it counts as crashed
     #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u32>)]
     max_attempts: Option<u32>,
+    /// A study file whose space the study has from now on: wider or narrower, as long as all its trials
+    /// are in it. While nobody works on the study
+    #[arg(long, value_name = "FILE")]
+    space: Option<PathBuf>,
     #[command(flatten)]
     evaluated: Evaluated,
 }
@@ -54,10 +64,13 @@ impl Set {
         let rules = rules || limits.iter().any(Option::is_some) || self.steps.is_some();
         let rules = rules || self.early.is_given();
         let changes = self.evaluated.changes()?;
-        if !rules && changes.is_empty() {
+        if !rules && changes.is_empty() && self.space.is_none() {
             let problem = "nothing is to be changed: name a budget, --pruner, --target, \
-                           --max-attempts, --timeout, --grace, --env, or a command after `--`";
+                           --max-attempts, --timeout, --grace, --env, --space, or a command after `--`";
             return Err(Error::Setting(problem.into()));
+        }
+        if let Some(file) = &self.space {
+            change_space(dir, file)?;
         }
         let client = DirectClient::open(dir)?;
         if !changes.is_empty() {
@@ -101,4 +114,39 @@ fn change(client: &DirectClient, changes: &EvaluationChanges) -> Result<(), Erro
         ),
     });
     Ok(())
+}
+
+/// Another space in place. Nothing of a trial is changed, so it must be that of all trials.
+fn change_space(dir: &Path, file: &Path) -> Result<(), Error> {
+    let wanted = StudyFile::read(file)?.spec.space;
+    let wanted = wanted.ok_or_else(|| Error::Setting("the file has no space".into()))?;
+    let (mut directory, summary) = (Directory::open(dir)?, Summary::read(dir)?);
+    let study = summary.study();
+    if let Some(process) = study.processes().find(|process| directory.is_alive(process)) {
+        let who = format!("process p{} (pid {})", process.process, process.pid);
+        return Err(StoreError::InUse { path: dir.into(), who }.into());
+    }
+    let old = &study.definition().space;
+    // In the order that it has; trials are stored in it.
+    let known = old.iter().filter_map(|(name, _)| Some((name, wanted.get(name)?)));
+    let new = wanted.iter().filter(|(name, _)| old.get(name).is_none());
+    let space = SearchSpace::new(known.chain(new).map(|(name, own)| (name, own.clone())))?;
+    if old.fidelity().map(|(name, _)| name) != space.fidelity().map(|(name, _)| name) {
+        let problem = "the fidelity stays what it is: what was spent of it is counted";
+        return Err(Error::Setting(problem.into()));
+    }
+    if let Some((id, error)) =
+        study.trials().iter().find_map(|trial| Some((&trial.id, space.check(&trial.config).err()?)))
+    {
+        return Err(Error::Setting(format!(
+            "trial {id} is not in the new space: {error}. `trialmill convert` makes a copy in which it \
+             is: values fall away, or get a --default"
+        )));
+    }
+    let optimizer = of_study(study.definition(), false, true);
+    optimizer.check(&space).map_err(|error| Error::Setting(error.to_string()))?;
+    if let Some((_, evaluation)) = study.evaluation().filter(|(_, own)| !own.command.is_empty()) {
+        CommandTemplate::of(evaluation, &space)?;
+    }
+    Ok(directory.change_space(space)?)
 }

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use trialmill::{Objective, State};
+use trialmill::{GridSearch, State};
+use trialmill_core::definition::Definition;
 use trialmill_core::objectives::Objectives;
 use trialmill_core::trial::printable;
 use trialmill_view::{EvaluationRow, ProcessRow, Status, TrialRow};
@@ -68,7 +69,8 @@ pub(super) fn status(status: &Status<'_>) -> String {
         let message = printable(message.lines().next().unwrap_or(""));
         let _ = writeln!(text, "last error trial {}: {message}", error.trial);
     }
-    text += &best(&status.front, status.objectives);
+    let successes = [State::Success, State::External].iter().filter_map(|s| status.counts.get(s));
+    text += &best(&status.front, status.objectives, successes.sum());
     if let Some(problem) = &status.problem {
         let _ = writeln!(text, "PROBLEM    {problem}");
     }
@@ -144,29 +146,36 @@ pub(super) fn trials(n: u64) -> String {
     format!("{n} trial{}", if n == 1 { "" } else { "s" })
 }
 
-/// Objectives with their names, where they have some.
-pub(super) fn objective(given: &Objective, goals: &Objectives) -> String {
-    let name = |at: usize| goals.name(at);
-    if name(0).is_none() {
-        return given.to_string();
-    }
-    let one = |(at, x): (usize, &f64)| match name(at) {
-        Some(name) => format!("{name} {x:?}"),
-        None => format!("{x:?}"),
-    };
-    given.as_slice().iter().enumerate().map(one).collect::<Vec<_>>().join(", ")
-}
-
 /// The best trial, or with several objectives the Pareto front.
-pub(super) fn best(front: &[TrialRow<'_>], goals: &Objectives) -> String {
+pub(super) fn best(front: &[TrialRow<'_>], goals: &Objectives, successes: u64) -> String {
     let line = |row: &TrialRow<'_>| {
-        let objective = row.objective().map(|given| objective(given, goals)).unwrap_or_default();
-        let (id, location) = (row.id, &row.metadata.location);
+        let objective = row.objective().map(|given| goals.shown(given.as_slice()));
+        let (objective, id) = (objective.unwrap_or_default(), row.id);
+        let location = &row.metadata.location;
         format!("best       {objective} by trial {id}: {}\n           in {location}\n", row.config)
     };
     match front {
-        [] if goals.constraints().is_empty() => "best       none yet\n".into(),
-        [] => "best       none yet that keeps to all constraints\n".into(),
+        [] => format!("best       {}\n", goals.why_none_is_best(successes)),
         front => front.iter().map(line).collect(),
     }
+}
+
+/// What is said of a run that has no budget: when it ends.
+pub(super) fn endless(definition: &Definition) -> String {
+    let (space, info) = (&definition.space, &definition.optimizer);
+    let points = || info.arguments.get("points")?.as_u64()?.try_into().ok();
+    let grid = || GridSearch::new(points()?).ok()?.size(space);
+    let counted = || space.iter().all(|(_, parameter)| parameter.domain().cardinality().is_some());
+    let end = match info.name.as_str() {
+        "grid_search" => match grid() {
+            Some(points) => format!("all {points} points of the grid are evaluated, or "),
+            None => "all points of the grid are evaluated, or ".into(),
+        },
+        // Of those that can be counted, only random search draws configurations again.
+        name if counted() && !name.ends_with("random_search") => {
+            "the optimizer has nothing more to propose, or ".into()
+        }
+        _ => String::new(),
+    };
+    format!("no budget is set: this runs until {end}it is stopped (Ctrl-C)")
 }

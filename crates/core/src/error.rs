@@ -117,6 +117,12 @@ pub enum StoreError {
         /// What was found.
         problem: String,
     },
+    /// The directory holds a study, and a new one is to be made there.
+    #[error("{} holds a study already; name a new directory", path.display())]
+    Exists {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The directory holds another study than the one described.
     #[error("{} holds a study with another {what}.\n  there:  {there}\n  wanted: {wanted}",
             path.display())]
@@ -409,7 +415,7 @@ impl Error {
             Error::Evaluate(_) => 2,
             Error::Store(StoreError::Mismatch { .. } | StoreError::NotAStudy { .. }) => 3,
             Error::Store(StoreError::Newer { .. } | StoreError::InUse { .. }) => 3,
-            Error::Store(StoreError::Moved { .. }) => 3,
+            Error::Store(StoreError::Moved { .. } | StoreError::Exists { .. }) => 3,
             Error::Store(StoreError::Damaged { .. } | StoreError::Study { .. }) => 5,
             Error::Store(StoreError::LockTimeout { .. } | StoreError::NoLocks { .. }) => 6,
             Error::Store(StoreError::LocalLocks { .. }) => 6,

@@ -195,6 +195,30 @@ impl Objectives {
         self.goals.get(at)?.name.as_deref()
     }
 
+    /// Objectives as people are shown them, with their names where they have some.
+    pub fn shown(&self, given: &[f64]) -> String {
+        let one = |(at, x): (usize, &f64)| match self.name(at) {
+            Some(name) => format!("{name} {x:?}"),
+            None => format!("{x:?}"),
+        };
+        let list = given.iter().enumerate().map(one).collect::<Vec<_>>().join(", ");
+        match (given, self.name(0)) {
+            ([_], _) | (_, Some(_)) => list,
+            _ => format!("[{list}]"),
+        }
+    }
+
+    /// What is said where no trial is the best, of so many that succeeded.
+    pub fn why_none_is_best(&self, successes: u64) -> String {
+        match (successes, self.constraints()) {
+            (0, []) => "none yet".into(),
+            (0, _) => "none yet that keeps to all constraints".into(),
+            (1, []) => "none: the one success has an objective that is NaN".into(),
+            (n, []) => format!("none: all {n} successes have an objective that is NaN"),
+            (n, _) => format!("none yet that keeps to all constraints, of {n} that succeeded"),
+        }
+    }
+
     /// The place of the objective of that name.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.goals.iter().position(|goal| goal.name.as_deref() == Some(name))

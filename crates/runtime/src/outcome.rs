@@ -4,7 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use trialmill_core::study::{StopReason, StudyState};
-use trialmill_core::trial::{State, Trial};
+use trialmill_core::trial::{State, Trial, printable};
+
+/// How many of the best trials are shown.
+const SHOWN: usize = 5;
 
 /// How a run ended. Printed, it is a short summary.
 #[derive(Debug)]
@@ -24,9 +27,14 @@ impl Outcome {
         &self.study
     }
 
-    /// The trial with the best objective.
+    /// The trial with the best objective, where trials have one.
     pub fn best(&self) -> Option<&Trial> {
         self.study.best()
+    }
+
+    /// The trials that no other is better than in every objective; of one objective, the best.
+    pub fn front(&self) -> Vec<&Trial> {
+        self.study.front()
     }
 
     /// Why it ended.
@@ -56,10 +64,32 @@ impl fmt::Display for Outcome {
             }
         }
         write!(f, "; stopped: {}", self.reason)?;
-        if let Some(best) = self.best()
-            && let Some(objective) = best.objective()
-        {
-            write!(f, "\nbest: {objective:?} by trial {} ({})", best.id, best.config)?;
+        let goals = &self.study.definition().objectives;
+        let front = self.front();
+        let by = |trial: &Trial| {
+            format!("{} by trial {} ({})", goals.shown(trial.objectives()), trial.id, trial.config)
+        };
+        match front[..] {
+            [] if succeeded > 0 => write!(f, "\nbest: {}", goals.why_none_is_best(succeeded))?,
+            [] => {}
+            [best] => write!(f, "\nbest: {}", by(best))?,
+            _ => {
+                write!(
+                    f,
+                    "\nbest: {} trials, none of them better in every objective",
+                    front.len()
+                )?;
+                front.iter().take(SHOWN).try_for_each(|trial| write!(f, "\n  {}", by(trial)))?;
+                if front.len() > SHOWN {
+                    write!(f, "\n  … and {} more", front.len() - SHOWN)?;
+                }
+            }
+        }
+        if let Some(failed) = self.study.last_error() {
+            let report = failed.report.as_ref();
+            let said = report.and_then(|report| Some(&*report.failure.as_ref()?.err));
+            let said = said.and_then(|said| said.lines().next()).unwrap_or("no reason given");
+            write!(f, "\nlast error: trial {}: {}", failed.id, printable(said))?;
         }
         Ok(())
     }

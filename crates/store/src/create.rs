@@ -2,6 +2,9 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
 
 use super::layout::{Directory, Layout, Layouts, absolute, not_a_study};
 use super::liveness::Machine;
@@ -140,6 +143,33 @@ impl Directory {
         // Last, because this file is what makes the directory a study.
         self.write_study_json()?;
         Ok(true)
+    }
+
+    /// Changes what is searched. Whoever asks for it has seen that all trials are in the new space, and
+    /// that no process works in the old one.
+    ///
+    /// # Errors
+    /// NePS shares the directory, or the study's description cannot be locked, read or written.
+    pub fn change_space(&mut self, space: SearchSpace) -> Result<(), StoreError> {
+        if self.layout.is_shared() {
+            let problem = "NePS's workers search the space of their own program; make a copy";
+            let layout = self.layout.name().into();
+            return Err(StoreError::Unsupported { layout, problem: problem.into() });
+        }
+        self.prepare_for_writing()?;
+        let mut lock = FileLock::open(&self.journal_lock_path())?;
+        lock.lock(LOCK_TIMEOUT)?;
+        let study_json = self.own_path().join("study.json");
+        let text = plain::read(&study_json, MAX_STUDY_FILE_BYTES)
+            .map_err(StoreError::io("read", &study_json))?;
+        let changed = serde_json::from_slice(&text).and_then(|mut file: Map<String, Json>| {
+            file.insert("space".into(), space.to_json());
+            serde_json::to_vec_pretty(&file)
+        });
+        let written = changed.map_err(io::Error::from).and_then(|text| replace(&study_json, &text));
+        written.map_err(StoreError::io("write", &study_json))?;
+        self.definition.space = Arc::new(space);
+        Ok(())
     }
 
     fn write_study_json(&self) -> Result<(), StoreError> {
