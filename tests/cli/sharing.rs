@@ -92,6 +92,8 @@ fn limits_per_worker_do_not_limit_the_study() {
     let costs = r#"echo x >> "$HERE/begun"; echo '{"objective_to_minimize": 1, "cost": 2}'"#;
     study.run_study(&["--cost-per-worker", "3"], costs).exits(0);
     assert_eq!(study.trials().len(), 6);
+    let ran = study.run_study(&["--evaluations-per-run", "0"], COUNTED).exits(0);
+    ran.says(&["the budget of this run is used: evaluations"]);
     study.run_study(&["--seconds", "0"], COUNTED).exits(0).says(&["the workers' time is up"]);
     assert_eq!(study.trials().len(), 6);
     study.run_study(&[], COUNTED).exits(0);

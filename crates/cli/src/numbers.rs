@@ -74,7 +74,7 @@ const COUNT_KEYS: [&str; 7] = [
 ];
 
 /// The keys below which there are more of them.
-const SECTIONS: [&str; 3] = ["budget", "per_worker", "stop_early"];
+const SECTIONS: [&str; 4] = ["budget", "per_worker", "per_run", "stop_early"];
 
 /// Turns the times and counts of a study file into the numbers that they say.
 ///

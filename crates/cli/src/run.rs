@@ -70,6 +70,12 @@ struct Working {
     /// Cost of each worker of this process
     #[arg(long, value_name = "COST", value_parser = crate::numbers::number)]
     cost_per_worker: Option<f64>,
+    /// Evaluations of all workers of this process together
+    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u64>)]
+    evaluations_per_run: Option<u64>,
+    /// Cost of all workers of this process together
+    #[arg(long, value_name = "COST", value_parser = crate::numbers::number)]
+    cost_per_run: Option<f64>,
     /// How long each worker of this process may keep asking
     #[arg(long, value_name = "TIME", value_parser = crate::numbers::seconds)]
     seconds: Option<f64>,
@@ -135,6 +141,9 @@ impl Working {
         let Budget { evaluations, cost, .. } = &mut options.per_worker;
         *evaluations = self.evaluations_per_worker.or(*evaluations);
         *cost = self.cost_per_worker.or(*cost);
+        let Budget { evaluations, cost, .. } = &mut options.per_run;
+        *evaluations = self.evaluations_per_run.or(*evaluations);
+        *cost = self.cost_per_run.or(*cost);
         options.seconds_per_worker = self.seconds.or(options.seconds_per_worker);
         options.until = self.until;
         options.give_up_after = self.give_up_after.unwrap_or(options.give_up_after);

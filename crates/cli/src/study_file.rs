@@ -70,19 +70,27 @@ const KEYS: [&str; 21] = [
 ];
 
 /// What may be limited.
-const BUDGET_KEYS: [&str; 7] =
-    ["evaluations", "cost", "fidelity", "evaluation_seconds", "steps", "seconds", "per_worker"];
+const BUDGET_KEYS: [&str; 8] = [
+    "evaluations",
+    "cost",
+    "fidelity",
+    "evaluation_seconds",
+    "steps",
+    "seconds",
+    "per_worker",
+    "per_run",
+];
 
 /// Those of them that are fields of [`RunOptions`]; the others belong to [`StudySpec`].
 const OPTION_KEYS: [&str; 6] =
     ["workers", "timeout_seconds", "on_error", "on_prune", "grace_seconds", "give_up_after"];
 
-/// A budget as a study file writes it, with what each worker may spend inside it.
+/// A budget as a study file writes it, with what each worker, and each run, may spend inside it.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[serde(
     expecting = "a mapping of evaluations, cost, fidelity, evaluation_seconds, steps, seconds, \
-                 per_worker"
+                 per_worker, per_run"
 )]
 struct FileBudget {
     evaluations: Option<u64>,
@@ -92,6 +100,7 @@ struct FileBudget {
     steps: Option<u64>,
     seconds: Option<f64>,
     per_worker: Option<Box<FileBudget>>,
+    per_run: Option<Box<FileBudget>>,
 }
 
 impl FileBudget {
@@ -195,8 +204,12 @@ impl StudyFile {
         });
         let per_worker = budget.per_worker.as_deref();
         file.options.per_worker = per_worker.map(FileBudget::budget).unwrap_or_default();
-        file.options.seconds_per_worker =
-            per_worker.and_then(|budget| budget.seconds).or(budget.seconds);
+        let per_run = budget.per_run.as_deref();
+        file.options.per_run = per_run.map(FileBudget::budget).unwrap_or_default();
+        file.options.seconds_per_worker = per_worker
+            .and_then(|budget| budget.seconds)
+            .or(per_run.and_then(|budget| budget.seconds))
+            .or(budget.seconds);
         Ok(file)
     }
 }
@@ -289,8 +302,10 @@ fn unused_priors(spec: &StudySpec) -> Option<String> {
 fn check_numbers(map: &Map<String, Json>) -> Result<(), Error> {
     let is_other = |json: &Json| json.is_object() && notation::as_f64(json).is_some();
     let budget = map.get("budget").and_then(Json::as_object);
-    let inner = budget.and_then(|budget| budget.get("per_worker")).and_then(Json::as_object);
-    for (key, json) in [Some(map), budget, inner].into_iter().flatten().flatten() {
+    let inner = |key| budget.and_then(|budget| budget.get(key)).and_then(Json::as_object);
+    for (key, json) in
+        [Some(map), budget, inner("per_worker"), inner("per_run")].into_iter().flatten().flatten()
+    {
         if key != "space" && key != "pipeline_space" && is_other(json) {
             let problem = format!(
                 "{key}: {} is too large for a setting; write a smaller number, or leave the key out",

@@ -127,6 +127,10 @@ impl StudyBuilder {
         on_prune: OnPrune => options.on_prune = on_prune;
         /// What each worker of this run may spend.
         per_worker: Budget => options.per_worker = per_worker;
+        /// What all workers of this process together may spend in one run (NePS:
+        /// `max_evaluations_per_run`). Evaluations are taken before they begin, so N means N; what
+        /// runs when another limit is reached still ends.
+        per_run: Budget => options.per_run = per_run;
         /// How long each worker of this run may keep asking, in elapsed time.
         max_seconds_per_worker: f64 => options.seconds_per_worker = Some(max_seconds_per_worker);
         /// What errors of evaluations mean for the run.
@@ -204,6 +208,13 @@ impl StudyBuilder {
     /// How many evaluations all workers of all processes together may make.
     pub fn max_evaluations(mut self, evaluations: u64) -> Self {
         self.spec.budget.get_or_insert_default().evaluations = Some(evaluations);
+        self
+    }
+
+    /// How many evaluations all workers of this process together may make in one run (NePS:
+    /// `max_evaluations_per_run`); [`per_run`](Self::per_run) has the other limits.
+    pub fn max_evaluations_per_run(mut self, evaluations: u64) -> Self {
+        self.options.per_run.evaluations = Some(evaluations);
         self
     }
 
@@ -336,7 +347,9 @@ impl StudyBuilder {
 
     /// Whether only the study's own budget ends the workers of this run.
     pub fn is_unlimited(&self) -> bool {
-        self.options.per_worker.is_unlimited() && self.options.seconds_per_worker.is_none()
+        self.options.per_worker.is_unlimited()
+            && self.options.per_run.is_unlimited()
+            && self.options.seconds_per_worker.is_none()
     }
 
     fn open_core(&mut self) -> Result<StateCore, Error> {

@@ -11,6 +11,7 @@
 //! ```
 
 pub mod actor;
+mod allowance;
 mod builder;
 mod chosen;
 mod client;

@@ -30,6 +30,9 @@ pub struct RunOptions {
     /// What each worker may spend.
     #[serde(skip)]
     pub per_worker: Budget,
+    /// What all workers of this process together may spend in one run (NePS: `max_evaluations_per_run`).
+    #[serde(skip)]
+    pub per_run: Budget,
     /// How long each worker may keep asking, in elapsed time.
     #[serde(skip)]
     pub seconds_per_worker: Option<f64>,
@@ -76,6 +79,7 @@ impl Default for RunOptions {
             on_error: OnError::default(),
             on_prune: OnPrune::default(),
             per_worker: Budget::default(),
+            per_run: Budget::default(),
             seconds_per_worker: None,
             batch: 1,
             give_up_after: GIVE_UP_AFTER_ERRORS,
@@ -104,7 +108,12 @@ impl RunOptions {
         if !(1..=MAX_BATCH).contains(&self.batch) {
             return setting(format!("batch must be 1 to {MAX_BATCH}, not {}", self.batch));
         }
-        self.per_worker.check().map_err(Error::Setting)?;
+        for (whose, budget) in [("per_worker", &self.per_worker), ("per_run", &self.per_run)] {
+            budget.check().map_err(|problem| Error::Setting(format!("{whose}: {problem}")))?;
+            if budget.steps.is_some() {
+                return setting(format!("{whose}: steps are limited for the whole study alone"));
+            }
+        }
         if self.seconds_per_worker.is_some_and(|s| !s.is_finite() || s < 0.0) {
             return setting("the seconds per worker must be a number from 0 up".into());
         }

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 
 use super::actor::OwnWorker;
+use super::allowance::Allowance;
 use super::chosen::choose;
 use super::core::StateCore;
 use super::enlisted::Enlisted;
@@ -99,6 +100,7 @@ impl Session {
         let exchange = ToSession { state, published, directory: directory.clone() };
         let handle = StudyHandle { exchange };
         let context = WorkerContext {
+            allowance: Allowance::new(options.per_run),
             options,
             after_evaluation,
             space,
@@ -167,6 +169,7 @@ impl Session {
         R: Into<Report>,
     {
         let _signals = self.mind_signals();
+        self.context.allowance.renew();
         let evaluate = &evaluate;
         let (done, ended) = crossbeam_channel::unbounded();
         let arbiter = &self.system()?.workers;
@@ -238,6 +241,7 @@ impl Session {
         which: Option<Which>,
     ) -> Result<StopReason, Error> {
         let _signals = self.mind_signals();
+        self.context.allowance.renew();
         let (done, ended) = crossbeam_channel::unbounded();
         let arbiter = &self.system()?.workers;
         for number in 1..=self.context.options.workers {

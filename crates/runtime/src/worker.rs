@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::allowance::Allowance;
 use super::handle::StudyHandle;
 use super::hooks::EvaluationHook;
 use super::options::RunOptions;
@@ -24,6 +25,7 @@ use trialmill_store::{Directory, Place};
 /// What all workers of a session share.
 pub(crate) struct WorkerContext {
     pub(crate) options: RunOptions,
+    pub(crate) allowance: Allowance,
     pub(crate) after_evaluation: Option<EvaluationHook>,
     pub(crate) space: Arc<SearchSpace>,
     pub(crate) directory: Option<Directory>,
@@ -49,6 +51,8 @@ pub(crate) struct Worker {
     /// What ended since the last message.
     ended: Vec<Command>,
     asked: bool,
+    /// How many trials it asked for, of those that the run may evaluate.
+    taken: usize,
     stopped: Option<StopReason>,
     /// The evaluation that it runs, where that is a command.
     evaluation: Option<Which>,
@@ -75,6 +79,7 @@ impl Worker {
             spent: Spent::default(),
             ended: Vec::new(),
             asked: false,
+            taken: 0,
             stopped: None,
             evaluation: None,
         }
@@ -89,10 +94,17 @@ impl Worker {
     pub(crate) fn next_commands(&mut self) -> Option<Vec<Command>> {
         let mut commands = std::mem::take(&mut self.ended);
         self.stopped = self.stopped.or_else(|| self.own_limit());
-        self.asked = self.stopped.is_none();
-        if self.asked {
+        if self.stopped.is_none() {
             let left = self.context.options.per_worker.evaluations_left(&self.spent);
             let n = self.context.options.batch.min(usize::try_from(left).unwrap_or(usize::MAX));
+            match self.context.allowance.take(n) {
+                Ok(n) => self.taken = n,
+                Err(limit) => self.stopped = Some(StopReason::RunBudget(limit)),
+            }
+        }
+        self.asked = self.stopped.is_none();
+        if self.asked {
+            let n = self.taken;
             let (worker, evaluation) = (self.id.clone(), self.evaluation);
             commands.push(Command::Ask(Ask { worker, n, lease: None, evaluation }));
         }
@@ -128,6 +140,12 @@ impl Worker {
         mut answers: Vec<Result<Answer, StudyError>>,
     ) -> Result<Vec<RunningTrial>, Error> {
         let to_ask = if self.asked { answers.pop() } else { None };
+        let handed = match &to_ask {
+            Some(Ok(Answer::Evaluate(trials))) => trials.len(),
+            _ => 0,
+        };
+        let unused = std::mem::take(&mut self.taken).saturating_sub(handed);
+        self.context.allowance.give_back(unused);
         let mut reported: Vec<Trial> = Vec::new();
         for answer in answers {
             match answer {
@@ -195,6 +213,7 @@ impl Worker {
                 return;
             }
             Ended::Released | Ended::NotStarted(_) => {
+                self.context.allowance.give_back(1);
                 self.ended.push(Command::Release { trial, attempt, reason: Reason::Released });
                 return;
             }
@@ -202,7 +221,9 @@ impl Worker {
         report.evaluation_duration = Some(running.elapsed().as_secs_f64());
         self.context.options.defaults.fill(&mut report, running.has_stepped());
         self.spent.add_report(&report);
-        self.spent.add_evaluation(self.context.space.fidelity_of(running.config()));
+        let fidelity = self.context.space.fidelity_of(running.config());
+        self.spent.add_evaluation(fidelity);
+        self.context.allowance.charge(&report, fidelity);
         log_end(running, &report);
         if let Some(errors) = self.context.streak.note(&report, self.context.options.give_up_after)
         {

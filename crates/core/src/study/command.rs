@@ -211,6 +211,8 @@ pub enum StopReason {
     Early(EarlyEnd),
     /// A limit of this worker's own budget is reached.
     WorkerBudget(Limit),
+    /// A limit of what the workers of this run may spend together is reached.
+    RunBudget(Limit),
     /// This worker's time is up.
     WorkerSeconds,
     /// An evaluation failed, and the run stops at errors.
@@ -234,6 +236,7 @@ impl std::fmt::Display for StopReason {
             StopReason::WorkerBudget(limit) => {
                 write!(f, "the workers' own budget is used: {limit}")
             }
+            StopReason::RunBudget(limit) => write!(f, "the budget of this run is used: {limit}"),
             StopReason::WorkerSeconds => f.write_str("the workers' time is up"),
             StopReason::Error => f.write_str("an evaluation failed"),
             StopReason::Stopped => f.write_str("the study's processes were asked to stop"),
