@@ -1,11 +1,11 @@
-//! The words of a pickle.
+//! The items that a pickle consists of.
 
 use std::borrow::Cow;
 
 /// An index into a pickle's items.
 pub(crate) type Ref = u32;
 
-/// One value. Those inside it are named by [`Ref`].
+/// One Python value. It refers to the values inside it by index.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Item<'a> {
     /// `None`.
@@ -20,8 +20,8 @@ pub(crate) enum Item<'a> {
     Float(f64),
     /// A `str`.
     Str(Cow<'a, str>),
-    /// A `str` with lone surrogates, as Python has them for file names that are no UTF-8: its
-    /// bytes with the error handler `surrogatepass`.
+    /// A `str` with lone surrogates, which Python uses for file names that are not UTF-8: its
+    /// encoding with the error handler `surrogatepass`.
     Surrogates(Cow<'a, [u8]>),
     /// `bytes`.
     Bytes(Cow<'a, [u8]>),
@@ -31,7 +31,7 @@ pub(crate) enum Item<'a> {
     List(Vec<Ref>),
     /// A `tuple`.
     Tuple(Vec<Ref>),
-    /// A `dict`, in its order. Keys may be there twice; the last counts.
+    /// A `dict`, in insertion order. A key may occur twice; the last one counts.
     Dict(Vec<(Ref, Ref)>),
     /// A `set`.
     Set(Vec<Ref>),
@@ -39,16 +39,16 @@ pub(crate) enum Item<'a> {
     FrozenSet(Vec<Ref>),
     /// A class or function, by name only.
     Global {
-        /// Where Python would look for it.
+        /// The module that Python would import it from.
         module: Cow<'a, str>,
-        /// Its name there, with dots if it is inside a class.
+        /// Its qualified name: with dots if it is inside a class.
         name: Cow<'a, str>,
     },
     /// Anything else.
     Object(Box<Object>),
 }
 
-/// How Python would make an object.
+/// How Python would create an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
     /// `class(*args)`
@@ -59,27 +59,27 @@ pub(crate) enum How {
     NewKeywords,
 }
 
-/// What the operations REDUCE, NEWOBJ, `NEWOBJ_EX` and BUILD describe. Nothing is called.
+/// An object as the operations REDUCE, NEWOBJ, `NEWOBJ_EX` and BUILD describe it; we call nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Object {
-    /// Which of them made it.
+    /// Which of these creates it.
     pub(crate) how: How,
-    /// The class or function: a global, or an object again.
+    /// The class or function: a global, or itself an object.
     pub(crate) class: Ref,
-    /// The arguments, a tuple.
+    /// The positional arguments, a tuple.
     pub(crate) args: Ref,
-    /// The arguments by name, a dict: for [`How::NewKeywords`].
+    /// The keyword arguments, a dict; for [`How::NewKeywords`].
     pub(crate) keywords: Option<Ref>,
-    /// What BUILD gives to it: mostly a dict, its fields.
+    /// The argument of BUILD: usually a dict with its attributes.
     pub(crate) state: Option<Ref>,
-    /// What is appended to it, if it is like a list.
+    /// The items appended to it, if it is a kind of list.
     pub(crate) items: Vec<Ref>,
-    /// What is set in it, if it is like a dict.
+    /// The entries set in it, if it is a kind of dict.
     pub(crate) pairs: Vec<(Ref, Ref)>,
 }
 
 impl Object {
-    /// One made this way, and nothing more said about it yet.
+    /// An object without state, items and entries.
     pub(crate) fn new(how: How, class: Ref, args: Ref) -> Self {
         let (items, pairs) = (Vec::new(), Vec::new());
         Object { how, class, args, keywords: None, state: None, items, pairs }
@@ -87,12 +87,12 @@ impl Object {
 }
 
 impl Item<'_> {
-    /// The same, borrowing nothing.
+    /// The same item, borrowing nothing.
     pub(crate) fn into_owned(self) -> Item<'static> {
         fn bytes(value: Cow<'_, [u8]>) -> Cow<'static, [u8]> {
             Cow::Owned(value.into_owned())
         }
-        fn text(value: Cow<'_, str>) -> Cow<'static, str> {
+        fn string(value: Cow<'_, str>) -> Cow<'static, str> {
             Cow::Owned(value.into_owned())
         }
         match self {
@@ -101,7 +101,7 @@ impl Item<'_> {
             Item::Int(value) => Item::Int(value),
             Item::BigInt(value) => Item::BigInt(bytes(value)),
             Item::Float(value) => Item::Float(value),
-            Item::Str(value) => Item::Str(text(value)),
+            Item::Str(value) => Item::Str(string(value)),
             Item::Surrogates(value) => Item::Surrogates(bytes(value)),
             Item::Bytes(value) => Item::Bytes(bytes(value)),
             Item::ByteArray(value) => Item::ByteArray(bytes(value)),
@@ -111,47 +111,47 @@ impl Item<'_> {
             Item::Set(items) => Item::Set(items),
             Item::FrozenSet(items) => Item::FrozenSet(items),
             Item::Global { module, name } => {
-                Item::Global { module: text(module), name: text(name) }
+                Item::Global { module: string(module), name: string(name) }
             }
             Item::Object(object) => Item::Object(object),
         }
     }
 
-    /// Shows every item that this one points to, in the order in which it is written.
-    pub(crate) fn each_ref(&self, mut show: impl FnMut(Ref)) {
+    /// Visits every item that this one refers to, in the order in which they are written.
+    pub(crate) fn each_ref(&self, mut visit: impl FnMut(Ref)) {
         match self {
             Item::List(items) | Item::Tuple(items) | Item::Set(items) | Item::FrozenSet(items) => {
-                items.iter().copied().for_each(show);
+                items.iter().copied().for_each(visit);
             }
             Item::Dict(pairs) => {
-                pairs.iter().flat_map(|(key, value)| [*key, *value]).for_each(show);
+                pairs.iter().flat_map(|(key, value)| [*key, *value]).for_each(visit);
             }
             Item::Object(object) => {
-                [object.class, object.args].into_iter().for_each(&mut show);
-                object.keywords.into_iter().for_each(&mut show);
-                object.items.iter().copied().for_each(&mut show);
-                object.pairs.iter().flat_map(|(key, value)| [*key, *value]).for_each(&mut show);
-                object.state.into_iter().for_each(show);
+                [object.class, object.args].into_iter().for_each(&mut visit);
+                object.keywords.into_iter().for_each(&mut visit);
+                object.items.iter().copied().for_each(&mut visit);
+                object.pairs.iter().flat_map(|(key, value)| [*key, *value]).for_each(&mut visit);
+                object.state.into_iter().for_each(visit);
             }
             _ => {}
         }
     }
 
-    /// The same, to change where it points.
-    pub(crate) fn each_ref_mut(&mut self, mut show: impl FnMut(&mut Ref)) {
+    /// The same, to change what it refers to.
+    pub(crate) fn each_ref_mut(&mut self, mut visit: impl FnMut(&mut Ref)) {
         match self {
             Item::List(items) | Item::Tuple(items) | Item::Set(items) | Item::FrozenSet(items) => {
-                items.iter_mut().for_each(show);
+                items.iter_mut().for_each(visit);
             }
             Item::Dict(pairs) => {
-                pairs.iter_mut().flat_map(|(key, value)| [key, value]).for_each(show);
+                pairs.iter_mut().flat_map(|(key, value)| [key, value]).for_each(visit);
             }
             Item::Object(object) => {
-                [&mut object.class, &mut object.args].into_iter().for_each(&mut show);
-                object.keywords.iter_mut().for_each(&mut show);
-                object.items.iter_mut().for_each(&mut show);
-                object.pairs.iter_mut().flat_map(|(key, value)| [key, value]).for_each(&mut show);
-                object.state.iter_mut().for_each(show);
+                [&mut object.class, &mut object.args].into_iter().for_each(&mut visit);
+                object.keywords.iter_mut().for_each(&mut visit);
+                object.items.iter_mut().for_each(&mut visit);
+                object.pairs.iter_mut().flat_map(|(key, value)| [key, value]).for_each(&mut visit);
+                object.state.iter_mut().for_each(visit);
             }
             _ => {}
         }

@@ -1,17 +1,17 @@
-//! Python pickles as inert data: read, changed and written back without importing or calling.
+//! Reads, changes and writes Python pickles as inert data: nothing is ever imported or called.
 //!
-//! A pickle is a program for a small stack machine. [`read`] runs it on a machine that has no
-//! way to import or to call: what the pickle wants called becomes an [`Object`] that says so, and
-//! whoever walks the graph decides which names mean something. [`write`] gives the same graph
-//! back, so that what nobody here understands (the random state of torch, an exception of a
-//! user's own class) comes out as it went in.
+//! A pickle is a program for a small stack machine. [`read`] interprets it without any means to
+//! import or to call: a call becomes an [`Object`] that describes it, and the code that walks the
+//! graph decides which class names it accepts. [`write`] serialises the same graph, so that what
+//! we do not understand (torch's random state, an exception of a user's own class) is preserved.
 //!
-//! The graph is an arena: items name each other by [`Ref`]. So shared items stay shared, a list
-//! may hold itself, and neither reading nor dropping recurses, however deep the nesting. Those
-//! who walk a graph by recursion bound their depth ([`trialmill_core::limits::MAX_PICKLE_DEPTH`]).
+//! The graph is an arena whose items refer to each other by index ([`Ref`]). So shared items stay
+//! shared, a list may contain itself, and neither reading nor dropping recurses, however deep the
+//! nesting. Code that walks a graph recursively must bound its depth
+//! ([`trialmill_core::limits::MAX_PICKLE_DEPTH`]).
 //!
-//! To change a field, point it to a new item ([`Pickle::set_field`]); do not change a value in
-//! place: Python shares equal strings, so the same item may be the value of other fields too.
+//! To change a field, point it to a new item ([`Pickle::set_field`]) instead of changing its value
+//! in place: Python shares equal strings, so other fields may refer to the same item.
 
 mod item;
 mod read;
@@ -29,7 +29,7 @@ pub(crate) use item::{How, Item, Object, Ref};
 pub(crate) use read::read;
 pub(crate) use write::write;
 
-/// What every pickle holds from the start, at these places: what is most often pointed to.
+/// The items that every graph begins with, at fixed indices: those referred to most often.
 const FIXED: [Item<'static>; 4] =
     [Item::None, Item::Bool(false), Item::Bool(true), Item::Tuple(Vec::new())];
 const NONE: Ref = 0;
@@ -37,46 +37,47 @@ const FALSE: Ref = 1;
 const TRUE: Ref = 2;
 const EMPTY_TUPLE: Ref = 3;
 
-/// The longest string that is looked for among those already there when it is added.
+/// The longest string that is shared with an equal one when it is added.
 const SHORT_BYTES: usize = 64;
 
-/// Reading or writing a pickle.
+/// Why a pickle cannot be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum PickleError {
-    /// The bytes end before the pickle does: more of them could make it whole.
+    /// The bytes end before the pickle does: it may be complete once more of them are written.
     #[error("the pickle is cut off: its operation at byte {offset} is not all there")]
     Truncated {
-        /// Where the first incomplete operation begins.
+        /// The offset of the first incomplete operation.
         offset: usize,
     },
-    /// It is no pickle that we take, whatever follows.
+    /// It is not a pickle that is supported, whatever bytes follow.
     #[error("the pickle, at byte {offset}: {problem}")]
     Bad {
-        /// Where the operation begins that does not work.
+        /// The offset of the invalid operation.
         offset: usize,
         /// What is wrong with it.
         problem: String,
     },
 }
 
-/// A pickle as inert data: a graph of items in one arena; shared items stay shared.
+/// A pickle as inert data: a graph of items in one arena. Shared items stay shared.
 #[derive(Debug, Clone)]
 pub(crate) struct Pickle<'a> {
     items: Vec<Item<'a>>,
     root: Ref,
-    /// The protocol it was read in. Python translates the old names in protocol 2 by it.
+    /// The protocol it was read in. It matters because Python translates the names of Python 2's
+    /// modules only up to protocol 2.
     protocol: u8,
-    /// Where strings and classes are that were added, by their hash.
+    /// The indices of the added strings and globals, by hash: an equal one is shared.
     known: FxHashMap<u64, Ref>,
 }
 
 impl<'a> Pickle<'a> {
-    /// An empty one; its root is `None` until it is set.
+    /// A new graph; its root is Python's `None` until it is set.
     pub(crate) fn new() -> Self {
         Pickle { items: FIXED.into(), root: NONE, protocol: 4, known: FxHashMap::default() }
     }
 
-    /// What the pickle is a pickle of.
+    /// The item that was pickled; all others are reached from it.
     pub(crate) fn root(&self) -> Ref {
         self.root
     }
@@ -86,13 +87,13 @@ impl<'a> Pickle<'a> {
         self.root = root;
     }
 
-    /// The item at a place; `None` where there is none.
+    /// The item at an index; Python's `None` if the index is out of range.
     pub(crate) fn get(&self, at: Ref) -> &Item<'a> {
         self.items.get(at as usize).unwrap_or(&Item::None)
     }
 
-    /// The item at a place, to be changed for all that point to it. Nothing for the few items
-    /// (`None`, the booleans, the empty tuple) that are there once for everybody.
+    /// The item at an index, to change it for everything that refers to it. `None` for the fixed
+    /// items (`None`, the booleans, the empty tuple), which exist once, and if it is out of range.
     pub(crate) fn get_mut(&mut self, at: Ref) -> Option<&mut Item<'a>> {
         if (at as usize) < FIXED.len() { None } else { self.items.get_mut(at as usize) }
     }
@@ -100,7 +101,7 @@ impl<'a> Pickle<'a> {
     /// Adds an item.
     pub(crate) fn add(&mut self, item: Item<'a>) -> Ref {
         let at = Ref::try_from(self.items.len()).unwrap_or(Ref::MAX);
-        // The last place stays empty: it is what stands for "nowhere".
+        // `Ref::MAX` is never an item's index. A full arena returns it, and it reads as `None`.
         if at < Ref::MAX {
             self.items.push(item);
         }
@@ -108,7 +109,7 @@ impl<'a> Pickle<'a> {
     }
 
     /// Python's `None`.
-    #[allow(clippy::unused_self)] // As all items: `pickle.none()`.
+    #[allow(clippy::unused_self)] // A method, like those for all other items.
     pub(crate) fn none(&mut self) -> Ref {
         NONE
     }
@@ -129,12 +130,12 @@ impl<'a> Pickle<'a> {
         self.add(Item::Float(value))
     }
 
-    /// A string. A short one that was added before is shared.
+    /// A string. Short ones are shared with an equal string that was added before.
     pub(crate) fn str(&mut self, text: impl Into<Cow<'a, str>>) -> Ref {
         self.add_once(Item::Str(text.into()))
     }
 
-    /// The name of a class or function. One that was added before is shared.
+    /// A class or function, by name. It is shared with an equal one that was added before.
     pub(crate) fn global(
         &mut self,
         module: impl Into<Cow<'a, str>>,
@@ -143,16 +144,16 @@ impl<'a> Pickle<'a> {
         self.add_once(Item::Global { module: module.into(), name: name.into() })
     }
 
-    /// The value of a string key of a dict, or of the dict that is an object's state. Of several
-    /// equal keys the last counts, as in Python. Takes time linear in the dict's length.
+    /// The value of a string key in a dict, or in the dict that is an object's state. Of several
+    /// equal keys the last one counts, as in Python. Takes time linear in the dict's length.
     pub(crate) fn field(&self, of: Ref, name: &str) -> Option<Ref> {
         let Item::Dict(pairs) = self.get(self.dict_of(of)) else { return None };
         let position = self.position(pairs, name)?;
         pairs.get(position).map(|(_, value)| *value)
     }
 
-    /// Points a field to another value, adding it where there is none. `false`, and nothing is
-    /// changed, if this is no dict and no object with a dict as its state.
+    /// Sets a field to another value, and adds it if it is missing. Returns `false`, and changes
+    /// nothing, unless this is a dict or an object whose state is one.
     pub(crate) fn set_field(&mut self, of: Ref, name: &str, value: Ref) -> bool {
         let dict = self.dict_of(of);
         let Item::Dict(pairs) = self.get(dict) else { return false };
@@ -166,8 +167,8 @@ impl<'a> Pickle<'a> {
         true
     }
 
-    /// The module and name of an object's class, or of a global. Nothing for an object made by
-    /// what is itself an object.
+    /// The module and name of an object's class, or of a global; `None` for an object whose class
+    /// is itself an object.
     pub(crate) fn class(&self, of: Ref) -> Option<(&str, &str)> {
         let class = match self.get(of) {
             Item::Object(object) => self.get(object.class),
@@ -179,14 +180,14 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// Copies an item of another pickle and all that it points to. What is shared there is
-    /// shared here; short strings and classes also with what was copied or added before.
+    /// Copies an item of another pickle with everything it refers to. What is shared there is
+    /// shared here; short strings and globals also with those copied or added before.
     pub(crate) fn copy_from(&mut self, other: &Pickle<'_>, from: Ref) -> Ref {
-        let mut copy = Copy { copied: FxHashMap::default(), waiting: Vec::new() };
-        let root = self.place(other, from, &mut copy);
-        while let Some((from, to)) = copy.waiting.pop() {
+        let mut copy = CopyState { copied: FxHashMap::default(), unfilled: Vec::new() };
+        let root = self.slot_for(other, from, &mut copy);
+        while let Some((from, to)) = copy.unfilled.pop() {
             let mut item = other.get(from).clone().into_owned();
-            item.each_ref_mut(|inner| *inner = self.place(other, *inner, &mut copy));
+            item.each_ref_mut(|inner| *inner = self.slot_for(other, *inner, &mut copy));
             if let Some(slot) = self.get_mut(to) {
                 *slot = item;
             }
@@ -194,7 +195,7 @@ impl<'a> Pickle<'a> {
         root
     }
 
-    /// The same, borrowing nothing.
+    /// The same pickle, borrowing nothing.
     #[cfg(test)]
     pub(crate) fn into_owned(self) -> Pickle<'static> {
         Pickle {
@@ -216,8 +217,9 @@ impl<'a> Pickle<'a> {
         pairs.iter().rposition(|(key, _)| matches!(self.get(*key), Item::Str(key) if key == name))
     }
 
-    /// Where an item of another pickle comes to stand in this one.
-    fn place(&mut self, other: &Pickle<'_>, from: Ref, copy: &mut Copy) -> Ref {
+    /// The index of the copy of another pickle's item. If it has no copy yet, this reserves an
+    /// index for it, unless an equal string or global can be shared.
+    fn slot_for(&mut self, other: &Pickle<'_>, from: Ref, copy: &mut CopyState) -> Ref {
         if (from as usize) < FIXED.len() {
             return from;
         }
@@ -233,7 +235,7 @@ impl<'a> Pickle<'a> {
                 if let Some(hash) = hash {
                     self.known.insert(hash, to);
                 }
-                copy.waiting.push((from, to));
+                copy.unfilled.push((from, to));
                 to
             }
         };
@@ -251,19 +253,22 @@ impl<'a> Pickle<'a> {
         at
     }
 
-    /// An equal item with this hash. What stands there is compared: it may have been changed.
+    /// An equal item with this hash. The items are compared, because hashes collide and an item
+    /// may have been changed since it was added.
     fn find(&self, item: &Item<'_>, hash: u64) -> Option<Ref> {
         self.known.get(&hash).copied().filter(|at| self.get(*at) == item)
     }
 }
 
-/// A copy that is under way: what stands where, and what is still to be filled in.
-struct Copy {
+/// The state of a copy between two pickles.
+struct CopyState {
+    /// Index there → index here.
     copied: FxHashMap<Ref, Ref>,
-    waiting: Vec<(Ref, Ref)>,
+    /// Those whose index here is only reserved so far.
+    unfilled: Vec<(Ref, Ref)>,
 }
 
-/// For the items that it pays to have once: they recur, and cannot be changed by Python.
+/// The hash of an item that is worth sharing, because it recurs and Python cannot change it.
 fn hash_of(item: &Item<'_>) -> Option<u64> {
     match item {
         Item::Str(text) if text.len() <= SHORT_BYTES => Some(FxBuildHasher.hash_one(text)),

@@ -1,21 +1,22 @@
-//! From bytes to the graph.
+//! Reads a pickle: from bytes to the graph.
 //!
-//! The operations are those that CPython writes in protocols 2 to 5. Each takes at least a byte
-//! and makes at most one item, so a pickle of n bytes has at most n items, whatever it claims.
+//! Supports the operations that CPython writes in protocols 2 to 5. Each takes at least one byte
+//! and adds at most one item, so a pickle of n bytes cannot make more than n items, whatever
+//! lengths it declares.
 
 use std::borrow::Cow;
 
 use super::{EMPTY_TUPLE, FALSE, How, Item, NONE, Object, Pickle, PickleError, Ref, TRUE};
 use trialmill_core::limits::{MAX_PICKLE_RESERVED_ITEMS, MAX_PICKLE_VALUE_BYTES};
 
-/// An item of a cache takes some 16 bytes.
+/// How many bytes one item takes on average in NePS's cache; used to reserve memory.
 const BYTES_PER_ITEM: usize = 16;
 
-/// Reads the pickle at the start of `bytes`; gives it and how many bytes it took.
+/// Reads the pickle at the start of `bytes`; returns it and its length in bytes.
 ///
 /// # Errors
-/// [`PickleError::Truncated`] if it is the beginning of a pickle, [`PickleError::Bad`] if it is
-/// none that CPython writes, with the operation that is refused.
+/// [`PickleError::Truncated`] if the bytes are only the beginning of a pickle;
+/// [`PickleError::Bad`], with the operation that is refused, if CPython does not write such a one.
 pub(crate) fn read(bytes: &[u8]) -> Result<(Pickle<'_>, usize), PickleError> {
     let mut reader = Reader::new(bytes);
     reader.header()?;
@@ -23,17 +24,17 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(Pickle<'_>, usize), PickleError> {
     Ok((reader.pickle, reader.at))
 }
 
-/// The stack machine, without any operation that reaches outside it.
+/// The stack machine, without the operations that reach outside the pickle.
 struct Reader<'a> {
     bytes: &'a [u8],
-    /// What is read next.
+    /// The offset of the next byte.
     at: usize,
-    /// Where the operation that is being read begins.
-    began: usize,
+    /// The offset of the current operation, for errors.
+    start: usize,
     frame_end: usize,
     pickle: Pickle<'a>,
     stack: Vec<Ref>,
-    /// How high the stack was at each MARK: nothing below the last is touched.
+    /// The height of the stack at each MARK. No operation may touch what is below the last one.
     marks: Vec<usize>,
     memo: Vec<Ref>,
 }
@@ -45,7 +46,7 @@ impl<'a> Reader<'a> {
         pickle.items.reserve(expected);
         let memo = Vec::with_capacity(expected);
         let (stack, marks) = (Vec::new(), Vec::new());
-        Reader { bytes, at: 0, began: 0, frame_end: 0, pickle, stack, marks, memo }
+        Reader { bytes, at: 0, start: 0, frame_end: 0, pickle, stack, marks, memo }
     }
 
     fn header(&mut self) -> Result<(), PickleError> {
@@ -59,10 +60,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// One operation; whether it was the last.
-    #[allow(clippy::too_many_lines)] // One line or two for each opcode.
+    /// Executes one operation; returns whether it was the last.
+    #[allow(clippy::too_many_lines)] // A few lines for each opcode.
     fn operation(&mut self) -> Result<bool, PickleError> {
-        self.began = self.at;
+        self.start = self.at;
         let opcode = self.byte()?;
         match opcode {
             b'.' => {
@@ -92,7 +93,7 @@ impl<'a> Reader<'a> {
                 self.long(length.into())?;
             }
             0x8b => {
-                // A negative length of Python's signed field is beyond every limit here.
+                // Python's field is signed: a negative length reads as one above our limit.
                 let length = self.length_u32()?;
                 self.long(length)?;
             }
@@ -103,15 +104,15 @@ impl<'a> Reader<'a> {
 
             0x8c => {
                 let length = self.byte()?;
-                self.text(length.into())?;
+                self.string(length.into())?;
             }
             b'X' => {
                 let length = self.length_u32()?;
-                self.text(length)?;
+                self.string(length)?;
             }
             0x8d => {
                 let length = self.length_u64()?;
-                self.text(length)?;
+                self.string(length)?;
             }
             b'C' => {
                 let length = self.byte()?;
@@ -211,21 +212,21 @@ impl<'a> Reader<'a> {
         Ok(false)
     }
 
-    // The bytes.
+    // Reading bytes.
 
     fn bad(&self, problem: impl Into<String>) -> PickleError {
-        PickleError::Bad { offset: self.began, problem: problem.into() }
+        PickleError::Bad { offset: self.start, problem: problem.into() }
     }
 
     fn byte(&mut self) -> Result<u8, PickleError> {
-        let byte = *self.bytes.get(self.at).ok_or(PickleError::Truncated { offset: self.began })?;
+        let byte = *self.bytes.get(self.at).ok_or(PickleError::Truncated { offset: self.start })?;
         self.at += 1;
         Ok(byte)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let array = *rest.first_chunk().ok_or(PickleError::Truncated { offset: self.began })?;
+        let array = *rest.first_chunk().ok_or(PickleError::Truncated { offset: self.start })?;
         self.at += N;
         Ok(array)
     }
@@ -238,7 +239,7 @@ impl<'a> Reader<'a> {
             )));
         };
         let taken = self.bytes.get(self.at..self.at + length);
-        let taken = taken.ok_or(PickleError::Truncated { offset: self.began })?;
+        let taken = taken.ok_or(PickleError::Truncated { offset: self.start })?;
         self.at += length;
         Ok(taken)
     }
@@ -254,16 +255,16 @@ impl<'a> Reader<'a> {
     fn line(&mut self) -> Result<&'a str, PickleError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let end = memchr::memchr(b'\n', rest);
-        let end = end.ok_or(PickleError::Truncated { offset: self.began })?;
+        let end = end.ok_or(PickleError::Truncated { offset: self.start })?;
         let line = self.take(end as u64)?;
         self.at += 1;
         std::str::from_utf8(line).map_err(|_| self.bad("the name of a class is not UTF-8"))
     }
 
-    /// A frame says how far one may read ahead, which is nothing to us. But one that does not
-    /// end with what is in it is damaged.
+    /// A frame only tells how far Python may read ahead, which we do not need. But one that extends
+    /// beyond the pickle or into the next frame shows that the bytes are damaged.
     fn frame(&mut self) -> Result<(), PickleError> {
-        self.frame_ends_by(self.began)?;
+        self.frame_ends_by(self.start)?;
         let length = self.length_u64()?;
         if length > MAX_PICKLE_VALUE_BYTES as u64 {
             return Err(self.bad(format!("a frame of {length} bytes")));
@@ -279,7 +280,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    // Values.
+    // Adding values.
 
     fn push(&mut self, item: Item<'a>) {
         let at = self.pickle.add(item);
@@ -300,7 +301,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn text(&mut self, length: u64) -> Result<(), PickleError> {
+    fn string(&mut self, length: u64) -> Result<(), PickleError> {
         let bytes = self.take(length)?;
         let item = match std::str::from_utf8(bytes) {
             Ok(text) => Item::Str(text.into()),
@@ -319,6 +320,7 @@ impl<'a> Reader<'a> {
 
     // The stack.
 
+    /// The height of the stack below which the current operation may not reach.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -382,13 +384,14 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    // What is put into something.
+    // Adding to containers.
 
     fn append(&mut self, mut values: Vec<Ref>) -> Result<(), PickleError> {
         let target = self.top()?;
         let list = match self.pickle.get_mut(target) {
             Some(Item::List(items)) => Some(items),
-            // Written after these, its items would come to it in another order.
+            // Only before its entries and its state: we write the items first, so otherwise Python
+            // would get them in another order.
             Some(Item::Object(object)) if object.state.is_none() && object.pairs.is_empty() => {
                 Some(&mut object.items)
             }
@@ -427,7 +430,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    // What Python would import and call.
+    // Globals and objects: what Python would import and call.
 
     fn stack_global(&mut self) -> Result<(), PickleError> {
         let name = self.pop()?;
@@ -463,7 +466,7 @@ impl<'a> Reader<'a> {
         let state = self.pop()?;
         let target = self.top()?;
         match self.pickle.get_mut(target) {
-            // Python gives an object that its own arguments hold its state twice.
+            // Python sets the same state twice for an object that its own arguments contain.
             Some(Item::Object(object)) if object.state.is_none_or(|it| it == state) => {
                 object.state = Some(state);
                 Ok(())
@@ -474,7 +477,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether it is UTF-8 but for surrogates, which Python keeps in strings and writes like this.
+/// Whether the bytes are UTF-8 except for surrogates, which Python allows in strings and encodes
+/// like this.
 fn is_utf8_with_surrogates(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while let Err(error) = std::str::from_utf8(rest) {
@@ -486,7 +490,7 @@ fn is_utf8_with_surrogates(bytes: &[u8]) -> bool {
     true
 }
 
-/// Why there is no such operation here.
+/// Why an operation is refused.
 fn refusal(opcode: u8) -> String {
     let (name, why) = match opcode {
         b'P' => ("PERSID", "it names something outside the pickle"),

@@ -1,37 +1,44 @@
-//! From the graph to bytes.
+//! Writes a pickle: from the graph to bytes.
 //!
-//! Protocol 4 without frames, which every Python since 3.4 reads (5 if there is a bytearray, and
-//! 2 stays 2). The operations come in the order of CPython's pickler.
+//! Protocol 4 without frames, which every Python since 3.4 reads; 5 if there is a bytearray, which
+//! 4 lacks; 2 if it was read in 2, because Python translates old names only there. The operations
+//! are in the order in which CPython's pickler writes them.
+//!
+//! A *knot* is a tuple, frozenset or object that contains itself by way of its own parts, such as
+//! a tuple in a list that is in the tuple: it can be created only after its parts, and they only
+//! after it. [`Writer::restart`] describes how it is written all the same.
 
 use super::{How, Item, Pickle, PickleError, Ref};
 use trialmill_core::limits::{MAX_PICKLE_DEPTH, MAX_PICKLE_KNOTS};
 
-/// How many items one operation adds, as in CPython: its unpickler's stack stays small.
+/// How many items one operation adds at most, as in CPython, to keep the unpickler's stack small.
 const BATCH_ITEMS: usize = 1_000;
-/// A string of so few bytes is not longer than the operation that would recall it.
+/// Strings of up to so many bytes are not memoised: `LONG_BINGET` would take as many bytes as
+/// writing them again.
 const TINY_BYTES: usize = 3;
 
-/// An item that is not written yet.
+/// Instead of a memo entry: the item has none, so it must be written when it is next needed.
 const UNWRITTEN: u32 = u32::MAX;
-/// A tuple, frozenset or object whose parts are being written, and which is not made yet.
+/// Instead of a memo entry: a tuple, frozenset or object whose parts are being written, so that it
+/// does not exist yet.
 const OPEN: u32 = u32::MAX - 1;
 
 const MARK: u8 = b'(';
 const POP: u8 = b'0';
 const POP_MARK: u8 = b'1';
 
-/// Appends it to `to`. A memo entry is made for what is shared, and for nothing else.
+/// Appends a pickle to `to`. Only shared items get a memo entry, unless there is a knot.
 ///
 /// # Errors
-/// It is nested deeper than [`MAX_PICKLE_DEPTH`], or knotted beyond [`MAX_PICKLE_KNOTS`]; then `to`
-/// is as it was.
+/// It is nested deeper than [`MAX_PICKLE_DEPTH`], or a knot has more than [`MAX_PICKLE_KNOTS`]
+/// ways into itself; then `to` is unchanged.
 pub(crate) fn write(pickle: &Pickle<'_>, to: &mut Vec<u8>) -> Result<(), PickleError> {
     let start = to.len();
     let mut writer = Writer::new(pickle, to);
-    let mut result = writer.whole();
+    let mut result = writer.write_all();
     if let Err(Stop::Knot) = result {
         writer.restart();
-        result = writer.whole();
+        result = writer.write_all();
     }
     result.map_err(|stop| {
         let offset = to.len() - start;
@@ -44,10 +51,10 @@ pub(crate) fn write(pickle: &Pickle<'_>, to: &mut Vec<u8>) -> Result<(), PickleE
     })
 }
 
-/// Why the writer cannot go on.
+/// Why the writer stopped.
 enum Stop {
     Deep,
-    /// What is not made yet holds itself by way of its parts.
+    /// It met an item that is [`OPEN`].
     Knot,
 }
 
@@ -55,15 +62,15 @@ struct Writer<'p, 'a> {
     pickle: &'p Pickle<'a>,
     to: &'p mut Vec<u8>,
     start: usize,
-    /// For each item, whether more than one place points to it.
+    /// For each item, whether it is referred to more than once.
     shared: Vec<bool>,
     has_bytearray: bool,
     /// For each item, its memo entry, or [`UNWRITTEN`] or [`OPEN`].
     entries: Vec<u32>,
     entries_made: u32,
-    /// Whether everything gets a memo entry.
+    /// Whether everything gets a memo entry, because there is a knot.
     knotted: bool,
-    /// How many items are being written that were open already.
+    /// How many items are being written again inside themselves.
     knots: usize,
 }
 
@@ -93,9 +100,10 @@ impl<'p, 'a> Writer<'p, 'a> {
         Writer { pickle, to, start, shared, has_bytearray, entries, entries_made, knotted, knots }
     }
 
-    /// Tuples, frozensets and arguments that hold themselves need what CPython does: a memo entry
-    /// for everything. Then they are written until they meet what is memoised, and made inside
-    /// themselves.
+    /// Begins again for a graph with knots, and writes them as CPython does: with a memo entry for
+    /// everything. An item of a knot is then written a second time inside itself. There its parts
+    /// are looked up in the memo, so that this inner one can be completed, and the outer one is
+    /// dropped in its favour ([`made_of`](Self::made_of)).
     fn restart(&mut self) {
         self.to.truncate(self.start);
         self.entries.fill(UNWRITTEN);
@@ -103,7 +111,7 @@ impl<'p, 'a> Writer<'p, 'a> {
         self.knotted = true;
     }
 
-    fn whole(&mut self) -> Result<(), Stop> {
+    fn write_all(&mut self) -> Result<(), Stop> {
         let protocol = match self.pickle.protocol {
             2 => 2,
             _ if self.has_bytearray => 5,
@@ -140,7 +148,7 @@ impl<'p, 'a> Writer<'p, 'a> {
         if depth > MAX_PICKLE_DEPTH {
             return Err(Stop::Deep);
         }
-        // Through the pickle, which outlives the borrow of this writer.
+        // Borrows from the pickle and not from `self`, which is needed mutably below.
         let pickle = self.pickle;
         match pickle.get(at) {
             Item::None => self.to.push(b'N'),
@@ -151,18 +159,18 @@ impl<'p, 'a> Writer<'p, 'a> {
                 self.to.extend(value.to_be_bytes());
             }
             Item::BigInt(value) => {
-                // There is no longer form: Python itself refuses integers of 2 GiB.
+                // No opcode has an eight-byte length: Python itself refuses integers of 2 GiB.
                 self.sized([Some(0x8a), Some(0x8b), None], value);
                 self.memoise(at);
             }
             Item::Str(value) => {
-                self.text(value.as_bytes());
+                self.string(value.as_bytes());
                 if value.len() > TINY_BYTES {
                     self.memoise(at);
                 }
             }
             Item::Surrogates(value) => {
-                self.text(value);
+                self.string(value);
                 self.memoise(at);
             }
             Item::Bytes(value) => {
@@ -203,8 +211,8 @@ impl<'p, 'a> Writer<'p, 'a> {
                 self.made_of(at, items, Some(MARK), 0x91, depth)?;
             }
             Item::Global { module, name } => {
-                self.text(module.as_bytes());
-                self.text(name.as_bytes());
+                self.string(module.as_bytes());
+                self.string(name.as_bytes());
                 self.to.push(0x93);
                 self.memoise(at);
             }
@@ -234,8 +242,8 @@ impl<'p, 'a> Writer<'p, 'a> {
         items.iter().try_for_each(|item| self.item(*item, depth + 1))
     }
 
-    /// Writes what can only be made when its parts are there. `false` if it was made inside
-    /// itself meanwhile: then that one stands for it, complete.
+    /// Writes an item that can be created only after its parts. Returns `false` if it was completed
+    /// inside itself meanwhile (a knot): then this drops the parts and uses the inner one.
     fn made_of(
         &mut self,
         at: Ref,
@@ -246,13 +254,13 @@ impl<'p, 'a> Writer<'p, 'a> {
     ) -> Result<bool, Stop> {
         self.set_entry(at, OPEN);
         self.to.extend(mark);
-        for (before, part) in parts.iter().enumerate() {
+        for (index, part) in parts.iter().enumerate() {
             self.item(*part, depth + 1)?;
             let entry = self.entry(at);
             if entry != OPEN {
                 match mark {
                     Some(_) => self.to.push(POP_MARK),
-                    None => self.to.extend(std::iter::repeat_n(POP, before + 1)),
+                    None => self.to.extend(std::iter::repeat_n(POP, index + 1)),
                 }
                 self.recall(entry);
                 return Ok(false);
@@ -339,11 +347,12 @@ impl<'p, 'a> Writer<'p, 'a> {
         }
     }
 
-    fn text(&mut self, value: &[u8]) {
+    fn string(&mut self, value: &[u8]) {
         self.sized([Some(0x8c), Some(b'X'), Some(0x8d)], value);
     }
 
-    /// Bytes behind their length, which takes one, four or eight bytes: the shortest there is.
+    /// Writes an opcode, a length and the bytes. `opcodes` are those for a length of one, four and
+    /// eight bytes; the shortest that fits is used.
     fn sized(&mut self, opcodes: [Option<u8>; 3], value: &[u8]) {
         let length = value.len();
         match (opcodes, u8::try_from(length), u32::try_from(length)) {

@@ -1,7 +1,7 @@
-"""Compares pickles by what Python sees in them, without importing anything they name.
+"""Compares pickles by what Python reads from them, without importing anything that they name.
 
-check.py make DIR      writes pickles of everything that a pickler writes
-check.py compare DIR   fails unless each NAME.pkl there and NAME.pkl.again hold the same
+check.py make DIR      writes pickles with everything that Python's picklers can write
+check.py compare DIR   fails unless each NAME.pkl there and its NAME.pkl.again have the same content
 """
 
 import enum
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def stand_in(module, name):
-    """A class that records what is done with it, in place of the one that is named."""
+    """A class that records how it is used, in place of the one with this name."""
 
     class Recorded:
         what = (module, name)
@@ -58,7 +58,7 @@ class Inert(pickle.Unpickler):
 
 
 def shape(value, seen):
-    """Everything there is to a value, with the same number for the same object."""
+    """A value in a comparable form; an object that occurs again becomes its number."""
     kind = type(value).__name__
     if value is None or isinstance(value, (bool, int, float, str, bytes)):
         return (kind, repr(value))
@@ -165,7 +165,7 @@ def main():
     if action == "make":
         for name, value in everything().items():
             for protocol in range(2, 6):
-                # Both picklers: the one in C writes frames otherwise.
+                # Both picklers, because the C one splits its output into other frames.
                 for dumps in (pickle.dumps, pickle._dumps):
                     path = directory / f"{name}-{protocol}{dumps.__name__}.pkl"
                     path.write_bytes(dumps(value, protocol))
@@ -176,7 +176,7 @@ def main():
         if before != after:
             sys.exit(f"{path.name} is another now:\n{before!r:.2000}\n{after!r:.2000}")
         if "-" in path.name and path.name.split("-")[0] in ("scalars", "ints", "dicts", "bytes"):
-            # The real thing, too, where nothing but data is in it.
+            # Also with Python's own unpickler, where the pickle contains nothing but data.
             one, other = pickle.loads(path.read_bytes()), pickle.loads(Path(f"{path}.again").read_bytes())
             assert repr(one) == repr(other), path
         compared += 1

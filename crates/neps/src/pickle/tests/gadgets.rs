@@ -1,4 +1,4 @@
-//! Pickles that want to do harm: each is refused, or is an inert graph that names what it wanted.
+//! Malicious pickles: each is refused, or becomes an inert graph that names what it would call.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use nix::time::{ClockId, clock_gettime};
 use super::super::{Item, Pickle, PickleError, read, write};
 use super::*;
 
-/// What must come of a pickle.
+/// What reading a pickle must give.
 enum Outcome {
-    /// A graph with a class of this name in it.
+    /// A graph that contains a class or function of this module and name.
     Names(&'static str, &'static str),
-    /// Refused, with this in the message.
+    /// An error with this in its message.
     Refused(&'static str),
     /// A graph without any class.
     Data,
@@ -19,7 +19,7 @@ enum Outcome {
 use Outcome::{Data, Names, Refused};
 
 const GADGETS: &[(&[u8], Outcome)] = &[
-    // Calls by REDUCE, with the name on lines and on the stack.
+    // Calls with REDUCE; the name is on two lines, or on the stack.
     (b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00id\x85R.", Names("os", "system")),
     (b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x02id\x85R.", Names("os", "system")),
     (b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x02id\x85R.", Names("posix", "system")),
@@ -35,15 +35,15 @@ const GADGETS: &[(&[u8], Outcome)] = &[
     (b"\x80\x04\x8c\x06ctypes\x8c\x04CDLL\x93\x8c\x04a.so\x85R.", Names("ctypes", "CDLL")),
     (b"\x80\x04\x8c\x06pickle\x8c\x05loads\x93C\x04\x80\x04N.\x85R.", Names("pickle", "loads")),
     (b"\x80\x04\x8c\x0dtorch.storage\x8c\x10_load_from_bytes\x93C\x04\x80\x04N.\x85R.", Names("torch.storage", "_load_from_bytes")),
-    // An attribute of what a call gave, called.
+    // A call of what another call returned.
     (b"\x80\x04\x8c\x08builtins\x8c\x07getattr\x93\x8c\x02os\x8c\x04path\x93\x8c\x06system\x86R\x8c\x02id\x85R.", Names("builtins", "getattr")),
     // A name with dots.
     (b"\x80\x04\x8c\x02os\x8c\x0epath.os.system\x93\x8c\x02id\x85R.", Names("os", "path.os.system")),
-    // The names by way of the memo, and a class by way of DUP and POP.
+    // Names from the memo, and a class that DUP and POP move.
     (b"\x80\x04\x8c\x06system\x94\x8c\x02os\x940h\x01h\x00\x93\x8c\x02id\x85R.", Names("os", "system")),
     (b"\x80\x04\x8c\x02os\x8c\x06system\x93\x94N0h\x00\x8c\x02id\x85R.", Names("os", "system")),
     (b"\x80\x04\x8c\x02os\x8c\x06system\x932\x8c\x02id\x85R\x86.", Names("os", "system")),
-    // A call whose answer is thrown away behind something harmless.
+    // A call whose result is dropped, so that something harmless remains.
     (b"\x80\x04N\x8c\x02os\x8c\x06system\x93\x8c\x02id\x85R0.", Data),
     (b"\x80\x04](\x8c\x02os\x8c\x06system\x93\x8c\x02id\x85R1.", Data),
     // NEWOBJ, NEWOBJ_EX and BUILD.
@@ -52,7 +52,7 @@ const GADGETS: &[(&[u8], Outcome)] = &[
     (b"\x80\x04\x8c\x01m\x8c\x01C\x93)\x81}\x8c\x0c__setstate__\x8c\x02os\x8c\x06system\x93sb.", Names("os", "system")),
     (b"\x80\x04\x8c\x01m\x8c\x01C\x93)\x81}\x8c\x0c__setstate__\x8c\x02os\x8c\x06system\x93sb\x8c\x02idb.", Refused("second state")),
     (b"\x80\x04\x8c\x01m\x8c\x01C\x93}\x8c\x01x\x8c\x02os\x8c\x06system\x93sb.", Refused("no object")),
-    // APPEND and SETITEM call methods of what they are given.
+    // In Python, APPEND and SETITEM call methods of their target.
     (b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x02ida.", Refused("no list")),
     (b"\x80\x04\x8c\x01m\x8c\x01C\x93)\x81\x8c\x02ida.", Names("m", "C")),
     (b"\x80\x04\x8c\x01m\x8c\x01C\x93)\x81(K\x01\x90.", Refused("no set")),
@@ -73,7 +73,7 @@ const GADGETS: &[(&[u8], Outcome)] = &[
     (b"\x80\x06N.", Refused("protocol 6")),
     // A pickle within bytes is bytes.
     (b"\x80\x04C\x14\x80\x04cos\nsystem\nC\x02id\x85R..", Data),
-    // Claims of lengths that would have to be made room for.
+    // Huge declared lengths, for which a naive reader would allocate memory.
     (b"\x80\x04\x8d\x00\x00\x00\x00\x01\x00\x00\x00", Refused("length")),
     (b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\xff.", Refused("length")),
     (b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.", Refused("length")),
@@ -84,12 +84,12 @@ const GADGETS: &[(&[u8], Outcome)] = &[
     (b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xffN.", Refused("frame")),
     (b"\x80\x04\x95\x03\x00\x00\x00\x00\x00\x00\x00N.", Refused("frame")),
     (b"\x80\x04\x95\x20\x00\x00\x00\x00\x00\x00\x00N\x95\x02\x00\x00\x00\x00\x00\x00\x00N.", Refused("frame")),
-    // The memo: far places, empty places.
+    // Memo indices that are far too large, or not in use.
     (b"\x80\x02Nr\xff\xff\xff\xff.", Refused("memo")),
     (b"\x80\x02Nq\x01.", Refused("memo")),
     (b"\x80\x02j\xff\xff\xff\xff.", Refused("memo")),
     (b"\x80\x02h\x00.", Refused("memo")),
-    // Below the stack, and below a mark.
+    // Reaching below the stack, or below a mark.
     (b"\x80\x04.", Refused("stack")),
     (b"\x80\x040.", Refused("stack")),
     (b"\x80\x04\x94.", Refused("stack")),
@@ -100,7 +100,7 @@ const GADGETS: &[(&[u8], Outcome)] = &[
     (b"\x80\x04]e.", Refused("mark")),
     (b"\x80\x041.", Refused("mark")),
     (b"\x80\x04}(Nu.", Refused("key")),
-    // Values where a class, its name or its arguments should be.
+    // Values of the wrong type for a class, its name or its arguments.
     (b"\x80\x04K\x01K\x02\x93.", Refused("no string")),
     (b"\x80\x04K\x01)R.", Refused("plain value")),
     (b"\x80\x04\x8c\x02os\x8c\x06system\x93K\x01R.", Refused("no tuple")),
@@ -110,7 +110,7 @@ const GADGETS: &[(&[u8], Outcome)] = &[
 ];
 
 #[test]
-fn a_pickle_that_wants_to_do_harm_is_refused_or_says_what_it_wanted() {
+fn a_malicious_pickle_is_refused_or_names_what_it_would_call() {
     for (bytes, outcome) in GADGETS {
         let shown = bytes.escape_ascii().to_string();
         match (read(bytes), outcome) {
@@ -118,12 +118,12 @@ fn a_pickle_that_wants_to_do_harm_is_refused_or_says_what_it_wanted() {
                 let named = reachable(&pickle);
                 let mut named = named.iter().filter_map(|it| pickle.class(*it));
                 assert!(named.any(|it| it == (module, name)), "{shown}");
-                inert(&pickle);
+                assert_survives_writing(&pickle);
             }
             (Ok((pickle, length)), Data) => {
                 assert_eq!(length, bytes.len(), "{shown}");
                 assert!(reachable(&pickle).iter().all(|it| pickle.class(*it).is_none()), "{shown}");
-                inert(&pickle);
+                assert_survives_writing(&pickle);
             }
             (Err(error @ PickleError::Bad { .. }), Refused(why)) => {
                 assert!(error.to_string().contains(why), "{shown}: {error}");
@@ -133,14 +133,14 @@ fn a_pickle_that_wants_to_do_harm_is_refused_or_says_what_it_wanted() {
     }
 }
 
-/// Written and read, it is the same.
-fn inert(pickle: &Pickle<'_>) {
+/// Checks that the graph survives being written and read.
+fn assert_survives_writing(pickle: &Pickle<'_>) {
     let bytes = written(pickle);
     assert_same(pickle, &read(&bytes).unwrap().0);
 }
 
 fn quickly<T>(what: &str, work: impl FnOnce() -> T) -> T {
-    // Of this thread's processor time, so that a busy machine does not count as a hang.
+    // Measures this thread's CPU time, so that a busy machine does not look like a hang.
     let spent = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
     let began = spent();
     let result = work();
@@ -180,7 +180,7 @@ fn nesting_of_a_million_is_read_copied_dropped_and_not_written() {
 
 #[test]
 fn a_memo_bomb_stays_as_small_as_it_is_written() {
-    // Each list holds the one before ten times: 10^200 items, if they were counted.
+    // Each list contains the one before it ten times: 10^200 items if they were expanded.
     let mut bytes = b"\x80\x04]\x94".to_vec();
     for level in 0..200 {
         bytes.extend(b"](");
@@ -198,7 +198,7 @@ fn a_memo_bomb_stays_as_small_as_it_is_written() {
         assert!(again.len() <= bytes.len(), "{}", again.len());
         assert_same(&pickle, &read(&again).unwrap().0);
     });
-    // A long value recalled often.
+    // A long value that is looked up in the memo often.
     let long = [
         &b"\x80\x04]\x8b\xa0\x86\x01\x00"[..],
         &[1].repeat(100_000),
@@ -227,7 +227,7 @@ fn bytes_of_any_kind_are_read_or_refused() {
         }
         if let Ok((pickle, length)) = read(&bytes) {
             assert!(length <= bytes.len() && pickle.items.len() <= bytes.len() + 4);
-            inert(&pickle);
+            assert_survives_writing(&pickle);
             read_well += 1;
         }
     }

@@ -1,9 +1,9 @@
-//! The arena itself, and knots.
+//! The arena itself, and values that contain themselves.
 
 use super::super::{How, Item, Object, Pickle, Ref, read, write};
 use super::*;
 
-fn again(pickle: &Pickle<'_>) {
+fn assert_survives(pickle: &Pickle<'_>) {
     let bytes = written(pickle);
     let (again, length) = read(&bytes).unwrap();
     assert_eq!(length, bytes.len());
@@ -35,30 +35,30 @@ fn the_last_of_equal_keys_counts_and_all_are_kept() {
     let value = pickle.field(pickle.root(), "a").unwrap();
     assert_eq!(pickle.get(value), &Item::Int(2));
     assert!(matches!(pickle.get(pickle.root()), Item::Dict(pairs) if pairs.len() == 2));
-    again(&pickle);
+    assert_survives(&pickle);
 }
 
 #[test]
 fn what_holds_itself_is_read_copied_and_written() {
     let knots: [&[u8]; 6] = [
-        // A list and a dict in themselves.
+        // A list and a dict that contain themselves.
         b"\x80\x04]\x94h\x00a.",
         b"\x80\x04}\x94K\x01h\x00s.",
-        // A tuple in its own list, as CPython writes it: made inside itself.
+        // A tuple in a list that the tuple contains, as CPython writes it: completed inside itself.
         b"\x80\x04]\x94h\x00\x85\x94a0h\x01.",
         // The same with five parts.
         b"\x80\x04(]\x94(h\x00K\x01K\x02K\x03K\x04t\x94aK\x01K\x02K\x03K\x041h\x01.",
         // An object whose state is itself.
         b"\x80\x04\x8c\x01m\x8c\x01n\x93)\x81\x94h\x00b.",
-        // An object that its own arguments hold.
+        // An object that its own arguments contain.
         b"\x80\x04\x8c\x01m\x8c\x01n\x93]\x94\x8c\x01m\x8c\x01n\x93h\x00\x85R\x94a00h\x01.",
     ];
     for bytes in knots {
-        again(&read(bytes).unwrap().0);
+        assert_survives(&read(bytes).unwrap().0);
     }
 }
 
-/// A tuple of lists that all hold it.
+/// A tuple of lists, each of which contains the tuple.
 fn knot(ways: usize) -> Pickle<'static> {
     let mut pickle = Pickle::new();
     let lists: Vec<_> = (0..ways).map(|_| pickle.add(Item::List(Vec::new()))).collect();
@@ -72,7 +72,7 @@ fn knot(ways: usize) -> Pickle<'static> {
 
 #[test]
 fn a_knot_of_a_few_lists_comes_back_and_one_of_many_is_refused() {
-    again(&knot(trialmill_core::limits::MAX_PICKLE_KNOTS));
+    assert_survives(&knot(trialmill_core::limits::MAX_PICKLE_KNOTS));
     assert!(write(&knot(trialmill_core::limits::MAX_PICKLE_KNOTS + 1), &mut Vec::new()).is_err());
 }
 
@@ -83,7 +83,7 @@ fn any_number_of_knots_side_by_side_come_back() {
     let knots = (0..100).map(|_| many.copy_from(&one, one.root())).collect();
     let root = many.add(Item::List(knots));
     many.set_root(root);
-    again(&many);
+    assert_survives(&many);
 }
 
 #[test]
@@ -126,8 +126,8 @@ fn every_width_of_a_value_comes_back() {
     }
     let list = pickle.add(Item::List(all));
     pickle.set_root(list);
-    again(&pickle);
-    again(&pickle.into_owned());
+    assert_survives(&pickle);
+    assert_survives(&pickle.into_owned());
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_pickle_as_deep_as_allowed_is_written_on_a_small_stack() {
             };
         }
         pickle.set_root(inner);
-        again(&pickle);
+        assert_survives(&pickle);
         let deeper = pickle.add(Item::List(vec![inner]));
         pickle.set_root(deeper);
         assert!(write(&pickle, &mut Vec::new()).is_err());

@@ -1,4 +1,4 @@
-//! What is promised of pickles.
+//! Tests of reading, copying and writing pickles.
 
 mod gadgets;
 mod graph;
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use super::{Item, Pickle, Ref};
 
-/// All pickles of a file, one behind the other.
+/// All pickles of a file, one after the other.
 fn read_all(mut bytes: &[u8]) -> Vec<Pickle<'_>> {
     let mut pickles = Vec::new();
     while !bytes.is_empty() {
@@ -28,13 +28,14 @@ fn written(pickle: &Pickle<'_>) -> Vec<u8> {
     bytes
 }
 
-/// Fails unless two graphs are the same: equal items, and the same of them shared.
+/// Fails unless two graphs are the same: equal items, of which the same ones are shared.
 fn assert_same(a: &Pickle<'_>, b: &Pickle<'_>) {
     let (mut there, mut back) = (HashMap::new(), HashMap::new());
     let mut waiting = vec![(a.root(), b.root())];
     while let Some((left, right)) = waiting.pop() {
         let (one, other) = (a.get(left), b.get(right));
-        // Only what can be changed, or told apart by being made once, has an identity.
+        // Sharing is compared for mutable items, objects, and whatever refers to other items.
+        // Whether a plain immutable value is shared makes no difference to Python.
         let mut inner = [Vec::new(), Vec::new()];
         one.each_ref(|it| inner[0].push(it));
         other.each_ref(|it| inner[1].push(it));
@@ -54,15 +55,15 @@ fn assert_same(a: &Pickle<'_>, b: &Pickle<'_>) {
     }
 }
 
-/// An item without its places in the arena.
+/// An item without the indices that it refers to, for comparison.
 fn shape(item: &Item<'_>) -> String {
     let mut item = item.clone();
     item.each_ref_mut(|inner| *inner = 0);
-    // Debug, as it tells -0.0 from 0.0 and a NaN is itself.
+    // As debug output, in which -0.0 differs from 0.0 and a NaN equals itself.
     format!("{item:?}")
 }
 
-/// Every item that the root leads to.
+/// Every item that can be reached from the root.
 fn reachable(pickle: &Pickle<'_>) -> Vec<Ref> {
     let mut seen = vec![pickle.root()];
     let mut known: std::collections::HashSet<Ref> = seen.iter().copied().collect();

@@ -1,4 +1,4 @@
-//! CPython reads what we write, and sees what it saw before.
+//! CPython reads what we wrote, and finds the same values as in the original.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,15 +6,15 @@ use std::process::Command;
 use super::super::{Item, Pickle, write};
 use super::*;
 
-/// Whether it ran; without Python it says so.
+/// Runs `check.py`; returns whether there is a Python to run it.
 fn python(action: &str, dir: &Path) -> bool {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pickle/tests/check.py");
     let Ok(done) = Command::new("python3").arg(script).arg(action).arg(dir).output() else {
         println!("skipped: there is no python3");
         return false;
     };
-    let said = String::from_utf8_lossy(&done.stdout);
-    print!("{said}");
+    let output = String::from_utf8_lossy(&done.stdout);
+    print!("{output}");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     true
 }

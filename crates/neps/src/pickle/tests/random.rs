@@ -69,8 +69,8 @@ proptest! {
     fn what_we_write_another_library_reads(value in value()) {
         let mut pickle = Pickle::new();
         let inner = add(&mut pickle, &value);
-        // Equal strings are shared. That other library cannot read what is shared inside of something
-        // shared; of that `python.rs` asks CPython.
+        // Equal strings are shared, but nothing else: `serde-pickle` cannot read a shared item
+        // inside another one. The tests with CPython cover that.
         pickle.set_root(inner);
         let bytes = written(&pickle);
         let seen = value_from_slice(&bytes, DeOptions::new()).unwrap();
@@ -88,10 +88,10 @@ proptest! {
     }
 }
 
-/// A dict in a list, both shared, and a string in it that is shared as well: `serde-pickle` calls it
-/// recursive. CPython reads it.
+/// A shared list contains dicts that share a string. `serde-pickle` takes that for recursive, but
+/// CPython reads it.
 #[test]
-fn what_is_shared_inside_of_something_shared_is_read_by_python() {
+fn a_shared_item_inside_another_one_is_read_by_python() {
     let mut pickle = Pickle::new();
     let (key, text) = (pickle.int(0), pickle.str("bbaa"));
     let dict = pickle.add(Item::Dict(vec![(key, text)]));

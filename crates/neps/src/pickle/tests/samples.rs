@@ -58,7 +58,8 @@ fn every_prefix_of_every_file_is_cut_off_and_not_bad() {
         let (mut rest, mut cuts) = (bytes.as_slice(), 0);
         while !rest.is_empty() {
             let (_, length) = read(rest).unwrap();
-            // Every cut of the small ones; the states are long because of a few long values.
+            // Small pickles are cut at every byte. The optimizer states are long only because of a
+            // few long values.
             for cut in (0..length).filter(|cut| length < 4_000 || cut % 7 == 0) {
                 let result = read(&rest[..cut]).map(|(_, length)| length);
                 assert!(
@@ -99,7 +100,7 @@ fn a_changed_field_changes_nothing_else() {
     let mut trial = read_all(&bytes).remove(1);
     let metadata = trial.field(trial.root(), "metadata").unwrap();
     let sampled_by = trial.field(metadata, "sampling_worker_id").unwrap();
-    // Python shares the two equal strings.
+    // Python made one item of these two equal strings.
     assert_eq!(trial.field(metadata, "evaluating_worker_id"), Some(sampled_by));
     let other = trial.str("worker_7");
     assert!(trial.set_field(metadata, "evaluating_worker_id", other));

@@ -1,4 +1,5 @@
-//! What reading and writing cost: `cargo test --release --lib pickle -- --ignored --nocapture`.
+//! How fast pickles are read and written:
+//! `cargo test --release --lib pickle -- --ignored --nocapture`.
 
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ fn how_fast_a_consolidated_cache_is_read_and_written() {
     let mut pairs = Vec::new();
     for trial in 0..trials {
         let key = cache.str(trial.to_string());
-        // The sampled one, with nothing but what every trial has.
+        // The trial as it was sampled: only what every trial has.
         let copy = cache.copy_from(&records[0], records[0].root());
         let metadata = cache.field(copy, "metadata").unwrap();
         let location = cache.str(format!("/opt/run/configs/config_{trial}"));
