@@ -1,10 +1,10 @@
-//! Study files in YAML, by one named schema: the core schema of YAML 1.2.
+//! Reads study files in YAML, using the core schema of YAML 1.2.
 //!
-//! `no`, `yes`, `on`, `off`, `y` and `n` are texts in it, `010` is ten, `1e-5` is a number. PyYAML, which
-//! NePS users know, is of another opinion about these (YAML 1.1); the table in the tests has each
-//! difference. Two things are as in YAML 1.1, because nobody means anything else by them: `1_000` and
-//! `0b11` are numbers, and `<<` merges a mapping. A list that has `true` or `false` beside one of those
-//! words in bare letters is refused: its reader decides what it means.
+//! In it `no`, `yes`, `on`, `off`, `y` and `n` are strings, `010` is ten, and `1e-5` is a number.
+//! PyYAML, which NePS users know, reads these differently (YAML 1.1); the table in the tests lists
+//! every difference. Two things are as in YAML 1.1, because nobody means anything else by them:
+//! `1_000` and `0b11` are numbers, and `<<` merges a mapping. A list that has `true` or `false`
+//! next to one of those words unquoted is refused, because its author may have meant either.
 
 use std::collections::HashMap;
 
@@ -12,23 +12,23 @@ use granit_parser::{Event, Options, Parser, ScalarStyle, StrInput, Tag};
 use serde_json::{Map, Value as Json};
 use trialmill_core::notation;
 
-/// How deep values may be nested, and how many there may be once all aliases are written out.
+/// How deep values may be nested, and how many there may be once all aliases are expanded.
 const MAX_DEPTH: usize = 64;
 const MAX_NODES: usize = 1_000_000;
 
-/// Where the tags of YAML itself live.
+/// The prefix of YAML's own tags.
 const YAML_TAGS: &str = "tag:yaml.org,2002:";
 
-/// A document, and the lines on which its keys stand: `seed`, `space/lr`.
+/// A document, and the lines of its keys, such as `seed` and `space/lr`.
 pub(crate) struct Document {
     pub(crate) json: Json,
     pub(crate) lines: HashMap<String, usize>,
 }
 
-/// Reads a document; its values are in our notation.
+/// Reads a document; its values are in our notation ([`trialmill_core::notation`]).
 ///
 /// # Errors
-/// It is not YAML, or says something twice or in two ways; with the line.
+/// It is not YAML, repeats a key, or is ambiguous; the message names the line.
 pub(crate) fn read(text: &str) -> Result<Document, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut options = Options::default();
@@ -41,8 +41,9 @@ pub(crate) fn read(text: &str) -> Result<Document, String> {
 #[derive(Clone)]
 struct Node {
     json: Json,
-    /// As it is written, where it is a bare word or number.
+    /// How it is written, if it is a scalar without quotes.
     bare: Option<String>,
+    /// How many nodes it consists of, aliases expanded.
     nodes: usize,
 }
 
@@ -161,7 +162,7 @@ impl<'a> Reader<'a> {
             }
             let key = self.node((event, line), depth + 1)?;
             let name = match (key.bare, key.json) {
-                // Whatever a bare word would be as a value: a parameter may be called `y`, or `1`.
+                // Even if it would be a number or `null` as a value: a parameter may be named `1`.
                 (Some(bare), _) => bare,
                 (None, Json::String(text)) => text,
                 _ => return Err(format!("line {line}: a key is a word or a number")),
@@ -201,14 +202,14 @@ impl<'a> Reader<'a> {
 }
 
 fn container(tag: Option<&Tag>, name: &str, line: usize) -> Result<(), String> {
-    match tag.map(full).as_deref() {
+    match tag.map(full_name).as_deref() {
         None | Some("!") => Ok(()),
         Some(tag) if tag.strip_prefix(YAML_TAGS) == Some(name) => Ok(()),
         Some(tag) => Err(format!("line {line}: {}", unknown_tag(tag))),
     }
 }
 
-fn full(tag: &Tag) -> String {
+fn full_name(tag: &Tag) -> String {
     format!("{}{}", tag.handle(), tag.suffix())
 }
 
@@ -217,14 +218,14 @@ fn unknown_tag(tag: &str) -> String {
 }
 
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Json, String> {
-    let text_of = || Json::String(text.into());
-    match tag.map(full).as_deref() {
+    let string = || Json::String(text.into());
+    match tag.map(full_name).as_deref() {
         None if style == ScalarStyle::Plain => plain(text),
-        None | Some("!") => Ok(text_of()),
+        None | Some("!") => Ok(string()),
         Some(tag) => {
             let json = plain(text)?;
             match (tag.strip_prefix(YAML_TAGS), &json) {
-                (Some("str"), _) => Ok(text_of()),
+                (Some("str"), _) => Ok(string()),
                 (Some("null"), Json::Null) | (Some("bool"), Json::Bool(_)) => Ok(json),
                 (Some("int"), json) if notation::digits(json).is_some() => Ok(json.clone()),
                 (Some("float"), json) if notation::as_f64(json).is_some() => {
@@ -239,7 +240,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Json, Str
     }
 }
 
-/// What a bare word or number means.
+/// The value of a scalar without quotes.
 fn plain(text: &str) -> Result<Json, String> {
     Ok(match text {
         "" | "~" | "null" | "Null" | "NULL" => Json::Null,
@@ -285,7 +286,7 @@ fn number(text: &str) -> Result<Option<Json>, String> {
         return Ok(Some(notation::whole(&plain)));
     }
     match plain.parse::<f64>() {
-        // Rust reads all that YAML 1.2 has for floats, and of these letters nothing else.
+        // Rust reads every float of YAML 1.2, and from these characters nothing else.
         Ok(number) if number.is_finite() => Ok(Some(notation::real(number))),
         Ok(_) => Err(format!("{text} is more than a number can be; infinity is .inf")),
         Err(_) => Ok(None),
@@ -306,13 +307,13 @@ mod tests {
         read(&format!("v: {text}")).unwrap().json["v"].clone()
     }
 
-    /// `[x, y, z]` reached the command as x, true, z; `010` to `020` was a float range. Each scalar, what
-    /// it is here, and for whom it is something else.
+    /// `[x, y, z]` reached the command as x, true, z, and `010` to `020` was a float range. Each
+    /// line has a scalar, its value here, and who reads it differently.
     #[test]
     fn each_scalar_is_what_the_core_schema_of_yaml_1_2_says() {
         let float = |text: &str| json!({"$float": text});
         for (text, here, others) in [
-            // The same for all.
+            // The same for all of them.
             ("3", json!(3), ""),
             ("-3", json!(-3), ""),
             ("+3", json!(3), ""),
@@ -348,22 +349,22 @@ mod tests {
             ("18446744073709551616", json!({"$int": "18446744073709551616"}), ""),
             ("!!str 5", json!("5"), ""),
             ("!!float 5", json!(5.0), ""),
-            // Otherwise for PyYAML, which reads YAML 1.1 its own way.
+            // Different in PyYAML, which reads YAML 1.1 in its own way.
             ("no", json!("no"), "PyYAML: false"),
             ("Yes", json!("Yes"), "PyYAML: true"),
             ("on", json!("on"), "PyYAML: true"),
             ("OFF", json!("OFF"), "PyYAML: false"),
-            ("1e5", json!(1e5), "PyYAML: a text"),
-            ("1e-5", json!(1e-5), "PyYAML: a text"),
-            ("1.5e3", json!(1500.0), "PyYAML: a text"),
+            ("1e5", json!(1e5), "PyYAML: a string"),
+            ("1e-5", json!(1e-5), "PyYAML: a string"),
+            ("1.5e3", json!(1500.0), "PyYAML: a string"),
             ("010", json!(10), "PyYAML: 8"),
-            ("008", json!(8), "PyYAML: a text"),
-            ("0o17", json!(15), "PyYAML: a text"),
+            ("008", json!(8), "PyYAML: a string"),
+            ("0o17", json!(15), "PyYAML: a string"),
             ("1:30", json!("1:30"), "PyYAML: 90"),
             ("2001-01-01", json!("2001-01-01"), "PyYAML: a date"),
-            // Otherwise for YAML 1.2.
-            ("1_000", json!(1000), "YAML 1.2: a text"),
-            ("0b11", json!(3), "YAML 1.2: a text"),
+            // Different in YAML 1.2.
+            ("1_000", json!(1000), "YAML 1.2: a string"),
+            ("0b11", json!(3), "YAML 1.2: a string"),
         ] {
             if text != "-" {
                 assert_eq!(value(text), here, "{text} ({others})");
@@ -415,7 +416,7 @@ mod tests {
             let problem = read(text).map(|found| found.json).unwrap_err();
             assert!(problem.contains("line "), "{problem}");
         }
-        // What looks like our notation is a value like any other.
+        // What looks like our notation is an ordinary value.
         assert_eq!(value("{$float: inf}"), json!({"$map": [["$float", "inf"]]}));
     }
 }

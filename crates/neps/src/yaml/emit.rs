@@ -1,19 +1,19 @@
-//! The emitter: what libyaml 0.2.5 and PyYAML's own emitter do, reduced to what plain values need.
+//! Writes plain values as libyaml 0.2.5 and PyYAML's own emitter do.
 //!
-//! The decisions (which style, where a line breaks, when a key needs `? `) follow theirs step by
-//! step, for the bytes must be the same.
+//! The decisions (which style, where to break a line, when a key needs `? `) follow theirs step by
+//! step, because the bytes must be the same.
 
 use super::super::value::Value;
 use super::style::{Style, escaped, is_break, word};
 
-/// Columns after which text is folded at the next space.
+/// The column after which a string is folded at the next space.
 const BEST_WIDTH: usize = 80;
-/// Columns of one level.
+/// How many columns one level is indented by.
 const BEST_INDENT: usize = 2;
-/// The longest key that goes without `? `; the two count differently.
+/// The longest key without `? `; the two dumpers measure its length differently.
 const SIMPLE_KEY_LENGTH: usize = 128;
 
-/// Who writes: the two of PyYAML give different bytes for the same value.
+/// PyYAML's dumpers, which write different bytes for the same value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dumper {
     /// `yaml.CDumper`, of NePS 0.13 and later.
@@ -22,7 +22,7 @@ pub(super) enum Dumper {
     Python,
 }
 
-/// A whole document, as `yaml.dump` gives it.
+/// A whole document, as `yaml.dump` returns it.
 pub(super) fn document(value: &Value, dumper: Dumper, sort_keys: bool) -> String {
     let mut emitter = Emitter {
         out: String::new(),
@@ -46,12 +46,12 @@ pub(super) fn document(value: &Value, dumper: Dumper, sort_keys: bool) -> String
     emitter.out
 }
 
-/// Where a node stands, as far as it changes how the node looks.
+/// Where a node is, as far as that affects how it is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Root,
     Item,
-    /// A value, or a key behind `? `.
+    /// A value, or a key after `? `.
     Entry,
     SimpleKey,
 }
@@ -60,9 +60,9 @@ struct Emitter {
     out: String,
     column: usize,
     indent: Option<usize>,
-    /// The last thing written separates.
+    /// Whether whitespace was written last, so that the next token needs none before it.
     whitespace: bool,
-    /// Only indentation and indicators that indent stand on this line.
+    /// Whether this line has only indentation and indicators that indent (`-`, `?`, `:`) so far.
     indention: bool,
     dumper: Dumper,
     sort_keys: bool,
@@ -81,7 +81,7 @@ impl Emitter {
 
     fn write_empty(&mut self, open: &str, close: &str) {
         self.write_indicator(open, true, false);
-        // Between the two stands nothing, so nothing separates them.
+        // No whitespace between the two.
         self.write_indicator(close, false, false);
     }
 
@@ -124,7 +124,8 @@ impl Emitter {
                 text.len() <= SIMPLE_KEY_LENGTH && !text.contains(is_break)
             }
             (Dumper::C, other) => word(other).len() <= SIMPLE_KEY_LENGTH,
-            // PyYAML counts characters, and the tag that it does not write: `!!str`.
+            // PyYAML counts characters, and adds the length of the tag `!!str`, although it does
+            // not write the tag.
             (Dumper::Python, Value::Str(text)) => {
                 let breaks = text.contains(|char| char != '\r' && is_break(char));
                 !text.is_empty() && !breaks && text.chars().count() + 5 < SIMPLE_KEY_LENGTH
@@ -133,7 +134,7 @@ impl Emitter {
         }
     }
 
-    /// The entries sorted if Python can compare every key with every other, else as they are.
+    /// The entries, sorted if Python can compare all keys with each other.
     fn in_order<'a>(&self, pairs: &'a [(Value, Value)]) -> Vec<&'a (Value, Value)> {
         let mut pairs: Vec<_> = pairs.iter().collect();
         let comparable = |(first, _): &&(Value, Value)| {
@@ -312,7 +313,8 @@ impl Emitter {
             }
             let pending = chars.get(start..end).unwrap_or_default();
             let within = 0 < end && end + 1 < chars.len() && (char == Some(' ') || start >= end);
-            // Behind an escaped character PyYAML counts one column less than nothing.
+            // After an escaped character `start` is `end + 1`, and PyYAML counts that difference as
+            // a length of -1.
             let late = self.column + pending.len() > BEST_WIDTH + start.saturating_sub(end);
             if within && late && may_break {
                 for char in pending {

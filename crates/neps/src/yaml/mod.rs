@@ -1,7 +1,7 @@
 //! YAML 1.1 as PyYAML reads and writes it, byte for byte.
 //!
-//! `scalar` knows which plain texts are numbers, `style` which strings need quotes, `emit` writes as
-//! PyYAML's two dumpers do, `read` reads as `yaml.CSafeLoader` does.
+//! `scalar` knows which plain scalars are numbers, `style` which strings need quotes, `emit` writes
+//! as PyYAML's two dumpers do, and `read` reads as `yaml.CSafeLoader` does.
 
 mod emit;
 mod read;
@@ -14,28 +14,28 @@ use super::value::Value;
 #[allow(unused_imports)] // As in `neps`.
 pub(crate) use read::{YamlError, read};
 
-/// What `yaml.dump(value, Dumper=yaml.CDumper, sort_keys=True)` gives.
+/// What `yaml.dump(value, Dumper=yaml.CDumper, sort_keys=True)` returns.
 ///
-/// A dict whose keys Python cannot compare keeps its order. Nothing is aliased: values here are
-/// never shared.
+/// A dict whose keys Python cannot compare keeps its order. There are no aliases, because our
+/// values are never shared.
 pub(crate) fn write(value: &Value) -> String {
     emit::document(value, Dumper::C, true)
 }
 
-/// What `yaml.dump(value, Dumper=yaml.CDumper, sort_keys=False)` gives.
+/// What `yaml.dump(value, Dumper=yaml.CDumper, sort_keys=False)` returns.
 #[cfg(test)]
 pub(crate) fn write_unsorted(value: &Value) -> String {
     emit::document(value, Dumper::C, false)
 }
 
-/// What `yaml.safe_dump(value)` gives: NePS 0.12 writes with PyYAML's own dumper, which folds text in
-/// double quotes elsewhere, puts `? ` before the empty and other long keys, and `...` behind a plain
-/// scalar that is the document.
+/// What `yaml.safe_dump(value)` returns. NePS 0.12 writes with PyYAML's pure Python dumper, which
+/// folds double-quoted strings at other places, writes `? ` before empty keys and from another
+/// length on, and `...` after a document that is a plain scalar.
 pub(crate) fn write_pure(value: &Value) -> String {
     emit::document(value, Dumper::Python, true)
 }
 
-/// What `yaml.safe_dump(value, sort_keys=False)` gives, as in `.optimizer_info.yaml` of NePS 0.12.
+/// What `yaml.safe_dump(value, sort_keys=False)` returns: NePS 0.12's `.optimizer_info.yaml`.
 pub(crate) fn write_pure_unsorted(value: &Value) -> String {
     emit::document(value, Dumper::Python, false)
 }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_texts_are_refused() {
+    fn hostile_documents_are_refused() {
         let deep = "[".repeat(100_000);
         let deeper = "- ".repeat(100_000);
         let bomb: String = (1..30)
@@ -214,7 +214,7 @@ mod tests {
         }
     }
 
-    /// Samples that genuine NePS wrote; `TRIALMILL_NEPS_FILES` names a larger collection.
+    /// Samples that NePS itself wrote; `TRIALMILL_NEPS_FILES` names a larger collection.
     #[test]
     fn files_that_neps_wrote_are_written_again_with_the_same_bytes() {
         let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/yaml/samples");
@@ -251,7 +251,7 @@ mod tests {
         assert!(same > 30 && tagged > 0);
     }
 
-    /// Pieces that have a meaning somewhere in YAML 1.1, and some that only look so.
+    /// Pieces that have a meaning somewhere in YAML 1.1, and some that only look like it.
     const PIECES: [&str; 84] = [
         "a",
         "b",
@@ -339,10 +339,10 @@ mod tests {
         "\u{1b}",
     ];
 
-    fn random_text(random: &mut Xoshiro256PlusPlus) -> String {
+    fn random_string(random: &mut Xoshiro256PlusPlus) -> String {
         match random.random_range(0..10) {
             0 => String::new(),
-            // One style is enough: folding is what is tried here.
+            // Words and blanks only: this tests how long strings are folded.
             1 | 2 => {
                 let mut text = String::new();
                 for _ in 0..random.random_range(5..60) {
@@ -376,7 +376,7 @@ mod tests {
             5 => Value::Float(f64::from_bits(random.random())),
             6 => Value::Float(random.random_range(-100.0..100.0)),
             7 => Value::Float(10f64.powi(random.random_range(-30..30))),
-            _ => Value::Str(random_text(random)),
+            _ => Value::Str(random_string(random)),
         }
     }
 
@@ -394,14 +394,14 @@ mod tests {
             let key = match random_scalar(random) {
                 Value::Float(float) if float.is_nan() => Value::None,
                 key if mixed => key,
-                _ => Value::Str(random_text(random)),
+                _ => Value::Str(random_string(random)),
             };
             assert!(dict.insert(key, random_value(random, depth - 1)));
         }
         dict.into_value()
     }
 
-    /// The answers of genuine PyYAML, or nothing where it is not installed.
+    /// The answers of PyYAML itself; `None` where it is not installed.
     fn ask(questions: &[Json]) -> Option<Vec<Json>> {
         let python = env::var("TRIALMILL_NEPS_PYTHON").unwrap_or_else(|_| "python3".to_owned());
         let dir = tempfile::tempdir().unwrap();
@@ -482,7 +482,7 @@ mod tests {
                 Ok(value) => answer.get("value") == Some(&value.to_json()),
                 Err(_) => answer.get("error").is_some(),
             };
-            // The syntax of YAML 1.2 allows more: an empty key is one.
+            // Our parser is one for YAML 1.2, which allows more: an empty key, for example.
             let error = answer["error"].as_str().unwrap_or_default();
             let same =
                 same || error.starts_with("ParserError: ") || error.starts_with("ScannerError: ");

@@ -1,4 +1,4 @@
-"""Answers what genuine PyYAML and json do: one JSON question per line of the file in argv[1]."""
+"""Answers what PyYAML and json do: one JSON question per line of the file in argv[1]."""
 import json
 import math
 import sys
@@ -9,7 +9,7 @@ INF = float("inf")
 
 
 class Loader(yaml.CSafeLoader):
-    """CSafeLoader, but a timestamp stays its text."""
+    """CSafeLoader, except that a timestamp stays a string."""
 
 
 Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: node.value)
@@ -56,7 +56,7 @@ def answer(question):
             "unsorted": yaml.dump(value, Dumper=yaml.CDumper, sort_keys=False),
             "python": yaml.dump(value, Dumper=yaml.SafeDumper, sort_keys=False),
             "json": json.dumps(value),
-            # Not always the same text: None and "null" become one key.
+            # May differ from "json": the keys None and "null" become one.
             "json_again": json.dumps(json.loads(json.dumps(value))),
         }
     try:

@@ -1,7 +1,7 @@
-//! The reader: what PyYAML's `CSafeLoader` makes of a document, as plain values.
+//! Reads a document into plain values, as PyYAML's `CSafeLoader` does.
 //!
-//! The syntax is read by a YAML 1.2 parser. It differs from PyYAML's where NePS never writes: U+0085,
-//! U+2028 and U+2029 unescaped are text here and line breaks there.
+//! The parser is one for YAML 1.2. It differs from PyYAML's only in what NePS never writes: an
+//! unescaped U+0085, U+2028 or U+2029 is an ordinary character here and a line break there.
 
 use std::collections::HashMap;
 
@@ -12,13 +12,13 @@ use super::super::value::{Dict, Value};
 use super::scalar::{Kind, construct, resolve};
 use trialmill_core::limits::{MAX_NEPS_DEPTH, MAX_NEPS_TEXT_BYTES, MAX_NEPS_VALUE_BYTES};
 
-/// Where the tags of YAML itself live.
+/// The prefix of YAML's own tags.
 const YAML_TAGS: &str = "tag:yaml.org,2002:";
 
-/// Why a text is no YAML that holds plain values.
+/// Why a document cannot be read as plain values.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub(crate) enum YamlError {
-    /// The text is too long, or holds bytes that YAML does not allow.
+    /// It is too long, or contains bytes that YAML does not allow.
     #[error("not YAML: {0}; restore the file, or remove it")]
     Text(String),
     /// The syntax is wrong: torn, or edited by hand.
@@ -28,7 +28,7 @@ pub(crate) enum YamlError {
         line: usize,
         /// The column, counted from 1.
         column: usize,
-        /// What the parser says.
+        /// The parser's message.
         problem: String,
     },
     /// A tag for which NePS's own reader has no constructor either, such as `!!python/tuple`.
@@ -39,7 +39,7 @@ pub(crate) enum YamlError {
         /// The line, counted from 1.
         line: usize,
     },
-    /// NePS can read it, but it is no plain value: a set, bytes, pairs.
+    /// NePS can read it, but it is not a plain value: a set, bytes, pairs.
     #[error("line {line}: {tag} is no plain value; write a list or a string instead")]
     NotPlain {
         /// The tag in full.
@@ -55,25 +55,25 @@ pub(crate) enum YamlError {
         /// What is wrong.
         problem: String,
     },
-    /// A bound of ours.
+    /// It exceeds one of our limits.
     #[error("line {line}: more than {limit} {what}, which is more than is read")]
     TooMuch {
         /// The line, counted from 1.
         line: usize,
-        /// The bound.
+        /// The limit.
         limit: usize,
-        /// Of what.
+        /// What is limited.
         what: &'static str,
     },
 }
 
-/// What `yaml.load(text, CSafeLoader)` gives: an empty text is `None`, aliases are copied, and of
-/// two equal keys the last wins.
+/// What `yaml.load(text, CSafeLoader)` returns: an empty document is `None`, aliases are copied,
+/// and of two equal keys the last one wins.
 ///
-/// A timestamp stays its text, as a string.
+/// A timestamp is read as a string.
 ///
 /// # Errors
-/// The text is not one document, is over a bound, or holds what is no plain value.
+/// It is not a single document, exceeds a limit, or contains anything but plain values.
 pub(crate) fn read(text: &[u8]) -> Result<Value, YamlError> {
     if text.len() > MAX_NEPS_TEXT_BYTES {
         return Err(YamlError::Text(format!("it has more than {MAX_NEPS_TEXT_BYTES} bytes")));
@@ -90,7 +90,7 @@ pub(crate) fn read(text: &[u8]) -> Result<Value, YamlError> {
     Reader { parser, anchors: HashMap::new(), bytes: 0 }.stream()
 }
 
-/// What libyaml lets through.
+/// Whether libyaml accepts a character.
 fn is_allowed(char: char) -> bool {
     match char {
         '\t' | '\n' | '\r' | '\u{85}' => true,
@@ -99,20 +99,24 @@ fn is_allowed(char: char) -> bool {
     }
 }
 
-/// What stands for one node of the document.
+/// A node of the document that has been read.
 #[derive(Clone)]
 struct Node {
     value: Value,
+    /// `None` for a list or a dict.
     kind: Option<Kind>,
     line: usize,
+    /// How many levels it has below itself.
     depth: usize,
+    /// The memory that its values take, aliases expanded.
     bytes: usize,
 }
 
 struct Reader<'text> {
     parser: Parser<'text, StrInput<'text>>,
     anchors: HashMap<usize, Node>,
-    /// Memory that the values take so far.
+    /// The memory that all values take so far. Aliases are copied, so without a limit a short
+    /// document could fill the memory.
     bytes: usize,
 }
 
@@ -186,7 +190,7 @@ impl<'text> Reader<'text> {
         }
         node.bytes = self.bytes - bytes_before;
         if anchor != 0 {
-            // The copy that is kept for aliases takes memory too.
+            // The copy that is kept for the aliases takes memory too.
             self.bytes = self.bytes.saturating_add(node.bytes);
             self.anchors.insert(anchor, node.clone());
         }
@@ -210,7 +214,8 @@ impl<'text> Reader<'text> {
         }
     }
 
-    /// A dict. As in PyYAML, what is merged goes first, in reverse order, and own entries win.
+    /// A dict. As in PyYAML, the entries that `<<` merges come first, those of a list in reverse
+    /// order, and the dict's own entries override them.
     fn map(&mut self, line: usize, depth: usize) -> Result<Node, YamlError> {
         let mut merged = Vec::new();
         let mut own = Vec::new();
@@ -251,7 +256,7 @@ impl<'text> Reader<'text> {
         Ok(Node::container(dict.into_value(), line, below + 1))
     }
 
-    /// A node one level further down.
+    /// A node one level deeper.
     fn inner(&mut self, event: (Event<'text>, usize), depth: usize) -> Result<Node, YamlError> {
         if depth >= MAX_NEPS_DEPTH {
             let (limit, what) = (MAX_NEPS_DEPTH, "levels");
@@ -266,7 +271,7 @@ impl Node {
         Node { value, kind: None, line, depth, bytes: 0 }
     }
 
-    /// The value, unless it means something as a key only.
+    /// The value. Fails for `<<` and `=`, which have a meaning only as keys.
     fn into_value(self) -> Result<Value, YamlError> {
         match self.kind {
             Some(kind @ (Kind::Merge | Kind::Default)) => Err(YamlError::Tagged {
@@ -286,7 +291,7 @@ fn invalid<T>(line: usize, problem: impl Into<String>) -> Result<T, YamlError> {
     Err(YamlError::Invalid { line, problem: problem.into() })
 }
 
-fn full(tag: &Tag) -> String {
+fn full_name(tag: &Tag) -> String {
     format!("{}{}", tag.handle(), tag.suffix())
 }
 
@@ -296,7 +301,7 @@ fn scalar(
     tag: Option<&Tag>,
     line: usize,
 ) -> Result<Node, YamlError> {
-    let kind = match tag.map(full).as_deref() {
+    let kind = match tag.map(full_name).as_deref() {
         None if style != ScalarStyle::Plain => Kind::Str,
         None => resolve(text),
         Some("!") => resolve(text),
@@ -312,7 +317,7 @@ fn scalar(
 }
 
 fn container(tag: Option<&Tag>, name: &str, line: usize) -> Result<(), YamlError> {
-    match tag.map(full).as_deref() {
+    match tag.map(full_name).as_deref() {
         None | Some("!") => Ok(()),
         Some(tag) if tag.strip_prefix(YAML_TAGS) == Some(name) => Ok(()),
         Some(tag) => Err(refused(tag, line)),

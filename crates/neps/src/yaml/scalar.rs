@@ -1,10 +1,10 @@
-//! What a scalar's text means in YAML 1.1: the implicit resolvers and the constructors of PyYAML's
+//! What a scalar means in YAML 1.1: the implicit resolvers and the constructors of PyYAML's
 //! `SafeLoader`.
 
 use super::super::value::Value;
 use trialmill_core::limits::MAX_NEPS_INT_DIGITS;
 
-/// What PyYAML takes an untagged plain scalar for.
+/// The type of a scalar, as PyYAML resolves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Str,
@@ -15,12 +15,12 @@ pub(super) enum Kind {
     Timestamp,
     /// `<<`, whose value is merged into the dict.
     Merge,
-    /// `=`, the default value: a string as a key, refused elsewhere.
+    /// `=`, the default value: a string if it is a key, refused elsewhere.
     Default,
 }
 
 impl Kind {
-    /// The kind that a tag of YAML itself names.
+    /// The kind for one of YAML's own tags.
     pub(super) fn of_tag(name: &str) -> Option<Kind> {
         Some(match name {
             "str" => Kind::Str,
@@ -50,7 +50,7 @@ impl Kind {
     }
 }
 
-/// What a plain scalar is taken for, by its text alone.
+/// The kind of a plain scalar without a tag.
 pub(super) fn resolve(text: &str) -> Kind {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Kind::Null,
@@ -65,9 +65,9 @@ pub(super) fn resolve(text: &str) -> Kind {
     }
 }
 
-/// The value that a text has as a kind; nothing where PyYAML fails.
+/// The value of a scalar of this kind; `None` where PyYAML fails.
 ///
-/// A timestamp stays its text: no plain value stands for a date.
+/// A timestamp becomes a string, because no plain value represents a date.
 pub(super) fn construct(kind: Kind, text: &str) -> Option<Value> {
     match kind {
         Kind::Str | Kind::Timestamp | Kind::Merge | Kind::Default => Some(Value::from(text)),
@@ -82,7 +82,7 @@ pub(super) fn construct(kind: Kind, text: &str) -> Option<Value> {
     }
 }
 
-/// The rest of a text after as many bytes as fit.
+/// The rest of a string after its longest prefix of bytes that fit.
 fn skip(text: &str, fits: impl Fn(u8) -> bool) -> &str {
     let count = text.bytes().take_while(|&byte| fits(byte)).count();
     text.get(count..).unwrap_or_default()
@@ -132,7 +132,7 @@ fn skip_sexagesimal(text: &str) -> Option<&str> {
 }
 
 fn is_float(text: &str) -> bool {
-    let digit_or_line = |byte: u8| byte.is_ascii_digit() || byte == b'_';
+    let numeric = |byte: u8| byte.is_ascii_digit() || byte == b'_';
     let ends = |rest: &str| match rest.strip_prefix(['e', 'E']) {
         Some(exponent) => exponent.strip_prefix(['-', '+']).is_some_and(is_digits),
         None => rest.is_empty(),
@@ -148,16 +148,16 @@ fn is_float(text: &str) -> bool {
     }
     let Some(rest) = skip_number(number) else { return false };
     match (rest.strip_prefix('.'), skip_sexagesimal(rest)) {
-        (Some(fraction), _) => ends(skip(fraction, digit_or_line)),
+        (Some(fraction), _) => ends(skip(fraction, numeric)),
         (None, Some(rest)) => {
-            rest.strip_prefix('.').is_some_and(|fraction| skip(fraction, digit_or_line).is_empty())
+            rest.strip_prefix('.').is_some_and(|fraction| skip(fraction, numeric).is_empty())
         }
         (None, None) => false,
     }
 }
 
 fn is_timestamp(text: &str) -> bool {
-    /// Takes some digits off the front: at least, and at most.
+    /// The rest after at least `least` and at most `most` digits.
     fn digits(text: &str, least: usize, most: usize) -> Option<&str> {
         let count = text.bytes().take(most).take_while(u8::is_ascii_digit).count();
         (count >= least).then(|| text.get(count..)).flatten()
@@ -211,10 +211,10 @@ fn int(text: &str) -> Option<Value> {
     }
 }
 
-/// The decimal digits of a number that starts with decimal digits and goes on in a radix; nothing
-/// when they are more than Python would print.
+/// Converts a number to decimal: it begins with the decimal digits `start` and continues with
+/// `digits` in `radix`. `None` if the result has more digits than Python would print.
 fn decimal(start: &[u8], radix: u32, digits: &[u32]) -> Option<String> {
-    let sound = start.iter().all(|digit| *digit < 10) && start.len() <= MAX_NEPS_INT_DIGITS;
+    let is_valid = start.iter().all(|digit| *digit < 10) && start.len() <= MAX_NEPS_INT_DIGITS;
     let mut reversed: Vec<u32> = start.iter().rev().map(|digit| u32::from(*digit)).collect();
     for digit in digits {
         let mut carry = *digit;
@@ -231,7 +231,7 @@ fn decimal(start: &[u8], radix: u32, digits: &[u32]) -> Option<String> {
         }
     }
     let text = reversed.iter().rev().filter_map(|digit| char::from_digit(*digit, 10)).collect();
-    sound.then_some(text)
+    is_valid.then_some(text)
 }
 
 fn float(text: &str) -> Option<f64> {
@@ -246,7 +246,7 @@ fn float(text: &str) -> Option<f64> {
     let mut base = 1.0;
     let mut sum = 0.0;
     for part in number.rsplit(':') {
-        // In Python's order, so that the rounding is the same.
+        // Added in the same order as in PyYAML, so that the rounding is the same.
         sum += part.parse::<f64>().ok()? * base;
         base *= 60.0;
     }

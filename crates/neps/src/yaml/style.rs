@@ -1,9 +1,9 @@
-//! How a scalar looks: the text of those that are no strings, and the quotes of those that are.
+//! How a scalar is written: the form of those that are not strings, and the quotes of strings.
 
 use super::super::value::{Value, python_float};
 use super::scalar::{Kind, resolve};
 
-/// A scalar that is no string.
+/// How a scalar that is not a string is written.
 pub(super) fn word(value: &Value) -> String {
     match value {
         Value::Bool(true) => "true".to_owned(),
@@ -13,7 +13,7 @@ pub(super) fn word(value: &Value) -> String {
         Value::Float(float) if float.is_nan() => ".nan".to_owned(),
         Value::Float(float) if float.is_finite() => {
             let text = python_float(*float);
-            // Without a dot it would be a string in YAML 1.1.
+            // Without a dot, PyYAML would read it as a string (YAML 1.1).
             if text.contains('.') { text } else { text.replace('e', ".0e") }
         }
         Value::Float(float) if *float > 0.0 => ".inf".to_owned(),
@@ -22,7 +22,7 @@ pub(super) fn word(value: &Value) -> String {
     }
 }
 
-/// What stands for a character between double quotes.
+/// The escape sequence of a character in double quotes.
 pub(super) fn escaped(char: char) -> String {
     let code = u32::from(char);
     let letter = match char {
@@ -64,7 +64,7 @@ pub(super) enum Style {
 }
 
 impl Style {
-    /// The first style, plainest first, in which the string is read back as it is.
+    /// The simplest style in which PyYAML writes the string so that it is read back unchanged.
     pub(super) fn of(text: &str, is_key: bool) -> Style {
         let multiline = text.contains(is_break);
         let special = text.contains(|char| char != '\n' && !matches!(char, ' '..='~'));
@@ -82,7 +82,7 @@ impl Style {
     }
 }
 
-/// The text would be taken for something else than a plain scalar.
+/// Whether the string would not be read as a plain scalar.
 fn has_indicators(text: &str) -> bool {
     let mut chars = text.chars();
     let first = chars.next();
