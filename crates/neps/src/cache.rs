@@ -256,7 +256,7 @@ impl Cache {
         }
         let Some(file) = &mut self.file else { return Ok(()) };
         if let Err(error) = file.write_all(bytes) {
-            // Half a record would make the cache unreadable for NePS.
+            // Undo a partial write: half a record would make the cache unreadable for NePS.
             let _ = file.set_len(self.offset);
             return Err(error);
         }
@@ -287,18 +287,18 @@ impl Cache {
 
     /// Replaces the file with one dict of all trials: written to a temporary file, synced, renamed.
     pub(super) fn replace(&mut self, pickle: &[u8]) -> io::Result<()> {
-        let beside = self.path.with_extension(format!("tmp-{}", std::process::id()));
+        let temporary = self.path.with_extension(format!("tmp-{}", std::process::id()));
         let result = (|| {
-            let mut file = plain::create(&beside)?;
+            let mut file = plain::create(&temporary)?;
             file.write_all(pickle)?;
             file.sync_data()?;
-            // Close the file first: an NFS client that has it open renames it away before it replaces
-            // it, so that for a moment no file exists.
+            // Close the old file first: an NFS client that still has it open moves it to another
+            // name before the replacement, so that for a moment there is no cache.
             self.file = None;
-            std::fs::rename(&beside, &self.path)
+            std::fs::rename(&temporary, &self.path)
         })();
         if let Err(error) = result {
-            let _ = std::fs::remove_file(&beside);
+            let _ = std::fs::remove_file(&temporary);
             return Err(error);
         }
         sync_parent(&self.path)?;

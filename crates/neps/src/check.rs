@@ -21,7 +21,7 @@ const ERRORS: &str = "shared_errors.jsonl";
 const BY_REPAIR: &str = "--repair mends it, and so does the next trialmill worker that comes";
 
 /// Checks the files of a directory shared with NePS 0.13 to 0.17. Changes nothing and takes no
-/// lock, so it may see what others are just writing half written.
+/// lock, so it may see files that others are writing at this moment.
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -69,7 +69,8 @@ pub(crate) fn check(directory: &Directory) -> Result<Vec<Finding>, StoreError> {
     Ok(found)
 }
 
-/// See [`trialmill_store::set_cache_aside`].
+/// Moves a damaged cache to our own files, under the lock that every writer of the cache takes. The
+/// next process that opens the directory rebuilds it from the trials' directories.
 pub(crate) fn set_cache_aside(directory: &Directory) -> Result<PathBuf, StoreError> {
     let mut lock = SharedLock::open(&directory.path().join(".configs.lock"), "TRIAL_FILELOCK")?;
     lock.lock()?;

@@ -83,48 +83,48 @@ pub(crate) fn create(
     policy: &Policy,
 ) -> Result<bool, StoreError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.tmp-{:08x}", rand::random::<u32>()));
+    let temporary = path.with_file_name(format!(".{name}.tmp-{:08x}", rand::random::<u32>()));
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(StoreError::io("create", parent))?;
     }
-    let made = write_all(&beside, version, definition, policy).and_then(|()| {
-        // An empty directory is replaced, one that holds something is not.
-        match std::fs::rename(&beside, path) {
+    let made = write_all(&temporary, version, definition, policy).and_then(|()| {
+        // The rename replaces an empty directory, but never one with content.
+        match std::fs::rename(&temporary, path) {
             Ok(()) => Ok(true),
             Err(_) if Version::of(path).is_some() => Ok(false),
             Err(error) => Err(StoreError::io("create", path)(error)),
         }
     });
     if !matches!(made, Ok(true)) {
-        let _ = std::fs::remove_dir_all(&beside);
+        let _ = std::fs::remove_dir_all(&temporary);
     }
     let _ = sync_parent(path);
     made
 }
 
 fn write_all(
-    beside: &Path,
+    temporary: &Path,
     version: Version,
     definition: &Definition,
     policy: &Policy,
 ) -> Result<(), StoreError> {
-    let trials = version.trials_path(beside);
+    let trials = version.trials_path(temporary);
     std::fs::create_dir_all(&trials).map_err(StoreError::io("create", &trials))?;
-    let file = beside.join(info_name(version));
+    let file = temporary.join(info_name(version));
     let info = info(version, &definition.optimizer);
     let text = match version {
         Version::V0_12 => yaml::write_pure_unsorted(&info),
         _ => yaml::write(&info),
     };
     replace(&file, text.as_bytes()).map_err(StoreError::io("write", &file))?;
-    // NePS 0.12 makes its own, and 0.12.0 reads none without its random state.
+    // NePS 0.12 creates its own, and 0.12.0 cannot read one without its random state.
     if version != Version::V0_12 {
-        StateFile::new(beside).create(version, &policy.budget)?;
+        StateFile::new(temporary).create(version, &policy.budget)?;
     }
     Ok(())
 }
 
-/// The optimizer's description as that version of NePS writes it, and compares it when a worker
+/// The optimizer's description as this version of NePS writes it: NePS compares it when a worker
 /// joins.
 fn info(version: Version, optimizer: &OptimizerInfo) -> Value {
     let flag = |key: &str| optimizer.arguments.get(key).and_then(Json::as_bool).unwrap_or(false);

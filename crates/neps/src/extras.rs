@@ -1,4 +1,4 @@
-//! What NePS's records contain beyond our trials, by id; and which records are news.
+//! What NePS's records contain beyond our trials, by id; and which records are new to us.
 
 use rustc_hash::FxHashMap;
 
@@ -30,7 +30,7 @@ pub(super) fn is_news(record: &mut Record, known: Option<&Trial>) -> bool {
     let started = trial.metadata.time_started;
     let is_new_start = started.is_some() && started != known.metadata.time_started;
     trial.attempts = trial.attempts.max(known.attempts + u32::from(is_new_start));
-    // Those are in our journal.
+    // NePS's records have no steps: they are in our journal.
     trial.steps.clone_from(&known.steps);
     trial != known
 }

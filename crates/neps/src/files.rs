@@ -59,7 +59,7 @@ impl TrialFiles {
         self.of(id, "config")
     }
 
-    /// A file in the format that it has, or else in that of this process.
+    /// The path of a file: in the format in which it exists, otherwise in that of this process.
     fn of(&self, id: &TrialId, stem: &str) -> PathBuf {
         let directory = self.directory(id);
         let other = if self.format == "json" { "yaml" } else { "json" };
@@ -85,21 +85,22 @@ impl TrialFiles {
         Ok((ids, strange))
     }
 
-    /// Makes the directory of a new trial, with all its files at once.
+    /// Creates the directory of a new trial with all its files at once, by a rename: NePS and other
+    /// readers never see a part of it.
     pub(super) fn create(&self, record: &View<'_>, translation: &Translation) -> io::Result<()> {
         let id = &record.trial.id;
-        let beside = self.configs.join(format!(".new_{PREFIX}{id}.{}", std::process::id()));
-        match std::fs::create_dir(&beside) {
+        let temporary = self.configs.join(format!(".new_{PREFIX}{id}.{}", std::process::id()));
+        match std::fs::create_dir(&temporary) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
         }
-        let config = beside.join(format!("config.{}", self.format));
+        let config = temporary.join(format!("config.{}", self.format));
         write(&config, &Self::config(record, translation, &config))?;
-        write(&beside.join(METADATA), &metadata(record, &self.location(id)))?;
+        write(&temporary.join(METADATA), &metadata(record, &self.location(id)))?;
         if let Some(previous) = &record.trial.metadata.previous_trial_id {
-            write(&beside.join(PREVIOUS), &previous.to_string())?;
+            write(&temporary.join(PREVIOUS), &previous.to_string())?;
         }
-        std::fs::rename(&beside, self.directory(id))
+        std::fs::rename(&temporary, self.directory(id))
     }
 
     /// Writes what changes while a trial lives: its metadata, and its report once there is one.
@@ -120,7 +121,7 @@ impl TrialFiles {
         replace(&self.metadata_path(id), &metadata(record, &self.location(id)))
     }
 
-    /// Whether a trial's directory is too empty to be one: its writer died in it.
+    /// Whether a trial's directory lacks the files that make it one, because its writer died.
     pub(super) fn is_incomplete(&self, id: &TrialId) -> bool {
         lacks(&self.metadata_path(id)) || lacks(&self.config_path(id))
     }
@@ -309,7 +310,8 @@ fn text(path: &Path, value: &Value) -> String {
     if is_json(path) { json::write(value) } else { yaml::write(value) }
 }
 
-/// Whether a file is known to be missing or empty; one of which nothing can be known may be sound.
+/// Whether a file is certainly missing or empty. One that cannot be inspected may be sound, and
+/// must not be written again.
 fn lacks(path: &Path) -> bool {
     match plain::is_there(path).then(|| path.metadata()) {
         None => true,
@@ -325,9 +327,9 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 /// Replaces a file as a whole, without a sync.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    write(&beside, text)?;
-    std::fs::rename(&beside, path)
+    let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    write(&temporary, text)?;
+    std::fs::rename(&temporary, path)
 }
 
 /// An unused name in a directory, for a file that is set aside.

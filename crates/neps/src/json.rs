@@ -21,9 +21,9 @@ const WORDS: [(&str, Value); 6] = [
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error("not JSON as NePS writes it: {problem}, at byte {byte}; restore the file, or remove it")]
 pub(crate) struct JsonError {
-    /// Where, counted from 0.
+    /// The offset of the problem in bytes, from 0.
     pub(crate) byte: usize,
-    /// What.
+    /// What is wrong there.
     pub(crate) problem: String,
 }
 
@@ -51,7 +51,7 @@ fn write_value(out: &mut String, value: &Value) {
                 out.push_str(if index == 0 { "" } else { ", " });
                 match key {
                     Value::Str(text) => write_text(out, text),
-                    // Python makes strings of numbers, and refuses containers.
+                    // Python converts numbers to strings here, and refuses containers.
                     other => write_text(out, &write(other)),
                 }
                 out.push_str(": ");
@@ -63,7 +63,7 @@ fn write_value(out: &mut String, value: &Value) {
     }
 }
 
-/// A scalar that is no string.
+/// A scalar that is not a string.
 fn word(value: &Value) -> String {
     match value {
         Value::Bool(true) => "true".to_owned(),
@@ -141,7 +141,7 @@ impl<'text> Reader<'text> {
         self.place += rest.len() - rest.trim_start_matches([' ', '\t', '\n', '\r']).len();
     }
 
-    /// Takes a word if it is next, after blanks.
+    /// Consumes a word if it comes next, after whitespace.
     fn take(&mut self, word: &str) -> bool {
         self.skip_blanks();
         let next = self.rest().starts_with(word);

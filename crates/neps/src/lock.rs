@@ -20,10 +20,10 @@ pub(super) struct SharedLock {
     timeout: Duration,
 }
 
-/// Without end, as far as anybody can tell.
+/// Stands for waiting without a timeout.
 const FOREVER: Duration = Duration::from_hours(100 * 365 * 24);
 
-/// What NePS's settings say: seconds, or `None` for waiting without end.
+/// Parses one of NePS's settings: seconds, or `None` for waiting without a timeout.
 fn seconds(text: &str) -> Option<Duration> {
     match text.trim().to_lowercase().as_str() {
         "none" | "n" | "null" => Some(FOREVER),
@@ -38,7 +38,8 @@ impl SharedLock {
         let setting = |what: &str| {
             std::env::var(format!("NEPS_{settings}_{what}")).ok().as_deref().and_then(seconds)
         };
-        // NePS's own polls are for many slow workers; a lock is held for milliseconds.
+        // NePS's default pause suits many slow workers. We poll more often, because a lock is held
+        // only for milliseconds.
         let pause_max = setting("POLL").filter(|pause| *pause != FOREVER).unwrap_or(LOCK_PAUSE_MAX);
         Ok(SharedLock {
             file: FileLock::open(path)?.shared_with_others(pause_max),
@@ -51,12 +52,12 @@ impl SharedLock {
         self.file.lock(self.timeout)
     }
 
-    /// The same on a network file system, where a machine can die with the lock and its server
-    /// keeps it for ever (NFS 3). While this waits, it calls `holder_is_dead` again and again. Once
-    /// that returns true, and every other process must have run out of patience too, it replaces
-    /// the lock file with a new one. NePS finds the new file, because it opens the path for each
-    /// lock. `since` is when the turn began to wait: a dead machine may hold several locks, and is
-    /// waited for once. Returns whether the file was replaced.
+    /// The same on a network file system, where a machine can die while it holds the lock, and the
+    /// server keeps it for ever (NFS 3). While this waits, it calls `holder_is_dead` again and
+    /// again. Once that returns true, and every other process must have run out of patience too, it
+    /// replaces the lock file with a new one. NePS finds the new file, because it opens the path
+    /// for each lock. `since` is when this batch began to wait: a dead machine may hold several
+    /// locks, and is waited for once. Returns whether the file was replaced.
     pub(super) fn lock_or_replace(
         &mut self,
         since: Instant,
@@ -103,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    /// What a try of Python's gives while we hold the lock, and after.
+    /// Whether Python can take the lock at this moment.
     fn python_gets_it(path: &Path, function: &str) -> bool {
         let script = format!(
             "import fcntl, sys\ntry: fcntl.{function}(open(sys.argv[1], 'a'), fcntl.LOCK_EX | \
@@ -140,8 +141,8 @@ mod tests {
                 .stdout(std::process::Stdio::piped())
                 .spawn()
                 .unwrap();
-            let mut said = [0; 5];
-            io::Read::read_exact(python.stdout.as_mut().unwrap(), &mut said).unwrap();
+            let mut output = [0; 5];
+            io::Read::read_exact(python.stdout.as_mut().unwrap(), &mut output).unwrap();
             assert!(!lock.file.try_lock().unwrap(), "{function}: Python holds it");
             drop(python.stdin.take());
             python.wait().unwrap();
@@ -150,7 +151,8 @@ mod tests {
         }
     }
 
-    /// `NEPS_STATE_FILELOCK_TIMEOUT=None` gave up after our own two minutes, where NePS waits on.
+    /// With `NEPS_STATE_FILELOCK_TIMEOUT=None` we gave up after two minutes, where NePS waits for
+    /// ever.
     #[test]
     fn no_timeout_is_none() {
         assert_eq!(seconds(" None "), Some(FOREVER));

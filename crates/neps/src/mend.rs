@@ -207,7 +207,8 @@ impl NepsStore {
         Ok(())
     }
 
-    /// Moves away a directory that cannot be read as a trial: NePS would stumble over its name.
+    /// Moves a directory that cannot be read as a trial among our own files: NePS fails when it
+    /// samples a trial whose directory exists already.
     pub(super) fn set_aside(&self, id: &TrialId) -> Result<(), StoreError> {
         let directory = self.files.directory(id);
         let kept = self.free_name(&format!("config_{id}.set-aside"));

@@ -16,7 +16,7 @@ pub(super) fn string(from: &Pickle<'_>, at: Ref) -> Option<String> {
     }
 }
 
-/// A number, also one of numpy's.
+/// A number, including numpy's scalars.
 pub(super) fn number(from: &Pickle<'_>, at: Ref) -> Option<f64> {
     match from.get(at) {
         Item::Int(x) => Some(*x as f64),
@@ -39,6 +39,7 @@ pub(super) fn elements(from: &Pickle<'_>, at: Ref) -> Option<Vec<Ref>> {
     }
 }
 
+/// The value of a numpy scalar, which is pickled as
 /// `numpy.core.multiarray.scalar(dtype('f8', ...), b'...')`.
 fn numpy_scalar(from: &Pickle<'_>, at: Ref) -> Option<Value> {
     let Item::Object(object) = from.get(at) else { return None };
@@ -68,7 +69,7 @@ fn numpy_scalar(from: &Pickle<'_>, at: Ref) -> Option<Value> {
     }
 }
 
-/// A value that is plain through and through.
+/// The value, if it and everything inside it is plain data.
 pub(super) fn plain(from: &Pickle<'_>, at: Ref, depth: usize) -> Option<Value> {
     if depth > MAX_DEPTH {
         return None;
@@ -90,8 +91,8 @@ pub(super) fn plain(from: &Pickle<'_>, at: Ref, depth: usize) -> Option<Value> {
     })
 }
 
-/// A whole number from its little-endian two's complement, to the digit. More than Python itself prints
-/// is not read.
+/// Converts an integer of any size from little-endian two's complement, exactly. `None` if it is
+/// much longer than Python would print.
 fn big_int(bytes: &[u8]) -> Option<Value> {
     if bytes.len() > MAX_NEPS_INT_DIGITS / 2 {
         return None;
@@ -103,7 +104,7 @@ fn big_int(bytes: &[u8]) -> Option<Value> {
         for byte in &mut size {
             (*byte, carry) = (!*byte).overflowing_add(carry.into());
         }
-        // Minus 256^n itself is one byte longer.
+        // A carry would be the highest byte of the magnitude.
         size.push(carry.into());
     }
     // Nine digits at a time, the lowest first.
@@ -122,13 +123,13 @@ fn big_int(bytes: &[u8]) -> Option<Value> {
     Some(Value::integer(negative, &digits))
 }
 
-/// Bytes as Python shows them.
-fn bytes_text(bytes: &[u8]) -> String {
+/// Bytes as Python's `repr` shows them.
+fn bytes_repr(bytes: &[u8]) -> String {
     format!("b'{}'", bytes.escape_ascii())
 }
 
-/// The nearest plain value. What is not plain is shown with all that is in it: each kind is named, so
-/// that none becomes a placeholder.
+/// The value, or a plain value that describes it: whatever is not plain data is represented by its
+/// class and its content, so that nothing is lost behind a placeholder.
 pub(super) fn nearest(from: &Pickle<'_>, at: Ref, depth: usize) -> Value {
     if let Some(value) = plain(from, at, depth) {
         return value;
@@ -147,12 +148,12 @@ pub(super) fn nearest(from: &Pickle<'_>, at: Ref, depth: usize) -> Value {
         Item::Int(x) => Value::Int(*x),
         Item::Float(x) => Value::Float(*x),
         Item::Str(text) => Value::Str(text.to_string()),
-        // Longer than Python itself would print.
+        // Too long to be printed in decimal, in Python as well.
         Item::BigInt(bytes) => {
-            Value::Str(format!("int.from_bytes({}, 'little', signed=True)", bytes_text(bytes)))
+            Value::Str(format!("int.from_bytes({}, 'little', signed=True)", bytes_repr(bytes)))
         }
-        Item::Bytes(bytes) => Value::Str(bytes_text(bytes)),
-        Item::ByteArray(bytes) => Value::Str(format!("bytearray({})", bytes_text(bytes))),
+        Item::Bytes(bytes) => Value::Str(bytes_repr(bytes)),
+        Item::ByteArray(bytes) => Value::Str(format!("bytearray({})", bytes_repr(bytes))),
         Item::Surrogates(bytes) => {
             Value::Str(bytes.utf8_chunks().fold(String::new(), |mut text, chunk| {
                 text.push_str(chunk.valid());
@@ -229,7 +230,7 @@ pub(super) fn to_config(value: &Value) -> ConfigValue {
 mod tests {
     use super::*;
 
-    /// 2^70 in a report of NePS's was `<bytes>` in every listing and every copy.
+    /// An integer such as 2^70 in one of NePS's reports became `<bytes>` in every listing and copy.
     #[test]
     fn whole_numbers_of_any_size_keep_their_digits() {
         for (bytes, digits) in [
@@ -245,7 +246,7 @@ mod tests {
         assert_eq!(big_int(&[0xff; 9]), Some(Value::Int(-1)));
     }
 
-    /// Each kind of item that is no plain value is shown with what is in it.
+    /// Every kind of item that is not plain data is represented with its content.
     #[test]
     fn nothing_becomes_a_placeholder() {
         let mut pickle = Pickle::new();

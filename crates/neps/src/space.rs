@@ -18,14 +18,14 @@ const SEARCH_SPACE: (&str, &str) = ("neps.space.search_space", "SearchSpace");
 const PIPELINE_SPACE: (&str, &str) =
     ("neps.space.neps_spaces.parameters", "_reconstruct_pipeline_space_with_class");
 
-/// Between NePS's names and values and plain ones.
+/// Converts between NePS's names and values and plain ones.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Translation(Vec<Translated>);
 
 #[derive(Debug, Clone, PartialEq)]
 struct Translated {
     name: String,
-    /// What NePS calls it; nothing for a constant, which NePS leaves out.
+    /// Its key in NePS's configurations; `None` for a constant, which NePS leaves out.
     key: Option<String>,
     choices: Vec<ConfigValue>,
     constant: Option<ConfigValue>,
@@ -36,7 +36,7 @@ impl Translation {
         self.0.is_empty()
     }
 
-    /// Plain names and values; a configuration of other names stays as it is.
+    /// Converts to plain names and values. A configuration with other names stays unchanged.
     pub(super) fn to_plain(&self, pairs: Vec<(String, ConfigValue)>) -> Vec<(String, ConfigValue)> {
         let find = |key: &str| pairs.iter().find(|(own, _)| own == key).map(|(_, value)| value);
         let plain = |of: &Translated| {
@@ -61,7 +61,7 @@ impl Translation {
         self.0.iter().map(plain).collect::<Option<_>>().unwrap_or(pairs)
     }
 
-    /// NePS's names and values.
+    /// Converts to NePS's names and values.
     pub(super) fn to_neps(&self, config: &Config) -> Vec<(String, ConfigValue)> {
         let neps = |of: &Translated| {
             let value = config.get(&of.name)?;
@@ -83,7 +83,7 @@ impl Translation {
     }
 }
 
-/// Reads the space of a directory, where NePS stored one that is understood here.
+/// Reads the space of a directory, if NePS stored one that we understand.
 pub(super) fn read_space(root: &Path) -> Option<(SearchSpace, Translation)> {
     let bytes = plain_file::read(&root.join("pipeline_space.pkl"), MAX_STUDY_FILE_BYTES).ok()?;
     let (pickle, _) = read(&bytes).ok()?;
@@ -157,7 +157,7 @@ fn pipeline(from: &Pickle<'_>) -> Option<(SearchSpace, Translation)> {
                 choices = values(from, from.field(at, "_choices")?)?;
                 let key = format!("SAMPLING__Resolvable.{name}::categorical__{}", choices.len());
                 let parameter = Parameter::categorical(choices.clone());
-                // Its prior is the index of a choice.
+                // NePS stores the prior as the index of a choice.
                 let index = from.field(at, "_prior").map(|at| from.get(at));
                 let prior = match index {
                     Some(Item::Int(index)) => usize::try_from(*index).ok(),
@@ -181,7 +181,7 @@ fn pipeline(from: &Pickle<'_>) -> Option<(SearchSpace, Translation)> {
     Some((SearchSpace::new(parameters).ok()?, Translation(translation)))
 }
 
-/// `SAMPLING__Resolvable.lr::float__1e-06_0.1_True`
+/// The key of a number in NePS's configurations: `SAMPLING__Resolvable.lr::float__1e-06_0.1_True`.
 fn sampling(from: &Pickle<'_>, at: Ref, name: &str) -> Option<String> {
     let text = |key: &str| match plain(from, from.field(at, key)?, 0)? {
         Value::Int(x) => Some(x.to_string()),
@@ -206,7 +206,7 @@ fn numeric(from: &Pickle<'_>, at: Ref, prefix: &str, is_int: bool) -> Option<Par
     Some(if matches!(log, Some(Item::Bool(true))) { parameter.log() } else { parameter })
 }
 
-/// A whole number, to the digit: not by way of a float, where 2^53 + 11 is one more.
+/// An integer, exactly. (As a float, 2^53 + 11 would become 2^53 + 12.)
 fn whole(from: &Pickle<'_>, at: Ref) -> Option<i64> {
     match nearest(from, at, 0) {
         Value::Int(x) => Some(x),
@@ -220,7 +220,7 @@ fn prior(from: &Pickle<'_>, at: Ref, prefix: &str, parameter: Parameter) -> Para
     let field = from.field(at, &format!("{prefix}prior")).map(|at| nearest(from, at, 0));
     let prior = match (field, parameter.domain()) {
         (None | Some(Value::None), _) => return parameter,
-        // Unset is an object.
+        // NePS represents an unset prior by an object.
         (Some(Value::Str(_) | Value::Map(_)), Domain::Float { .. } | Domain::Int { .. }) => {
             return parameter;
         }
@@ -232,7 +232,8 @@ fn prior(from: &Pickle<'_>, at: Ref, prefix: &str, parameter: Parameter) -> Para
     confidence(from, at, prefix, parameter.prior(prior))
 }
 
-/// NePS's words are ours: a text, or a member of its `ConfidenceLevel`.
+/// Adds the confidence in a prior. NePS stores it as a string or a member of its `ConfidenceLevel`,
+/// with the same names as ours.
 fn confidence(from: &Pickle<'_>, at: Ref, prefix: &str, parameter: Parameter) -> Parameter {
     let word = from.field(at, &format!("{prefix}prior_confidence")).and_then(|at| {
         let args = match from.get(at) {

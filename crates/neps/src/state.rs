@@ -118,26 +118,25 @@ impl StateFile {
         })
     }
 
-    /// Changes the file as a whole, and preserves everything in it that we do not understand.
+    /// Edits the pickle and replaces the file with it. Everything that we do not understand in it,
+    /// such as NePS's random state, is preserved.
     fn edit(&self, change: impl FnOnce(&mut Pickle<'_>)) -> Result<(), StoreError> {
         let failed = |problem: Unusable| problem.into_error(&self.path);
         let bytes = self.bytes().map_err(failed)?;
         let mut pickle = sound(&bytes).map_err(|problem| failed(problem.into()))?;
         change(&mut pickle);
-        let mut text = Vec::with_capacity(bytes.len() + 256);
-        pickle::write(&pickle, &mut text).map_err(|error| failed(error.to_string().into()))?;
-        replace(&self.path, &text).map_err(StoreError::io("write", &self.path))
+        let mut edited = Vec::with_capacity(bytes.len() + 256);
+        pickle::write(&pickle, &mut edited).map_err(|error| failed(error.to_string().into()))?;
+        replace(&self.path, &edited).map_err(StoreError::io("write", &self.path))
     }
 
     /// Creates the file with these limits and a fresh random state.
     pub(super) fn create(&self, version: Version, budget: &Budget) -> Result<(), StoreError> {
-        let mut text = Vec::new();
-        pickle::write(&fresh(version, budget), &mut text).map_err(|error| StoreError::Damaged {
-            path: self.path.clone(),
-            offset: 0,
-            problem: error.to_string(),
+        let mut bytes = Vec::new();
+        pickle::write(&fresh(version, budget), &mut bytes).map_err(|error| {
+            StoreError::Damaged { path: self.path.clone(), offset: 0, problem: error.to_string() }
         })?;
-        replace(&self.path, &text).map_err(StoreError::io("write", &self.path))
+        replace(&self.path, &bytes).map_err(StoreError::io("write", &self.path))
     }
 }
 
@@ -153,8 +152,9 @@ fn sound(bytes: &[u8]) -> Result<Pickle<'_>, String> {
     }
 }
 
-/// The random state in plain numbers, as Python and numpy accept it: only half of all numpy versions
-/// can read a file that names numpy's own classes.
+/// A new optimizer state. Its random state consists of plain numbers, which Python and numpy
+/// accept: a file that names numpy's own classes could be read only by about half of numpy's
+/// versions.
 fn fresh(version: Version, budget: &Budget) -> Pickle<'static> {
     let mut p = Pickle::new();
     let none = p.none();

@@ -144,8 +144,9 @@ impl NepsStore {
         configs
     }
 
-    /// Reads the policy, which is in our journal; but NePS's own file overrides the budget. Returns the
-    /// steps there, whose trials are not read yet, and whether the study ended early under it.
+    /// Reads the policy, which is in our journal; but NePS's own file overrides the budget. Returns
+    /// the events to be applied later: the steps, whose trials are not read yet, and an early end
+    /// of the study, unless the policy was changed after it.
     fn learn_policy(&mut self, replica: &mut dyn Replica) -> Result<Vec<Event>, StoreError> {
         let (policy, mut changed, mut later) = (&mut self.policy, false, Vec::new());
         self.journal.begin_with(&mut |event| match event.kind {
@@ -206,13 +207,13 @@ impl NepsStore {
 
     /// The record of a trial of the study, ready to be written.
     pub(super) fn view<'a>(&'a self, trial: &'a Trial) -> View<'a> {
-        View { trial: self.in_neps_s_words(trial), extras: self.extras.get(&trial.id) }
+        View { trial: self.for_neps(trial), extras: self.extras.get(&trial.id) }
     }
 
     /// The trial as this version of NePS can represent it. Records of the cache are compared with
     /// that: otherwise our own record of a state that NePS does not have would look like news to
     /// us.
-    pub(super) fn in_neps_s_words<'a>(&self, trial: &'a Trial) -> Cow<'a, Trial> {
+    pub(super) fn for_neps<'a>(&self, trial: &'a Trial) -> Cow<'a, Trial> {
         if trial.state == State::Pruned {
             return Cow::Owned(pruned::for_neps(trial));
         }
@@ -280,7 +281,7 @@ impl NepsStore {
             if rewritten {
                 in_cache.push(id.clone());
             }
-            let known = replica.trials().get(id).map(|known| self.in_neps_s_words(known));
+            let known = replica.trials().get(id).map(|known| self.for_neps(known));
             if rewritten && self.is_stale(&record, known.as_deref()) {
                 self.put_back(&id.clone(), replica.trials())?;
             } else if is_news(&mut record, known.as_deref()) {
@@ -299,7 +300,8 @@ impl NepsStore {
             self.find_next(replica)?;
         }
         if std::mem::take(&mut self.has_left_behind) {
-            // The dead machine has locked the cache too: replace it with one that all can lock.
+            // The server may keep the dead machine's lock on the cache, too: replace the file with
+            // one that all can lock.
             tracing::warn!(
                 "{}: continues without a machine that is dead",
                 self.cache.path().display()
@@ -379,7 +381,7 @@ impl NepsStore {
         let id = record.trial.id.clone();
         let start = step.records.len();
         let mut writer = Writer::new(&self.shared.translation);
-        let view = View { trial: self.in_neps_s_words(&record.trial), extras: &record.extras };
+        let view = View { trial: self.for_neps(&record.trial), extras: &record.extras };
         let root = writer.trial(&view, &self.files.location(&id));
         writer.pickle.set_root(root);
         pickle::write(&writer.pickle, &mut step.records)
@@ -533,7 +535,7 @@ impl Store for NepsStore {
             store.staged = Staged::default();
             let later = store.learn_policy(replica)?;
             store.catch_up(replica)?;
-            // Of a trial that was removed nothing more is wanted.
+            // Fails for a trial that was removed from the cache: its steps are dropped.
             later.into_iter().for_each(|event| drop(replica.apply(event)));
             Ok(())
         })

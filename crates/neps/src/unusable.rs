@@ -1,5 +1,6 @@
-//! Why a file of NePS cannot be used. Only what was read and makes no sense is damaged; a file that
-//! cannot be read (another user's, no descriptor left, a disk that fails) may be perfectly sound.
+//! Why a file of NePS cannot be used. It counts as damaged, and may be rebuilt, only if its content
+//! was read and is invalid: a file that cannot be read (another user's, no file descriptor left, a
+//! failing disk) may be perfectly sound.
 
 use std::fmt;
 use std::io;
@@ -10,9 +11,9 @@ use trialmill_core::error::StoreError;
 /// Why a file cannot be used.
 #[derive(Debug)]
 pub(crate) enum Unusable {
-    /// The system does not let us read it now: nothing is known of its content.
+    /// The system does not let us read it now, so nothing is known about its content.
     Unreadable(io::Error),
-    /// It is missing, or it was read and makes no sense.
+    /// It is missing, or its content was read and is invalid.
     Damaged(String),
 }
 
@@ -20,7 +21,7 @@ impl Unusable {
     /// The problem of a damaged file, which may be rebuilt.
     ///
     /// # Errors
-    /// It cannot be read at all: then nothing may be done to it.
+    /// It cannot be read at all; then it must be left as it is.
     pub(crate) fn damage(self, path: &Path) -> Result<String, StoreError> {
         match self {
             Unusable::Damaged(problem) => Ok(problem),
@@ -37,7 +38,7 @@ impl Unusable {
 
 impl From<io::Error> for Unusable {
     fn from(error: io::Error) -> Self {
-        // An error without a number is our own verdict: a link, a pipe, a file that is too large.
+        // An error without an errno is our own: the file is a link, a pipe, or too large.
         match error.raw_os_error().is_some() && error.kind() != io::ErrorKind::NotFound {
             true => Unusable::Unreadable(error),
             false => Unusable::Damaged(error.to_string()),
@@ -65,8 +66,8 @@ mod tests {
     use super::*;
     use nix::errno::Errno;
 
-    /// A colleague's umask, or a process with too few descriptors, and a sound optimizer_state.pkl was
-    /// set aside and made anew.
+    /// A sound `optimizer_state.pkl` was set aside and rebuilt, because of a colleague's umask or
+    /// because the process had no file descriptor left.
     #[test]
     fn what_cannot_be_read_is_not_damaged() {
         let of = |errno: Errno| Unusable::from(io::Error::from(errno));

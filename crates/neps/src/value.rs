@@ -43,13 +43,13 @@ impl Value {
         text.parse().map_or(Value::BigInt(text), Value::Int)
     }
 
-    /// What a dict has under a string key.
+    /// The value of a string key in a dict.
     pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         let Value::Map(pairs) = self else { return None };
         pairs.iter().find(|(found, _)| found.as_str() == Some(key)).map(|(_, value)| value)
     }
 
-    /// A number as `float(…)` gives it; bools are no numbers here.
+    /// A number, as `float(…)` converts it. Bools are not numbers here.
     pub(crate) fn as_f64(&self) -> Option<f64> {
         match self {
             Value::Int(int) => Some(*int as f64),
@@ -145,7 +145,7 @@ impl Value {
         }
     }
 
-    /// How Python orders two keys of a dict; nothing when it refuses (`'a' < 1`). Here, unlike in
+    /// How Python orders two keys of a dict; `None` if it refuses (`'a' < 1`). Here, unlike in
     /// Python, a NaN is above all numbers, so that sorting has one result.
     pub(crate) fn python_cmp(&self, other: &Value) -> Option<Ordering> {
         match (self, other) {
@@ -240,7 +240,8 @@ enum Identity {
 }
 
 impl Dict {
-    /// Adds or replaces an entry. False when the key is a list or a dict, which Python refuses.
+    /// Adds or replaces an entry. Returns false if the key is a list or a dict, which Python
+    /// refuses.
     #[must_use]
     pub(crate) fn insert(&mut self, key: Value, value: Value) -> bool {
         let identity = match &key {
@@ -265,7 +266,7 @@ impl Dict {
     }
 }
 
-/// What Python's `repr` gives for a float.
+/// What Python's `repr` returns for a float.
 pub(crate) fn python_float(float: f64) -> String {
     if float.is_nan() {
         return "nan".to_owned();
@@ -275,8 +276,8 @@ pub(crate) fn python_float(float: f64) -> String {
         return format!("{sign}inf");
     }
     let mut shortest = format!("{:e}", float.abs());
-    // Of two shortest strings that are equally near, Python takes the even one; Rust does so only
-    // for a given number of digits.
+    // If two shortest strings are equally near, Python chooses the one with an even last digit;
+    // Rust does so only for a given number of digits.
     let decimals = shortest.find('e').unwrap_or(1).saturating_sub(2);
     let even = format!("{:.decimals$e}", float.abs());
     if even.parse() == Ok(float.abs()) {

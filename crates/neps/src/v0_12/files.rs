@@ -117,19 +117,19 @@ impl TrialFiles {
     /// Creates the directory of a trial among our own files and renames it into place: NePS takes
     /// anything among its own files for a trial.
     pub(super) fn create(&self, trial: &Trial) -> io::Result<()> {
-        let beside = self.own.join(format!(".new_{PREFIX}{}", std::process::id()));
-        match std::fs::remove_dir_all(&beside) {
+        let temporary = self.own.join(format!(".new_{PREFIX}{}", std::process::id()));
+        match std::fs::remove_dir_all(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => std::fs::create_dir(&beside)?,
+            _ => std::fs::create_dir(&temporary)?,
         }
-        write(&beside.join(CONFIG), &yaml::write_pure(&text::config(trial)))?;
+        write(&temporary.join(CONFIG), &yaml::write_pure(&text::config(trial)))?;
         let metadata = text::metadata(Value::None, trial, None);
-        write(&beside.join(METADATA), &yaml::write_pure(&metadata))?;
+        write(&temporary.join(METADATA), &yaml::write_pure(&metadata))?;
         if let Some(previous) = &trial.metadata.previous_trial_id {
-            write(&beside.join(PREVIOUS), &previous.to_string())?;
+            write(&temporary.join(PREVIOUS), &previous.to_string())?;
         }
-        File::create_new(beside.join(LOCK))?;
-        std::fs::rename(&beside, self.directory(&trial.id))
+        File::create_new(temporary.join(LOCK))?;
+        std::fs::rename(&temporary, self.directory(&trial.id))
     }
 
     /// Writes how a trial ended: its metadata and then its report, as NePS does.
@@ -158,7 +158,7 @@ impl TrialFiles {
 
     fn write_metadata(&self, trial: &Trial, spent: Option<CostLine>) -> io::Result<()> {
         let path = self.directory(&trial.id).join(METADATA);
-        // What else stands there is NePS's; what makes no sense is nobody's.
+        // Preserves what NePS wrote there; content that is not valid YAML is replaced.
         let before = match plain::read(&path, MAX_NEPS_TEXT_BYTES as u64).map_err(Unusable::from) {
             Err(Unusable::Unreadable(error)) => return Err(error),
             _ => read_yaml(&path).unwrap_or(Value::None),

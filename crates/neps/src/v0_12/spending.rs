@@ -47,7 +47,8 @@ impl Spending {
         }
     }
 
-    /// The limit of the cost with which NePS runs, whose last digits got lost in its parts.
+    /// The cost limit with which NePS runs. NePS stores only its two parts, the spent and the
+    /// remaining cost, so this rounds their sum.
     pub(crate) fn budget(&self) -> Budget {
         let value = self.read().ok().flatten();
         let number = |key: &str| value.as_ref()?.get(key)?.as_f64();

@@ -183,8 +183,8 @@ impl Neps012Store {
         if is_same && (has_ended || stamps.config.is_none()) {
             return None;
         }
-        // NePS samples under the decision lock, and takes the trial's lock a moment after: a try
-        // of ours in between would make it give the trial up.
+        // NePS samples under the decision lock, and takes the trial's lock a moment later. If we
+        // tried that lock in between, NePS would give the trial up.
         let fresh = match seen {
             _ if first => None,
             Some(seen) if seen.stamps.config == stamps.config => seen.fresh,
@@ -229,8 +229,8 @@ impl Neps012Store {
         move |source| StoreError::Study { path, source }
     }
 
-    /// Reads the trials that ended before we came: NePS workers die when the lock is held for five
-    /// seconds, and so long can it take to read many.
+    /// Reads the trials that ended before this process joined, without NePS's lock: reading many
+    /// can take five seconds, and NePS workers die if the lock is held for that long.
     fn read_ahead(&mut self, replica: &mut dyn Replica) -> Result<Ahead, StoreError> {
         self.catch_up(replica)?;
         self.journal.commit_events()?;
@@ -242,7 +242,7 @@ impl Neps012Store {
                 && (stamps.result.is_some() || stamps.error.is_some())
                 && let Some(trial) =
                     news(&self.files, &id, &stamps, None, &mut self.shared, || false)
-                // Another one may be half written now.
+                // Any other may be half written at this moment.
                 && trial.state.is_finished()
             {
                 ahead.insert(id, trial);

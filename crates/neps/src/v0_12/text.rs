@@ -97,7 +97,7 @@ pub(super) fn read_result(value: &Value) -> Result<Report, String> {
     let loss = value.get("objective_to_minimize").or_else(|| value.get("loss"));
     let loss = loss.ok_or("its result has no loss")?;
     let objective_to_minimize = match loss {
-        // NePS 0.12's several objectives have names.
+        // Several objectives are a mapping from names in NePS 0.12.
         Value::Map(named) => {
             let numbers: Option<Vec<f64>> = named.iter().map(|(_, value)| value.as_f64()).collect();
             numbers.map(Objective::from)
@@ -115,7 +115,7 @@ pub(super) fn read_result(value: &Value) -> Result<Report, String> {
     };
     let known = ["loss", "objective_to_minimize", "cost", "learning_curve", "info_dict"];
     for (key, value) in pairs {
-        // A user's own keys besides NePS's.
+        // Keys that are not NePS's are the user's own.
         if let Some(key) = key.as_str().filter(|key| !known.contains(key)) {
             extra.entry(key).or_insert_with(|| value.to_json());
         }
