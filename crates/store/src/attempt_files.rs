@@ -82,7 +82,8 @@ impl AttemptFiles {
         self.file(&format!("{}.log", stream.name()))
     }
 
-    /// What is there of a stream to be read, also where an earlier version of trialmill wrote it.
+    /// The file in which a stream can be read, including where earlier versions of trialmill wrote
+    /// it.
     pub fn log_to_read(&self, stream: Stream) -> Option<PathBuf> {
         let (name, n) = (stream.name(), self.attempt);
         let earlier = [format!("{name}.attempt-{n}.log"), format!("{name}.log")];
@@ -95,7 +96,7 @@ impl AttemptFiles {
         self.file("lock")
     }
 
-    /// The same as earlier versions named it.
+    /// The same lock, as earlier versions named it.
     pub fn earlier_lock(&self) -> PathBuf {
         self.trial.join(format!("attempt-{}.lock", self.attempt))
     }

@@ -20,7 +20,7 @@ use trialmill_core::event::{Decoder, Event, ProcessId, encode};
 use trialmill_core::trial::TrialId;
 
 /// How long a repair waits for the journal's lock: long enough for a process that merely probes it.
-const A_LITTLE: Duration = Duration::from_millis(300);
+const LOCK_WAIT: Duration = Duration::from_millis(300);
 /// The journal's name, for findings.
 pub const JOURNAL: &str = "journal.jsonl";
 /// How many names a finding lists.
@@ -77,11 +77,11 @@ pub fn check_journal(directory: &Directory, apply: Apply<'_>) -> Result<JournalC
     let (sound_bytes, mut records, mut trials) = (tail.offset, 0, BTreeSet::new());
     let end = match problem {
         Some(problem) => {
-            let behind = &mut |event: Option<Event>| {
+            let after = &mut |event: Option<Event>| {
                 records += 1;
                 trials.extend(event.as_ref().and_then(|event| event.kind.trial_id()).cloned());
             };
-            behind_damage(directory, &disk, sound_bytes, behind)?;
+            after_damage(directory, &disk, sound_bytes, after)?;
             JournalEnd::Damaged { problem, records, trials }
         }
         None if sound_bytes < bytes => JournalEnd::Torn,
@@ -92,7 +92,7 @@ pub fn check_journal(directory: &Directory, apply: Apply<'_>) -> Result<JournalC
 
 /// Yields the events after the damage that the journal does not contain before it; `None` for a valid
 /// record that cannot be interpreted.
-fn behind_damage(
+fn after_damage(
     directory: &Directory,
     disk: &dyn Disk,
     offset: u64,
@@ -253,7 +253,7 @@ impl<'a> Repair<'a> {
     pub fn begin(directory: &'a Directory) -> Result<Self, StoreError> {
         let in_use = |who: String| StoreError::InUse { path: directory.path().into(), who };
         let mut lock = FileLock::open(&directory.journal_lock_path())?;
-        match lock.lock(A_LITTLE) {
+        match lock.lock(LOCK_WAIT) {
             Err(StoreError::LockTimeout { holder, .. }) => {
                 return Err(in_use(format!("whoever holds its journal.lock{holder}")));
             }
@@ -274,16 +274,19 @@ impl<'a> Repair<'a> {
         let copy = self.keep_copy()?;
         let path = self.directory.journal_path();
         let mut disk = RealDisk::open(&path).map_err(StoreError::io("open", &path))?;
+        // A network file system needs the journal's own lock, too; elsewhere this does nothing.
         let cut = disk
-            .lock(A_LITTLE)
+            .lock(LOCK_WAIT)
             .and_then(|()| disk.truncate(check.sound_bytes))
             .and_then(|()| disk.sync());
         cut.map_err(StoreError::io("cut the torn end of", &path))?;
         Ok(copy)
     }
 
-    /// Drops the damage: the journal then consists of its valid prefix and of those records after the
-    /// damage that `apply` still accepts. Also returns the name of the kept copy.
+    /// Drops the damage: the journal then consists of its valid prefix and of those records after
+    /// the damage that `apply` still accepts; a record may depend on one that was destroyed. The
+    /// journal is replaced by a rename, so that a crash leaves either the old one or the new one.
+    /// Also returns the name of the kept copy.
     ///
     /// # Errors
     /// A file operation fails; the journal is as before.
@@ -296,7 +299,7 @@ impl<'a> Repair<'a> {
         let path = self.directory.journal_path();
         let disk = RealDisk::open_read_only(&path).map_err(StoreError::io("open", &path))?;
         let (mut rescued, mut lines) = (Rescued::default(), Vec::new());
-        behind_damage(self.directory, &disk, check.sound_bytes, &mut |event| {
+        after_damage(self.directory, &disk, check.sound_bytes, &mut |event| {
             let taken = event.as_ref().is_some_and(|event| apply(event.clone()).is_ok());
             match event {
                 Some(event) if taken => {
@@ -311,17 +314,17 @@ impl<'a> Repair<'a> {
                 }
             }
         })?;
-        let beside = path.with_extension(format!("tmp-{}", std::process::id()));
+        let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
         let written = (|| {
-            let mut file = plain::create(&beside)?;
+            let mut file = plain::create(&temporary)?;
             io::copy(&mut plain::open(&path)?.take(check.sound_bytes), &mut file)?;
             file.write_all(&lines)?;
             file.sync_all()?;
-            std::fs::rename(&beside, &path)?;
+            std::fs::rename(&temporary, &path)?;
             super::replace::sync_parent(&path)
         })();
         if written.is_err() {
-            let _ = std::fs::remove_file(&beside);
+            let _ = std::fs::remove_file(&temporary);
         }
         written.map_err(StoreError::io("replace", &path))?;
         Ok((copy, rescued))
@@ -344,6 +347,8 @@ impl<'a> Repair<'a> {
         Ok(names)
     }
 
+    /// Copies the journal, synced, under a new name: a repair may be the wrong one, and must never
+    /// overwrite the copy that an earlier repair kept.
     fn keep_copy(&self) -> Result<String, StoreError> {
         let path = self.directory.journal_path();
         let copy = |name: &str| -> io::Result<()> {

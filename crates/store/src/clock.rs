@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 
 /// The last time that was returned, and the time since boot at that moment.
-static TOLD: Mutex<Stamp> = Mutex::new(Stamp { time_s: 0.0, uptime_s: 0.0 });
+static LAST: Mutex<Stamp> = Mutex::new(Stamp { time_s: 0.0, uptime_s: 0.0 });
 
 #[derive(Debug, Clone, Copy)]
 struct Stamp {
@@ -27,10 +27,10 @@ impl Stamp {
 /// is done to the wall clock: what happened later has the later time, and no trial ends before it
 /// began. So a process that has seen a clock that was ahead stays ahead, until it ends.
 pub fn now_s() -> f64 {
-    let mut told = TOLD.lock();
+    let mut last = LAST.lock();
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    *told = told.next(wall.as_secs_f64(), uptime_s());
-    told.time_s
+    *last = last.next(wall.as_secs_f64(), uptime_s());
+    last.time_s
 }
 
 /// Seconds since this machine started, suspended time included; the same for all its processes.
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_set_back_goes_on_and_one_that_is_set_forward_is_followed() {
+    fn a_clock_that_is_set_back_keeps_advancing_and_one_that_is_set_forward_is_followed() {
         let mut stamp = Stamp { time_s: 0.0, uptime_s: 0.0 };
         let mut told = |wall_s, uptime_s| {
             stamp = stamp.next(wall_s, uptime_s);
@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(told(-2600.0, 53.0), 1003.0, "set back by an hour");
         assert_eq!(told(-2599.5, 53.5), 1003.5);
         assert_eq!(told(9000.0, 54.0), 9000.0, "set forward");
-        // Suspended: the time since boot counts that.
+        // The machine was suspended: the time since boot includes that.
         assert_eq!(told(9600.0, 654.0), 9600.0);
     }
 }

@@ -6,7 +6,7 @@ use super::Directory;
 use trialmill_core::error::StoreError;
 use trialmill_core::trial::TrialId;
 
-/// What the layouts themselves keep there.
+/// The files that the layouts keep there.
 const OWN: [&str; 9] = [
     "config.yaml",
     "metadata.json",
@@ -19,8 +19,8 @@ const OWN: [&str; 9] = [
     ".config_lock",
 ];
 
-/// Copies the files in a trial's directory to that of the same trial in another study, but for those
-/// that the layouts keep there. Links are left out.
+/// Copies the files in a trial's directory to that of the same trial in another study, except for
+/// those that the layouts keep there. Links are left out, because they may lead out of the study.
 ///
 /// # Errors
 /// One of them cannot be read or written.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::file_system::FileSystem;
 use super::lock::is_contended;
 use super::place::{Identity, is_gone};
-use super::replace::{beside, sync_parent};
+use super::replace::{sync_parent, temporary_name};
 use crate::plain;
 use trialmill_core::limits::{NETWORK_LOCK_PAUSE_MAX, NETWORK_PATIENCE};
 
@@ -105,7 +105,7 @@ impl RealDisk {
     }
 }
 
-/// How long a reader waits for a moment without a writer.
+/// How long a reader waits until no writer holds the lock.
 const NETWORK_READER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Makes a network file system drop this machine's cached pages of an open file: taking a lock does
@@ -204,23 +204,23 @@ impl Disk for RealDisk {
     }
 
     fn replace_with_copy(&mut self, is_ours: &dyn Fn() -> bool) -> io::Result<()> {
-        let beside = beside(&self.path);
+        let temporary = temporary_name(&self.path);
         let copied = (|| {
-            let mut copy = plain::create(&beside)?;
+            let mut copy = plain::create(&temporary)?;
             io::copy(&mut plain::open(&self.path)?, &mut copy)?;
             copy.sync_all()?;
             if !is_ours() {
                 return Err(io::Error::other("another machine took the lock over"));
             }
-            let copy = open_to_append(&beside)?;
+            let copy = open_to_append(&temporary)?;
             fs2::FileExt::try_lock_exclusive(&copy)?;
-            // An NFS client that has a file open renames it away before it replaces it, so that for a
-            // moment no file exists. So close it first.
+            // Close the old file first: an NFS client that still has it open moves it to another
+            // name before the replacement, so that for a moment there is no journal.
             self.file = copy;
-            std::fs::rename(&beside, &self.path)?;
+            std::fs::rename(&temporary, &self.path)?;
             sync_parent(&self.path)
         })();
-        copied.inspect_err(|_| drop(std::fs::remove_file(&beside)))
+        copied.inspect_err(|_| drop(std::fs::remove_file(&temporary)))
     }
 }
 

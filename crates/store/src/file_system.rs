@@ -168,7 +168,7 @@ pub(super) fn is_nfs(file: &File) -> bool {
     fstatfs(file).is_ok_and(|data| data.filesystem_type() == NFS_SUPER_MAGIC)
 }
 
-/// A path as proc(5) writes it: blanks and backslashes as three octal digits.
+/// Decodes a path as proc(5) writes it: blanks and backslashes as three octal digits.
 fn unescaped(field: &str) -> String {
     let mut path = field.to_string();
     for (code, character) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
@@ -212,7 +212,8 @@ mod tests {
         assert_eq!(FileSystem::find(MOUNTS, Path::new("/mnt/c/local"), device).kind(), "nfs");
     }
 
-    /// `nolock` gave locks of this machine alone, silently: two machines ran every trial twice.
+    /// With `nolock`, locks silently exclude only processes of one machine: two machines ran every
+    /// trial twice.
     #[test]
     fn options_that_keep_locks_on_the_machine_are_named() {
         let table = [

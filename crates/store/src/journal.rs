@@ -114,7 +114,7 @@ impl JournalStore {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => self.leave_behind(),
             locked => locked.map_err(StoreError::io("lock", &self.path)),
         }?;
-        // Whoever comes by the path would read another journal than the one that we append to.
+        // If the path leads elsewhere, others read another journal than the one we append to.
         match self.disk.is_in_place().map_err(StoreError::io("look at", &self.path))? {
             true => Ok(()),
             false => Err(moved(&self.path)),
@@ -212,15 +212,15 @@ impl JournalStore {
         StoreError::Damaged { path: self.path.clone(), offset: self.tail.offset, problem }
     }
 
-    /// Whether a dead process left the unfinished end of another file that is written under the same
+    /// Whether a dead process left an unfinished end in another file that is written under the same
     /// lock.
     pub fn an_end_is_of_a_dead_process(&self) -> bool {
         let is_shared = self.disk.is_shared();
         Deaths::default().writer_is_dead(false, is_shared, &self.workers, self.process)
     }
 
-    /// Whether the machine that may hold the journal's locks is known to be dead, by other locks of the
-    /// same turn that it held: then those of the journal are not waited for as long again.
+    /// Tells whether the machine that may hold the journal's locks is known to be dead, by other
+    /// locks that it held: then this batch does not wait as long again for those of the journal.
     pub fn expect_dead_holder(&mut self, is_dead: bool) {
         self.patience = match (is_dead, self.disk.is_shared()) {
             (true, true) => NETWORK_POLL,
@@ -240,7 +240,7 @@ impl JournalStore {
         let own = self.process.map(|process| lock_path(&self.workers, process));
         let entries = std::fs::read_dir(&self.workers).into_iter().flatten().flatten();
         let others = entries.map(|entry| entry.path()).filter(|path| Some(path) != own.as_ref());
-        // Probe all of them without a short cut, so that each is watched from the start.
+        // Probe all of them, without short-circuiting, so that each is watched from the start.
         others.fold(false, |found, path| {
             let is_silent = heartbeats.overdue(&path) && is_held(&path).unwrap_or(false);
             found | is_silent

@@ -45,7 +45,7 @@ impl Layout for JournalLayout {
 
     fn create(&self, path: &Path, _: &Definition, _: &Policy) -> Result<bool, StoreError> {
         std::fs::create_dir_all(path).map_err(StoreError::io("create", path))?;
-        // Not every file system lets a directory be synced; then it has its own ways.
+        // Not every file system can sync a directory, so a failure is ignored.
         path.ancestors().take(3).for_each(|dir| drop(sync_parent(dir)));
         Ok(false)
     }
@@ -74,7 +74,7 @@ impl Layout for JournalLayout {
         read_journal(directory, apply)
     }
 
-    /// Of the journal, `check_journal` and `check_entries` say it.
+    /// Nothing: there is no other program, and `check_journal` and `check_entries` check the rest.
     fn check(&self, _: &Directory) -> Result<Vec<Finding>, StoreError> {
         Ok(Vec::new())
     }

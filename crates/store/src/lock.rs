@@ -19,7 +19,7 @@ use nix::libc;
 
 use super::file_system::is_nfs;
 use super::place::{Identity, Place, is_gone};
-use super::replace::beside;
+use super::replace::temporary_name;
 use crate::plain;
 use trialmill_core::error::StoreError;
 use trialmill_core::limits::{
@@ -33,7 +33,7 @@ pub struct FileLock {
     path: PathBuf,
     /// The directory that it is in.
     parent: Place,
-    /// Whether the record lock is taken beside flock.
+    /// Whether the record lock is taken in addition to flock.
     record: bool,
     nfs: bool,
     pause_max: Duration,
@@ -55,14 +55,14 @@ impl FileLock {
         Ok(FileLock { file, path: path.into(), parent, record: !nfs, nfs, pause_max })
     }
 
-    /// Takes both kinds of lock on every file system, with another longest pause between two tries:
-    /// for files that other programs lock too.
+    /// Takes both kinds of lock on every file system, with another longest pause between two
+    /// attempts: for files that other programs lock, too.
     pub fn shared_with_others(self, pause_max: Duration) -> Self {
         let pause_max = pause_max.max(self.pause_max);
         FileLock { record: true, pause_max, ..self }
     }
 
-    /// Tries once.
+    /// Tries to take the lock, without waiting. Returns whether it was free.
     ///
     /// # Errors
     /// The file system has no locks.
@@ -89,13 +89,14 @@ impl FileLock {
         }
     }
 
-    /// Takes the lock, waiting up to `timeout`. If the lock file was removed or replaced, this locks
-    /// the one that others find at its path instead; unless its whole directory is not the one that it
-    /// was: then others lock other files, and whoever goes on forks the study's history.
+    /// Takes the lock, waiting up to `timeout`. If the lock file was removed or replaced, this
+    /// locks the one that others find at its path instead. But if the whole directory was moved or
+    /// replaced, that is an error: others lock other files, and to continue would fork the study's
+    /// history.
     ///
     /// # Errors
     /// Another process held it all that time, the file system has no locks, or the directory was moved
-    /// or replaced ([`StoreError::Moved`]); then nothing was made.
+    /// or replaced ([`StoreError::Moved`]); then no file was created.
     pub fn lock(&mut self, timeout: Duration) -> Result<(), StoreError> {
         let begin = Instant::now();
         let mut checked = begin;
@@ -150,11 +151,11 @@ impl FileLock {
     /// server may keep the locks of a dead machine for ever. The old holder notices it with
     /// [`was_replaced`](Self::was_replaced).
     pub fn replace(&mut self) -> Result<(), StoreError> {
-        let beside = beside(&self.path);
+        let temporary = temporary_name(&self.path);
         let failed = |error| StoreError::io("replace", &self.path)(error);
-        let mut new = Self::open(&beside)?;
+        let mut new = Self::open(&temporary)?;
         new.lock(LOCK_TIMEOUT)?;
-        std::fs::rename(&beside, &self.path).map_err(failed)?;
+        std::fs::rename(&temporary, &self.path).map_err(failed)?;
         self.file = new.file;
         Ok(())
     }
@@ -212,7 +213,7 @@ pub fn is_held(path: &Path) -> io::Result<bool> {
 }
 
 /// The same for a flock of this machine, read from Linux's `/proc/locks`: without trying the lock,
-/// which would make another process's try fail.
+/// which would make another process's attempt fail.
 pub fn is_flocked_here(path: &Path) -> bool {
     let Ok(inode) = path.symlink_metadata().map(|data| data.ino()) else { return false };
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();

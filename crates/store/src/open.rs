@@ -31,7 +31,7 @@ pub(super) struct StudyJson {
     pub(super) seed: u64,
     pub(super) optimizer: OptimizerInfo,
     pub(super) space: Json,
-    /// Where it says anything about them.
+    /// Absent unless the study sets them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) objectives: Option<Json>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,7 +95,7 @@ impl Directory {
         Ok(Directory { path, layout, definition, format, is_own, machine })
     }
 
-    /// Whether our own files are there: without, nothing was ever drawn from a seed of ours.
+    /// Whether our own files exist. If not, nothing has been drawn from a seed of ours yet.
     pub fn is_settled(&self) -> bool {
         !self.layout.is_shared() || has_own_files(self.layout, &self.path)
     }
@@ -163,7 +163,8 @@ impl Directory {
         Ok(None)
     }
 
-    /// Whether a process of the study lives, by its lock.
+    /// Whether a process of the study lives, judged by its lock, or, if somebody removed the lock
+    /// file, by whether it has the journal open.
     pub fn is_alive(&self, process: &Process) -> bool {
         let path = lock_path(&self.workers_path(), process.process);
         let journal = self.journal_path();
@@ -216,15 +217,16 @@ pub(super) fn recognise(
     }
 }
 
-/// What `study.json` says; the format of the journal, too.
+/// Reads the definition in `study.json`, and the format of the journal.
 pub(super) fn own_definition(
     path: &Path,
     layout: &'static dyn Layout,
 ) -> Result<(Definition, u32), StoreError> {
     let (mut definition, format) = read_study_json(path, layout)?;
     if layout.is_shared() {
-        // An earlier version of ours understood less of the other program's space: it read every
-        // confidence in a prior as low. The order stays, because samples are drawn in it.
+        // Prefer the space in the other program's files: an earlier version of ours, which read
+        // every confidence in a prior as low, may have stored ours. But only if the names and their
+        // order are the same, because samples are drawn in that order.
         let theirs = layout.definition(path).map(|definition| definition.space);
         let same = |space: &Arc<SearchSpace>| space.names() == definition.space.names();
         if let Some(space) = theirs.ok().filter(same) {

@@ -1,5 +1,5 @@
-//! A file and its path are two things: a directory that is moved while it is used is reached by another
-//! path, and at the old one there is nothing, or a copy.
+//! Identifies files and directories independently of their paths: if a directory is moved while it
+//! is in use, its old path leads nowhere, or to a copy.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use trialmill_core::error::StoreError;
 
-/// A file or a directory, whatever its path.
+/// The identity of a file or directory, whatever its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
     device: u64,
@@ -16,18 +16,18 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// What is at a path now; a link is followed.
+    /// That of what is at a path now; links are followed.
     ///
     /// # Errors
-    /// There is nothing, or it cannot be known.
+    /// There is nothing, or it cannot be inspected.
     pub fn at(path: &Path) -> io::Result<Self> {
         std::fs::metadata(path).map(|data| Self::of(&data))
     }
 
-    /// An open file's.
+    /// That of an open file.
     ///
     /// # Errors
-    /// It cannot be known.
+    /// It cannot be inspected.
     pub fn of_file(file: &File) -> io::Result<Self> {
         file.metadata().map(|data| Self::of(&data))
     }
@@ -38,11 +38,11 @@ impl Identity {
     }
 }
 
-/// The path of a directory, and which directory was there when it was first looked at.
+/// The path of a directory, and which directory was there at first.
 #[derive(Debug, Clone)]
 pub struct Place {
     path: PathBuf,
-    /// Nothing where it could not be known: then nothing is compared.
+    /// `None` if it could not be inspected; then nothing is compared.
     identity: Option<Identity>,
 }
 
@@ -53,8 +53,8 @@ impl Place {
         Place { path: path.into(), identity: Identity::at(path).ok() }
     }
 
-    /// Checks that it is still there: not moved away, nor replaced by another. What cannot be known is
-    /// no proof that it is not.
+    /// Checks that the directory is still there, neither moved nor replaced by another. If the path
+    /// cannot be inspected, that proves nothing, and is no error.
     ///
     /// # Errors
     /// [`StoreError::Moved`].
@@ -81,7 +81,7 @@ pub(super) fn is_gone(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
-    /// A study that was renamed was made a second time under its old name.
+    /// A study that was renamed was created a second time under its old name.
     #[test]
     fn a_directory_that_is_moved_replaced_or_removed_is_not_the_one_that_was_there() {
         let home = tempfile::tempdir().unwrap();

@@ -15,7 +15,8 @@ pub fn open(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path)
 }
 
-/// Opens a file with these options.
+/// Opens a file with these options. NFS may answer from a cache that a file does not exist, so this
+/// asks the server before it says so.
 pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     match open_once(options, path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && asks_server(path) => {
@@ -32,6 +33,8 @@ fn open_once(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
+    // It may be replaced between that check and the open: then a link is refused, opening a pipe
+    // does not block, and the check of the open file finds everything else.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = options.custom_flags(flags.bits()).open(path)?;
     check(&file.metadata()?)?;
@@ -48,7 +51,8 @@ pub fn open_to_write(options: &mut OpenOptions, path: &Path) -> io::Result<File>
     }
 }
 
-/// Creates a new file; an existing one, under this name or another, is not written to.
+/// Creates a new file in place of an existing one. The old file is removed and not truncated,
+/// because it may be a link, or have a second name outside of the study.
 pub fn create(path: &Path) -> io::Result<File> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -92,14 +96,14 @@ pub fn is_file(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|data| data.is_file())
 }
 
-/// The same for anything but a dangling link, after asking the server. What cannot be looked at is
-/// there for all that is known.
+/// Whether anything but a dangling link exists at a path, after asking the server. What cannot be
+/// inspected counts as existing.
 pub fn is_there(path: &Path) -> bool {
     let exists = || path.try_exists().unwrap_or(true);
     exists() || (asks_server(path) && exists())
 }
 
-/// Whether the entries of a directory cannot be looked at: then that one is not found proves nothing.
+/// Whether the entries of a directory cannot be inspected: then a file that is not found may exist.
 pub fn is_hidden(dir: &Path) -> bool {
     dir.join(".").try_exists().is_err()
 }
@@ -130,9 +134,9 @@ fn asks_server(path: &Path) -> bool {
     true
 }
 
-/// Creates a directory unless it exists. The last `own` components of its path are the study's, and
-/// must not be links; what is above them must be there already, because a study that was moved is not
-/// to be made anew under its old name.
+/// Creates a directory unless it exists. The last `own` components of its path belong to the study
+/// and must not be links. Those above them must exist already, because a study that was moved must
+/// not be created again under its old name.
 pub fn create_dir(path: &Path, own: usize) -> io::Result<()> {
     let mut missing = Vec::new();
     for path in path.ancestors().take(own) {

@@ -8,23 +8,23 @@ use crate::plain;
 
 /// Replaces a file as a whole: readers see the old content or the new one, also after a crash.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = beside(path);
+    let temporary = temporary_name(path);
     let result = (|| {
-        let mut file = plain::create(&beside)?;
+        let mut file = plain::create(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        std::fs::rename(&beside, path)?;
+        std::fs::rename(&temporary, path)?;
         sync_parent(path)
     })();
     if result.is_err() {
-        let _ = std::fs::remove_file(&beside);
+        let _ = std::fs::remove_file(&temporary);
     }
     result
 }
 
 /// A temporary name in the same directory for the file's replacement. It contains more than the
 /// process id, because processes on two machines may have the same.
-pub(super) fn beside(path: &Path) -> PathBuf {
+pub(super) fn temporary_name(path: &Path) -> PathBuf {
     let number: u32 = rand::random();
     path.with_extension(format!("tmp-{}-{number:08x}", std::process::id()))
 }

@@ -25,12 +25,12 @@ pub struct SimDisk {
     sync_failed: bool,
 }
 
-/// An operation that is to fail.
+/// Makes an operation fail.
 #[derive(Debug, Clone, Copy)]
 pub struct Fault {
     /// Which one, from 1: `len`, `read_at`, `append`, `truncate` and `sync` all count.
     pub operation: u64,
-    /// How, as the system's number: 28 is `StorageFull`, 5 an input/output error.
+    /// How, as an errno: 28 is `StorageFull`, 5 an input/output error.
     pub errno: i32,
     /// Whether an append writes a part before it fails.
     pub short: bool,
@@ -99,7 +99,8 @@ impl SimDisk {
             return (0..2_u64 << count).map(|has| file.image(|n| has >> n & 1 == 1)).collect();
         }
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-        // Every other one is in order up to a place: that is what most disks leave.
+        // In every other image, the pieces up to some point are there and none after it, which is
+        // what most disks leave.
         let sample = |n: usize| {
             let end = random.next_u64() as usize % (count + 1);
             let kept: Vec<bool> = (0..=count).map(|_| random.next_u64() & 1 == 1).collect();
@@ -110,7 +111,8 @@ impl SimDisk {
 }
 
 impl SimFile {
-    /// The pieces that `has` names, applied in their order; one more is the file's length alone.
+    /// The image with the pieces that `has` selects, applied in their order. The number after the
+    /// last piece stands for the file's length alone.
     fn image(&self, has: impl Fn(usize) -> bool) -> CrashImage {
         let mut bytes = self.synced.clone();
         let count = self.unsynced.len();
@@ -137,7 +139,7 @@ impl SimFile {
         }
     }
 
-    /// Counts an operation, and fails if it is to.
+    /// Counts an operation, and fails if a fault is set for it.
     fn count(&mut self, writes: bool) -> io::Result<()> {
         self.operations += 1;
         let Some(fault) = &self.fault else { return Ok(()) };

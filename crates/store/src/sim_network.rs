@@ -17,7 +17,7 @@ use rand::{Rng, SeedableRng};
 
 use super::Disk;
 
-/// What a client reads, keeps and writes as a whole.
+/// The unit in which a client reads, caches and writes.
 const PAGE: usize = 256;
 
 /// The server.
@@ -29,7 +29,7 @@ pub struct SimServer {
 
 #[derive(Debug)]
 struct Server {
-    /// The file, and those that stood at its path before.
+    /// The file, and those that were at its path before.
     files: Vec<ServerFile>,
     clients: usize,
     random: Xoshiro256PlusPlus,
@@ -49,7 +49,7 @@ pub struct SimClient {
     /// Which of the server's files it has open.
     file: usize,
     cache: Mutex<Cache>,
-    /// Whether it locks as [`Disk::lock`] is to.
+    /// Whether it locks the file, as [`Disk::lock`] must.
     locks: bool,
     dies_at: Option<u64>,
     writes: u64,
@@ -98,7 +98,8 @@ impl SimServer {
 }
 
 impl SimClient {
-    /// The mistake that the rules must find: this client uses the file as on a local file system.
+    /// The mistake that these rules must reveal: the client uses the file as on a local file
+    /// system.
     #[must_use]
     pub fn without_locks(self) -> Self {
         SimClient { locks: false, ..self }

@@ -92,6 +92,8 @@ impl Tail {
                         let problem = format!("record {} is missing, {seq} follows", self.next_seq);
                         return self.rest(disk, path, len, problem);
                     }
+                    // Its checksum is correct, so it may have been acknowledged: it must not be cut
+                    // off only because this version cannot interpret it.
                     Err(LineError::Content(problem)) => {
                         return Ok(Rest::Damaged(problem));
                     }
@@ -133,7 +135,7 @@ impl Tail {
         problem: String,
     ) -> Result<Rest, StoreError> {
         let mut carry: Vec<u8> = Vec::new();
-        let mut doubled: HashMap<u64, [u8; CRC_LEN]> = HashMap::new();
+        let mut repeated: HashMap<u64, [u8; CRC_LEN]> = HashMap::new();
         let mut chunk = vec![0; READ_CHUNK_BYTES];
         let mut at = self.offset;
         while at < len {
@@ -146,15 +148,15 @@ impl Tail {
             let whole = carry.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             for line in carry[..whole].split(|byte| *byte == b'\n') {
                 if let Some((seq, crc)) = sound_end(line)
-                    && (seq >= self.next_seq || *doubled.entry(seq).or_insert(crc) != crc)
+                    && (seq >= self.next_seq || *repeated.entry(seq).or_insert(crc) != crc)
                 {
                     return Ok(Rest::Damaged(problem));
                 }
             }
             carry.drain(..whole);
-            forget_what_is_too_long(&mut carry);
+            drop_excess(&mut carry);
         }
-        match doubled.is_empty() || self.has(disk, path, doubled)? {
+        match repeated.is_empty() || self.has(disk, path, repeated)? {
             true => Ok(Rest::Torn),
             false => Ok(Rest::Damaged("a record's number comes twice, with two contents".into())),
         }
@@ -195,9 +197,9 @@ impl Tail {
 
 const CRC_LEN: usize = 8;
 
-/// Keeps only as much of a line without an end as the longest record has: where a line feed is
-/// damaged, a valid record may end a line that is too long to be one.
-fn forget_what_is_too_long(line: &mut Vec<u8>) {
+/// Keeps only the last bytes of a line without an end, as many as the longest record has: if a line
+/// feed was damaged, a valid record may end a line that is too long to be a record.
+fn drop_excess(line: &mut Vec<u8>) {
     line.drain(..line.len().saturating_sub(MAX_LINE_BYTES));
 }
 
@@ -234,7 +236,7 @@ pub(super) fn sound_records(
         let whole = carry.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         carry[..whole].split(|byte| *byte == b'\n').filter_map(sound_in).for_each(&mut *found);
         carry.drain(..whole);
-        forget_what_is_too_long(&mut carry);
+        drop_excess(&mut carry);
     }
     Ok(())
 }

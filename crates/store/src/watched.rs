@@ -38,10 +38,11 @@ impl Watched {
         self.is_shared
     }
 
-    /// Whether what `look` finds at its path is not what we know.
+    /// Whether `read` finds something else at its path than we know of.
     pub(super) fn has_changed(&mut self, read: impl Fn(&Path) -> Option<u64>) -> bool {
         if self.is_shared && self.asked.elapsed() >= NETWORK_POLL {
-            // Opening asks the server; a mere lookup may be answered from a cache, a minute old.
+            // Opening asks the server; a mere lookup may be answered from a cache that is a minute
+            // old.
             drop(plain::open(&self.path));
             self.asked = Instant::now();
         }

@@ -305,7 +305,7 @@ fn conditions(map: &Map<String, Json>) -> Result<Vec<(String, Vec<Value>)>, Stri
     Ok(conditions.into_iter().map(|(other, json)| (other, values(json))).collect())
 }
 
-/// A flag, also in the words that YAML 1.1 has for it.
+/// A flag, including the words that YAML 1.1 has for it.
 fn flag(map: &Map<String, Json>, key: &str) -> Result<bool, String> {
     match map.get(key) {
         None | Some(Json::Null) => Ok(false),
@@ -325,7 +325,7 @@ fn float(key: &str, json: &Json) -> Result<f64, String> {
     let number =
         number.ok_or_else(|| format!("'{key}' must be a number, and is {}", kind_of(json)))?;
     match notation::digits(json) {
-        // Not silently another number.
+        // Never silently use another number.
         Some(digits) if format!("{number:.0}") != digits && number != 0.0 => {
             Err(format!("'{key}' is {digits}, and the nearest float is {number:.0}: write that"))
         }
