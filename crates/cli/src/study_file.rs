@@ -40,7 +40,7 @@ pub struct StudyFile {
     pub spec: StudySpec,
     /// How the run goes.
     pub options: RunOptions,
-    /// What is understood in one of two ways, and how: to be said to whoever wrote the file.
+    /// What is ambiguous in the file, and how it was understood: to be shown to its author.
     pub notes: Vec<String>,
 }
 
@@ -225,7 +225,7 @@ pub(crate) fn pruner(json: &Json) -> Result<PrunerInfo, Error> {
     pruners::pruner(&info).map(|pruner| pruner.info()).map_err(Error::Setting)
 }
 
-/// What a file is that is not UTF-8.
+/// Why a file that is not UTF-8 cannot be read, and what to do.
 fn encoding(error: &std::string::FromUtf8Error) -> String {
     match error.as_bytes() {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is in UTF-16; save it as UTF-8".into(),
@@ -265,7 +265,7 @@ fn check_keys(map: &Map<String, Json>) -> Result<(), Error> {
     }
 }
 
-/// `lower: 0, upper: 1` is two whole numbers, and was often meant as all between them.
+/// A note about `lower: 0, upper: 1`: an integer parameter, though often a float one was meant.
 fn note(name: &str, json: &Json) -> Option<String> {
     let (lower, upper) = match json {
         Json::Array(list) => (list.first()?, list.get(1).filter(|_| list.len() == 2)?),
@@ -280,14 +280,14 @@ fn note(name: &str, json: &Json) -> Option<String> {
     })
 }
 
-/// A prior of which random search makes nothing: it was passed over without a word.
+/// A note about priors that the optimizer does not use: otherwise they would be ignored silently.
 fn unused_priors(spec: &StudySpec) -> Option<String> {
     let ignores = |info: &OptimizerInfo| match info.name.as_str() {
         "grid_search" => true,
         "random_search" => info.arguments.get("use_priors") != Some(&Json::Bool(true)),
         _ => false,
     };
-    // One that names none is searched by `auto`, whose models know what to do with a prior.
+    // Without a named optimizer the study uses `auto`, whose models use priors.
     let name = &spec.optimizer.as_ref().filter(|info| ignores(info))?.name;
     let (parameter, _) =
         spec.space.as_ref()?.iter().find(|(_, parameter)| parameter.prior_value().is_some())?;
@@ -298,7 +298,7 @@ fn unused_priors(spec: &StudySpec) -> Option<String> {
     Some(format!("the prior of '{parameter}' is not used by {name}{how}"))
 }
 
-/// A setting is a number that a computer counts with: not infinite, nor of more digits than that.
+/// Refuses settings that are infinite, or have more digits than an integer or a float can hold.
 fn check_numbers(map: &Map<String, Json>) -> Result<(), Error> {
     let is_other = |json: &Json| json.is_object() && notation::as_f64(json).is_some();
     let budget = map.get("budget").and_then(Json::as_object);
@@ -326,7 +326,7 @@ fn value<T: DeserializeOwned>(key: &str, json: Json) -> Result<T, Error> {
 /// The struct that these keys are fields of.
 fn section<T: DeserializeOwned>(map: Map<String, Json>) -> Result<T, Error> {
     serde_json::from_value(map.clone().into()).map_err(|error| {
-        // serde does not name the wrong key: it is the one that fails on its own, too.
+        // serde does not name the invalid key, so find the one that fails on its own, too.
         let alone = |(key, json): (String, Json)| {
             let error = serde_json::from_value::<T>(serde_json::json!({ &key: json })).err()?;
             Some(format!("{key}: {}", words::plain(&error.to_string())))
@@ -450,7 +450,7 @@ command: [python3, train.py, --lr, '{lr}']
         assert_eq!((yaml.spec.seed, yaml.options.seconds_per_worker), (Some(7), Some(5.0)));
     }
 
-    /// `[0, 1]` was drawn as 0 or 1, and nobody was told.
+    /// `[0, 1]` was drawn as 0 or 1, without a note to the user.
     #[test]
     fn what_can_be_read_in_two_ways_is_said() {
         for (space, count) in [
@@ -479,7 +479,7 @@ command: [python3, train.py, --lr, '{lr}']
             ("space: {x: [1, 2]}\noptimizer: {name: random_search, priors: true}", "use_priors"),
             ("space: {x: [1, 2]}\nbudget: {evaluations: many}", "many"),
             ("space: {x: [1, 2], x: [3, 4]}", "x"),
-            // The line, the word that was meant, and no word of Rust's.
+            // The message has the line and the intended word, and does not mention Rust's types.
             ("space: {x: [1, 2]}\nbudgets: {}", "line 2: 'budgets' is not"),
             ("space: {x: [1, 2]}\nbudgets: {}", "did you mean `budget`?"),
             ("space: {x: [1, 2]}\nbudget: {trials: 5}", "line 2: budget: 'trials' is not"),

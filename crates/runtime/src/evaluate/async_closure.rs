@@ -12,8 +12,8 @@ use super::{Ended, RunningTrial};
 use trialmill_core::error::BoxError;
 use trialmill_core::trial::Report;
 
-/// Evaluates with an async closure. Where it waits it can be stopped: at its time limit, and at the
-/// end of the run.
+/// Evaluates with an async closure. At any of its awaits it can be stopped: at its time limit, and
+/// at the end of the run.
 pub(crate) struct AsyncClosure<F>(pub(crate) F);
 
 impl<F, R, E> Evaluate for AsyncClosure<F>
@@ -35,7 +35,7 @@ where
 {
     async fn run(&self, trial: &RunningTrial) -> Ended {
         tokio::select! {
-            // What has ended has ended, also if the run stops at the same moment.
+            // A result that is ready counts, even if the run stops at the same moment.
             biased;
             result = fenced(trial, async { Ok((self.0)(trial.clone()).await?.into()) }) => {
                 ended(result, trial)
@@ -59,7 +59,7 @@ async fn time_is_up(trial: &RunningTrial) -> Duration {
     }
 }
 
-/// The trial is the current one, and a panic is caught, each time that the evaluation goes on.
+/// Polls an evaluation. During each poll the trial is the current one, and a panic is caught.
 async fn fenced<R>(
     trial: &RunningTrial,
     evaluation: impl Future<Output = R>,

@@ -26,7 +26,7 @@ pub fn evaluate_fenced<R: Into<Report>>(
     ended(catch_unwind(AssertUnwindSafe(|| as_current(trial, evaluate))), trial)
 }
 
-/// Does something that this trial's evaluation consists of.
+/// Runs a part of this trial's evaluation, during which it is the current trial.
 pub(super) fn as_current<R>(trial: &RunningTrial, work: impl FnOnce() -> R) -> R {
     struct Reset;
     impl Drop for Reset {
@@ -39,14 +39,14 @@ pub(super) fn as_current<R>(trial: &RunningTrial, work: impl FnOnce() -> R) -> R
     work()
 }
 
-/// What an evaluation came to.
+/// How an evaluation ended, from what its closure returned.
 pub(super) fn ended(
     result: std::thread::Result<Result<Report, BoxError>>,
     trial: &RunningTrial,
 ) -> Ended {
     let report = match result {
         Ok(Ok(report)) => report,
-        // It was asked to stop and did: the trial is released.
+        // It was asked to stop, and returned an error to do so: the trial is released.
         Ok(Err(_)) if trial.stop_signal().is_stopped() => return Ended::Released,
         Ok(Err(error)) if trial.is_timed_out() => {
             Report::crashed("timeout", format!("stopped at its time limit: {error}"))

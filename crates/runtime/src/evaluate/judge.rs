@@ -1,4 +1,4 @@
-//! What a command's end means.
+//! Turns the end of a command into a report.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -37,8 +37,8 @@ pub(super) fn judge(status: ExitStatus, output: &Output, objectives: &Objectives
     }
 }
 
-/// The report of an evaluation that ended badly. A result that it had written by then was paid for: the
-/// report keeps it, for a person to decide.
+/// The report of an evaluation that crashed. If it wrote a result before that, the report keeps it:
+/// computing it was expensive, and a person may decide that it is good.
 pub(super) fn crashed(
     kind: &str,
     mut message: String,

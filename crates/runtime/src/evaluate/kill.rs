@@ -1,4 +1,4 @@
-//! Ending a command that must end, and whatever a command leaves behind.
+//! Ends a command that must end, and kills whatever a command leaves behind.
 
 use std::io;
 use std::process::ExitStatus;
@@ -16,12 +16,12 @@ use super::proc;
 use trialmill_core::limits::KILL_WAIT;
 use trialmill_store::AttemptFiles;
 
-/// A command's process, and all that are known to come from it.
+/// A command's process, and all processes known to descend from it.
 pub(super) struct Family<'a> {
     leader: Pid,
     files: &'a AttemptFiles,
     household: &'a Household,
-    /// Who descended from the leader when it was last looked at.
+    /// The descendants that were found last.
     descendants: Vec<Pid>,
 }
 
@@ -30,8 +30,9 @@ impl<'a> Family<'a> {
         Family { leader, files, household, descendants: Vec::new() }
     }
 
-    /// Asks the command's process group to end, gives it some grace unless that is cut short, and kills
-    /// it. Returns how the command ended; nothing if not even SIGKILL ended it within some seconds.
+    /// Asks the command's process group to end, and kills it after a grace period, which `stop` can
+    /// cut short. Returns how the command ended; `None` if not even SIGKILL ended it within some
+    /// seconds.
     pub(super) async fn end(
         &mut self,
         child: &mut Child,
@@ -40,7 +41,7 @@ impl<'a> Family<'a> {
     ) -> Option<io::Result<ExitStatus>> {
         // A group that is already gone cannot be signalled, and need not be.
         let _ = killpg(self.leader, Signal::SIGTERM);
-        // One that is stopped hears nothing before it goes on.
+        // A stopped process does not handle the signal before it continues.
         let _ = killpg(self.leader, Signal::SIGCONT);
         let status = tokio::select! {
             status = timeout(grace, child.wait()) => status.ok(),
@@ -49,8 +50,8 @@ impl<'a> Family<'a> {
         if status.is_some() {
             return status;
         }
-        // While the leader lives, all that it has started can be found below it, whatever session and
-        // environment they are in: another trialmill and its commands, for one.
+        // Before the kill: while the leader lives, everything it has started is its descendant,
+        // whatever session and environment it is in (such as another trialmill with its commands).
         self.descendants = proc::tree(&[self.leader]);
         self.kill(&self.descendants);
         timeout(KILL_WAIT, child.wait()).await.ok()
@@ -74,7 +75,7 @@ impl<'a> Family<'a> {
         }
     }
 
-    /// Who of the family still lives.
+    /// The members of the family that still live.
     fn left(&self) -> Vec<Pid> {
         let mut left = self.descendants.clone();
         let adopted = self.household.adopted();

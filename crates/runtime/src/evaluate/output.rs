@@ -15,11 +15,12 @@ use trialmill_store::{AttemptFiles, Identity, Stream, plain};
 #[derive(Debug)]
 pub(super) struct Output {
     files: AttemptFiles,
-    /// Our own descriptor: a command that clears its trial's directory away does not lose its result.
+    /// Our own descriptor, so that the result is not lost if the command empties its trial's
+    /// directory.
     stdout: File,
 }
 
-/// Which result file was there at some moment.
+/// The identity, length and time of the result file at some moment.
 pub(super) type Mark = Option<(Identity, u64, SystemTime)>;
 
 impl Output {
@@ -31,7 +32,7 @@ impl Output {
         &self.files
     }
 
-    /// The result file as it is now: another mark later means that it was written in between.
+    /// The current mark of the result file. If a later one differs, it was written in between.
     pub(super) fn mark(&self) -> Mark {
         let data = std::fs::metadata(self.files.result()).ok()?;
         Some((Identity::of(&data), data.len(), data.modified().ok()?))
@@ -42,7 +43,7 @@ impl Output {
         self.mark().is_some_and(|(_, len, written)| len > 0 && written >= time)
     }
 
-    /// The text of the result file; nothing where there is none, or it is empty.
+    /// The content of the result file; `None` if it is missing or empty.
     pub(super) fn result_file(&self) -> Option<Result<String, String>> {
         let path = self.files.result();
         let data = std::fs::metadata(&path).ok().filter(|data| data.len() > 0)?;
@@ -64,7 +65,7 @@ impl Output {
         readable(end)
     }
 
-    /// The end of stderr, without the blanks around it; nothing where it says nothing.
+    /// The end of stderr, trimmed; `None` if it is blank.
     pub(super) fn stderr(&self) -> Option<String> {
         let file = plain::open(&self.files.log(Stream::Stderr)).ok()?;
         let end = tail(&file, STDERR_TAIL_BYTES).ok()?;
@@ -72,8 +73,8 @@ impl Output {
         (!said.is_empty()).then(|| String::from_utf8_lossy(said).into_owned())
     }
 
-    /// While the command runs: gives the disk back what is in the middle of a long log. The file keeps
-    /// its length, so the command can go on; not every file system can do this.
+    /// While the command runs: frees the disk space of the middle of a long log. The file keeps its
+    /// length, so the command can continue to append. Not every file system supports this.
     pub(super) fn free_middles(&self) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let mut options = std::fs::OpenOptions::new();
@@ -89,7 +90,8 @@ impl Output {
         }
     }
 
-    /// Once it has ended: leaves the head and the tail of a long log, and a line that says so.
+    /// After the command has ended: cuts a long log down to its head and its tail, with a line that
+    /// says so in between.
     pub(super) fn shorten(&self) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let path = self.files.log(stream);
@@ -127,7 +129,7 @@ fn readable(bytes: io::Result<Vec<u8>>) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "the result is not UTF-8".into())
 }
 
-/// Reads without moving the place in the file, which we have in common with the command.
+/// Reads without moving the file position, which we share with the command.
 fn tail(file: &File, bytes: u64) -> io::Result<Vec<u8>> {
     let len = file.metadata()?.len();
     let mut end = vec![0; usize::try_from(len.min(bytes)).unwrap_or(0)];
@@ -147,7 +149,7 @@ fn tail(file: &File, bytes: u64) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// A command that said its name in a loop filled the disk, and its log could not be opened.
+    /// A command that printed in an endless loop filled the disk, and its log could not be opened.
     #[test]
     fn a_long_log_keeps_its_head_and_its_tail() {
         let home = tempfile::tempdir().unwrap();

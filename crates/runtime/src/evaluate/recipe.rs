@@ -1,5 +1,5 @@
-//! An evaluation as this process carries it out. Each trial says by a number which one it runs: so a change
-//! counts from a worker's next trial on, whoever made it.
+//! An evaluation as this process carries it out. Each trial has the number of the evaluation that
+//! it runs, so a change takes effect with a worker's next trial, whichever process made it.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) struct Recipe {
     pub(super) around: Surroundings,
 }
 
-/// Makes recipes; the latest is kept.
+/// Makes recipes, and keeps the latest.
 #[derive(Debug)]
 pub(super) struct Recipes {
     space: Arc<SearchSpace>,
@@ -32,7 +32,7 @@ impl Recipes {
         Recipes { space, here: Surroundings::here(), latest: Mutex::new(None) }
     }
 
-    /// That of a trial.
+    /// The recipe of a trial.
     ///
     /// # Errors
     /// Why this process cannot carry it out.

@@ -24,7 +24,7 @@ pub fn parse(text: &str, objectives: &Objectives) -> Result<Report, String> {
             .into());
     }
     let short = || text.chars().take(200).collect::<String>();
-    // Python prints some numbers that JSON does not have.
+    // Python prints numbers that JSON does not have, such as `nan`.
     if let Ok(number) = text.parse::<f64>() {
         return Ok(Report::objective(number));
     }
@@ -43,7 +43,7 @@ pub fn parse(text: &str, objectives: &Objectives) -> Result<Report, String> {
     }
 }
 
-/// A number, the text of one that is not finite, or a list of those.
+/// A number, a string for one that is not finite, or a list of those.
 pub(super) fn objective(json: &Json) -> Option<Objective> {
     match (notation::as_f64(json), json) {
         (Some(x), _) => Some(Objective::One(x)),
@@ -171,7 +171,8 @@ fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Re
                 _ => return Err(wrong("a number")),
             },
             "learning_curve" => {
-                // A step without a number is one: it must not cost the whole result.
+                // A step without a number is kept as NaN: it must not make the whole result
+                // invalid.
                 let step = |json: &Json| match json {
                     Json::Null => Some(Objective::One(f64::NAN)),
                     json => objective(json),
@@ -190,7 +191,7 @@ fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Re
                 Json::Bool(false) => {}
                 _ => return Err(wrong("true or false")),
             },
-            // As null: there is none.
+            // Like null: there was no exception.
             "exception" if json == Json::Bool(false) => {}
             "exception" => {
                 let err = json.as_str().map_or_else(|| Shown(&json).to_string(), str::to_string);
@@ -222,7 +223,7 @@ fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Re
     }
 }
 
-/// What was computed is not thrown away for a word that we do not know.
+/// Keeps unknown keys in `extra`: an expensive result is not rejected because of them.
 fn keep_unknown(report: &mut Report, first: String, unknown: Map<String, Json>) {
     static SAID: std::sync::Once = std::sync::Once::new();
     SAID.call_once(|| {
@@ -292,8 +293,8 @@ mod tests {
         }
     }
 
-    /// Two objectives in one result, and the last one counted; `[]` was a success; one step of a curve
-    /// that was null, and the objective was lost; no exception was one.
+    /// Of two objectives in one result the last one counted; `[]` was a success; a null in a curve
+    /// lost the objective; `"exception": false` counted as an exception.
     #[test]
     fn each_result_has_one_reading() {
         for (text, says) in [
@@ -321,7 +322,7 @@ mod tests {
         assert_eq!(empty.reported_as, State::Failed);
     }
 
-    /// A result with one more key was a crashed trial, though its objective stood beside it.
+    /// A result with an unknown key counted as a crash, although it had an objective.
     #[test]
     fn unknown_keys_are_kept_where_there_is_an_objective() {
         let parse = |text| super::parse(text, &Objectives::default());

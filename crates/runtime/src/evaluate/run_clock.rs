@@ -1,4 +1,5 @@
-//! Time as this process lived through it: a limit does not go on while a batch system has suspended us.
+//! Measures the time in which this process runs: a limit must not elapse while a batch system has
+//! suspended it.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use tokio::time::sleep;
 
 use trialmill_core::limits::SUSPENDED;
 
-/// A clock that stands still while this process does.
+/// A clock that stands still while this process is suspended.
 #[derive(Debug)]
 pub(super) struct RunClock(Mutex<State>);
 
@@ -24,7 +25,7 @@ impl Default for RunClock {
 }
 
 impl RunClock {
-    /// To be called often: a long time between two calls is not counted.
+    /// Must be called often: a long time between two calls counts as a suspension.
     pub(super) fn tick(&self) {
         let mut state = self.0.lock();
         let passed = state.last.elapsed().min(SUSPENDED);
@@ -50,7 +51,8 @@ impl RunClock {
 mod tests {
     use super::*;
 
-    /// A job was suspended for longer than its trials' limit, and at its continuation all were killed.
+    /// A job was suspended for longer than its trials' limit, and all were killed when it
+    /// continued.
     #[test]
     fn time_in_which_this_process_stood_still_is_not_counted() {
         let clock = RunClock::default();

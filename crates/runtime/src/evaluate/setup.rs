@@ -1,7 +1,7 @@
-//! A command that could not be started was not evaluated: that is nobody's crash. What keeps it from
-//! starting may pass (no process or descriptor left, a program that is just being replaced, a mount
-//! that is late), so it is tried again for a while; then the trial is handed back, and this process
-//! stops with the reason.
+//! What to do when a command cannot be started. Its trial has not crashed, because it was not
+//! evaluated. The cause may be temporary (no process or file descriptor left, a program that is
+//! being replaced, a mount that is late), so the start is tried again for a while. Then the trial
+//! is released, and this process stops with the reason.
 
 use std::fmt;
 use std::io;
@@ -16,16 +16,16 @@ use trialmill_core::limits::{SET_UP_FIRST_PATIENCE, SET_UP_PATIENCE};
 /// Why a command was not started.
 #[derive(Debug)]
 pub(super) enum NotStarted {
-    /// The disk is full or fails: nothing more can be done here at all.
+    /// The disk is full or fails: this process cannot do anything more.
     Disk(io::Error),
-    /// What this process needs for any command is not there now.
+    /// Something that this process needs for every command is missing at the moment.
     SetUp(String),
-    /// It lies with the trial's own files.
+    /// The cause is in the trial's own files.
     Trial(String),
 }
 
 impl NotStarted {
-    /// By the system's error about one of the trial's files.
+    /// Classifies an error of the system about one of the trial's files.
     pub(super) fn of_file(path: &Path, error: io::Error) -> Self {
         use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, IsADirectory, NotADirectory};
         let message = format!("{}: {error}", path.display());
@@ -37,14 +37,14 @@ impl NotStarted {
         }
     }
 
-    /// By the system's error; `what` was tried.
+    /// Classifies an error of the system; `what` was tried.
     pub(super) fn of(what: impl fmt::Display, error: io::Error) -> Self {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         let message = format!("{what}: {error}");
         match error.kind() {
             StorageFull | QuotaExceeded | ReadOnlyFilesystem | FileTooLarge => Self::Disk(error),
             _ if error.raw_os_error() == Some(Errno::EIO as i32) => Self::Disk(error),
-            // Without a number it is our own verdict: a link or a pipe where a file should be.
+            // Without an errno it is an error of our own: a link or a pipe in place of a file.
             _ if error.raw_os_error().is_none() => Self::Trial(message),
             _ => Self::SetUp(message),
         }
@@ -67,8 +67,8 @@ impl SetUp {
         *self.0.lock() = State { has_started: true, failing_since: None };
     }
 
-    /// One could not be. `others_run`: the end of another command of ours may be what is needed. Returns
-    /// whether this has gone on for too long.
+    /// A command could not be started. If `others_run`, this does not count, because the end of one
+    /// of our other commands may free what is missing. Returns whether to give up.
     pub(super) fn failed(&self, others_run: bool) -> bool {
         let mut state = self.0.lock();
         if others_run {
@@ -81,7 +81,7 @@ impl SetUp {
     }
 }
 
-/// The pauses between two tries.
+/// The pauses between two attempts to start.
 pub(super) fn pauses() -> impl Iterator<Item = Duration> {
     (0..).map(|n: u32| Duration::from_millis(20 << n.min(5)))
 }
@@ -90,8 +90,8 @@ pub(super) fn pauses() -> impl Iterator<Item = Duration> {
 mod tests {
     use super::*;
 
-    /// Some hundred trials crashed in the half second in which the program was replaced; others because
-    /// the machine had no more processes.
+    /// Hundreds of trials were recorded as crashed in the half second in which the program was
+    /// replaced, and others because the machine had no process left.
     #[test]
     fn what_keeps_a_command_from_starting_is_no_trial_s_fault() {
         let of = |errno: Errno| NotStarted::of("train", io::Error::from(errno));

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug)]
 pub struct StopSignal {
     stopped: AtomicBool,
-    /// Set by the handler of a signal, before anybody has looked at it.
+    /// Set by the handler of a signal, possibly before anything else has noticed it.
     signalled: OnceLock<Arc<AtomicBool>>,
     since: OnceLock<SystemTime>,
     draining: AtomicBool,
@@ -52,7 +52,7 @@ impl StopSignal {
         self.stopped.load(Ordering::Acquire) || signalled()
     }
 
-    /// Also stops when this is set: by a signal's handler, at once.
+    /// Also stops as soon as this flag is set, by a signal's handler.
     pub(crate) fn listen(&self, flag: Arc<AtomicBool>) {
         let _ = self.signalled.set(flag);
     }
@@ -63,7 +63,7 @@ impl StopSignal {
         (ms > 0).then(|| Duration::from_millis(ms))
     }
 
-    /// A command was started that has this long.
+    /// Notes that a command with this grace period was started.
     pub(crate) fn set_grace(&self, grace: Duration) {
         let ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX).max(1);
         self.grace_ms.store(ms, Ordering::Relaxed);
@@ -74,12 +74,12 @@ impl StopSignal {
         *self.since.get_or_init(SystemTime::now)
     }
 
-    /// Begin nothing more, but let what runs end by itself.
+    /// Start no more evaluations, but let those that run end by themselves.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// Whether nothing more is to begin.
+    /// Whether no more evaluations are to be started.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
