@@ -264,3 +264,52 @@ fn each_value_that_neps_stored_is_in_what_is_read_of_it() {
     let seed = study.read("seeds-back/configs/config_1/config.yaml");
     assert!(seed.contains("seed: 92233720368547758"), "{seed}");
 }
+
+/// In a directory of NePS's a whole number from 2^63 up was kept as a text in NePS's cache, which is what counts
+/// there: NePS's workers, and every copy, got a text for a number.
+#[test]
+fn a_whole_number_of_any_size_is_a_number_in_every_layout_and_copy() {
+    let numbers = [
+        "9007199254740993",
+        "9223372036854775807",
+        "9223372036854775808",
+        "18446744073709551615",
+        "18446744073709551616",
+        "1180591620717411303424",
+        "-1",
+        "-9223372036854775808",
+        "-9223372036854775809",
+        "-100000000000000000000000000000000",
+    ];
+    let study = Trialmill::new(1);
+    study.write(
+        "study.yaml",
+        &format!(
+            "space: {{c: {{choices: [{}]}}, l: {{type: constant, value: [{1}]}}}}\n\
+             optimizer: grid_search\nworkers: 1\n",
+            numbers.join(", "),
+            numbers[4]
+        ),
+    );
+    let script = r#"echo "{\"objective\": 1, \"info_dict\": {\"n\": $TRIALMILL_PARAM_c}, \"own\": [$TRIALMILL_PARAM_c]}""#;
+    study.write("script.sh", script);
+    for layout in ["journal", "neps", "neps-0.14", "neps-0.13", "neps-0.12"] {
+        let options = ["--dir", layout, "--layout", layout, "-q", "--", "sh", "script.sh"];
+        study.run(&[&["run", "study.yaml"], &options[..]].concat()).exits(0);
+        let copy = format!("{layout}-copy");
+        study.run(&["convert", layout, &copy, "--layout", "journal"]).exits(0);
+        for dir in [layout, &copy] {
+            // As text: `serde_json` makes floats of the long ones.
+            let listing = study.run(&["trials", dir, "--json"]).exits(0).stdout;
+            for number in numbers {
+                for says in [
+                    format!("\"c\": {number},"),
+                    format!("\"n\": {number}"),
+                    format!("\"own\": [\n          {number}\n"),
+                ] {
+                    assert!(listing.contains(&says), "{dir}: {says} is not in {listing}");
+                }
+            }
+        }
+    }
+}

@@ -123,6 +123,32 @@ fn big_int(bytes: &[u8]) -> Option<Value> {
     Some(Value::integer(negative, &digits))
 }
 
+/// The little-endian two's complement of a whole number, from its decimal digits.
+pub(super) fn big_int_bytes(digits: &str) -> Vec<u8> {
+    let (negative, digits) =
+        digits.strip_prefix('-').map_or((false, digits), |digits| (true, digits));
+    let mut bytes: Vec<u8> = Vec::new();
+    for digit in digits.bytes().map(|digit| u16::from(digit.wrapping_sub(b'0'))) {
+        let mut carry = digit;
+        for byte in &mut bytes {
+            let next = u16::from(*byte) * 10 + carry;
+            (*byte, carry) = (next as u8, next >> 8);
+        }
+        if carry > 0 {
+            bytes.push(carry as u8);
+        }
+    }
+    // Room for the sign.
+    bytes.push(0);
+    if negative {
+        let mut carry = true;
+        for byte in &mut bytes {
+            (*byte, carry) = (!*byte).overflowing_add(carry.into());
+        }
+    }
+    bytes
+}
+
 /// Bytes as Python's `repr` shows them.
 fn bytes_repr(bytes: &[u8]) -> String {
     format!("b'{}'", bytes.escape_ascii())
@@ -242,6 +268,13 @@ mod tests {
             (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0xff], "-9223372036854775809"),
         ] {
             assert_eq!(big_int(bytes), Some(Value::BigInt(digits.into())));
+        }
+        // And back: it was written as a text.
+        let long = ["9".repeat(4_000), format!("-{}", "1".repeat(999))];
+        let known = ["9223372036854775808", "-9223372036854775809", "-18446744073709551616"];
+        for digits in known.into_iter().chain(long.iter().map(String::as_str)) {
+            let bytes = big_int_bytes(digits);
+            assert_eq!(big_int(&bytes), Some(Value::BigInt(digits.into())));
         }
         assert_eq!(big_int(&[0xff; 9]), Some(Value::Int(-1)));
     }

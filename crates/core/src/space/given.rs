@@ -32,18 +32,27 @@ impl Domain {
                 _ => value,
             },
             Domain::Categorical { choices, .. } => {
-                let same = |choice: &&Value| match (choice, json) {
-                    (choice, Json::String(text)) => choice.to_string() == *text,
-                    // 1.0 for 1: a table's reader makes floats of a column with a gap.
-                    (choice, _) => number().is_some() && choice.as_f64() == number(),
-                };
-                choices.iter().find(same).cloned().unwrap_or(value)
+                choices.iter().find(|choice| means(json, &value, choice)).cloned().unwrap_or(value)
             }
-            Domain::Constant { value: own } => match json {
-                Json::String(text) if own.to_string() == *text => own.clone(),
-                _ => value,
-            },
+            Domain::Constant { value: own } if means(json, &value, own) => own.clone(),
+            Domain::Constant { .. } => value,
         }
+    }
+}
+
+/// Whether what somebody wrote means this value.
+fn means(json: &Json, written: &Value, value: &Value) -> bool {
+    match (json, written, value) {
+        (Json::String(text), _, Value::Nested(_)) => {
+            crate::json::read(text).is_ok_and(|json| Value::from_stored(json) == *value)
+        }
+        (Json::String(text), ..) => value.to_string() == *text,
+        // 1.0 for 1: a table's reader makes floats of a column with a gap. But no other number.
+        (_, Value::Float(x), whole @ (Value::Int(_) | Value::BigInt(_)))
+        | (_, whole @ (Value::Int(_) | Value::BigInt(_)), Value::Float(x)) => {
+            x.fract() == 0.0 && format!("{x:.0}") == whole.to_string()
+        }
+        _ => false,
     }
 }
 
@@ -128,6 +137,37 @@ mod tests {
             let config = space().given(given.as_object().unwrap()).unwrap();
             assert_eq!(config.to_string(), says);
             assert!(space().check(&config).is_ok());
+        }
+    }
+
+    /// 2^53 + 1 was taken for the choice 2^53, and a list was not found for a space in it.
+    #[test]
+    fn a_choice_is_the_one_that_was_written_or_none() {
+        let choices = vec![
+            Value::Int(1 << 53),
+            u64::MAX.into(),
+            0.5.into(),
+            2.0.into(),
+            json!([1, {"a": u64::MAX}]).into(),
+        ];
+        let space = SearchSpace::new([("c", Parameter::categorical(choices.clone()))]).unwrap();
+        for (given, wanted) in [
+            (json!(9_007_199_254_740_992_i64), Some(0)),
+            (json!(9_007_199_254_740_992.0), Some(0)),
+            (json!("9007199254740992"), Some(0)),
+            (json!(9_007_199_254_740_993_i64), None),
+            (json!(u64::MAX), Some(1)),
+            (json!(u64::MAX - 1), None),
+            (json!(1.8446744073709552e19), None),
+            (json!("0.5"), Some(2)),
+            (json!(2), Some(3)),
+            (json!([1, {"a": u64::MAX}]), Some(4)),
+            (json!("[1, { \"a\":18446744073709551615 }]"), Some(4)),
+            (json!("[1, {\"a\": 18446744073709551614}]"), None),
+        ] {
+            let config = space.given(json!({"c": given}).as_object().unwrap());
+            let found = config.ok().and_then(|config| config.get("c").cloned());
+            assert_eq!(found, wanted.map(|at: usize| choices[at].clone()), "{given}");
         }
     }
 

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::{METADATA, OURS, REPORT, STATE, TRIAL, View};
 use crate::pickle::{How, Item, Object, Pickle, Ref};
-use crate::plain_data::{from_config, of_objective};
+use crate::plain_data::{big_int_bytes, from_config, of_objective};
 use crate::space::Translation;
 use crate::value::Value;
 use trialmill_core::trial::{Failure, Report, State, Trial};
@@ -114,8 +114,7 @@ impl<'a> Writer<'a> {
             Value::Bool(x) => return self.pickle.bool(*x),
             Value::Str(text) => return self.pickle.str(text.clone()),
             Value::Int(x) => Item::Int(*x),
-            // Beyond 64 bits it is not a number that we calculate with: keep its digits.
-            Value::BigInt(digits) => Item::Str(digits.clone().into()),
+            Value::BigInt(digits) => Item::BigInt(big_int_bytes(digits).into()),
             Value::Float(x) => Item::Float(*x),
             Value::List(list) => Item::List(list.iter().map(|value| self.value(value)).collect()),
             Value::Map(map) => Item::Dict(
