@@ -84,6 +84,39 @@ fn a_command_that_writes_very_many_steps_loses_none() {
     }
 }
 
+/// A script with `>` where `>>` is meant lost all steps but the first, and waited for ever for its second answer; the
+/// last line of one that did not end it was lost; and what was refused was answered as stored.
+#[test]
+fn a_command_that_writes_its_steps_in_another_way_loses_none_and_is_told() {
+    let study = Trialmill::new(1);
+    let script = r#"for step in 1 2 3; do
+            echo "$step 0.5" > "$TRIALMILL_PROGRESS"
+            until [ "$(wc -l < "$TRIALMILL_ANSWERS")" = "$step" ]; do sleep 0.01; done
+        done
+        printf '4 0.25' > "$TRIALMILL_PROGRESS"; echo 1"#;
+    study.run_study(&[], script).exits(0).says(&["append to it (`>>`)"]);
+    let values = json!([[1, 0.5], [2, 0.5], [3, 0.5], [4, 0.25]]);
+    assert_eq!(steps(&study.trials()[0]), [(1, Json::Null, values)]);
+
+    let study = Trialmill::new(1);
+    study.study_file("objectives: {error: minimize, accuracy: maximize}\npruner: median\n");
+    let script = r#"printf '1 0.5\n2 0.5 0.75\n3 1 2 3\n' >> "$TRIALMILL_PROGRESS"
+        until [ "$(wc -l < "$TRIALMILL_ANSWERS")" = 3 ]; do sleep 0.01; done
+        cp "$TRIALMILL_ANSWERS" "$HERE/answers"; echo '{"error": 1, "accuracy": 2}'"#;
+    let ran = study.run_study(&[], script);
+    ran.exits(0)
+        .says(&["a step with 1 value, and the study has 2 objectives", "median ends nothing"]);
+    let answers = study.lines("answers").join(" ");
+    assert_eq!(answers.matches(r#"{"error""#).count(), 2, "{answers}");
+    assert_eq!(steps(&study.trials()[0]), [(1, Json::Null, json!([[2, 0.5, 0.75]]))]);
+    study.run(&["ask", "s"]).exits(9);
+    study.run(&["set", "s", "--evaluations", "2"]).exits(0);
+    study.run(&["ask", "s"]).exits(0);
+    let step = ["progress", "s", "2", "--step", "1", "--value", "0.5"];
+    study.run(&step).exits(7).says(&["a step with 1 value, and the study has 2 objectives"]);
+    study.run(&[&step[..], &["--value", "0.25"]].concat()).exits(0);
+}
+
 #[test]
 fn what_a_caller_reports_on_the_way_is_seen_at_once() {
     let study = Trialmill::new(2);

@@ -180,6 +180,23 @@ impl Objectives {
         (!self.goals.is_empty()).then_some(self.goals.len())
     }
 
+    /// Checks that so many values are one for each objective, where it is said how many there are.
+    ///
+    /// # Errors
+    /// Says how many there are of both.
+    pub fn fit(&self, values: usize) -> Result<(), String> {
+        match self.count() {
+            Some(wanted) if wanted != values => {
+                let ends = |count| if count == 1 { "" } else { "s" };
+                let (v, o) = (ends(values), ends(wanted));
+                Err(format!(
+                    "a step with {values} value{v}, and the study has {wanted} objective{o}: {self}"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether greater values are better in any of them.
     pub fn maximises(&self) -> bool {
         self.goals.iter().any(|goal| goal.direction == Direction::Maximize)

@@ -30,6 +30,9 @@ impl Pruning {
         }
         self.given.clone_from(wanted);
         let Some(info) = wanted.clone() else { return study.set_pruner(None) };
+        if study.definition().objectives.count() > Some(1) && self.own.is_none() {
+            tracing::warn!("with several objectives the pruner {} ends nothing", info.name);
+        }
         let own = self.own.take_if(|own| own.info() == info);
         let made = own.map_or_else(|| trialmill_optimizers::pruners::pruner(&info), Ok);
         match made {

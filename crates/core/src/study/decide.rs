@@ -362,14 +362,18 @@ impl StudyState {
         let is_new = |step: &Step| known.is_none_or(|known| !known.has(step.step));
         steps.retain(|step| is_new(step) && seen.insert(step.step));
         let count = known.map_or(0, |known| known.steps.len()) + steps.len();
-        let problem = if steps.iter().any(|step| step.value.as_slice().is_empty()) {
-            Some("a step without a value".to_string())
-        } else {
-            (count > MAX_STEPS).then(|| format!("{count} steps; report every tenth, say"))
+        let fits = |step: &Step| match step.value.as_slice().len() {
+            0 => Err("a step without a value".into()),
+            values => self.definition.objectives.fit(values),
+        };
+        let problem = match steps.iter().find_map(|step| fits(step).err()) {
+            None if count > MAX_STEPS => Some(format!(
+                "{count} steps (at most {MAX_STEPS} are kept); report every tenth, say"
+            )),
+            problem => problem,
         };
         if let Some(what) = problem {
-            let problem = format!("trial '{id}' reports {what} (at most {MAX_STEPS} are kept)");
-            return Err(StudyError::Contradiction(problem));
+            return Err(StudyError::Contradiction(format!("trial '{id}' reports {what}")));
         }
         let prune = trial.should_prune();
         if steps.is_empty() {

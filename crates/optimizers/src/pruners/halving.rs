@@ -172,7 +172,7 @@ impl Brackets {
         };
         let from = |bracket: u32| (bracket..count).map(trials).sum::<f64>();
         let beyond = (0..count).map(|bracket| from(bracket + 1) / from(bracket)).collect();
-        Brackets { beyond, brackets }
+        Brackets { brackets, beyond }
     }
 
     /// The bracket of a trial, by its number: any few trials in a row are in the right proportions, and a narrow

@@ -106,7 +106,7 @@ impl ProcessEvaluator {
         };
         self.shared.household.started(leader);
         let mut family = Family::of(leader, output.files(), &self.shared.household);
-        let mut steps = progress::Follower::new(trial, output.files());
+        let mut steps = progress::Follower::new(trial, output.files(), &self.objectives);
         let cause = self.wait(&mut child, trial, &recipe, &output, &mut steps).await;
         let before_we_asked = output.mark();
         let status = match cause {
@@ -118,7 +118,8 @@ impl ProcessEvaluator {
         };
         trial.ends();
         // What it wrote last was not read yet. If the state is lost, the report will hear of it.
-        let _ = steps.drain().await;
+        let ended_well = status.is_some_and(|status| status.success());
+        let _ = steps.finish(ended_well).await;
         if status.is_some() || matches!(cause, Cause::Itself(_)) {
             self.shared.household.ended(leader);
         }

@@ -8,8 +8,8 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_json::json;
@@ -21,6 +21,7 @@ use trialmill_core::error::Error;
 use trialmill_core::limits::{
     MAX_STEP_LINE_BYTES, PROGRESS_CHUNK_BYTES, PROGRESS_POLL, PROGRESS_POLL_MAX, STEPS_OF_A_LINE,
 };
+use trialmill_core::objectives::Objectives;
 use trialmill_core::study::Command;
 use trialmill_core::trial::{Objective, Step};
 use trialmill_store::{AttemptFiles, Stream, plain};
@@ -28,9 +29,16 @@ use trialmill_store::{AttemptFiles, Stream, plain};
 /// What a line of stdout begins with that is a step.
 const PREFIX: &str = "trialmill-step ";
 
+/// What a command is told that overwrites its file of steps.
+const WRITTEN_ANEW: &str =
+    "the file of steps was written anew: append to it (`>>`), or steps are lost";
+/// How many of the bytes before the offset are kept, to see whether they are still there.
+const TAIL_BYTES: usize = 64;
+
 /// Follows the files of one command.
 pub(super) struct Follower {
     trial: RunningTrial,
+    objectives: Objectives,
     sources: [Source; 2],
     answers: Option<File>,
     has_complained: bool,
@@ -38,6 +46,7 @@ pub(super) struct Follower {
 
 /// A file to which lines are appended.
 struct Source {
+    path: PathBuf,
     file: Option<File>,
     /// Whether only the lines with the prefix are steps.
     prefixed: bool,
@@ -45,6 +54,8 @@ struct Source {
     offset: u64,
     /// Whether `offset` is in the middle of a line that is too long to be one.
     in_long_line: bool,
+    /// The last bytes before it.
+    tail: Vec<u8>,
 }
 
 /// Creates the two files that a command finds empty.
@@ -64,15 +75,13 @@ pub(super) fn tidy(files: &AttemptFiles) {
 }
 
 impl Follower {
-    pub(super) fn new(trial: &RunningTrial, files: &AttemptFiles) -> Self {
-        let source = |path: &Path, prefixed| {
-            let file = plain::open(path).ok();
-            Source { file, prefixed, offset: 0, in_long_line: false }
-        };
+    pub(super) fn new(trial: &RunningTrial, files: &AttemptFiles, objectives: &Objectives) -> Self {
+        let source = |path: PathBuf, prefixed| Source::new(path, prefixed);
         let append = File::options().append(true).open(files.answers());
         Follower {
             trial: trial.clone(),
-            sources: [source(&files.progress(), false), source(&files.log(Stream::Stdout), true)],
+            objectives: objectives.clone(),
+            sources: [source(files.progress(), false), source(files.log(Stream::Stdout), true)],
             answers: append.ok(),
             has_complained: false,
         }
@@ -100,23 +109,43 @@ impl Follower {
     pub(super) async fn drain(&mut self) -> Result<bool, Error> {
         let mut any = false;
         for at in 0..self.sources.len() {
-            while let Some(read) = self.sources[at].read() {
-                any = true;
-                self.store(&read).await?;
-                let source = &mut self.sources[at];
-                (source.offset, source.in_long_line) = (read.end, read.in_long_line);
+            if self.sources[at].is_overwritten() {
+                self.complain(WRITTEN_ANEW);
+            }
+            loop {
+                while let Some(read) = self.sources[at].read(false) {
+                    any = true;
+                    self.store(&read).await?;
+                    self.sources[at].pass(read);
+                }
+                if !self.sources[at].is_replaced() {
+                    break;
+                }
+                self.complain(WRITTEN_ANEW);
             }
         }
         Ok(any)
     }
 
+    /// The same after the command's end. Where it ended by itself, its last line need not be ended.
+    pub(super) async fn finish(&mut self, ended_well: bool) -> Result<(), Error> {
+        self.drain().await?;
+        for at in 0..self.sources.len() {
+            if let Some(read) = self.sources[at].read(true).filter(|_| ended_well) {
+                self.store(&read).await?;
+                self.sources[at].pass(read);
+            }
+        }
+        Ok(())
+    }
+
     async fn store(&mut self, read: &Read) -> Result<(), Error> {
         let (mut steps, mut answers) = (Vec::new(), Vec::new());
         for line in &read.lines {
-            match line {
+            match line.clone().and_then(|step| fitting(step, &self.objectives)) {
                 Ok(step) => {
                     answers.push(json!({"step": step.step}));
-                    steps.push(step.clone());
+                    steps.push((answers.len() - 1, step));
                 }
                 Err(problem) => answers.push(json!({"error": problem})),
             }
@@ -127,14 +156,20 @@ impl Follower {
         let mut prune = self.trial.should_prune();
         for steps in steps.chunks(STEPS_OF_A_LINE) {
             let (trial, attempt) = (self.trial.id().clone(), Some(self.trial.attempt()));
-            let command = Command::Step { trial, attempt, steps: steps.to_vec() };
+            let places = steps.iter().map(|(place, _)| *place);
+            let steps = steps.iter().map(|(_, step)| step.clone()).collect();
+            let command = Command::Step { trial, attempt, steps };
             match self.trial.study().exchange_async(vec![command]).await?.pop() {
                 Some(Ok(answer)) => {
                     let outcome = step_outcome(answer);
                     self.trial.hear(&outcome);
                     prune |= outcome != StepOutcome::Continue;
                 }
-                Some(Err(error)) => self.complain(&error.to_string()),
+                Some(Err(error)) => {
+                    let problem = error.to_string();
+                    self.complain(&problem);
+                    places.for_each(|place| answers[place] = json!({"error": problem}));
+                }
                 None => {}
             }
         }
@@ -167,19 +202,69 @@ struct Read {
     /// Where they end.
     end: u64,
     in_long_line: bool,
+    tail: Vec<u8>,
+}
+
+/// A step with as many values as the study says that it has objectives.
+fn fitting(step: Step, objectives: &Objectives) -> Result<Step, String> {
+    objectives.fit(step.value.as_slice().len()).map(|()| step)
 }
 
 impl Source {
-    /// Reads the next whole lines, if there are any.
-    fn read(&self) -> Option<Read> {
+    fn new(path: PathBuf, prefixed: bool) -> Self {
+        let file = plain::open(&path).ok();
+        Source { path, file, prefixed, offset: 0, in_long_line: false, tail: Vec::new() }
+    }
+
+    /// What was read is stored.
+    fn pass(&mut self, read: Read) {
+        (self.offset, self.in_long_line, self.tail) = (read.end, read.in_long_line, read.tail);
+    }
+
+    /// Whether what was read is not there any more, because somebody has written the file from its beginning, as
+    /// `>` does; then it is read from there. The middle of a log is ours to free.
+    fn is_overwritten(&mut self) -> bool {
+        let is_ours = self.prefixed || self.tail.is_empty();
+        let Some(file) = self.file.as_ref().filter(|_| !is_ours) else { return false };
+        let mut there = vec![0; self.tail.len()];
+        let from = self.offset - self.tail.len() as u64;
+        if file.read_exact_at(&mut there, from).is_ok() && there == self.tail {
+            return false;
+        }
+        self.begin_anew();
+        true
+    }
+
+    /// Whether another file has taken its place; then that one is read.
+    fn is_replaced(&mut self) -> bool {
+        let removed = |file: &File| file.metadata().is_ok_and(|data| data.nlink() == 0);
+        if self.prefixed || !self.file.as_ref().is_some_and(removed) {
+            return false;
+        }
+        let Ok(file) = plain::open(&self.path) else { return false };
+        self.file = Some(file);
+        self.begin_anew();
+        true
+    }
+
+    fn begin_anew(&mut self) {
+        (self.offset, self.in_long_line) = (0, false);
+        self.tail.clear();
+    }
+
+    /// Reads the next whole lines, if there are any; with `ended` also one that does not end.
+    fn read(&self, ended: bool) -> Option<Read> {
         let file = self.file.as_ref()?;
         // Mostly nothing was added, and nothing need be read.
         let more = file.metadata().ok()?.len().checked_sub(self.offset).filter(|more| *more > 0)?;
         let mut bytes = vec![0; PROGRESS_CHUNK_BYTES.min(more as usize)];
         let got = file.read_at(&mut bytes, self.offset).ok()?;
         bytes.truncate(got);
-        let mut read =
-            Read { lines: Vec::new(), end: self.offset, in_long_line: self.in_long_line };
+        if ended && !bytes.contains(&b'\n') {
+            bytes.push(b'\n');
+        }
+        let (end, in_long_line, tail) = (self.offset, self.in_long_line, Vec::new());
+        let mut read = Read { lines: Vec::new(), end, in_long_line, tail };
         let mut rest = &bytes[..];
         while let Some(at) = memchr::memchr(b'\n', rest) {
             let line = &rest[..at];
@@ -197,7 +282,12 @@ impl Source {
             }
             (read.end, read.in_long_line) = (read.end + rest.len() as u64, true);
         }
-        (read.end > self.offset).then_some(read)
+        // The end of a line that does not end is not in the file.
+        read.end = read.end.min(self.offset + got as u64);
+        let passed = (read.end - self.offset) as usize;
+        read.tail.extend(self.tail.iter().chain(&bytes[..passed]));
+        read.tail.drain(..read.tail.len().saturating_sub(TAIL_BYTES));
+        (passed > 0).then_some(read)
     }
 
     fn step_of(&self, line: &[u8]) -> Option<Result<Step, String>> {
@@ -285,13 +375,12 @@ mod tests {
             "noise\ntrialmill-step 1 0.5\n{long}\ntrialmill-step 2 0.25\n\n  \ntrialmill-step 3"
         );
         std::fs::write(&path, &text).unwrap();
-        let file = Some(plain::open(&path).unwrap());
-        let mut source = Source { file, prefixed: true, offset: 0, in_long_line: false };
+        let mut source = Source::new(path.clone(), true);
         let mut steps = Vec::new();
         let mut take = |source: &mut Source| {
-            while let Some(read) = source.read() {
-                steps.extend(read.lines.into_iter().map(Result::unwrap));
-                (source.offset, source.in_long_line) = (read.end, read.in_long_line);
+            while let Some(mut read) = source.read(false) {
+                steps.extend(read.lines.drain(..).map(Result::unwrap));
+                source.pass(read);
             }
             steps.len()
         };
@@ -299,5 +388,46 @@ mod tests {
         File::options().append(true).open(&path).unwrap().write_all(b" 0.125\n").unwrap();
         assert_eq!(take(&mut source), 3);
         assert_eq!(steps[2], Step::new(3, 0.125));
+    }
+
+    /// A script that wrote each step with `>` and not `>>` lost all but the first, in silence; and one that
+    /// waited for the answer waited for ever.
+    #[test]
+    fn what_is_written_anew_is_read_from_its_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("steps");
+        std::fs::write(&path, "").unwrap();
+        let mut source = Source::new(path.clone(), false);
+        let found = |source: &mut Source, ended: bool| {
+            let anew = source.is_overwritten();
+            let mut steps = Vec::new();
+            loop {
+                while let Some(mut read) = source.read(ended) {
+                    steps.extend(read.lines.drain(..).map(|line| line.unwrap().step));
+                    source.pass(read);
+                }
+                if !source.is_replaced() {
+                    break;
+                }
+            }
+            (anew, steps)
+        };
+        let write = |text: &str| std::fs::write(&path, text).unwrap();
+        write("1 0.5\n");
+        assert_eq!(found(&mut source, false), (false, vec![1]));
+        write("1 0.5\n2 0.5\n");
+        assert_eq!(found(&mut source, false), (false, vec![2]), "appended to");
+        write("3 0.5\n4 0.5\n");
+        assert_eq!(found(&mut source, false), (true, vec![3, 4]), "of the same length");
+        write("5 0.5\n4 0.25\n");
+        assert_eq!(found(&mut source, false), (true, vec![5, 4]), "longer");
+        write("6 0.5\n");
+        assert_eq!(found(&mut source, false), (true, vec![6]), "shorter");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(found(&mut source, false), (false, vec![]), "gone");
+        write("7 0.5\n8 0.25");
+        assert_eq!(found(&mut source, false), (false, vec![7]), "another file");
+        assert_eq!(found(&mut source, true), (false, vec![8]), "at the end");
+        assert_eq!(found(&mut source, true), (false, vec![]));
     }
 }
