@@ -55,6 +55,8 @@ mod results;
 mod serving;
 #[path = "cli/sharing.rs"]
 mod sharing;
+#[path = "cli/slots.rs"]
+mod slots;
 #[path = "cli/spaces.rs"]
 mod spaces;
 #[path = "cli/steps.rs"]

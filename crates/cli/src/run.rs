@@ -7,7 +7,7 @@ use trialmill_layouts::Studies;
 
 use clap::Args;
 use trialmill::{Budget, Durability, Error, OnError, Outcome, State, StudyBuilder, Summary};
-use trialmill_runtime::{EvaluationChanges, RunOptions, StudySpec};
+use trialmill_runtime::{EvaluationChanges, RunOptions, Slots, StudySpec};
 use trialmill_store::Directory;
 
 use super::create::Described;
@@ -64,6 +64,11 @@ struct Working {
     /// Workers of this process [default: the file's, else one for each core]
     #[arg(short, long, value_name = "N", value_parser = crate::numbers::count::<usize>)]
     workers: Option<usize>,
+    /// What the workers divide: gpus (CUDA_VISIBLE_DEVICES and its kin), cores, none, or a list such as
+    /// 0,1,4,5; each command has its part as TRIALMILL_SLOT. Without --workers there are as many as there are
+    /// GPUs, or items of the list
+    #[arg(long, value_name = "WHAT")]
+    slots: Option<Slots>,
     /// Evaluations of each worker of this process
     #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u64>)]
     evaluations_per_worker: Option<u64>,
@@ -108,7 +113,7 @@ impl Run {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let StudyFile { mut spec, mut options, .. } = self.described.read()?;
         options.wait_for_others = !self.no_wait;
-        self.working.go_over(&mut options);
+        self.working.go_over(&mut options)?;
         let of_file = spec.evaluation.take().unwrap_or_default();
         spec.evaluation = Some(self.working.evaluated.changes()?.over(&of_file));
         let dir = self.described.dir;
@@ -128,7 +133,7 @@ impl WorkerVerb {
             wait_for_trials: !self.drain,
             ..RunOptions::default()
         };
-        self.working.go_over(&mut options);
+        self.working.go_over(&mut options)?;
         let own = self.working.evaluated.changes()?;
         let builder = StudyBuilder::resume(directory).spec(spec).options(options);
         self.working.work(&dir, builder, &own)
@@ -137,7 +142,7 @@ impl WorkerVerb {
 
 impl Working {
     /// Overrides the options with those of the command line.
-    fn go_over(&self, options: &mut RunOptions) {
+    fn go_over(&self, options: &mut RunOptions) -> Result<(), Error> {
         let Budget { evaluations, cost, .. } = &mut options.per_worker;
         *evaluations = self.evaluations_per_worker.or(*evaluations);
         *cost = self.cost_per_worker.or(*cost);
@@ -147,11 +152,16 @@ impl Working {
         options.seconds_per_worker = self.seconds.or(options.seconds_per_worker);
         options.until = self.until;
         options.give_up_after = self.give_up_after.unwrap_or(options.give_up_after);
+        if let Some(slots) = &self.slots {
+            options.slots = slots.clone();
+            options.workers = slots.workers()?.unwrap_or(options.workers);
+        }
         options.workers = self.workers.unwrap_or(options.workers);
         options.on_error = self.on_error.unwrap_or(options.on_error);
         if self.buffered {
             options.durability = Durability::Buffered;
         }
+        Ok(())
     }
 
     fn work(

@@ -45,7 +45,7 @@ pub struct StudyFile {
 }
 
 /// The keys of a study file.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "space",
     "pipeline_space",
     "objectives",
@@ -56,6 +56,7 @@ const KEYS: [&str; 21] = [
     "budget",
     "workers",
     "command",
+    "slots",
     "working_directory",
     "environment",
     "timeout_seconds",
@@ -82,8 +83,15 @@ const BUDGET_KEYS: [&str; 8] = [
 ];
 
 /// Those of them that are fields of [`RunOptions`]; the others belong to [`StudySpec`].
-const OPTION_KEYS: [&str; 6] =
-    ["workers", "timeout_seconds", "on_error", "on_prune", "grace_seconds", "give_up_after"];
+const OPTION_KEYS: [&str; 7] = [
+    "slots",
+    "workers",
+    "timeout_seconds",
+    "on_error",
+    "on_prune",
+    "grace_seconds",
+    "give_up_after",
+];
 
 /// A budget as a study file writes it, with what each worker, and each run, may spend inside it.
 #[derive(Default, Deserialize)]
@@ -163,6 +171,7 @@ impl StudyFile {
         let budget: FileBudget = budget.transpose()?.unwrap_or_default();
         let command = map.shift_remove("command").map(words);
         let environment = map.shift_remove("environment").map(variables).transpose()?;
+        let says_workers = map.get("workers").is_some_and(|json| !json.is_null());
         let directory = match map.shift_remove("working_directory") {
             None | Some(Json::Null) => None,
             Some(Json::String(directory)) => crate::evaluated::here(directory.into())?,
@@ -188,6 +197,9 @@ impl StudyFile {
         let notes = space.iter().flatten().filter_map(|(name, json)| note(name, json)).collect();
         let mut file = StudyFile { spec: section(spec)?, options: section(options)?, notes };
 
+        if !says_workers && let Ok(Some(workers)) = file.options.slots.workers() {
+            file.options.workers = workers;
+        }
         file.spec.objectives = objectives;
         file.spec.optimizer = optimizer;
         file.notes.extend(unused_priors(&file.spec));

@@ -14,6 +14,8 @@ pub const MAX_OBJECTIVES: usize = 64;
 pub const MAX_STUDY_FILE_BYTES: u64 = 2 << 20;
 /// Bytes of one journal line: a report whose curve and extra values need more is refused.
 pub const MAX_LINE_BYTES: usize = 16 << 20;
+/// Empty files of attempts that have ended, which are kept for those that begin.
+pub const SPARE_FILES: usize = 1_024;
 /// Evaluations by a command, each different from the others, that a study may have had.
 pub const MAX_EVALUATIONS: usize = 10_000;
 /// Bytes of a trial id, and of a worker id.

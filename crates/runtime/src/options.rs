@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer};
 
+use super::slots::Slots;
 use super::stop_rules::OnError;
 use crate::evaluate::ReportDefaults;
 use trialmill_core::budget::Budget;
@@ -49,6 +50,8 @@ pub struct RunOptions {
     /// How long a command may take to end after SIGTERM, before SIGKILL.
     #[serde(rename = "grace_seconds", deserialize_with = "seconds")]
     pub kill_grace: Duration,
+    /// What is divided among the workers of this process, for their commands.
+    pub slots: Slots,
     /// When to stop as if asked to by a signal: before a batch system does.
     #[serde(skip)]
     pub until: Option<SystemTime>,
@@ -85,6 +88,7 @@ impl Default for RunOptions {
             give_up_after: GIVE_UP_AFTER_ERRORS,
             defaults: ReportDefaults::default(),
             kill_grace: KILL_GRACE,
+            slots: Slots::None,
             until: None,
             durability: Durability::default(),
             overwrite: false,

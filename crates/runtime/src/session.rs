@@ -23,6 +23,8 @@ use super::options::RunOptions;
 use super::outcome::Outcome;
 use super::published::Published;
 use super::signals::{SignalGuard, SignalSlot, hear_of_children};
+use super::slot_claims::SlotClaim;
+use super::slots::Shares;
 use super::spec::EvaluationChanges;
 use super::state::StateActor;
 use super::stop_rules::{OnError, StopRules, Streak};
@@ -35,7 +37,7 @@ use crate::evaluate::{
 use trialmill_core::error::{BoxError, Error};
 use trialmill_core::evaluation::Which;
 use trialmill_core::event::{ProcessId, worker_id};
-use trialmill_core::limits::MIN_FREE_DESCRIPTORS;
+use trialmill_core::limits::{MIN_FREE_DESCRIPTORS, WATCH_POLL};
 use trialmill_core::study::{StopReason, StudyState};
 use trialmill_core::trial::Report;
 use trialmill_store::Place;
@@ -109,6 +111,7 @@ impl Session {
             handle: handle.clone(),
             stop,
             streak: Streak::default(),
+            lately: Arc::default(),
             gave_up: OnceLock::new(),
             is_stuck: AtomicBool::new(false),
         };
@@ -122,6 +125,7 @@ impl Session {
             stop: context.stop.clone(),
             signals: signals.clone(),
             until: context.options.until,
+            lately: context.lately.clone(),
             has_said: false,
         };
         watch.poll()?;
@@ -230,7 +234,10 @@ impl Session {
         let which = choose(&self.handle, own)?;
         hear_of_children();
         let objectives = self.handle.with_study(|study| study.definition().objectives.clone())?;
-        let evaluator = ProcessEvaluator::new(self.context.space.clone(), objectives);
+        let options = &self.context.options;
+        let shares = Shares::of(&options.slots, options.workers)?;
+        let _claim = SlotClaim::take(&options.slots, &shares.slots());
+        let evaluator = ProcessEvaluator::new(self.context.space.clone(), objectives, shares);
         self.system()?.workers.spawn(evaluator.housekeeping());
         self.run_tasks(Arc::new(evaluator), Some(which))
     }
@@ -286,6 +293,7 @@ impl Session {
         if let Some(cause) = self.handle.published().take_error() {
             return Err(cause);
         }
+        self.wait_for_a_stop_that_follows();
         let reasons = ended.into_iter().collect::<Result<Vec<_>, _>>()?;
         let (rules, on_error) = (self.rules.clone(), self.context.options.on_error);
         let error =
@@ -293,7 +301,10 @@ impl Session {
         if let Some(error) = error {
             return Err(error);
         }
-        if let Some((errors, id, message)) = self.context.gave_up.get().cloned() {
+        let stop = &self.context.stop;
+        if let Some((errors, id, message)) =
+            self.context.gave_up.get().filter(|_| !stop.is_stopped()).cloned()
+        {
             return Err(Error::ErrorsInARow { errors, id, message });
         }
         let first = [StopReason::Interrupted, StopReason::Stopped, StopReason::Error];
@@ -301,6 +312,18 @@ impl Session {
         let reason = reason.or(reasons.last().copied()).unwrap_or(StopReason::Finished);
         *self.reason.lock() = reason;
         Ok(reason)
+    }
+
+    /// The last commands may have ended by a signal to all processes of a job that has not reached this one
+    /// yet.
+    fn wait_for_a_stop_that_follows(&self) {
+        let (lately, stop) = (&self.context.lately, &self.context.stop);
+        while let Some(left) = lately.settles_in().filter(|_| !stop.is_stopped()) {
+            std::thread::sleep(left.min(WATCH_POLL));
+        }
+        if stop.is_stopped() {
+            lately.hand_back(&self.handle);
+        }
     }
 
     /// Leaves the study cleanly and returns its final state.

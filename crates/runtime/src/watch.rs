@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::handle::StudyHandle;
+use super::lately::Lately;
 use super::reclaim::{buried, held_by, reclaim};
 use super::signals::{SignalGuard, SignalSlot};
 use crate::evaluate::StopSignal;
@@ -25,6 +26,7 @@ pub(crate) struct Watch {
     pub(crate) stop: Arc<StopSignal>,
     pub(crate) signals: Arc<SignalSlot>,
     pub(crate) until: Option<SystemTime>,
+    pub(crate) lately: Arc<Lately>,
     pub(crate) has_said: bool,
 }
 
@@ -91,6 +93,7 @@ impl Watch {
         if presses > 0 || stop_now || self.stop.is_stopped() {
             self.stop.stop();
             self.handle.interrupt();
+            self.lately.hand_back(&self.handle);
         }
         if presses > 1 {
             self.stop.stop_without_grace();

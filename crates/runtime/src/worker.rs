@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::allowance::Allowance;
 use super::handle::StudyHandle;
 use super::hooks::EvaluationHook;
+use super::lately::Lately;
 use super::options::RunOptions;
 use super::stop_rules::Streak;
 use crate::evaluate::{Ended, RunningTrial, StopSignal, TrialPaths, panic_message};
@@ -33,6 +34,8 @@ pub(crate) struct WorkerContext {
     pub(crate) handle: StudyHandle,
     pub(crate) stop: Arc<StopSignal>,
     pub(crate) streak: Streak,
+    /// Commands that ended badly a moment ago.
+    pub(crate) lately: Arc<Lately>,
     /// Why this process has given up: so many errors in a row, and the last.
     pub(crate) gave_up: OnceLock<(u64, TrialId, String)>,
     /// Whether processes of a trial could not be ended: the trial must stay with this process.
@@ -225,6 +228,9 @@ impl Worker {
         self.spent.add_evaluation(fidelity);
         self.context.allowance.charge(&report, fidelity);
         log_end(running, &report);
+        if self.evaluation.is_some() {
+            self.context.lately.note(running.id(), running.attempt(), &report);
+        }
         if let Some(errors) = self.context.streak.note(&report, self.context.options.give_up_after)
         {
             let err = report.failure.as_ref().map(|failure| failure.err.clone());

@@ -54,17 +54,21 @@ pub fn open_to_write(options: &mut OpenOptions, path: &Path) -> io::Result<File>
 /// Creates a new file in place of an existing one. The old file is removed and not truncated,
 /// because it may be a link, or have a second name outside of the study.
 pub fn create(path: &Path) -> io::Result<File> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => File::create_new(path),
-    }
+    create_with(OpenOptions::new().write(true), path)
 }
 
 /// The same for a file that is also read.
 pub fn create_readable(path: &Path) -> io::Result<File> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => OpenOptions::new().read(true).write(true).create_new(true).open(path),
+    create_with(OpenOptions::new().read(true).write(true), path)
+}
+
+fn create_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    match options.create_new(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(path)?;
+            options.open(path)
+        }
+        created => created,
     }
 }
 

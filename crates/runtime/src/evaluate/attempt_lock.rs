@@ -17,6 +17,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgrp};
 
 use super::proc::{self, Environment};
+use super::spare_files::SpareFiles;
 use trialmill_store::{AttemptFiles, Identity, job_of, own_job, plain};
 
 /// The lock of one attempt, to be given to its command as standard input. Each attempt has a file of
@@ -29,7 +30,8 @@ impl AttemptLock {
     ///
     /// # Errors
     /// The file cannot be made or locked.
-    pub(super) fn take(files: &AttemptFiles) -> io::Result<Self> {
+    pub(super) fn take(files: &AttemptFiles, spare: &SpareFiles) -> io::Result<Self> {
+        spare.take(&files.lock());
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let file = plain::open_to_write(&mut options, &files.lock())?;
@@ -42,11 +44,6 @@ impl AttemptLock {
     pub(super) fn into_stdin(self) -> std::process::Stdio {
         self.0.into()
     }
-}
-
-/// Tidies up after an attempt whose command has ended, and all its descendants with it.
-pub(super) fn remove(files: &AttemptFiles) {
-    let _ = std::fs::remove_file(files.lock());
 }
 
 /// The lock of an attempt, if somebody holds it.

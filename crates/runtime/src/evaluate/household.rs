@@ -92,7 +92,7 @@ impl Household {
         }
         let mut found = {
             let beside = BESIDE.lock();
-            let mut found = proc::children(Pid::this());
+            let mut found = proc::given_children();
             found.retain(|pid| !beside.contains(pid));
             found
         };

@@ -7,10 +7,12 @@
 //! contract.
 
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
 
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
@@ -22,18 +24,21 @@ use super::output::Output;
 use super::recipe::{Recipe, Recipes};
 use super::run_clock::RunClock;
 use super::setup::{NotStarted, SetUp, pauses};
+use super::spare_files::SpareFiles;
 use super::start::start;
-use super::{Ended, RunningTrial, attempt_lock, progress};
+use super::{Ended, RunningTrial, progress};
+use crate::slots::Shares;
 use trialmill_core::error::StoreError;
 use trialmill_core::evaluation::OnPrune;
 use trialmill_core::limits::{HOUSEKEEPING, LOG_CHECK, STOP_FOLLOWS};
 use trialmill_core::objectives::Objectives;
 use trialmill_core::space::SearchSpace;
 use trialmill_core::trial::Report;
+use trialmill_store::AttemptFiles;
 
 /// Runs a command per trial. Thousands may run at once; none needs a thread.
 #[derive(Debug, Clone)]
-pub struct ProcessEvaluator {
+pub(crate) struct ProcessEvaluator {
     objectives: Objectives,
     recipes: Arc<Recipes>,
     shared: Arc<Shared>,
@@ -45,6 +50,8 @@ struct Shared {
     household: Household,
     set_up: SetUp,
     clock: RunClock,
+    spare: SpareFiles,
+    shares: Shares,
 }
 
 /// What ended a command.
@@ -57,8 +64,9 @@ enum Cause {
 }
 
 impl ProcessEvaluator {
-    /// Evaluates each trial with the command that it names, of a study with this space and these objectives.
-    pub fn new(space: Arc<SearchSpace>, objectives: Objectives) -> Self {
+    /// Evaluates each trial with the command that it names, of a study with this space and these objectives;
+    /// each worker's commands have its share.
+    pub(crate) fn new(space: Arc<SearchSpace>, objectives: Objectives, shares: Shares) -> Self {
         ProcessEvaluator {
             objectives,
             recipes: Arc::new(Recipes::new(space)),
@@ -66,13 +74,15 @@ impl ProcessEvaluator {
                 household: Household::new(),
                 set_up: SetUp::default(),
                 clock: RunClock::default(),
+                spare: SpareFiles::default(),
+                shares,
             }),
         }
     }
 
     /// Looks after what this process has adopted, and counts the time in which it runs, until the last
     /// evaluator is gone.
-    pub fn housekeeping(&self) -> impl Future<Output = ()> + use<> {
+    pub(crate) fn housekeeping(&self) -> impl Future<Output = ()> + use<> {
         let shared = Arc::downgrade(&self.shared);
         async move {
             while let Some(shared) = shared.upgrade() {
@@ -89,7 +99,7 @@ impl ProcessEvaluator {
     /// # Errors
     /// The disk is full, or cannot be written: that is not the trial's fault, nor would the next
     /// one fare better.
-    pub async fn evaluate(&self, trial: &RunningTrial) -> Result<Ended, StoreError> {
+    pub(crate) async fn evaluate(&self, trial: &RunningTrial) -> Result<Ended, StoreError> {
         trial.check_place()?;
         let recipe = match self.recipes.of(trial) {
             Ok(recipe) => recipe,
@@ -151,7 +161,7 @@ impl ProcessEvaluator {
             }
         };
         if left.is_empty() {
-            attempt_lock::remove(output.files());
+            self.tidy(output.files());
         } else {
             tracing::warn!(
                 "trial {}: process {} of its command is still there, and SIGKILL does not end it",
@@ -160,8 +170,19 @@ impl ProcessEvaluator {
             );
         }
         output.shorten();
-        progress::tidy(output.files());
         Ok(ended)
+    }
+
+    /// Tidies up after an attempt whose command has ended, and all its descendants with it.
+    fn tidy(&self, files: &AttemptFiles) {
+        for path in progress::empty(files).chain([files.lock()]) {
+            // Where somebody may have escaped us, nobody else is to have a file that he may write to.
+            if self.shared.household.adopts() {
+                self.shared.spare.give(path);
+            } else {
+                let _ = std::fs::remove_file(path);
+            }
+        }
     }
 
     /// Starts the command, again and again where what prevents it may pass.
@@ -171,7 +192,8 @@ impl ProcessEvaluator {
         recipe: &Recipe,
     ) -> Result<Result<(Child, Output), Ended>, StoreError> {
         for pause in pauses() {
-            let problem = match start(&recipe.command, trial, &recipe.around) {
+            let (spare, share) = (&self.shared.spare, self.shared.shares.get(trial.worker()));
+            let problem = match start(&recipe.command, trial, &recipe.around, (spare, share)) {
                 Ok(started) => {
                     self.shared.set_up.succeeded();
                     return Ok(Ok(started));
@@ -242,8 +264,11 @@ impl ProcessEvaluator {
             }
         };
         // A batch system, `docker stop` or systemd signals all processes of a job: then it has ended
-        // with us, whether our own signal was first or is about to come.
-        if !status.success() && timeout(STOP_FOLLOWS, stop.stopped()).await.is_ok() {
+        // with us, whether our own signal was first or is about to come. We may not live to take back
+        // the crash of one that was killed; of others see `lately.rs`.
+        if !status.success() && stop.is_stopped()
+            || is_stopping(status) && timeout(STOP_FOLLOWS, stop.stopped()).await.is_ok()
+        {
             return Ended::Released;
         }
         if stop.is_stopped() && !output.is_written_since(stop.since()) {
@@ -255,6 +280,18 @@ impl ProcessEvaluator {
         let is_pruned = trial.should_prune() && status.success() && has_none;
         Ended::report(if is_pruned { Report::pruned() } else { report })
     }
+}
+
+/// Whether it died by a signal that ends a job.
+fn is_stopping(status: ExitStatus) -> bool {
+    use Signal::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
+    let signal = status.signal().and_then(|signal| Signal::try_from(signal).ok());
+    signal.is_some_and(|signal| {
+        matches!(
+            signal,
+            SIGHUP | SIGINT | SIGKILL | SIGQUIT | SIGTERM | SIGUSR1 | SIGUSR2 | SIGXCPU
+        )
+    })
 }
 
 fn shown(pids: &[Pid]) -> String {

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::spare_files::SpareFiles;
 use super::{RunningTrial, result};
 use crate::StepOutcome;
 use crate::client::step_outcome;
@@ -59,19 +60,19 @@ struct Source {
 }
 
 /// Creates the two files that a command finds empty.
-pub(super) fn create(files: &AttemptFiles) -> io::Result<()> {
-    plain::create(&files.progress())?;
-    plain::create(&files.answers())?;
+pub(super) fn create(files: &AttemptFiles, spare: &SpareFiles) -> io::Result<()> {
+    for path in [files.progress(), files.answers()] {
+        if !spare.take(&path) {
+            plain::create(&path)?;
+        }
+    }
     Ok(())
 }
 
-/// Removes those that stayed empty: most commands report no steps.
-pub(super) fn tidy(files: &AttemptFiles) {
-    for path in [&files.progress(), &files.answers()] {
-        if path.metadata().is_ok_and(|data| data.len() == 0) {
-            let _ = std::fs::remove_file(path);
-        }
-    }
+/// Those that stayed empty: most commands report no steps.
+pub(super) fn empty(files: &AttemptFiles) -> impl Iterator<Item = PathBuf> {
+    let is_empty = |path: &PathBuf| path.metadata().is_ok_and(|data| data.len() == 0);
+    [files.progress(), files.answers()].into_iter().filter(is_empty)
 }
 
 impl Follower {

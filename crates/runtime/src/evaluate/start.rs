@@ -8,14 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit};
+use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
 use super::attempt_lock::{AttemptLock, held_lock};
 use super::output::Output;
 use super::setup::NotStarted;
+use super::spare_files::SpareFiles;
 use super::template::{CommandTemplate, shown};
 use super::{RunningTrial, progress};
+use crate::slots::{self, Share};
 use trialmill_core::config::ShownConfig;
 use trialmill_core::evaluation::Evaluation;
 use trialmill_core::limits::{KILL_GRACE, MAX_ARGUMENT_BYTES, SPARE_DESCRIPTORS};
@@ -96,6 +100,7 @@ pub(super) fn start(
     template: &CommandTemplate,
     trial: &RunningTrial,
     around: &Surroundings,
+    (spare, share): (&SpareFiles, Option<&Share>),
 ) -> Result<(Child, Output), NotStarted> {
     spare_descriptors().map_err(|error| NotStarted::of("a command's files", error))?;
     let of_file = |path: &Path| {
@@ -107,7 +112,7 @@ pub(super) fn start(
     let files = AttemptFiles::of(dir, trial.attempt());
     plain::create_dir(&files.own(), 1).map_err(of_file(&files.own()))?;
     wait_for_earlier(trial, &files)?;
-    let lock = AttemptLock::take(&files).map_err(of_file(&files.lock()))?;
+    let lock = AttemptLock::take(&files, spare).map_err(of_file(&files.lock()))?;
     let config = serde_json::to_vec_pretty(&ShownConfig(trial.config()));
     let config = config.map_err(|error| NotStarted::Trial(error.to_string()))?;
     plain::write(&files.config(), &config).map_err(of_file(&files.config()))?;
@@ -117,7 +122,7 @@ pub(super) fn start(
         }
         _ => {}
     }
-    progress::create(&files).map_err(of_file(&files.progress()))?;
+    progress::create(&files, spare).map_err(of_file(&files.progress()))?;
     let log = |stream| {
         let path = files.log(stream);
         plain::create_readable(&path).map_err(of_file(&path))
@@ -137,6 +142,10 @@ pub(super) fn start(
     if let Some(directory) = &around.directory {
         command.current_dir(directory);
     }
+    if let Some(share) = share {
+        let is_set = |name: &str| std::env::var_os(name).is_some();
+        command.envs(slots::variables(share, &is_set));
+    }
     command.envs(&around.environment);
     command.env(GRACE, around.grace.as_secs_f64().to_string());
     describe(&mut command, trial, &files);
@@ -147,6 +156,8 @@ pub(super) fn start(
             command.process_group(0);
         }
     }
+    // A process has the cores of the thread that starts it.
+    let _on_its_cores = share.and_then(|share| share.cores.as_ref()).map(OnCores::only);
     match command.spawn() {
         Ok(child) => Ok((child, Output::new(files, kept))),
         Err(error) => Err(match around.directory.as_deref().filter(|dir| !dir.is_dir()) {
@@ -155,6 +166,28 @@ pub(super) fn start(
             }
             None => failed(error),
         }),
+    }
+}
+
+/// While it lives, this thread may run on some cores only.
+struct OnCores(Option<CpuSet>);
+
+impl OnCores {
+    fn only(cores: &CpuSet) -> Self {
+        let this = Pid::from_raw(0);
+        let before = sched_getaffinity(this).ok();
+        if let Err(error) = sched_setaffinity(this, cores) {
+            tracing::warn!("a command may run on all cores: {error}");
+        }
+        OnCores(before)
+    }
+}
+
+impl Drop for OnCores {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = sched_setaffinity(Pid::from_raw(0), before);
+        }
     }
 }
 
