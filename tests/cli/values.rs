@@ -313,3 +313,116 @@ fn a_whole_number_of_any_size_is_a_number_in_every_layout_and_copy() {
         }
     }
 }
+
+/// A budget that nothing uses up went on for ever without a word: cost 0, steps of a command that reports none,
+/// a fidelity where there is none.
+#[test]
+fn each_budget_ends_or_speaks() {
+    let study = Trialmill::new(3);
+    for (budget, result, says) in [
+        ("cost: 5", "1", "has no cost"),
+        ("cost: 5", r#"{{"objective": 1, "cost": null}}"#, "has no cost"),
+        ("cost: 5", r#"{{"objective": 1, "cost": NaN}}"#, "has the cost NaN"),
+        ("cost: 5", r#"{{"objective": 1, "cost": -Infinity}}"#, "has the cost -inf"),
+        ("cost: 5", r#"{{"objective": 1, "cost": -1}}"#, "has the cost -1"),
+        ("cost: 5", r#"{{"objective": 1, "cost": 0}}"#, "has the cost 0"),
+        ("cost: 5", r#"{{"objective": 1, "cost": 1e400}}"#, "1 trial succeeded"),
+        ("cost: 5", r#"{{"objective": 1, "cost": 4}}"#, "2 trials succeeded"),
+        ("steps: 5", "1", "has no steps"),
+        ("cost: 0", "1", "0 trials succeeded"),
+        ("steps: 0", "1", "0 trials succeeded"),
+        ("evaluation_seconds: 0", "1", "0 trials succeeded"),
+        ("seconds: 0", "1", "0 trials succeeded"),
+        ("evaluations: 0", "1", "0 trials succeeded"),
+    ] {
+        study.write(
+            "study.yaml",
+            &format!(
+                "space: {{x: [1, 9]}}\nbudget: {{{budget}}}\nworkers: 1\noptimizer: random_search\n"
+            ),
+        );
+        // Bounded here, whatever the budget says.
+        let more = if budget.starts_with("evaluations") { "0" } else { "3" };
+        let options =
+            ["--dir", "s", "--overwrite", "-q", "--evaluations", more, "--", "echo", result];
+        study.run(&[&["run", "study.yaml"], &options[..]].concat()).exits(0).says(&[says]);
+    }
+    for (budget, says) in [
+        ("fidelity: 5", "no parameter is the fidelity"),
+        ("cost: -1", "must be a number from 0 up"),
+        ("cost: .nan", "no number that a setting can have"),
+        ("cost: .inf", "no number that a setting can have"),
+        ("steps: -1", "below 0"),
+        ("evaluation_seconds: -1", "below 0"),
+    ] {
+        study.write("b.yaml", &format!("space: {{x: [1, 9]}}\nbudget: {{{budget}}}\n"));
+        study.run(&["create", "b.yaml", "--dir", "b"]).exits(2).says(&[says]);
+    }
+    study.run(&["set", "s", "--fidelity", "5"]).exits(2).says(&["no parameter is the fidelity"]);
+    study.run(&["set", "s", "--cost", "-1"]).exits(2).says(&["must be a number from 0 up"]);
+}
+
+/// `{"objective": 1e400}` was "not one of: minimize", and `1e400` by itself a success.
+#[test]
+fn a_number_that_is_not_finite_is_the_same_in_each_form_of_a_result() {
+    let study = Trialmill::new(20);
+    study.create();
+    study.run(&["ask", "s", "-n", "9"]).exits(0);
+    for (id, result, state) in [
+        ("1", "1e400", "inf"),
+        ("2", r#"{"objective": 1e400}"#, "inf"),
+        ("3", r#"{"objective_to_minimize": Infinity}"#, "inf"),
+        ("4", r#"{"objective": "inf"}"#, "inf"),
+        ("5", r#"{"objective": -Infinity}"#, "-inf"),
+        ("6", "-1e400", "-inf"),
+        ("7", r#"{"objective": NaN}"#, "nan"),
+        ("8", "nan", "nan"),
+    ] {
+        study.run(&["tell", "s", id, "--result", result]).exits(0);
+        let trials = study.trials();
+        let told = trials.iter().find(|trial| trial["id"] == id).unwrap();
+        assert_eq!(told["report"]["objective_to_minimize"], state, "{result}: {told}");
+    }
+    let named =
+        study.run(&["tell", "s", "9", "--result", r#"{"objective": {"loss": 1}}"#]).exits(2);
+    named.says(&["the result's objective is an object ('loss' …)", "report a number"]);
+}
+
+/// UTF-16 without its mark was "unexpected character"; of a table or a result it was only said what it is not.
+#[test]
+fn what_is_not_utf_8_is_answered_with_what_it_is() {
+    let study = Trialmill::new(1);
+    study.create();
+    let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let marked = |text: &str| wide(&format!("\u{feff}{text}"));
+    let latin = |text: &str| [text.as_bytes(), b" # caf\xe9"].concat();
+    let yaml = "space: {x: [1, 9]}";
+    for (name, bytes, says) in [
+        ("w.yaml", wide(yaml), "it is in UTF-16; save it as UTF-8"),
+        ("w.json", wide("{}"), "it is in UTF-16; save it as UTF-8"),
+        ("m.yaml", marked(yaml), "it is in UTF-16; save it as UTF-8"),
+        ("l.yaml", latin(yaml), "is not UTF-8 (it may be Latin-1); save it as UTF-8"),
+    ] {
+        std::fs::write(study.path(name), bytes).unwrap();
+        study.run(&["create", name, "--dir", "t"]).exits(2).says(&[name, says]);
+    }
+    let table = "x,objective\n0.5,1\n";
+    for (bytes, says) in [
+        (wide(table), "it is in UTF-16; save it as UTF-8"),
+        (marked(table), "it is in UTF-16; save it as UTF-8"),
+        (latin(table), "is not UTF-8 (it may be Latin-1); save it as UTF-8"),
+    ] {
+        std::fs::write(study.path("t.csv"), bytes).unwrap();
+        study.run(&["import", "s", "t.csv"]).exits(2).says(&["t.csv", says]);
+    }
+    std::fs::write(study.path("result"), wide("{\"objective\": 1}")).unwrap();
+    let ran = study.run_study(&[], r#"cp "$HERE/result" "$TRIALMILL_RESULT""#).exits(8);
+    ran.says(&["the result: it is in UTF-16; save it as UTF-8"]);
+    // With a mark it is text, in every place.
+    for (name, text) in [("b.yaml", yaml), ("b.json", r#"{"space": {"x": [1, 9]}}"#)] {
+        study.write(name, &format!("\u{feff}{text}"));
+        study.run(&["create", name, "--dir", name.trim_start_matches("b.")]).exits(0);
+    }
+    study.write("b.csv", &format!("\u{feff}{table}"));
+    study.run(&["import", "s", "b.csv"]).exits(0).says(&["1 trial taken in"]);
+}

@@ -86,7 +86,7 @@ fn read(path: &Path) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let bytes = trialmill_store::plain::read_limited(file, MAX_IMPORT_BYTES)
         .map_err(|error| error.to_string())?;
-    String::from_utf8(bytes).map_err(|_| "it is not UTF-8; save it as that".into())
+    json::text(bytes)
 }
 
 fn trial(row: &Row, space: &SearchSpace, goals: &Objectives) -> Result<(Config, Report), String> {
@@ -157,6 +157,17 @@ fn csv_rows(text: &str, space: &SearchSpace, goals: &Objectives) -> Result<Vec<R
             "no column is the objective: name one `objective` (there are: {})",
             header.iter().collect::<Vec<_>>().join(", ")
         ));
+    }
+    let mut names: Vec<&String> = columns
+        .iter()
+        .filter_map(|column| match column {
+            Column::Parameter(name) => Some(name),
+            _ => None,
+        })
+        .collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(format!("two columns are the parameter {}", pair[0]));
     }
     let mut rows = Vec::new();
     for record in reader.records() {

@@ -135,7 +135,7 @@ impl StudyFile {
         let file = std::fs::File::open(path).map_err(read)?;
         let text =
             trialmill_store::plain::read_limited(file, MAX_STUDY_FILE_BYTES).map_err(read)?;
-        let text = String::from_utf8(text).map_err(|error| content(encoding(&error)))?;
+        let text = json::text(text).map_err(content)?;
         let is_json = path.extension().is_some_and(|extension| extension == "json");
         let (json, lines) = match is_json {
             true => (json::read(&text).map_err(content)?, HashMap::new()),
@@ -237,17 +237,6 @@ pub(crate) fn pruner(json: &Json) -> Result<PrunerInfo, Error> {
     pruners::pruner(&info).map(|pruner| pruner.info()).map_err(Error::Setting)
 }
 
-/// Why a file that is not UTF-8 cannot be read, and what to do.
-fn encoding(error: &std::string::FromUtf8Error) -> String {
-    match error.as_bytes() {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is in UTF-16; save it as UTF-8".into(),
-        _ => format!(
-            "byte {} is not UTF-8 (it may be Latin-1); save the file as UTF-8",
-            error.utf8_error().valid_up_to()
-        ),
-    }
-}
-
 /// The line that a problem is about: it names a parameter, or begins with a key.
 fn line_of(problem: &str, lines: &HashMap<String, usize>) -> Option<usize> {
     if let Some((key, _)) = problem.strip_prefix('\'').and_then(|rest| rest.split_once('\'')) {
@@ -320,7 +309,7 @@ fn check_numbers(map: &Map<String, Json>) -> Result<(), Error> {
     {
         if key != "space" && key != "pipeline_space" && is_other(json) {
             let problem = format!(
-                "{key}: {} is too large for a setting; write a smaller number, or leave the key out",
+                "{key}: {} is no number that a setting can have; write a smaller one, or leave the key out",
                 notation::Shown(json)
             );
             return Err(Error::Setting(problem));

@@ -87,16 +87,19 @@ fn charged(fidelity: Option<f64>) -> f64 {
 }
 
 impl Budget {
-    /// Why this report brings a budget no nearer to its end, where it does not.
-    pub fn complaint(&self, report: &Report) -> Option<String> {
-        self.cost?;
-        let what = match report.cost {
-            None => "no cost".to_string(),
-            Some(cost) if cost.is_nan() || cost < 0.0 => format!("the cost {cost}"),
-            Some(_) => return None,
+    /// Why this report, of a trial with steps or without, brings a budget no nearer to its end, where
+    /// it does not.
+    pub fn complaint(&self, report: &Report, has_steps: bool) -> Option<String> {
+        let (what, of) = match (self.cost, report.cost, self.steps) {
+            (Some(_), None, _) => ("no cost".to_string(), "cost"),
+            (Some(_), Some(cost), _) if cost.is_nan() || cost <= 0.0 => {
+                (format!("the cost {cost}"), "cost")
+            }
+            (_, _, Some(_)) if !has_steps => ("no steps".into(), "steps"),
+            _ => return None,
         };
         Some(format!(
-            "a result has {what}, and the budget is one of cost: it counts as 0, and if all are like \
+            "a result has {what}, and the budget is one of {of}: it counts as 0, and if all are like \
              this the budget is never used up"
         ))
     }
@@ -175,19 +178,23 @@ mod tests {
             (Some(f64::NAN), false),
             (Some(-1.0), false),
             (Some(f64::NEG_INFINITY), false),
-            (Some(0.0), true),
+            (Some(0.0), false),
             (Some(1e-9), true),
             (Some(f64::INFINITY), true),
         ] {
             let mut report = Report::objective(0.5);
             report.cost = cost;
-            assert_eq!(budget.complaint(&report).is_none(), nearer, "{cost:?}");
-            assert_eq!(Budget::default().complaint(&report), None);
+            assert_eq!(budget.complaint(&report, false).is_none(), nearer, "{cost:?}");
+            assert_eq!(Budget::default().complaint(&report, false), None);
             let mut spent = Spent::default();
             spent.add_report(&report);
             assert!(spent.cost >= 0.0, "{cost:?}");
             assert_eq!(budget.reached(&spent).is_some(), cost == Some(f64::INFINITY));
         }
+        let budget = Budget { steps: Some(5), ..Budget::default() };
+        let says = budget.complaint(&Report::objective(0.5), false);
+        assert!(says.is_some_and(|says| says.contains("no steps")));
+        assert_eq!(budget.complaint(&Report::objective(0.5), true), None);
         let mut spent = Spent::default();
         spent.add_evaluation(Some(-2.0));
         assert_eq!((spent.evaluations, spent.fidelity), (1, 0.0));

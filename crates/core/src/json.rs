@@ -176,6 +176,28 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The text of a file that people or programs wrote.
+///
+/// # Errors
+/// It is not UTF-8: what it may be, and what to do.
+pub fn text(bytes: Vec<u8>) -> Result<String, String> {
+    // No text of ours has a NUL among its first letters; every other byte of UTF-16 is one.
+    let has_nul = bytes.iter().take(8).any(|byte| *byte == 0);
+    let wide = match &bytes[..] {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
+        [_, 0, 0, 0, ..] | [0, 0, 0, _, ..] => Some("UTF-32"),
+        _ => has_nul.then_some("UTF-16"),
+    };
+    match wide {
+        Some(wide) => Err(format!("it is in {wide}; save it as UTF-8")),
+        None => String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            format!("byte {at} is not UTF-8 (it may be Latin-1); save it as UTF-8")
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,5 +279,27 @@ mod tests {
             let problem = read(text).unwrap_err();
             assert!(problem.contains("line 1, column"), "{text:.20}: {problem}");
         }
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_named() {
+        let wide = |from: &str, big: bool| -> Vec<u8> {
+            let bytes = |unit: u16| if big { unit.to_be_bytes() } else { unit.to_le_bytes() };
+            from.encode_utf16().flat_map(bytes).collect()
+        };
+        let wider: Vec<u8> = "{}".chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
+        for (bytes, says) in [
+            (wide("\u{feff}x: 1", false), "UTF-16;"),
+            (wide("\u{feff}x: 1", true), "UTF-16;"),
+            (wide("x: 1", false), "UTF-16;"),
+            (wide("x: 1", true), "UTF-16;"),
+            (wider, "UTF-32;"),
+            (b"caf\xe9".to_vec(), "byte 3 is not UTF-8 (it may be Latin-1)"),
+        ] {
+            let problem = text(bytes).unwrap_err();
+            assert!(problem.contains(says) && problem.ends_with("as UTF-8"), "{problem}");
+        }
+        assert_eq!(text("\u{feff}caf\u{e9}".into()).as_deref(), Ok("\u{feff}caf\u{e9}"));
+        assert_eq!(text(Vec::new()).as_deref(), Ok(""));
     }
 }

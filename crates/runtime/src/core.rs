@@ -370,7 +370,8 @@ impl StateCore {
 
     /// Says once of each kind what a result lacks that the study needs.
     fn complain(&mut self, trial: &TrialId, report: &Report) {
-        if let Some(problem) = self.study.policy().budget.complaint(report)
+        let has_steps = self.study.trial(trial).is_some_and(|trial| trial.steps.is_some());
+        if let Some(problem) = self.study.policy().budget.complaint(report, has_steps)
             && !std::mem::replace(&mut self.complained.cost, true)
         {
             tracing::warn!("trial {trial}: {problem}");

@@ -85,7 +85,11 @@ impl StudySpec {
         let objectives = self.objectives()?.unwrap_or_default();
         let stop_early = self.stop_early.unwrap_or_default();
         stop_early.check_for(&objectives).map_err(Error::Setting)?;
-        self.budget.as_ref().map_or(Ok(()), Budget::check).map_err(Error::Setting)
+        let budget = self.budget.unwrap_or_default();
+        if let Some(space) = &self.space {
+            space.check_budget(&budget).map_err(Error::Setting)?;
+        }
+        budget.check().map_err(Error::Setting)
     }
 
     /// The objectives, checked.

@@ -30,6 +30,7 @@ mod when;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::budget::Budget;
 use crate::config::{Config, Names, Value};
 use crate::limits::MAX_PARAMETERS;
 
@@ -399,6 +400,21 @@ impl SearchSpace {
     /// The value of the fidelity in a configuration, if there is a fidelity.
     pub fn fidelity_of(&self, config: &Config) -> Option<f64> {
         self.fidelity().and_then(|(name, _)| config.get(name)).and_then(Value::as_f64)
+    }
+
+    /// Refuses a budget that nothing here would use up.
+    ///
+    /// # Errors
+    /// It is one of fidelity, and there is no fidelity.
+    pub fn check_budget(&self, budget: &Budget) -> Result<(), String> {
+        match budget.fidelity.is_some() && self.fidelity().is_none() && !self.is_unknown() {
+            true => Err(
+                "the budget is one of fidelity, and no parameter is the fidelity (`is_fidelity: \
+                         true`): it would never be used up"
+                    .into(),
+            ),
+            false => Ok(()),
+        }
     }
 
     /// A configuration from one value per parameter; those of parameters that are not there, as the

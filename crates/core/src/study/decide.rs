@@ -517,6 +517,12 @@ impl StudyState {
         }
         let problem = match policy.budget.check() {
             Err(problem) => Some(problem),
+            Ok(())
+                if policy.budget.fidelity != self.policy.budget.fidelity
+                    && self.definition.space.check_budget(&policy.budget).is_err() =>
+            {
+                self.definition.space.check_budget(&policy.budget).err()
+            }
             Ok(()) if policy.max_attempts == 0 => Some("max_attempts must be 1 or more".into()),
             Ok(())
                 if policy.stop_early.regret_bound.is_some()

@@ -126,7 +126,7 @@ fn shorten(path: &Path) -> io::Result<()> {
 
 fn readable(bytes: io::Result<Vec<u8>>) -> Result<String, String> {
     let bytes = bytes.map_err(|error| format!("the result cannot be read: {error}"))?;
-    String::from_utf8(bytes).map_err(|_| "the result is not UTF-8".into())
+    trialmill_core::json::text(bytes).map_err(|problem| format!("the result: {problem}"))
 }
 
 /// Reads without moving the file position, which we share with the command.

@@ -72,7 +72,8 @@ fn constraints(
     objectives: &Objectives,
 ) -> Result<Option<Json>, String> {
     let names: Vec<&str> = objectives.constraints().iter().map(String::as_str).collect();
-    if let Some(Json::Object(inner)) = map.get_mut("constraints") {
+    let is_number = map.get("constraints").is_some_and(|json| notation::as_f64(json).is_some());
+    if let Some(Json::Object(inner)) = map.get_mut("constraints").filter(|_| !is_number) {
         let values = by_name(inner, &names, objectives)?;
         return match inner.keys().next() {
             Some(key) => Err(format!("the constraint '{key}' is not one of: {objectives}")),
@@ -123,8 +124,16 @@ fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Re
     let by_name = match named(&mut map, objectives)? {
         Some(values) => Some(values),
         None => match map.get_mut("objective") {
+            // Infinity is an object in our files' notation.
+            Some(number) if notation::as_f64(number).is_some() => None,
             Some(Json::Object(inner)) => {
                 let values = named(inner, objectives)?;
+                if let Some(key) = inner.keys().next().filter(|_| objectives.is_unsaid()) {
+                    return Err(format!(
+                        "the result's objective is an object ('{key}' …), and the study names no \
+                         objectives: report a number, or a list of them"
+                    ));
+                }
                 if let Some(key) = inner.keys().next() {
                     return Err(format!(
                         "the objective '{key}' is not one of: {objectives}; no other key \
