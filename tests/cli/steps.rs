@@ -287,7 +287,9 @@ fn a_study_ends_at_its_target_or_when_nothing_becomes_better_and_says_why() {
     let ended = study.trials().len();
     assert!((reached + 1..100).contains(&ended), "{ended} after {reached}");
     study.run(&["check", "s"]).exits(0);
-    for wrong in ["{target: x}", "{evaluations_without_improvement: 0}", "{targets: 1}", "5"] {
+    for wrong in
+        ["{target: x}", "{evaluations_without_improvement: 0}", "{targets: 1}", "5", "[0.5]"]
+    {
         let study = Trialmill::new(1);
         study.study_file(&format!("stop_early: {wrong}\n"));
         study.run(&["create", "study.yaml", "--dir", "s"]).exits(2).says(&["stop_early"]);

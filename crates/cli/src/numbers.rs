@@ -88,6 +88,10 @@ pub(crate) fn settle(map: &mut Map<String, Json>) -> Result<(), String> {
                 settle(section).map_err(|problem| format!("{key}: {problem}"))?;
                 continue;
             }
+            // serde takes a list for the fields in their order.
+            Json::Array(_) if SECTIONS.contains(&key) => {
+                Err("a mapping of its keys is needed".into())
+            }
             Json::String(text) if TIME_KEYS.contains(&key) => seconds(text).map(Json::from),
             Json::Number(x) if TIME_KEYS.contains(&key) => {
                 seconds(&x.to_string()).map(|_| Json::Number(x.clone()))

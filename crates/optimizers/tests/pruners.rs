@@ -233,6 +233,44 @@ fn a_run_resumed_at_any_event_prunes_as_the_uninterrupted_one() {
     }
 }
 
+/// Arguments at the ends of what they may be, and steps too: nothing overflows, whatever the verdicts are.
+#[test]
+fn the_greatest_arguments_and_steps_break_no_pruner() {
+    const MOST: u64 = u64::MAX;
+    for json in [
+        json!({"name": "median", "startup_trials": MOST, "warmup_steps": MOST, "min_trials": MOST}),
+        json!({"name": "percentile", "interval_steps": MOST, "warmup_steps": 1, "startup_trials": 0}),
+        json!({"name": "threshold", "upper": 0.5, "warmup_steps": MOST, "interval_steps": MOST}),
+        json!({"name": "patience", "patience": MOST}),
+        json!({"name": "patience", "patience": 0, "min_delta": f64::MAX}),
+        json!({"name": "plateau", "window": MOST, "warmup_steps": MOST}),
+        json!({"name": "asha", "min_steps": MOST, "reduction_factor": MOST, "skipped_rungs": u32::MAX}),
+        json!({"name": "asha", "reduction_factor": MOST, "startup_trials": MOST}),
+        json!({"name": "hyperband", "max_steps": MOST, "reduction_factor": 2}),
+        json!({"name": "wilcoxon", "startup_steps": MOST}),
+        json!("wilcoxon"),
+    ] {
+        for direction in ["minimize", "maximize"] {
+            let mut driven = Driven::new(&info_of(&json).unwrap(), direction);
+            for _ in 0..6 {
+                let id = driven.begin();
+                for (step, value) in [
+                    (MOST, 0.5),
+                    (0, f64::INFINITY),
+                    (1 << 63, f64::NEG_INFINITY),
+                    (3, f64::NAN),
+                    (2, -0.0),
+                    (MOST - 1, f64::MAX),
+                ] {
+                    driven.step(&id, step, value);
+                }
+                driven.end(&id, Report::objective(f64::MIN));
+            }
+            assert_eq!(driven.study.count(State::Success), 6);
+        }
+    }
+}
+
 #[test]
 fn a_pruner_keeps_all_its_arguments_and_a_wrong_one_is_named_with_the_right_ones() {
     for (json, kept) in [

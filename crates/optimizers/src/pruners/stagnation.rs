@@ -40,11 +40,14 @@ pub(super) struct Patient {
 
 impl Rule for Patient {
     fn window(&self) -> usize {
-        self.other.as_ref().map_or(0, |other| other.window()).max(self.settings.patience + 1)
+        self.other
+            .as_ref()
+            .map_or(0, |other| other.window())
+            .max(self.settings.patience.saturating_add(1))
     }
 
     fn prunes(&self, at: &At<'_>) -> bool {
-        let window = self.settings.patience + 1;
+        let window = self.settings.patience.saturating_add(1);
         if at.track.count <= window {
             return false;
         }
