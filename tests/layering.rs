@@ -55,9 +55,10 @@ const ROOMS: [(&str, &[&str]); 4] = [
 ];
 
 /// The vocabulary, used by all. Within it: words may use words, and nothing above them.
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 15] = [
     "words",
     "notation",
+    "json",
     "objectives",
     "budget",
     "config",

@@ -407,7 +407,10 @@ impl SearchSpace {
     /// # Errors
     /// It is one of fidelity, and there is no fidelity.
     pub fn check_budget(&self, budget: &Budget) -> Result<(), String> {
-        match budget.fidelity.is_some() && self.fidelity().is_none() && !self.is_unknown() {
+        match budget.fidelity.is_some_and(|most| most > 0.0)
+            && self.fidelity().is_none()
+            && !self.is_unknown()
+        {
             true => Err(
                 "the budget is one of fidelity, and no parameter is the fidelity (`is_fidelity: \
                          true`): it would never be used up"
