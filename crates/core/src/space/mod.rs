@@ -316,6 +316,17 @@ impl SearchSpace {
         {
             return Err(SpaceError::at(name, negative_fidelity(&lower)));
         }
+        for (name, parameter) in space.iter() {
+            let values = match parameter.domain() {
+                Domain::Categorical { choices, .. } => choices.as_slice(),
+                Domain::Constant { value } => std::slice::from_ref(value),
+                _ => &[],
+            };
+            if values.iter().any(|value| matches!(value, Value::Str(text) if text.contains('\0'))) {
+                let problem = "a text with a NUL in it cannot be given to a command";
+                return Err(SpaceError::at(name, problem));
+            }
+        }
         Ok(space)
     }
 
@@ -501,6 +512,8 @@ mod tests {
             (Parameter::int(1, 8).prior(9), "prior 9"),
             (Parameter::int(1, 8).prior(2.5), "prior 2.5"),
             (Parameter::categorical(["a"]).fidelity(), "fidelity"),
+            (Parameter::categorical(["a", "b\0c"]), "NUL"),
+            (Parameter::constant("\0"), "NUL"),
         ] {
             let text = problem(parameter);
             assert!(text.contains("'x'") && text.contains(says), "{text}");
