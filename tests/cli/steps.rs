@@ -180,6 +180,33 @@ fn steps_and_pruned_trials_survive_in_neps_s_directories_and_on_the_way_back() {
     assert!(report.contains("reported_as: failed"), "{report}");
 }
 
+/// In NePS's directories a reader took NePS's limits for the whole policy, so `status` knew no pruner there; and each time
+/// that anybody sampled, a study that had ended early went on, and ended once more.
+#[test]
+fn a_study_in_neps_s_directory_ends_early_once_and_keeps_its_policy() {
+    for layout in ["neps", "neps-0.14", "neps-0.13", "neps-0.12"] {
+        let study = Trialmill::new(60);
+        study.study_file(
+            "pruner: median\nstop_early: {evaluations_without_improvement: 8, regret_bound: 1e-9}\n",
+        );
+        let script = r#"echo "$TRIALMILL_PARAM_x""#;
+        let arguments = study.study(&["--layout", layout, "--workers", "2"], script);
+        let both = [study.start(&arguments), study.start(&arguments)];
+        for ran in both.map(|running| running.end()) {
+            ran.exits(0).says(&["stopped: nothing becomes better"]);
+        }
+        let status = study.status();
+        assert_eq!(status["pruner"]["name"], "median", "{layout}");
+        assert_eq!(status["ended_early"], "no_improvement", "{layout}");
+        assert_eq!(status["budget"]["evaluations"], 60, "{layout}");
+        study.run(&["enqueue", "s", "--config", "x=0.5"]).exits(0);
+        study.run(&["ask", "s"]).exits(9).says(&["nothing becomes better"]);
+        let journal =
+            ["s/.trialmill/journal.jsonl", "s/journal.jsonl"].map(|path| study.read(path));
+        assert_eq!(journal.concat().matches(r#""event":"stopped""#).count(), 1, "{layout}");
+    }
+}
+
 /// Its curve, from an x between 0 and 1: the smaller, the better at every step.
 const CURVE: &str = r#"for step in 1 2 3 4 5 6 7 8; do
     echo "$step $(awk "BEGIN { print $TRIALMILL_PARAM_x + 1 / $step }")" >> "$TRIALMILL_PROGRESS"

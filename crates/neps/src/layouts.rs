@@ -97,22 +97,23 @@ impl Layout for Version {
             return v0_12::read_study(directory, apply);
         }
         // The trials that the steps of our journal belong to are read after it.
-        let mut later: Vec<Event> = Vec::new();
+        let (mut later, mut policy): (Vec<Event>, _) = (Vec::new(), None);
         let own = match has_own_files(self, directory.path()) {
             true => read_journal(directory, &mut |event| match event.kind {
                 EventKind::Stepped { .. } | EventKind::Stopped { .. } => {
                     later.push(event);
                     Ok(())
                 }
-                EventKind::Policy(_) => {
+                EventKind::Policy(new) => {
                     later.retain(|event| !matches!(event.kind, EventKind::Stopped { .. }));
-                    apply(event)
+                    policy = Some(new);
+                    Ok(())
                 }
                 _ => apply(event),
             })?,
             false => None,
         };
-        let problem = read::read_trials(directory, apply)?.or(own);
+        let problem = read::read_trials(directory, policy, apply)?.or(own);
         later.into_iter().for_each(|event| drop(apply(event)));
         Ok(problem)
     }

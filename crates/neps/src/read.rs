@@ -6,7 +6,7 @@ use super::files::TrialFiles;
 use super::pruned;
 use super::record::{Record, Shared, progress};
 use super::space::read_space;
-use super::state::StateFile;
+use super::state::{StateFile, with_limits_of_neps};
 use trialmill_core::budget::Budget;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::{Event, EventKind, Policy};
@@ -14,20 +14,21 @@ use trialmill_core::trial::{Trial, Trials};
 use trialmill_store::clock::now_s;
 use trialmill_store::{Apply, Directory};
 
-/// Reads the current trials and NePS's limits. If something is wrong, returns what; then the trials
+/// Reads the current trials and NePS's limits, which come before those of our own policy. If something is wrong, returns what; then the trials
 /// come from their directories, as far as those can be read.
 ///
 /// # Errors
 /// The directory cannot be read at all.
 pub(crate) fn read_trials(
     directory: &Directory,
+    own: Option<Policy>,
     apply: Apply<'_>,
 ) -> Result<Option<StoreError>, StoreError> {
     let (trials, problem) = trials(directory)?;
     let study = |source| StoreError::Study { path: directory.path().into(), source };
     let budget = StateFile::new(directory.path()).budget().unwrap_or_default();
-    if budget != Budget::default() {
-        let kind = EventKind::Policy(Policy { budget, ..Policy::default() });
+    if own.is_some() || budget != Budget::default() {
+        let kind = EventKind::Policy(with_limits_of_neps(own.unwrap_or_default(), budget));
         apply(Event { time: now_s(), kind }).map_err(study)?;
     }
     for trial in trials.into_list() {

@@ -11,6 +11,7 @@ use super::unusable::Unusable;
 use super::version::Version;
 use trialmill_core::budget::Budget;
 use trialmill_core::error::StoreError;
+use trialmill_core::event::Policy;
 use trialmill_core::limits::{MAX_STUDY_FILE_BYTES, NEPS_READ_PAUSE, NEPS_READS};
 use trialmill_store::plain;
 use trialmill_store::replace;
@@ -20,6 +21,17 @@ const OPTIMIZER: &str = "neps.state.optimizer";
 const EVALUATIONS: [&str; 2] = ["total_evaluations_to_spend", "max_evaluations"];
 const COST: [&str; 3] = ["total_cost_to_spend", "cost_to_spend", "max_cost_total"];
 const FIDELITY: [&str; 2] = ["total_fidelities_to_spend", "fidelities_to_spend"];
+
+/// Our own policy with the limits that NePS's file has: for them that file is the truth.
+pub(super) fn with_limits_of_neps(own: Policy, neps: Budget) -> Policy {
+    let budget = Budget {
+        evaluations: neps.evaluations.or(own.budget.evaluations),
+        cost: neps.cost.or(own.budget.cost),
+        fidelity: neps.fidelity.or(own.budget.fidelity),
+        ..own.budget
+    };
+    Policy { budget, ..own }
+}
 
 /// The file, and what we last saw of it.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use super::python_turns::PythonTurns;
 use super::record::{Extras, Record, Shared, View, Writer};
 use super::space::read_space;
 use super::staged::{Staged, Step};
-use super::state::StateFile;
+use super::state::{StateFile, with_limits_of_neps};
 use super::version::Version;
 use trialmill_core::budget::Budget;
 use trialmill_core::error::{StoreError, StudyError};
@@ -148,6 +148,7 @@ impl NepsStore {
     /// the events to be applied later: the steps, whose trials are not read yet, and an early end
     /// of the study, unless the policy was changed after it.
     fn learn_policy(&mut self, replica: &mut dyn Replica) -> Result<Vec<Event>, StoreError> {
+        let before = self.policy.clone();
         let (policy, mut changed, mut later) = (&mut self.policy, false, Vec::new());
         self.journal.begin_with(&mut |event| match event.kind {
             EventKind::Policy(new) => {
@@ -169,17 +170,10 @@ impl NepsStore {
                     self.rebuild_state(&problem)?;
                 }
             }
-            changed = true;
         }
-        if changed {
-            let Budget { evaluations, cost, fidelity, .. } = self.budget;
-            let own = self.policy.budget;
-            self.policy.budget = Budget {
-                evaluations: evaluations.or(own.evaluations),
-                cost: cost.or(own.cost),
-                fidelity: fidelity.or(own.fidelity),
-                ..own
-            };
+        self.policy = with_limits_of_neps(self.policy.clone(), self.budget);
+        // A policy lets a study go on that had ended early; that NePS has sampled does not.
+        if changed || self.policy != before {
             self.apply(
                 EventKind::Policy(self.policy.clone()),
                 trialmill_store::clock::now_s(),
