@@ -1,10 +1,12 @@
 //! What the seed documents promise: NePS's runtime and its state, in Rust. docs/neps.md has the table.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use trialmill::{
-    BoxError, Budget, GridSearch, Limit, Parameter, RandomSearch, Report, RunningTrial,
-    SearchSpace, StopReason, Study, StudyBuilder,
+    AskOutcome, BoxError, Budget, Config, Error, GridSearch, Limit, Parameter, RandomSearch,
+    Report, ReportDefaults, ReportOutcome, RunningTrial, SearchSpace, State, StopReason, Study,
+    StudyBuilder, StudyError, Summary, Trial, Value,
 };
 
 fn study(dir: &tempfile::TempDir) -> StudyBuilder {
@@ -80,4 +82,154 @@ fn a_limit_of_the_cost_of_the_run_ends_it_and_not_the_study() {
     let steps = Budget { steps: Some(3), ..Budget::default() };
     let refused = study(&dir).per_run(steps).open().err().unwrap().to_string();
     assert!(refused.contains("per_run: steps are limited for the whole study alone"), "{refused}");
+}
+
+/// A result that said `account_for_cost: false` crashed its trial, or was charged all the same: a budget
+/// that NePS would have gone on with was used up.
+#[test]
+fn a_cost_that_is_not_accounted_for_is_kept_and_not_charged_in_any_layout() {
+    for layout in ["journal", "neps", "neps-0.14", "neps-0.13", "neps-0.12"] {
+        let dir = tempfile::tempdir().unwrap();
+        let study = || study(&dir).layout(trialmill::layout(layout).unwrap()).workers(1);
+        let outcome = study().max_cost(5.0).max_evaluations(20).run(|trial| {
+            let is_free = trial.id().number().is_some_and(|number| number % 2 == 0);
+            Ok(Report::objective(1.0).cost(1.5).account_for_cost(!is_free))
+        });
+        // 1.5 for each second trial: 1, 3, 5 and 7.
+        let outcome = outcome.unwrap();
+        assert_eq!(outcome.study().trials().len(), 7, "{layout}");
+        assert_eq!(outcome.stopped(), StopReason::Budget(Limit::Cost));
+        let there = dir.path().join("s");
+        for ours in [true, false] {
+            let summary = Summary::read(&there).unwrap();
+            assert_eq!(summary.study().spent().cost, 6.0, "{layout}, our files: {ours}");
+            for trial in summary.study().trials() {
+                let is_free = trial.id.number().is_some_and(|number| number % 2 == 0);
+                let report = trial.report.as_ref().unwrap();
+                assert_eq!(report.cost, Some(1.5), "{layout}, our files: {ours}");
+                assert_eq!(report.account_for_cost, !is_free, "{layout}, our files: {ours}");
+                assert_eq!(report.extra, None);
+            }
+            if layout == "journal" {
+                break;
+            }
+            // What NePS's files say alone.
+            std::fs::rename(there.join(".trialmill"), dir.path().join("aside")).ok();
+        }
+        if layout == "neps-0.12" {
+            let state = std::fs::read_to_string(there.join(".optimizer_state.yaml")).unwrap();
+            assert!(state.contains("used_budget: 6.0"), "{state}");
+            let end = |id: u32, file: &str| {
+                std::fs::read_to_string(there.join(format!("results/config_{id}/{file}"))).unwrap()
+            };
+            assert!(end(2, "metadata.yaml").contains("account_for_cost: false"));
+            assert!(end(3, "metadata.yaml").contains("account_for_cost: true"));
+            assert!(end(2, "result.yaml").contains("account_for_cost: false"));
+            // As 0.12.2 writes it, where the result does not say so.
+            let result = there.join("results/config_2/result.yaml");
+            std::fs::write(&result, "cost: 1.5\nloss: 1.0\n").unwrap();
+            assert_eq!(Summary::read(&there).unwrap().study().spent().cost, 6.0);
+            // And as 0.12.0 does.
+            let metadata = there.join("results/config_2/metadata.yaml");
+            std::fs::write(&metadata, "budget:\n  account_for_cost: false\ntime_sampled: 1.0\n")
+                .unwrap();
+            assert_eq!(Summary::read(&there).unwrap().study().spent().cost, 6.0);
+        }
+    }
+}
+
+/// A cost budget and results without a cost: the run went on for ever, and NePS raises a `ValueError`.
+#[test]
+fn a_result_without_a_cost_is_an_error_where_the_budget_is_one_of_cost() {
+    let dir = tempfile::tempdir().unwrap();
+    let error =
+        study(&dir).workers(2).max_cost(5.0).give_up_after(4).run(|_| Ok(0.25)).unwrap_err();
+    let shown = error.to_string();
+    assert!(shown.contains("the result (objective 0.25) has no cost"), "{shown}");
+    assert_eq!(error.exit_code(), 8);
+
+    // With a cost for those that report none it is none.
+    let defaults = ReportDefaults { cost_if_not_provided: Some(1.0), ..ReportDefaults::default() };
+    let outcome =
+        study(&dir).overwrite(true).workers(1).max_cost(5.0).defaults(defaults).run(parabola);
+    assert_eq!(outcome.unwrap().study().count(State::Success), 5);
+    // A limit of the worker or of the run is minded as the study's is.
+    let limit = Budget { cost: Some(1.0), ..Budget::default() };
+    for of_run in [true, false] {
+        let study = study(&dir).overwrite(true).workers(1).max_evaluations(3).give_up_after(2);
+        let study = if of_run { study.per_run(limit) } else { study.per_worker(limit) };
+        assert!(study.run(parabola).unwrap_err().to_string().contains("has no cost"));
+    }
+}
+
+/// `put` took a configuration outside the space and handed it out, took a success back to pending, and
+/// replaced a trial that was meant to be new.
+#[test]
+fn put_keeps_to_the_space_and_to_the_table_of_transitions() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = study(&dir).open().unwrap();
+    let handle = session.handle();
+    let AskOutcome::Trials(asked) = handle.ask("me", 2, Duration::from_secs(600)).unwrap() else {
+        panic!("nothing was handed out");
+    };
+    let report = |trial: &Trial, report| handle.report(&trial.id, Some(1), report).unwrap();
+    assert_eq!(report(&asked[0], 0.5.into()), ReportOutcome::Accepted);
+    assert_eq!(report(&asked[1], Report::failed("diverged")), ReportOutcome::Accepted);
+
+    let new = |id: &str, config: serde_json::Value| {
+        let json = config.as_object().unwrap().clone();
+        let names: Vec<Box<str>> = json.keys().map(|name| name.as_str().into()).collect();
+        let values = json.values().map(|x| Value::Float(x.as_f64().unwrap())).collect();
+        let config = Config::new(names.into(), values);
+        Trial::pending(id.parse().unwrap(), config, Default::default())
+    };
+    for outside in [serde_json::json!({"y": 2.0}), serde_json::json!({"x": 6.0})] {
+        let refused = handle.put(new("a", outside)).unwrap_err().to_string();
+        assert!(refused.contains("trial 'a'"), "{refused}");
+    }
+    handle.put_new(new("a", serde_json::json!({"x": 2.0}))).unwrap();
+    let twice = handle.put_new(new("a", serde_json::json!({"x": 2.0}))).unwrap_err();
+    assert!(matches!(twice, Error::Study(StudyError::DuplicateTrial(_))), "{twice}");
+
+    // A success stays one, and what it came to may be corrected; a failure may be tried again.
+    let (success, failed) = (&handle.trials().unwrap()[0], &handle.trials().unwrap()[1]);
+    for (state, says) in [(State::Pending, "takes no result back"), (State::Evaluating, "cannot")] {
+        let back = Trial { state, report: None, ..success.clone() };
+        let refused = handle.put(back).unwrap_err().to_string();
+        assert!(refused.contains(says), "{refused}");
+    }
+    let again = Trial { state: State::Evaluating, report: None, ..failed.clone() };
+    assert!(handle.put(again).unwrap_err().to_string().contains("waits then"));
+    let corrected = Some(Box::new(Report::objective(0.25)));
+    handle.put(Trial { report: corrected.clone(), ..success.clone() }).unwrap();
+    handle.put(Trial { state: State::Success, report: corrected, ..failed.clone() }).unwrap();
+    let summary = handle.with_study(|study| study.count(State::Success)).unwrap();
+    assert_eq!(summary, 2);
+    handle.put(Trial { state: State::Corrupted, ..success.clone() }).unwrap();
+}
+
+/// Every worker of NePS from 0.13 on writes the objective as the curve of a success that has none; ours
+/// wrote null beside it.
+#[test]
+fn a_learning_curve_is_the_objective_where_neps_would_write_that() {
+    for (layout, is_there) in [("journal", false), ("neps", true), ("neps-0.12", false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let study = study(&dir).layout(trialmill::layout(layout).unwrap()).workers(1);
+        let outcome =
+            study.max_evaluations(3).give_up_after(0).run(|trial| match trial.id().number() {
+                Some(1) => Ok(Report::objective(0.5)),
+                Some(2) => Ok(Report::objective(0.5).learning_curve([0.75, 0.5])),
+                _ => Ok(Report::failed("x")),
+            });
+        let curves: Vec<usize> = outcome
+            .unwrap()
+            .study()
+            .trials()
+            .iter()
+            .map(|trial| {
+                trial.report.as_ref().unwrap().learning_curve.as_ref().map_or(0, |c| c.len())
+            })
+            .collect();
+        assert_eq!(curves, [usize::from(is_there), 2, 0], "{layout}");
+    }
 }

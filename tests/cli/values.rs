@@ -125,9 +125,20 @@ fn the_best_of_equals_is_the_first_sampled() {
 /// A budget of cost, and no result that costs anything: it went on for ever without a word.
 #[test]
 fn a_cost_budget_that_nothing_uses_up_is_complained_about_once() {
-    for result in ["0.5", "{\"objective_to_minimize\": 1, \"cost\": -1}"] {
+    let study = Trialmill::new(4);
+    let ran = study.run_study(&["--cost", "5"], "echo 0.5").exits(8);
+    assert_eq!(ran.stderr.matches("so does each like it").count(), 1, "{}", ran.stderr);
+    assert_eq!(study.count("crashed"), 4);
+    // And nobody tells one by mistake.
+    study.run(&["set", "s", "--evaluations", "5"]).exits(0);
+    study.run(&["ask", "s"]).exits(0);
+    study.run(&["tell", "s", "5", "--objective", "0.5"]).exits(2).says(&["add --cost"]);
+    study.run(&["tell", "s", "5", "--objective", "0.5", "--cost", "1"]).exits(0);
+
+    for free in ["\"cost\": -1", "\"cost\": 9, \"account_for_cost\": false"] {
         let study = Trialmill::new(4);
-        let ran = study.run_study(&["--cost", "5"], &format!("echo '{result}'")).exits(0);
+        let script = format!("echo '{{\"objective_to_minimize\": 1, {free}}}'");
+        let ran = study.run_study(&["--cost", "5"], &script).exits(0);
         assert_eq!(ran.stderr.matches("never used up").count(), 1, "{}", ran.stderr);
         assert_eq!(study.status()["spent"]["cost"], 0.0);
     }
@@ -345,7 +356,9 @@ fn each_budget_ends_or_speaks() {
         let more = if budget.starts_with("evaluations") { "0" } else { "3" };
         let options =
             ["--dir", "s", "--overwrite", "-q", "--evaluations", more, "--", "echo", result];
-        study.run(&[&["run", "study.yaml"], &options[..]].concat()).exits(0).says(&[says]);
+        let is_missing = ["has no cost", "has the cost NaN"].contains(&says);
+        let code = if is_missing { 8 } else { 0 };
+        study.run(&[&["run", "study.yaml"], &options[..]].concat()).exits(code).says(&[says]);
     }
     for (budget, says) in [
         ("fidelity: 5", "no parameter is the fidelity"),
@@ -425,4 +438,36 @@ fn what_is_not_utf_8_is_answered_with_what_it_is() {
     }
     study.write("b.csv", &format!("\u{feff}{table}"));
     study.run(&["import", "s", "b.csv"]).exits(0).says(&["1 trial taken in"]);
+}
+
+/// The objective and the cost of what failed could be given in Rust alone: a study file that said them was
+/// refused.
+#[test]
+fn what_errors_count_as_stands_in_the_study_file() {
+    let study = Trialmill::new(3);
+    let file = study.read("study.yaml");
+    let says = "objective_on_error: 9\ncost_on_error: 2.5\ncost_if_not_provided: 1\n";
+    study.write("study.yaml", &format!("{file}{says}"));
+    let script = "[ $TRIALMILL_TRIAL_ID = 2 ] && exit 1; echo 0.5";
+    study.run_study(&["--cost", "100"], script).exits(0);
+    let trials = study.json(&["trials", "s"]);
+    let of = |key: &str| -> Vec<Json> {
+        trials.as_array().unwrap().iter().map(|trial| trial["report"][key].clone()).collect()
+    };
+    assert_eq!(json!(of("objective_to_minimize")), json!([0.5, 9.0, 0.5]));
+    assert_eq!(json!(of("cost")), json!([1.0, 2.5, 1.0]));
+    assert_eq!(study.status()["spent"]["cost"], 4.5);
+    // The flags of a run go over them.
+    study.run(&["retry", "s"]).exits(0);
+    let flags = ["--objective-on-error", "-1", "--cost-on-error", "0.25"];
+    study.run_study(&[&["--cost", "100"], &flags[..]].concat(), script).exits(0);
+    let second = &study.json(&["trials", "s"])[1]["report"];
+    assert_eq!((&second["objective_to_minimize"], &second["cost"]), (&json!(-1.0), &json!(0.25)));
+    for (wrong, says) in [
+        ("objective_on_error: bad", "objective_on_error: a number is needed"),
+        ("cost_on_error: -1", "cost_on_error: a number from 0 on is needed"),
+    ] {
+        study.write("study.yaml", &format!("{file}{wrong}\n"));
+        study.run_study(&[], script).exits(2).says(&[says]);
+    }
 }

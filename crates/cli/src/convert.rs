@@ -88,7 +88,7 @@ impl Convert {
         let trials: Vec<(usize, &Trial)> = study.trials().iter().enumerate().collect();
         let config = |at: usize| moved.as_ref().map(|configs| configs[at].clone());
         for batch in trials.chunks(BATCH) {
-            client.put_all(batch.iter().map(|(at, trial)| {
+            client.restore(batch.iter().map(|(at, trial)| {
                 let trial = resting(trial);
                 Trial { config: config(*at).unwrap_or_else(|| trial.config.clone()), ..trial }
             }))?;

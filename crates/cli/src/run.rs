@@ -96,6 +96,15 @@ struct Working {
     /// What an error means: ignore, stop-worker, stop-all, raise-worker, raise-any
     #[arg(long, value_name = "WHAT")]
     on_error: Option<OnError>,
+    /// The objective to record for a trial that failed or crashed
+    #[arg(long, value_name = "X", value_parser = crate::numbers::number, allow_hyphen_values = true)]
+    objective_on_error: Option<f64>,
+    /// The cost to record for a trial that failed or crashed
+    #[arg(long, value_name = "COST", value_parser = crate::numbers::number)]
+    cost_on_error: Option<f64>,
+    /// The cost to record for a success that reports none
+    #[arg(long, value_name = "COST", value_parser = crate::numbers::number)]
+    cost_if_not_provided: Option<f64>,
     /// Acknowledge before the disk has it: survives the process, not power loss
     #[arg(long)]
     buffered: bool,
@@ -158,6 +167,12 @@ impl Working {
         }
         options.workers = self.workers.unwrap_or(options.workers);
         options.on_error = self.on_error.unwrap_or(options.on_error);
+        let defaults = &mut options.defaults;
+        if let Some(objective) = self.objective_on_error {
+            defaults.objective_on_error = Some(objective.into());
+        }
+        defaults.cost_on_error = self.cost_on_error.or(defaults.cost_on_error);
+        defaults.cost_if_not_provided = self.cost_if_not_provided.or(defaults.cost_if_not_provided);
         if self.buffered {
             options.durability = Durability::Buffered;
         }

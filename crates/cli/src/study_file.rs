@@ -29,8 +29,10 @@ use trialmill_core::notation;
 use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_core::pruner::PrunerInfo;
+use trialmill_core::trial::Objective;
 use trialmill_core::words;
 use trialmill_optimizers::pruners;
+use trialmill_runtime::evaluate::ReportDefaults;
 use trialmill_runtime::{Evaluation, RunOptions, StudySpec};
 
 /// The content of a study file: the study's specification, and the options of the run.
@@ -45,7 +47,7 @@ pub struct StudyFile {
 }
 
 /// The keys of a study file.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 25] = [
     "space",
     "pipeline_space",
     "objectives",
@@ -64,6 +66,9 @@ const KEYS: [&str; 22] = [
     "give_up_after",
     "max_attempts",
     "on_error",
+    "objective_on_error",
+    "cost_on_error",
+    "cost_if_not_provided",
     "pruner",
     "on_prune",
     "count_pruned",
@@ -185,6 +190,7 @@ impl StudyFile {
             None | Some(Json::Null) => (None, None),
             Some(json) => optimizer(json)?,
         };
+        let defaults = defaults(&mut map)?;
         let pruner = match map.shift_remove("pruner") {
             None | Some(Json::Null) => None,
             Some(json) => Some(pruner(&json)?),
@@ -214,6 +220,7 @@ impl StudyFile {
             on_prune: file.options.on_prune,
             environment: environment.unwrap_or_default(),
         });
+        file.options.defaults = defaults;
         let per_worker = budget.per_worker.as_deref();
         file.options.per_worker = per_worker.map(FileBudget::budget).unwrap_or_default();
         let per_run = budget.per_run.as_deref();
@@ -235,6 +242,32 @@ pub(crate) fn pruner(json: &Json) -> Result<PrunerInfo, Error> {
     }
     // With the defaults of its arguments filled in, as it is stored and compared.
     pruners::pruner(&info).map(|pruner| pruner.info()).map_err(Error::Setting)
+}
+
+/// What is recorded of a trial that failed or crashed, and where a result has no cost.
+fn defaults(map: &mut Map<String, Json>) -> Result<ReportDefaults, Error> {
+    let mut take = |key: &str| match map.shift_remove(key) {
+        None | Some(Json::Null) => Ok(None),
+        Some(json) => trialmill_runtime::evaluate::objective(&json)
+            .filter(|objective| !objective.as_slice().is_empty())
+            .map(Some)
+            .ok_or_else(|| format!("{key}: a number is needed, not {}", notation::Shown(&json)))
+            .map_err(Error::Setting),
+    };
+    let objective_on_error = take("objective_on_error")?;
+    let mut number = |key: &str| match take(key)? {
+        None => Ok(None),
+        Some(Objective::One(cost)) if cost >= 0.0 => Ok(Some(cost)),
+        Some(other) => {
+            Err(Error::Setting(format!("{key}: a number from 0 on is needed, not {other}")))
+        }
+    };
+    Ok(ReportDefaults {
+        objective_on_error,
+        cost_on_error: number("cost_on_error")?,
+        cost_if_not_provided: number("cost_if_not_provided")?,
+        ..ReportDefaults::default()
+    })
 }
 
 /// The line that a problem is about: it names a parameter, or begins with a key.

@@ -98,6 +98,11 @@ impl Tell {
             report.constraints = Some(values.map_err(Error::Setting)?.into());
         }
         report.cost = self.cost.or(report.cost);
+        let budget = client.with_study(|study| study.policy().budget)?;
+        if budget.missing_cost(&report).is_some() {
+            let problem = "the study's budget is one of cost, and this result has none: add --cost";
+            return Err(Error::Setting(problem.into()));
+        }
         Ok(end(&self.id, &client.report(&self.id, self.attempt, report)?))
     }
 }

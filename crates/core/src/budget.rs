@@ -64,7 +64,7 @@ impl Spent {
     pub fn add_report(&mut self, report: &Report) {
         // Nothing is given back, and what is infinite reaches any limit.
         let spent = |x: Option<f64>| x.filter(|x| *x > 0.0).unwrap_or(0.0);
-        self.cost += spent(report.cost);
+        self.cost += spent(report.charged_cost());
         self.evaluation_seconds += spent(report.evaluation_duration);
     }
 
@@ -87,13 +87,43 @@ fn charged(fidelity: Option<f64>) -> f64 {
 }
 
 impl Budget {
+    /// A success that has no cost where the budget is one of cost cannot be used (NePS raises a
+    /// `ValueError`): the budget would never end. Other reports stay as they are.
+    // It is boxed on its way in and out.
+    #[allow(clippy::unnecessary_box_returns)]
+    pub fn charged(&self, report: Box<Report>) -> Box<Report> {
+        match self.missing_cost(&report) {
+            Some(problem) => Box::new(report.refused(problem)),
+            None => report,
+        }
+    }
+
+    /// Why a report cannot be used: it is one of a success, the budget is one of cost, and it has none.
+    pub fn missing_cost(&self, report: &Report) -> Option<String> {
+        self.cost.filter(|_| report.is_success() && report.cost.is_none_or(f64::is_nan))?;
+        let objective = report.objective_to_minimize.as_ref().map(ToString::to_string);
+        let what = report.cost.map_or_else(|| "no cost".into(), |cost| format!("the cost {cost}"));
+        Some(format!(
+            "the result (objective {}) has {what}, and the budget is one of cost: report one, or set \
+             `cost_if_not_provided`",
+            objective.unwrap_or_else(|| "none".into())
+        ))
+    }
+
     /// Why this report, of a trial with steps or without, brings a budget no nearer to its end, where
     /// it does not.
     pub fn complaint(&self, report: &Report, has_steps: bool) -> Option<String> {
-        let (what, of) = match (self.cost, report.cost, self.steps) {
+        if let Some(problem) = self.missing_cost(report) {
+            return Some(format!("{problem}. It counts as crashed, and so does each like it"));
+        }
+        let is_error = report.reported_as.is_error();
+        let (what, of) = match (self.cost.filter(|_| !is_error), report.cost, self.steps) {
             (Some(_), None, _) => ("no cost".to_string(), "cost"),
             (Some(_), Some(cost), _) if cost.is_nan() || cost <= 0.0 => {
                 (format!("the cost {cost}"), "cost")
+            }
+            (Some(_), Some(cost), _) if !report.account_for_cost => {
+                (format!("a cost ({cost}) that is not charged (account_for_cost)"), "cost")
             }
             (_, _, Some(_)) if !has_steps => ("no steps".into(), "steps"),
             _ => return None,
@@ -184,6 +214,15 @@ mod tests {
         ] {
             let mut report = Report::objective(0.5);
             report.cost = cost;
+            // One that has none crashes, and that speaks; what it computed is kept in the reason.
+            let has_cost = cost.is_some_and(|cost| !cost.is_nan());
+            let charged = budget.charged(Box::new(report.clone()));
+            assert_eq!(charged.is_success(), has_cost);
+            if let Some(failure) = &charged.failure {
+                assert!(failure.err.contains("objective 0.5"), "{}", failure.err);
+            }
+            let same = Budget::default().charged(Box::new(report.clone()));
+            assert!(same.is_success(), "there is no budget of cost");
             assert_eq!(budget.complaint(&report, false).is_none(), nearer, "{cost:?}");
             assert_eq!(Budget::default().complaint(&report, false), None);
             let mut spent = Spent::default();
@@ -191,6 +230,14 @@ mod tests {
             assert!(spent.cost >= 0.0, "{cost:?}");
             assert_eq!(budget.reached(&spent).is_some(), cost == Some(f64::INFINITY));
         }
+        // What is not charged is spoken of once, too; what failed is spoken of anyway.
+        let free = Report::objective(0.5).cost(3.0).account_for_cost(false);
+        let mut spent = Spent::default();
+        spent.add_report(&free);
+        assert_eq!((spent.cost, free.cost), (0.0, Some(3.0)));
+        assert!(budget.complaint(&free, false).unwrap().contains("not charged"));
+        assert!(budget.complaint(&Report::pruned(), false).unwrap().contains("no cost"));
+        assert_eq!(budget.complaint(&Report::failed("x"), false), None);
         let budget = Budget { steps: Some(5), ..Budget::default() };
         let says = budget.complaint(&Report::objective(0.5), false);
         assert!(says.is_some_and(|says| says.contains("no steps")));

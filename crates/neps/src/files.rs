@@ -278,6 +278,7 @@ fn read_report(value: &Value) -> Result<Report, String> {
     Ok(Report {
         objective_to_minimize: value.get("objective_to_minimize").and_then(objective),
         cost: number("cost"),
+        account_for_cost: true,
         learning_curve: curve,
         extra,
         constraints: None,

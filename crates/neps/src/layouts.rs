@@ -44,6 +44,10 @@ impl Layout for Version {
         true
     }
 
+    fn curve_is_objective(&self) -> bool {
+        *self != Version::V0_12
+    }
+
     fn recognises(&self, path: &Path) -> bool {
         Version::of(path) == Some(*self)
     }

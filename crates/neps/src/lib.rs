@@ -23,6 +23,7 @@ mod space;
 mod staged;
 mod state;
 mod store;
+mod uncharged;
 mod unusable;
 mod v0_12;
 mod value;

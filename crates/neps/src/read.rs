@@ -7,6 +7,7 @@ use super::pruned;
 use super::record::{Record, Shared, progress};
 use super::space::read_space;
 use super::state::{StateFile, with_limits_of_neps};
+use super::uncharged;
 use trialmill_core::budget::Budget;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::{Event, EventKind, Policy};
@@ -32,7 +33,7 @@ pub(crate) fn read_trials(
         apply(Event { time: now_s(), kind }).map_err(study)?;
     }
     for trial in trials.into_list() {
-        let put = EventKind::Put(Box::new(pruned::read_back(trial)));
+        let put = EventKind::Put(Box::new(uncharged::read_back(pruned::read_back(trial))));
         apply(Event { time: now_s(), kind: put }).map_err(study)?;
     }
     Ok(problem)

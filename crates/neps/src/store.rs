@@ -19,6 +19,7 @@ use super::record::{Extras, Record, Shared, View, Writer};
 use super::space::read_space;
 use super::staged::{Staged, Step};
 use super::state::{StateFile, with_limits_of_neps};
+use super::uncharged;
 use super::version::Version;
 use trialmill_core::budget::Budget;
 use trialmill_core::error::{StoreError, StudyError};
@@ -208,14 +209,17 @@ impl NepsStore {
     /// that: otherwise our own record of a state that NePS does not have would look like news to
     /// us.
     pub(super) fn for_neps<'a>(&self, trial: &'a Trial) -> Cow<'a, Trial> {
-        if trial.state == State::Pruned {
-            return Cow::Owned(pruned::for_neps(trial));
+        let mut told = match self.version.state(trial.state) {
+            _ if trial.state == State::Pruned => Cow::Owned(pruned::for_neps(trial)),
+            state if state == trial.state => Cow::Borrowed(trial),
+            state => Cow::Owned(Trial { state, ..trial.clone() }),
+        };
+        if uncharged::is_uncharged(trial)
+            && let Some(report) = &mut told.to_mut().report
+        {
+            uncharged::hide(report);
         }
-        let state = self.version.state(trial.state);
-        match state == trial.state {
-            true => Cow::Borrowed(trial),
-            false => Cow::Owned(Trial { state, ..trial.clone() }),
-        }
+        told
     }
 
     /// Emits the events that bring the study up to date with a record that NePS or another process
@@ -226,7 +230,7 @@ impl NepsStore {
         replica: &mut dyn Replica,
     ) -> Result<(), StoreError> {
         let Record { trial, extras } = record;
-        let trial = pruned::read_back(trial);
+        let trial = uncharged::read_back(pruned::read_back(trial));
         let lease = extras.lease.clone().filter(|_| trial.state == State::Evaluating);
         self.extras.set(trial.id.clone(), extras);
         let Some(lease) = lease else {

@@ -266,11 +266,13 @@ impl<E: Exchange> Client<E> {
         Ok(requeued(self.exchange_all(commands)?))
     }
 
-    /// Sets a trial as a whole: an import, or a correction (NePS: `put_updated_trial`). A trial's
-    /// configuration cannot be changed.
+    /// Sets a trial as a whole: an import, or a correction (NePS: `put_updated_trial`). A correction
+    /// may say what came of a trial, and takes nothing back: its configuration stays, and so do its
+    /// attempts and that it has ended.
     ///
     /// # Errors
-    /// The trial exists with another configuration or more attempts, or the state is gone.
+    /// The configuration is not of the study's space; the trial exists with another configuration or
+    /// more attempts, or cannot become what it is to be. Or the state is gone.
     pub fn put(&self, trial: Trial) -> Result<(), Error> {
         self.put_all([trial])
     }
@@ -278,10 +280,46 @@ impl<E: Exchange> Client<E> {
     /// Sets several trials, stored together.
     ///
     /// # Errors
-    /// As [`put`](Self::put); those that were not refused are stored.
+    /// As [`put`](Self::put). If a configuration is not of the space, none is stored; else those that
+    /// were not refused are.
     pub fn put_all(&self, trials: impl IntoIterator<Item = Trial>) -> Result<(), Error> {
+        let trials: Vec<Trial> = trials.into_iter().collect();
+        self.check_configs(&trials)?;
+        self.restore(trials)
+    }
+
+    /// Adds a trial whose id must be new (NePS: `store_new_trial`).
+    ///
+    /// # Errors
+    /// There is one of this id already ([`StudyError::DuplicateTrial`]); the configuration is not of
+    /// the study's space; or the state is gone.
+    pub fn put_new(&self, trial: Trial) -> Result<(), Error> {
+        self.check_configs(std::slice::from_ref(&trial))?;
+        self.exchange_one(Command::PutNew(Box::new(trial))).map(drop)
+    }
+
+    /// Sets trials that a study had: their configurations may be from before its space was as it is.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put), but for the space.
+    pub fn restore(&self, trials: impl IntoIterator<Item = Trial>) -> Result<(), Error> {
         let put = |trial| Command::Put(Box::new(trial));
         self.exchange_all(trials.into_iter().map(put).collect()).map(drop)
+    }
+
+    /// A trial that is there already has its configuration, whatever the space is now.
+    fn check_configs(&self, trials: &[Trial]) -> Result<(), Error> {
+        let ids: Vec<TrialId> = trials.iter().map(|trial| trial.id.clone()).collect();
+        let (space, is_there) = self.with_study(move |study| {
+            let is_there: Vec<bool> = ids.iter().map(|id| study.trial(id).is_some()).collect();
+            (study.definition().space.clone(), is_there)
+        })?;
+        for (trial, _) in trials.iter().zip(is_there).filter(|(_, is_there)| !is_there) {
+            space.check(&trial.config).map_err(|error| {
+                StudyError::Contradiction(format!("trial '{}': {error}", trial.id))
+            })?;
+        }
+        Ok(())
     }
 
     /// Changes the policy of the study: a larger budget, say.

@@ -106,6 +106,7 @@ impl Session {
             options,
             after_evaluation,
             space,
+            curve_is_objective: directory.as_ref().is_some_and(|d| d.layout().curve_is_objective()),
             directory: directory.clone(),
             place: place.clone(),
             handle: handle.clone(),

@@ -29,6 +29,9 @@ pub(crate) struct WorkerContext {
     pub(crate) allowance: Allowance,
     pub(crate) after_evaluation: Option<EvaluationHook>,
     pub(crate) space: Arc<SearchSpace>,
+    /// Whether the learning curve of a success that has none is its objective, as NePS's workers
+    /// write it.
+    pub(crate) curve_is_objective: bool,
     pub(crate) directory: Option<Directory>,
     pub(crate) place: Option<Place>,
     pub(crate) handle: StudyHandle,
@@ -222,7 +225,15 @@ impl Worker {
             }
         };
         report.evaluation_duration = Some(running.elapsed().as_secs_f64());
-        self.context.options.defaults.fill(&mut report, running.has_stepped());
+        self.context.options.defaults.fill(
+            &mut report,
+            running.has_stepped(),
+            self.context.curve_is_objective,
+        );
+        // The study's own budget is minded by the study.
+        for budget in [&self.context.options.per_worker, &self.context.options.per_run] {
+            report = budget.charged(report);
+        }
         self.spent.add_report(&report);
         let fidelity = self.context.space.fidelity_of(running.config());
         self.spent.add_evaluation(fidelity);

@@ -45,6 +45,11 @@ pub trait Layout: fmt::Debug + Send + Sync {
     /// study, and our own files are in a subdirectory.
     fn is_shared(&self) -> bool;
 
+    /// Whether the other program gives a success without a learning curve one: its objective.
+    fn curve_is_objective(&self) -> bool {
+        false
+    }
+
     /// Whether a directory holds a study of this layout.
     fn recognises(&self, path: &Path) -> bool;
 

@@ -86,6 +86,9 @@ pub struct ReportRow<'a> {
     pub objectives: Option<Map<String, Json>>,
     /// As an objective, because JSON has no infinity and an objective is written as `"inf"` then.
     pub cost: Option<Objective>,
+    /// Only where it is false: the cost is not charged to a budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_for_cost: Option<bool>,
     pub learning_curve: Option<&'a [Objective]>,
     pub extra: Option<ShownMap<'a>>,
     /// The values of the study's constraints by name; 0 or less is kept to.
@@ -178,6 +181,7 @@ impl<'a> ReportRow<'a> {
             objective: goals.maximises().then_some(objective),
             objectives: (!objectives.is_empty()).then_some(objectives),
             cost: report.cost.map(Objective::One),
+            account_for_cost: (!report.account_for_cost).then_some(false),
             learning_curve: report.learning_curve.as_deref(),
             extra: report.extra.as_deref().map(ShownMap),
             constraints: report.constraints.as_ref().map(|values| {

@@ -70,6 +70,7 @@ pub(super) fn write(seq: u64, event: &Event, out: &mut Vec<u8>) -> Option<()> {
             let Report {
                 objective_to_minimize: Some(Objective::One(objective)),
                 cost,
+                account_for_cost: true,
                 learning_curve: None,
                 extra: None,
                 constraints: None,

@@ -82,6 +82,8 @@ pub enum Command {
     RetryOne(TrialId),
     /// Sets a trial as a whole: an import, or a correction (NePS: `put_updated_trial`).
     Put(Box<Trial>),
+    /// The same of a trial whose id must be new (NePS: `store_new_trial`).
+    PutNew(Box<Trial>),
     /// Adds configurations that a person chose; they become pending trials. Answer:
     /// [`Answer::Evaluate`].
     Enqueue {

@@ -86,7 +86,7 @@ impl StudyState {
             }
             Command::Step { trial, attempt, steps } => self.step(&trial, attempt, steps),
             Command::Report { trial, attempt, report } => self.end(&trial, attempt, |attempt| {
-                let report = self.judged(report);
+                let report = self.judged(self.policy.budget.charged(report));
                 EventKind::Reported { trial: trial.clone(), attempt, report }
             }),
             Command::Release { trial, attempt, reason } => {
@@ -118,6 +118,10 @@ impl StudyState {
                 self.check_put(&trial)?;
                 Ok(Decision::new(self.put_events(*trial), Answer::Done))
             }
+            Command::PutNew(trial) => match self.trial(&trial.id) {
+                Some(_) => Err(StudyError::DuplicateTrial(trial.id)),
+                None => Ok(Decision::new(self.put_events(*trial), Answer::Done)),
+            },
             Command::Enqueue { worker, configs } => {
                 let suggestions = configs.into_iter().map(Suggestion::from).collect();
                 self.take_suggestions(suggestions, &worker, false)
@@ -446,16 +450,7 @@ impl StudyState {
                 }
             }
         };
-        let Report { cost, learning_curve, extra, constraints, evaluation_duration, .. } = *report;
-        let crashed = Report::crashed("result", problem);
-        Box::new(Report {
-            cost,
-            learning_curve,
-            extra,
-            constraints,
-            evaluation_duration,
-            ..crashed
-        })
+        Box::new(report.refused(problem))
     }
 
     fn requeue_all(&self, held: Vec<&Trial>, reason: Reason) -> Decision {
@@ -508,7 +503,16 @@ impl StudyState {
                 trial.id, old.attempts, trial.attempts
             )));
         }
-        Ok(())
+        // A correction may say what came of a trial; what came of it is not taken back.
+        let (from, to) = (old.state, trial.state);
+        if from == to || from.may_become(to) || to.is_finished() {
+            return Ok(());
+        }
+        let hint = match from.is_error() && to == State::Evaluating {
+            true => ": it can be tried again, and waits then",
+            false => ": a correction takes no result back",
+        };
+        Err(StudyError::Transition { id: trial.id.clone(), from, to, hint })
     }
 
     fn set_policy(&self, policy: Policy) -> Result<Decision, StudyError> {

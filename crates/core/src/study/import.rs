@@ -37,7 +37,10 @@ impl StudyState {
             }
             // What it cost was spent elsewhere: kept, and not added up.
             let report = match report.cost {
-                Some(cost) => Box::new(Report { cost: None, ..*report }.extra("cost", cost)),
+                Some(cost) => {
+                    let report = Report { cost: None, account_for_cost: true, ..*report };
+                    Box::new(report.extra("cost", cost))
+                }
                 None => report,
             };
             if !here.insert(key(&config, Some(&report))) {

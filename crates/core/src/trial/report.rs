@@ -81,6 +81,9 @@ pub struct Report {
     pub objective_to_minimize: Option<Objective>,
     /// What the evaluation cost, in the unit of the cost budget.
     pub cost: Option<f64>,
+    /// Whether the cost is charged to budgets of cost: it is unless this is false (NePS 0.12:
+    /// `account_for_cost`).
+    pub account_for_cost: bool,
     /// The objective over the course of the evaluation.
     pub learning_curve: Option<Box<[Objective]>>,
     /// Anything else worth keeping (NePS: `info_dict`).
@@ -123,6 +126,7 @@ impl Report {
         Report {
             objective_to_minimize: None,
             cost: None,
+            account_for_cost: true,
             learning_curve: None,
             extra: None,
             constraints: None,
@@ -142,6 +146,25 @@ impl Report {
     pub fn cost(mut self, cost: f64) -> Self {
         self.cost = Some(cost);
         self
+    }
+
+    /// Whether the cost is charged to budgets of cost, as it is unless this says otherwise: one that is
+    /// not is kept all the same.
+    pub fn account_for_cost(mut self, charged: bool) -> Self {
+        self.account_for_cost = charged;
+        self
+    }
+
+    /// The cost that is charged.
+    pub fn charged_cost(&self) -> Option<f64> {
+        self.cost.filter(|_| self.account_for_cost)
+    }
+
+    /// What is kept of a result that cannot be used: everything but its objective, and why.
+    pub fn refused(self, problem: impl Into<String>) -> Self {
+        let crashed = Self::crashed("result", problem);
+        let (failure, reported_as) = (crashed.failure, crashed.reported_as);
+        Report { objective_to_minimize: None, failure, reported_as, ..self }
     }
 
     /// The objective over the course of the evaluation.

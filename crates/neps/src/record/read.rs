@@ -102,6 +102,7 @@ fn report(from: &Pickle<'_>, at: Ref) -> Result<Option<(Report, bool)>, String> 
     let report = Report {
         objective_to_minimize,
         cost: field("cost").and_then(|at| number(from, at)),
+        account_for_cost: true,
         learning_curve,
         extra,
         constraints: None,

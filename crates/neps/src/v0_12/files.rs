@@ -237,7 +237,15 @@ impl TrialFiles {
         let directory = self.directory(id);
         match is_error {
             true => Ok(text::read_error(&read_yaml(&directory.join(ERROR))?)),
-            false => text::read_result(&read_yaml(&directory.join(RESULT))?),
+            false => {
+                let mut report = text::read_result(&read_yaml(&directory.join(RESULT))?)?;
+                if report.charged_cost().is_some()
+                    && let Ok(metadata) = read_yaml(&directory.join(METADATA))
+                {
+                    report.account_for_cost = !text::is_uncharged(&metadata);
+                }
+                Ok(report)
+            }
         }
     }
 }

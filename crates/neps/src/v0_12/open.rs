@@ -35,7 +35,7 @@ impl OpenTrials {
 
 /// The total cost of all reports.
 pub(super) fn total_cost(trials: &Trials) -> f64 {
-    let costs = trials.iter().filter_map(|trial| trial.report.as_ref()?.cost);
+    let costs = trials.iter().filter_map(|trial| trial.report.as_ref()?.charged_cost());
     costs.filter(|cost| cost.is_finite()).sum()
 }
 

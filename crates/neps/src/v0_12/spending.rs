@@ -58,6 +58,12 @@ impl Spending {
         Budget { cost, ..Budget::default() }
     }
 
+    /// What was used so far, as far as that can be read.
+    pub(super) fn used(&self) -> f64 {
+        let value = self.read().ok().flatten();
+        value.and_then(|value| value.get(USED)?.as_f64()).unwrap_or(0.0)
+    }
+
     /// Adds a cost; returns what was used before.
     pub(super) fn add(&self, cost: f64, max: Option<f64>) -> io::Result<f64> {
         let value = match self.read() {

@@ -255,7 +255,11 @@ impl Neps012Store {
     fn write(&mut self, trials: &Trials) -> Result<(), StoreError> {
         let touched = std::mem::take(&mut self.touched);
         let cost = |(id, touched): (&TrialId, &Touched)| new_cost(trials.get(id)?, touched);
-        let costs: Vec<f64> = touched.iter().filter_map(cost).collect();
+        let costs: Vec<f64> = touched
+            .iter()
+            .filter_map(cost)
+            .filter_map(|(cost, charged)| charged.then_some(cost))
+            .collect();
         if !costs.is_empty() {
             self.mend_spending(total_cost(trials) - costs.iter().sum::<f64>())?;
         }
@@ -281,8 +285,11 @@ impl Neps012Store {
         match &trial.report {
             Some(report) => {
                 let spent = match new_cost(trial, touched) {
-                    Some(cost) => {
-                        let used = self.spending.add(cost, self.max_cost)?;
+                    Some((cost, is_charged)) => {
+                        let used = match is_charged {
+                            true => self.spending.add(cost, self.max_cost)?,
+                            false => self.spending.used(),
+                        };
                         Some(CostLine { used, max: self.max_cost })
                     }
                     None => None,
@@ -321,10 +328,11 @@ impl Guarded for Neps012Store {
     }
 }
 
-/// What the batch's report of a trial declares as spent.
-fn new_cost(trial: &Trial, touched: &Touched) -> Option<f64> {
-    let cost = trial.report.as_ref()?.cost?;
-    (touched.is_reported && cost.is_finite()).then_some(cost)
+/// What the batch's report of a trial declares as its cost, and whether that is charged.
+fn new_cost(trial: &Trial, touched: &Touched) -> Option<(f64, bool)> {
+    let report = trial.report.as_ref()?;
+    let cost = report.cost.filter(|cost| touched.is_reported && cost.is_finite())?;
+    Some((cost, report.account_for_cost))
 }
 
 /// Trials that were read before the lock was taken.

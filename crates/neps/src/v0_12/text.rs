@@ -8,7 +8,16 @@ use crate::value::Value;
 use trialmill_core::trial::{Failure, Objective, Report, State, Trial};
 
 /// What a cost adds to a trial's metadata.
-const COST_KEYS: [&str; 4] = ["account_for_cost", "eval_cost", "max", "used"];
+const COST_KEYS: [&str; 4] = [ACCOUNT_FOR_COST, "eval_cost", "max", "used"];
+
+/// Whether a cost is charged, in a result and in a trial's metadata.
+const ACCOUNT_FOR_COST: &str = "account_for_cost";
+
+/// Whether a trial's metadata says that its cost is not charged: in NePS 0.12.0 in a mapping `budget`.
+pub(super) fn is_uncharged(metadata: &Value) -> bool {
+    let budget = metadata.get("budget").unwrap_or(metadata);
+    budget.get(ACCOUNT_FOR_COST) == Some(&Value::Bool(false))
+}
 
 /// The cost of all earlier trials, and the limit for all.
 #[derive(Debug, Clone, Copy)]
@@ -34,10 +43,11 @@ pub(super) fn metadata(before: Value, trial: &Trial, spent: Option<CostLine>) ->
     };
     set("time_sampled", Some(Value::Float(trial.metadata.time_sampled)));
     set("time_end", trial.metadata.time_end.map(Value::Float));
-    let cost = trial.report.as_ref().and_then(|report| report.cost);
+    let report = trial.report.as_ref();
+    let cost = report.and_then(|report| Some((report.cost?, report.account_for_cost)));
     let values = match (cost, spent) {
-        (Some(cost), Some(CostLine { used, max })) => [
-            Value::Bool(true),
+        (Some((cost, is_charged)), Some(CostLine { used, max })) => [
+            Value::Bool(is_charged),
             Value::Float(cost),
             max.map_or(Value::None, Value::Float),
             Value::Float(used),
@@ -78,6 +88,9 @@ pub(super) fn end(report: &Report) -> End {
         pairs.push(("objective_to_minimize", of_objective(many)));
     }
     pairs.extend(report.cost.map(|cost| ("cost", Value::Float(cost))));
+    if !report.account_for_cost {
+        pairs.push((ACCOUNT_FOR_COST, Value::Bool(false)));
+    }
     if let Some(curve) = &report.learning_curve {
         pairs.push(("learning_curve", Value::List(curve.iter().map(of_objective).collect())));
     }
@@ -113,7 +126,8 @@ pub(super) fn read_result(value: &Value) -> Result<Report, String> {
         Some(Json::Object(map)) => map,
         _ => Map::new(),
     };
-    let known = ["loss", "objective_to_minimize", "cost", "learning_curve", "info_dict"];
+    let known =
+        ["loss", "objective_to_minimize", "cost", ACCOUNT_FOR_COST, "learning_curve", "info_dict"];
     for (key, value) in pairs {
         // Keys that are not NePS's are the user's own.
         if let Some(key) = key.as_str().filter(|key| !known.contains(key)) {
@@ -122,6 +136,7 @@ pub(super) fn read_result(value: &Value) -> Result<Report, String> {
     }
     Ok(Report {
         cost: value.get("cost").and_then(Value::as_f64),
+        account_for_cost: value.get(ACCOUNT_FOR_COST) != Some(&Value::Bool(false)),
         learning_curve: curve,
         extra: Some(extra).filter(|extra| !extra.is_empty()).map(Box::new),
         ..Report::objective(objective_to_minimize)

@@ -32,7 +32,7 @@ pub use household::adopt_orphans;
 pub(crate) use process::ProcessEvaluator;
 pub use progress::parse as parse_step;
 pub use report_defaults::ReportDefaults;
-pub use result::{parse as parse_result, report_of};
+pub use result::{objective, parse as parse_result, report_of};
 pub use running::RunningTrial;
 pub(crate) use running::TrialPaths;
 pub(crate) use sampler::SamplerProcess;

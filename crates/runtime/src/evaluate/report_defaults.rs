@@ -5,6 +5,9 @@ use trialmill_core::trial::{Objective, Report};
 /// Values to record when an evaluation fails, or leaves them out (NePS: `objective_value_on_error`,
 /// `cost_value_on_error`, `learning_curve_on_error`, `cost_if_not_provided`,
 /// `learning_curve_if_not_provided`).
+///
+/// In the layouts of NePS 0.13 and later the learning curve of a success that has none is its objective
+/// unless this says otherwise: `neps.run` sets that.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReportDefaults {
     /// The objective of a trial that failed or crashed, so that an optimizer learns from it.
@@ -21,7 +24,7 @@ pub struct ReportDefaults {
 
 impl ReportDefaults {
     /// Fills in what a report leaves out. The learning curve of a trial that `has_stepped` is its own.
-    pub fn fill(&self, report: &mut Report, has_stepped: bool) {
+    pub fn fill(&self, report: &mut Report, has_stepped: bool, curve_is_objective: bool) {
         let (cost, curve) = if report.reported_as.is_error() {
             if report.objective_to_minimize.is_none() {
                 report.objective_to_minimize.clone_from(&self.objective_on_error);
@@ -33,6 +36,10 @@ impl ReportDefaults {
         report.cost = report.cost.or(cost);
         if report.learning_curve.is_none() && !has_stepped {
             report.learning_curve.clone_from(curve);
+            if report.is_success() && report.learning_curve.is_none() && curve_is_objective {
+                let objective = report.objective_to_minimize.as_ref();
+                report.learning_curve = objective.map(|objective| [objective.clone()].into());
+            }
         }
     }
 }

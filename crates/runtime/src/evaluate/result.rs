@@ -7,8 +7,8 @@ use trialmill_core::notation::{self, Shown};
 use trialmill_core::objectives::Objectives;
 use trialmill_core::trial::{Failure, Objective, Report, State};
 
-const KEYS: &str = "objective_to_minimize (or objective), cost, learning_curve, info_dict (or extra), \
-                    constraints, exception, pruned";
+const KEYS: &str = "objective_to_minimize (or objective), cost, account_for_cost, learning_curve, \
+                    info_dict (or extra), constraints, exception, pruned";
 
 /// Reads a result: `0.12`, `[0.1, 3]`, or `{"objective_to_minimize": …, "cost": …,
 /// "learning_curve": […], "info_dict": {…}, "exception": "…", "pruned": true}`. Where the study names
@@ -44,7 +44,7 @@ pub fn parse(text: &str, objectives: &Objectives) -> Result<Report, String> {
 }
 
 /// A number, a string for one that is not finite, or a list of those.
-pub(super) fn objective(json: &Json) -> Option<Objective> {
+pub fn objective(json: &Json) -> Option<Objective> {
     match (notation::as_f64(json), json) {
         (Some(x), _) => Some(Objective::One(x)),
         (None, Json::Array(list)) => {
@@ -178,6 +178,10 @@ fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Re
             "cost" => match objective(&json) {
                 Some(Objective::One(cost)) => report.cost = Some(cost),
                 _ => return Err(wrong("a number")),
+            },
+            "account_for_cost" => match json {
+                Json::Bool(charged) => report.account_for_cost = charged,
+                _ => return Err(wrong("true or false")),
             },
             "learning_curve" => {
                 // A step without a number is kept as NaN: it must not make the whole result
@@ -352,6 +356,9 @@ mod tests {
         let report = parse(full).unwrap();
         assert_eq!((report.cost, report.learning_curve.as_ref().unwrap().len()), (Some(2.0), 2));
         assert!(report.is_success());
+        assert!(report.account_for_cost);
+        let free = parse(r#"{"objective_to_minimize": 1, "cost": 2, "account_for_cost": false}"#);
+        assert_eq!(free.unwrap(), Report::objective(1.0).cost(2.0).account_for_cost(false));
         let python = parse(r#"{"objective_to_minimize": NaN, "info_dict": {"\"NaN": -Infinity}}"#);
         let python = python.unwrap();
         assert!(matches!(python.objective_to_minimize, Some(Objective::One(x)) if x.is_nan()));
@@ -364,6 +371,7 @@ mod tests {
             ("done!", "done!"),
             ("{}", "objective_to_minimize"),
             (r#"{"loss": 1}"#, "unknown key 'loss'"),
+            (r#"{"objective": 1, "account_for_cost": 0}"#, "account_for_cost is not true or false"),
             (r#"{"objective_to_minimize": "x"}"#, "not a number"),
             ("true", "neither"),
         ] {

@@ -131,6 +131,9 @@ macro_rules! with_report {
             objective_to_minimize: Option<Cow<'a, Objective>>,
             #[serde(skip_serializing_if = "Option::is_none")]
             cost: Option<Real>,
+            /// Only where it is false.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            account_for_cost: Option<bool>,
             #[serde(skip_serializing_if = "Option::is_none")]
             learning_curve: Option<Cow<'a, [Objective]>>,
             #[serde(borrow, skip_serializing_if = "Option::is_none")]
@@ -160,6 +163,7 @@ macro_rules! with_report {
                 Ok(Some(Box::new(Report {
                     objective_to_minimize: self.objective_to_minimize.take().map(Cow::into_owned),
                     cost: self.cost.take().map(|cost| cost.0),
+                    account_for_cost: self.account_for_cost.take().unwrap_or(true),
                     learning_curve: self.learning_curve.take().map(|it| it.into_owned().into()),
                     extra: self.extra.take().map(read_extra).transpose()?,
                     constraints: self
@@ -182,6 +186,8 @@ macro_rules! with_report {
                 .and_then(|report| report.objective_to_minimize.as_ref())
                 .map(Cow::Borrowed),
             cost: report.and_then(|report| report.cost).map(Real),
+            account_for_cost: report
+                .and_then(|report| (!report.account_for_cost).then_some(false)),
             learning_curve: report
                 .and_then(|report| report.learning_curve.as_deref())
                 .map(Cow::Borrowed),
