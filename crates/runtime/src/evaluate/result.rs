@@ -179,10 +179,6 @@ fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Re
                 Some(Objective::One(cost)) => report.cost = Some(cost),
                 _ => return Err(wrong("a number")),
             },
-            "account_for_cost" => match json {
-                Json::Bool(charged) => report.account_for_cost = charged,
-                _ => return Err(wrong("true or false")),
-            },
             "learning_curve" => {
                 // A step without a number is kept as NaN: it must not make the whole result
                 // invalid.
@@ -199,9 +195,10 @@ fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Re
                     return Err(format!("the result's {key} is not an object: {}", Shown(&json)));
                 }
             },
-            "pruned" => match json {
-                Json::Bool(true) => report.reported_as = State::Pruned,
-                Json::Bool(false) => {}
+            "pruned" | "account_for_cost" => match (key.as_str(), json) {
+                ("account_for_cost", Json::Bool(charged)) => report.account_for_cost = charged,
+                (_, Json::Bool(true)) => report.reported_as = State::Pruned,
+                (_, Json::Bool(false)) => {}
                 _ => return Err(wrong("true or false")),
             },
             // Like null: there was no exception.
