@@ -82,7 +82,7 @@ struct Arguments {
 /// The verbs' own descriptions are with their arguments: one that stood here would hide theirs.
 #[derive(Subcommand)]
 enum Verb {
-    Run(run::Run),
+    Run(Box<run::Run>),
     Create(create::Create),
     Worker(run::WorkerVerb),
     Sample(sample::Sample),

@@ -120,8 +120,21 @@ pub fn report_of(json: Json, objectives: &Objectives) -> Result<Report, String> 
     }
 }
 
-fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Report, String> {
-    let by_name = match named(&mut map, objectives)? {
+/// A key that is true or false, taken out.
+fn truth(map: &mut Map<String, Json>, key: &str) -> Result<Option<bool>, String> {
+    match map.shift_remove(key) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::Bool(truth)) => Ok(Some(truth)),
+        Some(other) => Err(format!("the result's {key} is not true or false: {}", Shown(&other))),
+    }
+}
+
+/// The objectives by their names become the key `objective`, unless they stand there twice.
+fn take_named_objectives(
+    map: &mut Map<String, Json>,
+    objectives: &Objectives,
+) -> Result<(), String> {
+    let by_name = match named(map, objectives)? {
         Some(values) => Some(values),
         None => match map.get_mut("objective") {
             // Infinity is an object in our files' notation.
@@ -156,13 +169,23 @@ fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Re
             "the result has its objective twice: as objective and objective_to_minimize".into()
         );
     }
+    Ok(())
+}
 
+fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Report, String> {
+    take_named_objectives(&mut map, objectives)?;
     let mut report = Report::objective(f64::NAN);
     report.objective_to_minimize = None;
     if let Some(json) = constraints(&mut map, objectives)?.filter(|json| !json.is_null()) {
         let problem = || format!("the result's constraints are not numbers: {}", Shown(&json));
         let values = objective(&json).ok_or_else(problem)?;
         report.constraints = Some(values.as_slice().into());
+    }
+    if let Some(charged) = truth(&mut map, "account_for_cost")? {
+        report.account_for_cost = charged;
+    }
+    if truth(&mut map, "pruned")? == Some(true) {
+        report.reported_as = State::Pruned;
     }
     let mut unknown = Map::new();
     for (key, json) in map {
@@ -194,12 +217,6 @@ fn from_object(mut map: Map<String, Json>, objectives: &Objectives) -> Result<Re
                 json => {
                     return Err(format!("the result's {key} is not an object: {}", Shown(&json)));
                 }
-            },
-            "pruned" | "account_for_cost" => match (key.as_str(), json) {
-                ("account_for_cost", Json::Bool(charged)) => report.account_for_cost = charged,
-                (_, Json::Bool(true)) => report.reported_as = State::Pruned,
-                (_, Json::Bool(false)) => {}
-                _ => return Err(wrong("true or false")),
             },
             // Like null: there was no exception.
             "exception" if json == Json::Bool(false) => {}
