@@ -115,6 +115,12 @@ fn a_command_that_writes_its_steps_in_another_way_loses_none_and_is_told() {
     let step = ["progress", "s", "2", "--step", "1", "--value", "0.5"];
     study.run(&step).exits(7).says(&["a step with 1 value, and the study has 2 objectives"]);
     study.run(&[&step[..], &["--value", "0.25"]].concat()).exits(0);
+    let named = ["progress", "s", "2", "--step", "2", "--value"];
+    study.run(&[&named[..], &["accuracy=7", "--value", "error=1"]].concat()).exits(0);
+    study.run(&[&named[..], &["latency=7"]].concat()).exits(2).says(&["'latency' is none of"]);
+    study.run(&[&named[..], &["low"]].concat()).exits(2).says(&["not a number"]);
+    let told = json!([[1, 0.5, 0.25], [2, 1.0, 7.0]]);
+    assert_eq!(steps(&study.trials()[1]), [(1, Json::Null, told)]);
 }
 
 #[test]

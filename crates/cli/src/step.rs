@@ -6,7 +6,7 @@ use clap::Args;
 use trialmill::{DirectClient, Error, StepOutcome, TrialId};
 
 use super::print::{Dir, print};
-use super::tell::superseded;
+use super::tell::{objectives, superseded};
 
 /// Reports the value of a trial at a step, before its end.
 ///
@@ -23,9 +23,10 @@ pub(super) struct Progress {
     /// The number of the step: an epoch, say
     #[arg(long, value_parser = crate::numbers::count::<u64>)]
     step: u64,
-    /// The value there of what is minimised; several times for several objectives
+    /// The value there of what is minimised, or NAME=VALUE where the study names it; give it several
+    /// times for several objectives
     #[arg(long, required = true, allow_hyphen_values = true)]
-    value: Vec<f64>,
+    value: Vec<String>,
     /// The attempt that was handed out; the current one if not given
     #[arg(long, value_parser = crate::numbers::count::<u32>)]
     attempt: Option<u32>,
@@ -34,7 +35,9 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let client = DirectClient::open(&self.dir.dir)?;
-        Ok(match client.report_step(&self.id, self.attempt, self.step, self.value)? {
+        let goals = client.with_study(|study| study.definition().objectives.clone())?;
+        let values = objectives("--value", &self.value, &goals).map_err(Error::Setting)?;
+        Ok(match client.report_step(&self.id, self.attempt, self.step, values)? {
             StepOutcome::Continue => print("continue\n"),
             StepOutcome::Prune => {
                 print("prune\n");

@@ -109,12 +109,21 @@ impl Tell {
 
 /// What `--objective` says.
 fn told(objectives: &[String], goals: &Objectives) -> Result<Report, String> {
-    let names: Vec<&str> = goals.goals().iter().filter_map(|goal| goal.name.as_deref()).collect();
-    let values = values("--objective", objectives, &names, goals)?;
+    let values = self::objectives("--objective", objectives, goals)?;
     Ok(match values[..] {
         [one] => Report::objective(one),
         _ => Report::objective(values),
     })
+}
+
+/// The objectives that an option gives: in the study's order, or each with its name.
+pub(super) fn objectives(
+    option: &str,
+    given: &[String],
+    goals: &Objectives,
+) -> Result<Vec<f64>, String> {
+    let names: Vec<&str> = goals.goals().iter().filter_map(|goal| goal.name.as_deref()).collect();
+    values(option, given, &names, goals)
 }
 
 /// Numbers in the study's order, or each with its name.

@@ -11,8 +11,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::spare_files::SpareFiles;
 use super::{RunningTrial, result};
@@ -114,7 +113,7 @@ impl Follower {
                 self.complain(WRITTEN_ANEW);
             }
             loop {
-                while let Some(read) = self.sources[at].read(false) {
+                while let Some(read) = self.sources[at].read(false, &self.objectives) {
                     any = true;
                     self.store(&read).await?;
                     self.sources[at].pass(read);
@@ -132,7 +131,8 @@ impl Follower {
     pub(super) async fn finish(&mut self, ended_well: bool) -> Result<(), Error> {
         self.drain().await?;
         for at in 0..self.sources.len() {
-            if let Some(read) = self.sources[at].read(true).filter(|_| ended_well) {
+            if let Some(read) = self.sources[at].read(true, &self.objectives).filter(|_| ended_well)
+            {
                 self.store(&read).await?;
                 self.sources[at].pass(read);
             }
@@ -254,7 +254,7 @@ impl Source {
     }
 
     /// Reads the next whole lines, if there are any; with `ended` also one that does not end.
-    fn read(&self, ended: bool) -> Option<Read> {
+    fn read(&self, ended: bool, objectives: &Objectives) -> Option<Read> {
         let file = self.file.as_ref()?;
         // Mostly nothing was added, and nothing need be read.
         let more = file.metadata().ok()?.len().checked_sub(self.offset).filter(|more| *more > 0)?;
@@ -273,7 +273,7 @@ impl Source {
             read.end += at as u64 + 1;
             // The end of a long line is none.
             if !std::mem::take(&mut read.in_long_line) {
-                read.lines.extend(self.step_of(line));
+                read.lines.extend(self.step_of(line, objectives));
             }
         }
         if rest.len() > MAX_STEP_LINE_BYTES {
@@ -291,36 +291,29 @@ impl Source {
         (passed > 0).then_some(read)
     }
 
-    fn step_of(&self, line: &[u8]) -> Option<Result<Step, String>> {
+    fn step_of(&self, line: &[u8], objectives: &Objectives) -> Option<Result<Step, String>> {
         let line = match self.prefixed {
             true => line.strip_prefix(PREFIX.as_bytes())?,
             false => line,
         };
         let line = line.trim_ascii();
         (!line.is_empty()).then(|| match std::str::from_utf8(line) {
-            Ok(text) => parse(text),
+            Ok(text) => parse(text, objectives),
             Err(_) => Err("a step's line is not UTF-8".into()),
         })
     }
 }
 
-/// Reads a step: `3 0.2`, or `{"step": 3, "value": 0.2}`. Several objectives are several numbers.
-pub fn parse(text: &str) -> Result<Step, String> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Line {
-        step: u64,
-        value: serde_json::Value,
-    }
+/// Reads a step: `3 0.2`, or `{"step": 3, "value": 0.2}`. Several objectives are several numbers, or each has its
+/// name: `{"step": 3, "error": 0.2, "latency": 5}`.
+pub fn parse(text: &str, objectives: &Objectives) -> Result<Step, String> {
     let wrong = || {
         let shown: String = text.chars().take(80).collect();
         format!("this is not a step, as `3 0.2` or {{\"step\": 3, \"value\": 0.2}} is: {shown}")
     };
     if text.starts_with('{') {
         let json = trialmill_core::json::read(text).map_err(|_| wrong())?;
-        let line: Line = serde_json::from_value(json).map_err(|_| wrong())?;
-        let value = result::objective(&line.value).filter(|value| !value.as_slice().is_empty());
-        return Ok(Step::new(line.step, value.ok_or_else(wrong)?));
+        return of_object(json, objectives)?.ok_or_else(wrong);
     }
     let mut words = text.split_ascii_whitespace();
     let step = words.next().and_then(|word| word.parse().ok()).ok_or_else(wrong)?;
@@ -331,12 +324,29 @@ pub fn parse(text: &str) -> Result<Step, String> {
     }
 }
 
+/// The step that an object is; none if it is not one.
+fn of_object(json: Json, objectives: &Objectives) -> Result<Option<Step>, String> {
+    let Json::Object(mut map) = json else { return Ok(None) };
+    let Some(step) = map.shift_remove("step").as_ref().and_then(Json::as_u64) else {
+        return Ok(None);
+    };
+    let of_step = |problem: String| problem.replacen("the result", "the step", 1);
+    let mut value = result::named(&mut map, objectives).map_err(of_step)?;
+    if value.is_none() {
+        value = map.shift_remove("value");
+    }
+    // Whatever else it has was meant for something.
+    let value = value.filter(|_| map.is_empty()).and_then(|value| result::objective(&value));
+    Ok(value.filter(|value| !value.as_slice().is_empty()).map(|value| Step::new(step, value)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_step_is_two_words_or_an_object_and_nothing_else() {
+        let unsaid = Objectives::default();
         for (text, step) in [
             ("3 0.2", Step::new(3, 0.2)),
             ("0  -1e-3 7", Step::new(0, [-1e-3, 7.0])),
@@ -345,9 +355,9 @@ mod tests {
             (r#"{"step": 1, "value": Infinity}"#, Step::new(1, f64::INFINITY)),
             ("1 inf", Step::new(1, f64::INFINITY)),
         ] {
-            assert_eq!(parse(text), Ok(step), "{text}");
+            assert_eq!(parse(text, &unsaid), Ok(step), "{text}");
         }
-        assert!(parse("4 nan").unwrap().single().is_none());
+        assert!(parse("4 nan", &unsaid).unwrap().single().is_none());
         for text in [
             "3",
             "x 1",
@@ -362,7 +372,26 @@ mod tests {
             r#"{"step": 3, "value": 1, "loss": 2}"#,
             r#"{"step": 3, "value": null}"#,
         ] {
-            assert!(parse(text).unwrap_err().contains("not a step"), "{text}");
+            assert!(parse(text, &unsaid).unwrap_err().contains("not a step"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_values_of_a_step_may_have_the_objectives_names() {
+        let goals = serde_json::json!({"error": "minimize", "accuracy": "maximize"});
+        let goals = Objectives::from_json(&goals).unwrap();
+        for (text, wanted) in [
+            (r#"{"accuracy": 0.75, "step": 2, "error": 0.5}"#, Ok(Step::new(2, [0.5, 0.75]))),
+            (r#"{"step": 2, "value": [0.5, 0.75]}"#, Ok(Step::new(2, [0.5, 0.75]))),
+            (r#"{"step": 2, "error": 0.5}"#, Err("the step has no 'accuracy'")),
+            (r#"{"step": 2, "error": 0.5, "accuracy": 1, "value": 3}"#, Err("not a step")),
+            (r#"{"step": 2, "error": "low", "accuracy": 1}"#, Err("not a step")),
+        ] {
+            match (parse(text, &goals), wanted) {
+                (Ok(step), Ok(wanted)) => assert_eq!(step, wanted),
+                (Err(problem), Err(wanted)) => assert!(problem.contains(wanted), "{problem}"),
+                (read, _) => panic!("{text}: {read:?}"),
+            }
         }
     }
 
@@ -379,7 +408,7 @@ mod tests {
         let mut source = Source::new(path.clone(), true);
         let mut steps = Vec::new();
         let mut take = |source: &mut Source| {
-            while let Some(mut read) = source.read(false) {
+            while let Some(mut read) = source.read(false, &Objectives::default()) {
                 steps.extend(read.lines.drain(..).map(Result::unwrap));
                 source.pass(read);
             }
@@ -403,7 +432,7 @@ mod tests {
             let anew = source.is_overwritten();
             let mut steps = Vec::new();
             loop {
-                while let Some(mut read) = source.read(ended) {
+                while let Some(mut read) = source.read(ended, &Objectives::default()) {
                     steps.extend(read.lines.drain(..).map(|line| line.unwrap().step));
                     source.pass(read);
                 }

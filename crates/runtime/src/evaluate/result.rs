@@ -60,7 +60,10 @@ pub fn objective(json: &Json) -> Option<Objective> {
 }
 
 /// The objectives that an object has by their names, taken out of it; none if it has none of them.
-fn named(map: &mut Map<String, Json>, objectives: &Objectives) -> Result<Option<Json>, String> {
+pub(super) fn named(
+    map: &mut Map<String, Json>,
+    objectives: &Objectives,
+) -> Result<Option<Json>, String> {
     let names: Vec<&str> =
         objectives.goals().iter().filter_map(|goal| goal.name.as_deref()).collect();
     by_name(map, &names, objectives)
