@@ -274,3 +274,27 @@ fn overwrite_does_not_pull_the_study_from_under_a_run() {
     run.end().exits(0).says(&["1 trial succeeded"]);
     study.run_study(&["--overwrite"], script).exits(0);
 }
+
+/// A link that leads nowhere was "File exists"; a typo in an optimizer's name was answered with twenty names.
+#[test]
+fn what_was_probably_meant_is_said() {
+    let study = Trialmill::new(3);
+    std::os::unix::fs::symlink("nowhere", study.path("link")).unwrap();
+    let ran = study.run(&["create", "study.yaml", "--dir", "link"]).exits(3);
+    ran.says(&["link", "it is a link that leads nowhere"]);
+    let file = study.read("study.yaml");
+    for (text, says) in [
+        ("optimizer: random_serach\n", "optimizer: 'random_serach' is not"),
+        ("optimizer: random_serach\n", "did you mean `random_search`?"),
+        ("root_directory: x\n", "here it is the flag `--dir`"),
+        ("total_evaluations_to_spend: 5\n", "here it is `evaluations` in `budget`"),
+    ] {
+        let rest = file.replace("optimizer: random_search\n", "");
+        study.write("typo.yaml", &format!("{rest}{text}"));
+        let line = format!("line {}: ", rest.lines().count() + 1);
+        study.run(&["create", "typo.yaml", "--dir", "t"]).exits(2).says(&[says, &line]);
+    }
+    study.run_study(&[], "echo 1").exits(0);
+    let listed = study.run(&["trials", "s", "1,3"]).exits(0).stdout;
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+}

@@ -27,7 +27,7 @@ pub(super) struct Trials {
     #[command(flatten)]
     dir: Dir,
     /// Only these trials
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_delimiter = ',')]
     ids: Vec<TrialId>,
     /// Only trials in this state; may be given several times
     #[arg(long)]

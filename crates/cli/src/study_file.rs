@@ -427,7 +427,9 @@ fn optimizer(json: Json) -> Result<(Option<OptimizerInfo>, Option<u64>), Error> 
     let named = |name: String, arguments: Map<String, Json>| {
         let info = OptimizerInfo { name, arguments };
         // With the defaults of its arguments filled in, as it is stored and compared.
-        trialmill_runtime::named_optimizer(&info).map(|optimizer| Some(optimizer.info()))
+        trialmill_runtime::named_optimizer(&info)
+            .map(|optimizer| Some(optimizer.info()))
+            .map_err(|error| Error::Setting(format!("optimizer: {error}")))
     };
     match json {
         Json::String(name) => Ok((named(name, Map::new())?, None)),

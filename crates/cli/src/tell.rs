@@ -69,7 +69,7 @@ pub(super) struct Retry {
     #[command(flatten)]
     dir: Dir,
     /// These trials; without, all in the states that --state names
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_delimiter = ',')]
     ids: Vec<TrialId>,
     /// All trials in this state: failed or crashed [default: both]
     #[arg(long, conflicts_with = "ids")]

@@ -1,7 +1,7 @@
 //! A word that is not known: the one that was probably meant, and what others call ours.
 
 /// What other tools call it, and what it is here.
-const ELSEWHERE: [(&str, &str); 32] = [
+const ELSEWHERE: [(&str, &str); 35] = [
     ("low", "`lower`"),
     ("high", "`upper`"),
     ("min", "`lower`"),
@@ -24,6 +24,9 @@ const ELSEWHERE: [(&str, &str); 32] = [
     ("max_evaluations", "`evaluations` in `budget`"),
     ("max_evaluations_total", "`evaluations` in `budget`"),
     ("evaluations_to_spend", "`evaluations` in `budget`"),
+    ("total_evaluations_to_spend", "`evaluations` in `budget`"),
+    ("max_evaluations_per_run", "`evaluations` in `budget: {per_run: …}`"),
+    ("root_directory", "the flag `--dir`"),
     ("max_cost_total", "`cost` in `budget`"),
     ("cost_to_spend", "`cost` in `budget`"),
     ("n_jobs", "`workers`"),

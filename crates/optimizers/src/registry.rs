@@ -7,6 +7,7 @@ use trialmill_core::definition::Definition;
 use trialmill_core::definition::OptimizerInfo;
 use trialmill_core::error::{BoxError, StudyError};
 use trialmill_core::optimizer::{Optimizer, Proposal, SamplingRequest};
+use trialmill_core::words;
 
 /// A placeholder for an optimizer that only another program has: trials of the study can be reported,
 /// listed and handed out again, but none can be sampled.
@@ -101,9 +102,12 @@ pub fn from_info(info: &OptimizerInfo) -> Result<Box<dyn Optimizer>, BoxError> {
         }
         other if is_model(other) => Ok(Box::new(Learner::new(info.clone())?)),
         other => Err(format!(
-            "'{other}' is not an optimizer that can be named; there are: {}. An optimizer of your \
-             own is used from the Rust program that defines it.",
-            built_in().collect::<Vec<_>>().join(", ")
+            "{}. An optimizer of your own is used from the Rust program that defines it.",
+            words::unknown(
+                other,
+                "an optimizer that can be named",
+                &built_in().collect::<Vec<_>>()
+            )
         )
         .into()),
     }

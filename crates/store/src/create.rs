@@ -37,6 +37,9 @@ impl Directory {
         (layout, layouts): (Option<&'static dyn Layout>, Layouts),
     ) -> Result<(Self, bool), StoreError> {
         let path = &absolute(path);
+        if path.is_symlink() && !path.exists() {
+            return Err(not_a_study(path, "it is a link that leads nowhere"));
+        }
         if recognise(path, layouts)?.is_some() {
             let there = Self::open_read_only_as(path, layouts)?;
             return Ok((there.resume(definition, seed, policy, layout)?, false));

@@ -29,7 +29,8 @@ pub fn parse(text: &str, objectives: &Objectives) -> Result<Report, String> {
         return Ok(Report::objective(number));
     }
     let json = json::read(text).map_err(|error| {
-        format!("the result is neither a number nor JSON ({error}): {}", short())
+        let hint = hint(text);
+        format!("the result is neither a number nor JSON ({error}{hint}): {}", short())
     })?;
     match json {
         json if objective(&json).is_some_and(|objective| objective.as_slice().is_empty()) => {
@@ -40,6 +41,21 @@ pub fn parse(text: &str, objectives: &Objectives) -> Result<Report, String> {
             (None, Json::Object(map)) => from_object(map, objectives),
             _ => Err(format!("the result is neither a number nor an object: {}", short())),
         },
+    }
+}
+
+/// What was probably meant: what Python prints of its values, a decimal comma, a word before the number.
+fn hint(text: &str) -> &'static str {
+    let is_number = |text: &str| text.trim().parse::<f64>().is_ok();
+    let inner = text.split_once('(').and_then(|(_, rest)| rest.split([',', ')']).next());
+    match text {
+        _ if text.starts_with('{') && text.contains('\'') => "; in Python: print(json.dumps(…))",
+        _ if text.ends_with(')') && inner.is_some_and(is_number) => "; in Python: print(float(…))",
+        _ if text.contains(',') && is_number(&text.replacen(',', ".", 1)) => {
+            "; write a point for the comma"
+        }
+        _ if text.rsplit([':', '=']).next().is_some_and(is_number) => "; write the number alone",
+        _ => "",
     }
 }
 
@@ -394,6 +410,25 @@ mod tests {
         ] {
             let error = parse(bad).unwrap_err();
             assert!(error.contains(says), "{error}");
+        }
+    }
+
+    /// Each of these was a crash that did not say how to mend it.
+    #[test]
+    fn what_was_probably_meant_is_said() {
+        for (text, says) in [
+            ("np.float64(0.5)", "print(float(…))"),
+            ("tensor(0.5, device='cuda:0')", "print(float(…))"),
+            ("{'loss': 0.5}", "print(json.dumps(…))"),
+            ("0,5", "a point for the comma"),
+            ("loss: 0.5", "the number alone"),
+            ("val_loss=0.5", "the number alone"),
+        ] {
+            let problem = parse(text).unwrap_err();
+            assert!(problem.contains(says), "{problem}");
+        }
+        for text in ["{\"a\":}", "done", "f(x)", "1,2,3", "http://x"] {
+            assert_eq!(hint(text), "", "{text}");
         }
     }
 }
