@@ -320,6 +320,13 @@ fn a_study_ends_at_its_target_or_when_nothing_becomes_better_and_says_why() {
     let ended = study.trials().len();
     assert!((reached + 1..100).contains(&ended), "{ended} after {reached}");
     study.run(&["check", "s"]).exits(0);
+    // What was set is taken away again.
+    for flag in ["--target", "--evaluations-without-improvement"] {
+        study.run(&["set", "s", flag, "none"]).exits(0);
+    }
+    study.run(&["set", "s", "--target", "nought"]).exits(2).says(&["--target"]);
+    study.run_study(&[], r#"echo "$TRIALMILL_PARAM_x""#).exits(0).says(&["the budget is used"]);
+    assert_eq!(study.trials().len(), 100);
     for wrong in
         ["{target: x}", "{evaluations_without_improvement: 0}", "{targets: 1}", "5", "[0.5]"]
     {

@@ -6,7 +6,7 @@ use trialmill::Error;
 use trialmill_core::pruner::PrunerInfo;
 use trialmill_core::stopping::{RegretBound, StopEarly};
 
-use crate::study_file;
+use crate::{numbers, study_file};
 
 /// When evaluations, and the study, end early.
 #[derive(Args)]
@@ -15,25 +15,55 @@ pub(super) struct Early {
     /// successive_halving, hyperband, wilcoxon, or as JSON with its arguments; none
     #[arg(long, value_name = "PRUNER")]
     pruner: Option<String>,
-    /// End the study once an objective is as good as this
-    #[arg(long, value_name = "OBJECTIVE", allow_hyphen_values = true, value_parser = crate::numbers::number)]
-    target: Option<f64>,
-    /// End the study after so many evaluations without a better result
-    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u64>)]
-    evaluations_without_improvement: Option<u64>,
-    /// End the study after so long without a better result
-    #[arg(long, value_name = "TIME", value_parser = crate::numbers::seconds)]
-    seconds_without_improvement: Option<f64>,
+    /// End the study once an objective is as good as this; none takes it away
+    #[arg(long, value_name = "OBJECTIVE", allow_hyphen_values = true,
+        value_parser = |text: &str| limit(text, numbers::number))]
+    target: Option<Limit<f64>>,
+    /// End the study after so many evaluations without a better result; or none
+    #[arg(long, value_name = "N", value_parser = |text: &str| limit(text, numbers::count::<u64>))]
+    evaluations_without_improvement: Option<Limit<u64>>,
+    /// End the study after so long without a better result; or none
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| limit(text, numbers::seconds))]
+    seconds_without_improvement: Option<Limit<f64>>,
     /// End the study once the best result is, very probably, no further than this from the best there is; or
-    /// `fold_error`, where its steps are the folds of a cross-validation
-    #[arg(long, value_name = "REGRET")]
-    regret_bound: Option<RegretBound>,
+    /// `fold_error`, where its steps are the folds of a cross-validation; or none
+    #[arg(long, value_name = "REGRET", value_parser = |text: &str| limit(text, str::parse::<RegretBound>))]
+    regret_bound: Option<Limit<RegretBound>>,
+}
+
+/// What ends a study, or nothing any more.
+#[derive(Debug, Clone, Copy)]
+enum Limit<T> {
+    Is(T),
+    None,
+}
+
+fn limit<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Limit<T>, String> {
+    match text.trim() {
+        "none" => Ok(Limit::None),
+        text => read(text).map(Limit::Is),
+    }
+}
+
+impl<T> Limit<T> {
+    /// The one that holds, where there may be one before.
+    fn over(this: Option<Self>, before: Option<T>) -> Option<T> {
+        match this {
+            None => before,
+            Some(Limit::Is(limit)) => Some(limit),
+            Some(Limit::None) => None,
+        }
+    }
 }
 
 impl Early {
     /// Whether one of them is given.
     pub(super) fn is_given(&self) -> bool {
-        self.pruner.is_some() || !self.over(None).is_unset()
+        self.pruner.is_some()
+            || self.target.is_some()
+            || self.evaluations_without_improvement.is_some()
+            || self.seconds_without_improvement.is_some()
+            || self.regret_bound.is_some()
     }
 
     /// The pruner, if one is named.
@@ -51,14 +81,16 @@ impl Early {
     pub(super) fn over(&self, before: Option<StopEarly>) -> StopEarly {
         let before = before.unwrap_or_default();
         StopEarly {
-            target: self.target.or(before.target),
-            evaluations_without_improvement: self
-                .evaluations_without_improvement
-                .or(before.evaluations_without_improvement),
-            seconds_without_improvement: self
-                .seconds_without_improvement
-                .or(before.seconds_without_improvement),
-            regret_bound: self.regret_bound.or(before.regret_bound),
+            target: Limit::over(self.target, before.target),
+            evaluations_without_improvement: Limit::over(
+                self.evaluations_without_improvement,
+                before.evaluations_without_improvement,
+            ),
+            seconds_without_improvement: Limit::over(
+                self.seconds_without_improvement,
+                before.seconds_without_improvement,
+            ),
+            regret_bound: Limit::over(self.regret_bound, before.regret_bound),
         }
     }
 }
