@@ -166,8 +166,12 @@ fn csv_rows(text: &str, space: &SearchSpace, goals: &Objectives) -> Result<Vec<R
         })
         .collect();
     names.sort_unstable();
-    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(format!("two columns are the parameter {}", pair[0]));
+    let twice = names.windows(2).find_map(|pair| match pair {
+        [one, other] if one == other => Some(one),
+        _ => None,
+    });
+    if let Some(name) = twice {
+        return Err(format!("two columns are the parameter {name}"));
     }
     let mut rows = Vec::new();
     for record in reader.records() {
