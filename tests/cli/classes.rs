@@ -123,6 +123,8 @@ fn a_machine_on_which_everything_fails_stops_by_itself() {
     bad.env("MACHINE", "bad");
     let ran = Running::with_pipes(bad).end().exits(8);
     ran.says(&["data.bin: no such file"]);
+    study.run(&["status", "s"]).exits(0).says(&["gave up    p2 on ", "5 errors in a row"]);
+    assert_eq!(study.status()["gave_up"][0]["errors_in_a_row"], 5);
     let crashed = study.count("crashed");
     assert!((5..=6).contains(&crashed), "{crashed}");
     study.write("go", "");
@@ -294,5 +296,35 @@ fn a_small_number_is_written_out() {
     study.run(&[&start[..], &["{x}"]].concat()).exits(0);
     for trial in study.trials() {
         assert_eq!(trial["report"]["objective_to_minimize"], trial["config"]["x"]);
+    }
+}
+
+/// A flaky network share crashed one trial in ten, and each needed a `retry` by hand.
+#[test]
+fn a_crash_is_tried_again_as_often_as_the_study_says_and_each_is_recorded() {
+    for layout in ["journal", "neps", "neps-0.12"] {
+        let study = Trialmill::new(3);
+        study.write("study.yaml", &(study.read("study.yaml") + "max_failures: 2\n"));
+        // The first comes through at its third attempt, the second never, the third does not work.
+        let script = r#"case $TRIALMILL_TRIAL_ID in
+            1) [ $TRIALMILL_ATTEMPT = 3 ] && echo 1;;
+            2) echo "the share is away" >&2; exit 1;;
+            3) echo '{"exception": "diverged"}';;
+            esac"#;
+        study.run_study(&["--layout", layout], script).exits(0);
+        assert_eq!(study.states(), ["success", "crashed", "failed"], "{layout}");
+        let attempts: Vec<_> =
+            study.trials().iter().map(|trial| trial["metadata"]["attempts"].clone()).collect();
+        assert_eq!(attempts, [3, 3, 1], "{layout}");
+        study.run(&["check", "s"]).exits(0);
+        study.run(&["status", "s"]).exits(0).says(&["are tried again 2 times"]);
+        if layout == "journal" {
+            let show = study.run(&["show", "s", "2"]).exits(0);
+            show.says(&["attempt 1  crashed", "attempt 2  crashed", "attempt 3  crashed"]);
+        }
+        // Asked for by hand it begins anew.
+        study.run(&["retry", "s", "2"]).exits(0);
+        study.run_study(&[], "exit 1").exits(0);
+        assert_eq!(study.trials()[1]["metadata"]["attempts"], 6, "{layout}");
     }
 }

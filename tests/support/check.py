@@ -76,7 +76,7 @@ def read_journal(path):
 
 
 class Trial:
-    holder, lost = None, 0
+    holder, lost, failures = None, 0, 0
 
     def __init__(self, config, state="pending", attempts=0):
         self.config, self.state, self.attempts = config, state, attempts
@@ -194,9 +194,13 @@ class Study:
         self.stopped = True
 
     def on_requeued(self, event, where):
-        retry = event["reason"] == "retry"
-        trial = self.current(event, where, ("failed", "crashed") if retry else ("evaluating",))
+        retry, again = event["reason"] == "retry", event["reason"] == "crashed"
+        before = ("failed", "crashed") if retry else ("crashed",) if again else ("evaluating",)
+        trial = self.current(event, where, before)
         trial.lost = 0 if retry else trial.lost + (event["reason"] in ("died", "expired"))
+        trial.failures = 0 if retry else trial.failures + again
+        need(trial.failures <= self.policy.get("max_failures", 0) or not again, "I4",
+             f"{where}: tried again {trial.failures} times")
         need(trial.lost < self.policy["max_attempts"], "I4", f"{where}: lost {trial.lost} times")
         self.become(trial, "pending")
 

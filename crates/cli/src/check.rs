@@ -93,7 +93,7 @@ impl Check {
                 // Without its lost reports, a process that left would hold its trials for ever. So do
                 // not apply its `left`: it is buried below.
                 let mut fits = |event: Event| match &event.kind {
-                    EventKind::Left { process }
+                    EventKind::Left { process, .. }
                         if study.evaluating_by(*process).next().is_some() =>
                     {
                         Err(StudyError::Contradiction("it holds trials".into()))

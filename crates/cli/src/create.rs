@@ -55,6 +55,9 @@ pub(super) struct Described {
     /// How often a trial may be started before it counts as crashed [default: 3]
     #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u32>)]
     max_attempts: Option<u32>,
+    /// How often a trial whose evaluation crashed is tried again by itself [default: 0]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u32>)]
+    max_failures: Option<u32>,
     /// Steps that evaluations report before their ends, of all workers together
     #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u64>)]
     steps: Option<u64>,
@@ -107,6 +110,7 @@ impl Described {
         spec.layout = self.layout;
         spec.seed = self.seed.or(spec.seed);
         spec.max_attempts = self.max_attempts.or(spec.max_attempts);
+        spec.max_failures = self.max_failures.or(spec.max_failures);
         spec.count_in_progress = self.count_completed_only.then_some(false);
         spec.pruner = self.early.pruner()?.or(spec.pruner.take());
         if self.early.is_given() {

@@ -63,12 +63,13 @@ const TIME_KEYS: [&str; 5] = [
 ];
 
 /// The keys of a study file that are counts.
-const COUNT_KEYS: [&str; 7] = [
+const COUNT_KEYS: [&str; 8] = [
     "evaluations",
     "steps",
     "seed",
     "workers",
     "max_attempts",
+    "max_failures",
     "give_up_after",
     "evaluations_without_improvement",
 ];

@@ -48,6 +48,9 @@ pub(super) struct Set {
     /// How often a trial may be started before it counts as crashed
     #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u32>)]
     max_attempts: Option<u32>,
+    /// How often a trial whose evaluation crashed is tried again by itself
+    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u32>)]
+    max_failures: Option<u32>,
     /// A study file whose space the study has from now on: wider or narrower, as long as all its trials
     /// are in it. While nobody works on the study
     #[arg(long, value_name = "FILE")]
@@ -60,6 +63,7 @@ impl Set {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let dir = &self.dir.dir;
         let rules = self.evaluations.is_some() || self.max_attempts.is_some();
+        let rules = rules || self.max_failures.is_some();
         let limits = [self.cost, self.fidelity, self.evaluation_seconds];
         let rules = rules || limits.iter().any(Option::is_some) || self.steps.is_some();
         let rules = rules || self.early.is_given();
@@ -89,6 +93,7 @@ impl Set {
             }
             policy.stop_early = self.early.over(Some(policy.stop_early));
             policy.max_attempts = self.max_attempts.unwrap_or(policy.max_attempts);
+            policy.max_failures = self.max_failures.unwrap_or(policy.max_failures);
             client.set_policy(policy).map_err(|error| Error::Setting(error.to_string()))?;
         }
         Ok(print(&text::status(&Summary::read(dir)?.status())))

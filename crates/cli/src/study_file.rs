@@ -47,7 +47,7 @@ pub struct StudyFile {
 }
 
 /// The keys of a study file.
-const KEYS: [&str; 25] = [
+const KEYS: [&str; 26] = [
     "space",
     "pipeline_space",
     "objectives",
@@ -65,6 +65,7 @@ const KEYS: [&str; 25] = [
     "grace_seconds",
     "give_up_after",
     "max_attempts",
+    "max_failures",
     "on_error",
     "objective_on_error",
     "cost_on_error",

@@ -6,7 +6,7 @@ use trialmill::{GridSearch, State};
 use trialmill_core::definition::Definition;
 use trialmill_core::objectives::Objectives;
 use trialmill_core::trial::printable;
-use trialmill_view::{EvaluationRow, ProcessRow, Status, TrialRow};
+use trialmill_view::{EvaluationRow, GaveUpRow, ProcessRow, Status, TrialRow};
 
 /// The maximum number of trials that a line names.
 const NAMED: usize = 8;
@@ -41,6 +41,19 @@ pub(super) fn status(status: &Status<'_>) -> String {
         let _ = writeln!(text, "requeued   {} times", status.requeues);
     }
     text += &evaluations(&status.evaluations);
+    if status.max_failures > 0 {
+        let _ = writeln!(text, "crashed    are tried again {} times", status.max_failures);
+    }
+    for GaveUpRow { process, host, errors_in_a_row: n, time } in
+        status.gave_up.iter().rev().take(NAMED)
+    {
+        let when = utc(*time);
+        let _ = writeln!(
+            text,
+            "gave up    {process} on {host} at {when} UTC: {n} errors in a row, each sooner than a success \
+             (`--give-up-after`); something may be missing there"
+        );
+    }
     if let Some(pruner) = status.pruner {
         let _ = writeln!(text, "pruner     {pruner}");
     }
@@ -178,4 +191,39 @@ pub(super) fn endless(definition: &Definition) -> String {
         _ => String::new(),
     };
     format!("no budget is set: this runs until {end}it is stopped (Ctrl-C)")
+}
+
+/// Seconds since the Unix epoch as a date and a time.
+pub(super) fn utc(time: f64) -> String {
+    let seconds = time.clamp(0.0, 4e11) as i64;
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Days to a date, with years that begin in March.
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day = shifted.rem_euclid(146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let date = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{date:02} {hour:02}:{minute:02}:{second:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_date() {
+        for (time, text) in [
+            (0.0, "1970-01-01 00:00:00"),
+            (951_782_400.0, "2000-02-29 00:00:00"),
+            (1_795_657_199.9, "2026-11-26 01:39:59"),
+            (4_102_444_800.0, "2100-01-01 00:00:00"),
+        ] {
+            assert_eq!(utc(time), text);
+        }
+    }
 }

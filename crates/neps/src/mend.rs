@@ -173,7 +173,8 @@ impl NepsStore {
         }
         let mut there = self.files.read(&known.id, &mut self.shared).ok()?;
         there.trial.attempts = there.trial.attempts.max(known.attempts);
-        there.trial.losses = known.losses;
+        (there.trial.losses, there.trial.failures) = (known.losses, known.failures);
+        there.trial.metadata.evaluation = known.metadata.evaluation;
         (!open(&there.trial)).then_some(there)
     }
 

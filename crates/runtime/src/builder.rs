@@ -116,6 +116,8 @@ impl StudyBuilder {
         count_in_progress: bool => spec.count_in_progress = Some(count_in_progress);
         /// How often a trial may be started before it counts as crashed.
         max_attempts: u32 => spec.max_attempts = Some(max_attempts);
+        /// How often a trial whose evaluation crashed is tried again by itself: never, unless this says so.
+        max_failures: u32 => spec.max_failures = Some(max_failures);
         /// What ends evaluations that promise too little, by its name: `median`, say. The name `none`
         /// takes away what there was.
         pruner: PrunerInfo => spec.pruner = Some(pruner);

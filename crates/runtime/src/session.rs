@@ -38,7 +38,7 @@ use trialmill_core::error::{BoxError, Error};
 use trialmill_core::evaluation::Which;
 use trialmill_core::event::{ProcessId, worker_id};
 use trialmill_core::limits::{MIN_FREE_DESCRIPTORS, WATCH_POLL};
-use trialmill_core::study::{StopReason, StudyState};
+use trialmill_core::study::{Command, StopReason, StudyState};
 use trialmill_core::trial::Report;
 use trialmill_store::Place;
 
@@ -296,16 +296,19 @@ impl Session {
         }
         self.wait_for_a_stop_that_follows();
         let reasons = ended.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let stop = &self.context.stop;
+        let gave_up = self.context.gave_up.get().filter(|_| !stop.is_stopped()).cloned();
+        if let Some((errors, ..)) = &gave_up {
+            // It is known then which machine lacked something.
+            let _ = self.handle.exchange(vec![Command::GiveUp(self.process, *errors)]);
+        }
         let (rules, on_error) = (self.rules.clone(), self.context.options.on_error);
         let error =
             self.handle.with_study(move |study| evaluation_error(study, &rules, on_error))?;
         if let Some(error) = error {
             return Err(error);
         }
-        let stop = &self.context.stop;
-        if let Some((errors, id, message)) =
-            self.context.gave_up.get().filter(|_| !stop.is_stopped()).cloned()
-        {
+        if let Some((errors, id, message)) = gave_up {
             return Err(Error::ErrorsInARow { errors, id, message });
         }
         let first = [StopReason::Interrupted, StopReason::Stopped, StopReason::Error];

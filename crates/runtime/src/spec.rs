@@ -45,6 +45,8 @@ pub struct StudySpec {
     pub count_in_progress: Option<bool>,
     /// How often a trial may be started before it counts as crashed.
     pub max_attempts: Option<u32>,
+    /// How often a trial whose evaluation crashed is tried again by itself.
+    pub max_failures: Option<u32>,
     /// What ends evaluations that promise too little; the name `none` takes away what there was.
     #[serde(skip)]
     pub pruner: Option<PrunerInfo>,
@@ -112,6 +114,7 @@ impl StudySpec {
             budget: self.budget.unwrap_or(policy.budget),
             count_in_progress: self.count_in_progress.unwrap_or(policy.count_in_progress),
             max_attempts: self.max_attempts.unwrap_or(policy.max_attempts),
+            max_failures: self.max_failures.unwrap_or(policy.max_failures),
             pruner: match (&self.pruner, self.named_pruner()) {
                 (None, _) => policy.pruner.clone(),
                 (Some(_), named) => named.map(whole),

@@ -13,5 +13,7 @@ mod summary;
 pub use live::Live;
 pub use row::{MetaDataRow, ReportRow, StepsRow, TrialRow};
 pub use runs::{Attempt, Ending, Ends, Lane, Runs, Stay};
-pub use status::{EvaluationRow, Held, LastError, LeaseRow, ProcessRow, RegretRow, Status};
+pub use status::{
+    EvaluationRow, GaveUpRow, Held, LastError, LeaseRow, ProcessRow, RegretRow, Status,
+};
 pub use summary::{Best, Summary};

@@ -29,6 +29,7 @@ impl Ending {
             Ending::Requeued(Reason::Released) => "released",
             Ending::Requeued(Reason::Expired) => "expired",
             Ending::Requeued(Reason::Retry) => "retry",
+            Ending::Requeued(Reason::Crashed) => "crashed",
         }
     }
 }
@@ -173,7 +174,7 @@ impl Runs {
                 joined: time,
                 left: None,
             }),
-            EventKind::Left { process } => Step::Left(*process, time),
+            EventKind::Left { process, .. } => Step::Left(*process, time),
             _ => Step::Nothing(time),
         }
     }

@@ -55,6 +55,12 @@ pub struct Status<'a> {
     /// What evaluates trials by a command, the study's own and what single processes ran, number 1 first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evaluations: Vec<EvaluationRow<'a>>,
+    /// How often a trial whose evaluation crashed is tried again by itself.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub max_failures: u32,
+    /// The processes that gave up because of errors in a row.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gave_up: Vec<GaveUpRow<'a>>,
     /// What ends evaluations that promise too little.
     pub pruner: Option<&'a PrunerInfo>,
     /// Why the study ended before its budget was used, if it did.
@@ -116,6 +122,25 @@ pub struct RegretRow {
     pub results: u64,
     /// The bound at which the study ends.
     pub ends_at: Option<f64>,
+}
+
+/// A process that gave up: each of so many errors in a row came sooner than a success.
+#[derive(Debug, Clone, Serialize)]
+pub struct GaveUpRow<'a> {
+    /// Its name: `p3`.
+    pub process: String,
+    /// The machine it ran on.
+    pub host: &'a str,
+    /// How many errors in a row.
+    pub errors_in_a_row: u64,
+    /// When, in seconds since the Unix epoch.
+    pub time: f64,
+}
+
+// serde passes a field by reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// An evaluation by a command.
@@ -193,6 +218,12 @@ impl<'a> Status<'a> {
                 evaluating: held.collect(),
             }
         });
+        let gave_up = |(process, errors_in_a_row, time): &(u32, u64, f64)| GaveUpRow {
+            process: format!("p{process}"),
+            host: summary.host(*process).unwrap_or("?"),
+            errors_in_a_row: *errors_in_a_row,
+            time: *time,
+        };
         let leases = study.leases().map(|(trial, lease)| LeaseRow {
             trial: &trial.id,
             holder: trial.metadata.evaluating_worker_id.as_deref(),
@@ -218,6 +249,8 @@ impl<'a> Status<'a> {
             paused: study.policy().paused,
             spent: study.spent(),
             evaluations: evaluations(study),
+            max_failures: study.policy().max_failures,
+            gave_up: summary.gave_up.iter().map(gave_up).collect(),
             pruner: study.policy().pruner.as_ref(),
             ended_early: study.ended_early(),
             regret: None,

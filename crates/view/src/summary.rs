@@ -21,6 +21,8 @@ pub struct Summary {
     study: StudyState,
     /// The machine of each process that ever took part.
     hosts: BTreeMap<ProcessId, Arc<str>>,
+    /// The processes that gave up, with how many errors in a row, and when.
+    pub(super) gave_up: Vec<(ProcessId, u64, f64)>,
     pub(super) problem: Option<StoreError>,
 }
 
@@ -52,20 +54,31 @@ impl Summary {
     /// The study before anything has happened.
     pub(super) fn empty(directory: Directory) -> Self {
         let study = StudyState::new(directory.definition().clone());
-        Summary { directory, study, hosts: BTreeMap::new(), problem: None }
+        Summary { directory, study, hosts: BTreeMap::new(), gave_up: Vec::new(), problem: None }
     }
 
     /// Follows an event.
     pub(super) fn apply(&mut self, event: Event) -> Result<(), StudyError> {
-        if let EventKind::Joined(process) = &event.kind {
-            self.hosts.insert(process.process, process.host.clone());
+        match &event.kind {
+            EventKind::Joined(process) => {
+                self.hosts.insert(process.process, process.host.clone());
+            }
+            EventKind::Left { process, errors_in_a_row: Some(errors) } => {
+                self.gave_up.push((*process, *errors, event.time));
+            }
+            _ => {}
         }
         self.study.apply(event)
     }
 
     /// The machine of a worker of the study.
     pub fn host_of(&self, worker: &str) -> Option<&str> {
-        self.hosts.get(&process_of(worker)?).map(|host| &**host)
+        self.host(process_of(worker)?)
+    }
+
+    /// The machine of a process of the study.
+    pub(super) fn host(&self, process: ProcessId) -> Option<&str> {
+        self.hosts.get(&process).map(|host| &**host)
     }
 
     /// The study.

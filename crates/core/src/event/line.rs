@@ -79,7 +79,10 @@ fn write(seq: u64, event: &Event, out: &mut Vec<u8>) {
             add(&EvaluationLine { number, own, evaluation }, out);
         }
         EventKind::Joined(process) => add(process, out),
-        EventKind::Left { process } => add(&LeftLine { process: *process }, out),
+        EventKind::Left { process, errors_in_a_row } => {
+            let (process, errors_in_a_row) = (*process, *errors_in_a_row);
+            add(&LeftLine { process, errors_in_a_row }, out);
+        }
         EventKind::Sampled { trial, config, previous, worker, claimed, evaluation } => {
             let line = SampledLine {
                 trial: trial.clone(),
@@ -204,7 +207,10 @@ impl Decoder {
                 EventKind::Evaluation { number, own, evaluation: evaluation.into_owned().into() }
             }
             "joined" => EventKind::Joined(parse(line)?),
-            "left" => EventKind::Left { process: parse::<LeftLine>(line)?.process },
+            "left" => {
+                let LeftLine { process, errors_in_a_row } = parse(line)?;
+                EventKind::Left { process, errors_in_a_row }
+            }
             "sampled" => {
                 let line: SampledLine<'_> = parse(line)?;
                 EventKind::Sampled {
@@ -260,6 +266,7 @@ impl Decoder {
             state: line.put_state,
             attempts: line.attempt,
             losses: line.losses.unwrap_or(0),
+            failures: line.failures.unwrap_or(0),
             metadata,
             // A line of its own for each attempt, after this one.
             steps: None,

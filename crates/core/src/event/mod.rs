@@ -57,6 +57,8 @@ pub enum EventKind {
     Left {
         /// Which.
         process: ProcessId,
+        /// How many errors in a row it met, where it gave up because of them.
+        errors_in_a_row: Option<u64>,
     },
     /// A configuration was sampled.
     Sampled {
@@ -136,6 +138,9 @@ pub struct Policy {
     /// How often a trial may be started before it counts as crashed. An attempt that was released
     /// cleanly does not count.
     pub max_attempts: u32,
+    /// How often a trial whose evaluation crashed is tried again by itself.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_failures: u32,
     /// What ends evaluations that promise too little.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruner: Option<PrunerInfo>,
@@ -163,6 +168,12 @@ pub struct Stop {
     pub now: bool,
 }
 
+// serde passes a field by reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 impl Policy {
     /// Whether a process is to end, and how.
     pub fn stops(&self, process: ProcessId) -> Option<Stop> {
@@ -176,6 +187,7 @@ impl Default for Policy {
             budget: Budget::default(),
             count_in_progress: true,
             max_attempts: crate::limits::MAX_ATTEMPTS,
+            max_failures: 0,
             pruner: None,
             pruned_are_free: false,
             stop_early: StopEarly::default(),

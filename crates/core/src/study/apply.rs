@@ -29,7 +29,7 @@ impl StudyState {
                 self.last_process = process.process;
                 self.processes.insert(process.process, process);
             }
-            EventKind::Left { process } => {
+            EventKind::Left { process, .. } => {
                 self.processes.remove(&process);
                 self.index.forget(process);
             }

@@ -17,6 +17,8 @@ pub enum Command {
     Join(Process),
     /// A process leaves cleanly; the trials it was evaluating are requeued.
     Leave(ProcessId),
+    /// A process leaves because of so many errors in a row; the trials it was evaluating are requeued.
+    GiveUp(ProcessId, u64),
     /// A process is dead; each trial it was evaluating is requeued, or marked as crashed after too
     /// many attempts. Answer: [`Answer::Requeued`].
     Bury(ProcessId),

@@ -4,7 +4,7 @@ use rustc_hash::FxHashSet;
 
 use super::{Answer, Ask, Command, StopReason, StudyState};
 use crate::error::StudyError;
-use crate::event::{Event, EventKind, Policy, Process, Reason, Stop, process_of};
+use crate::event::{Event, EventKind, Policy, Process, ProcessId, Reason, Stop, process_of};
 use crate::limits::{MAX_STEPS, STEPS_OF_A_LINE};
 use crate::optimizer::{Optimizer, Proposal, SamplingRequest, Suggestion};
 use crate::stopping::EarlyEnd;
@@ -49,20 +49,12 @@ impl StudyState {
                 let answer = Answer::Joined(process.process);
                 Ok(Decision::new(vec![EventKind::Joined(process)], answer))
             }
-            Command::Leave(process) => {
-                let held = self.evaluating_by(process).collect();
-                let mut decision = self.requeue_all(held, Reason::Released);
-                decision.events.push(EventKind::Left { process });
-                Ok(decision)
+            // One that has given up has left already.
+            Command::Leave(process) => Ok(self.leave(process, Reason::Released, None)),
+            Command::GiveUp(process, errors) => {
+                Ok(self.leave(process, Reason::Released, Some(errors)))
             }
-            Command::Bury(process) => {
-                let held = self.evaluating_by(process).collect();
-                let mut decision = self.requeue_all(held, Reason::Died);
-                if self.processes.contains_key(&process) {
-                    decision.events.push(EventKind::Left { process });
-                }
-                Ok(decision)
-            }
+            Command::Bury(process) => Ok(self.leave(process, Reason::Died, None)),
             Command::BuryWorker(worker) => {
                 let held = process_of(&worker).map_or_else(Vec::new, |process| {
                     let is_its = |trial: &&Trial| {
@@ -85,10 +77,14 @@ impl StudyState {
                 self.take_suggestions(suggestions, &worker, false)
             }
             Command::Step { trial, attempt, steps } => self.step(&trial, attempt, steps),
-            Command::Report { trial, attempt, report } => self.end(&trial, attempt, |attempt| {
-                let report = self.judged(self.policy.budget.charged(report));
-                EventKind::Reported { trial: trial.clone(), attempt, report }
-            }),
+            Command::Report { trial, attempt, report } => {
+                let mut decision = self.end(&trial, attempt, |attempt| {
+                    let report = self.judged(self.policy.budget.charged(report));
+                    EventKind::Reported { trial: trial.clone(), attempt, report }
+                })?;
+                decision.events.extend(self.another_try(&decision.events));
+                Ok(decision)
+            }
             Command::Release { trial, attempt, reason } => {
                 let current = self.trial(&trial);
                 self.end(&trial, attempt, |attempt| match current {
@@ -349,6 +345,15 @@ impl StudyState {
         Ok(Decision::new(Vec::new(), superseded(trial)))
     }
 
+    /// Whether an attempt that ends so is followed by another, as the policy says.
+    fn another_try(&self, end: &[EventKind]) -> Option<EventKind> {
+        let [EventKind::Reported { trial, attempt, report }] = end else { return None };
+        let so_far = self.trial(trial)?.failures;
+        let is_wanted = report.reported_as == State::Crashed && so_far < self.policy.max_failures;
+        let (trial, attempt, reason) = (trial.clone(), *attempt, Reason::Crashed);
+        is_wanted.then_some(EventKind::Requeued { trial, attempt, reason })
+    }
+
     /// Takes the steps that the attempt has not reported before.
     fn step(
         &self,
@@ -451,6 +456,15 @@ impl StudyState {
             }
         };
         Box::new(report.refused(problem))
+    }
+
+    /// The end of a process, if it takes part: what it was evaluating is requeued.
+    fn leave(&self, process: ProcessId, reason: Reason, errors_in_a_row: Option<u64>) -> Decision {
+        let mut decision = self.requeue_all(self.evaluating_by(process).collect(), reason);
+        if self.processes.contains_key(&process) {
+            decision.events.push(EventKind::Left { process, errors_in_a_row });
+        }
+        decision
     }
 
     fn requeue_all(&self, held: Vec<&Trial>, reason: Reason) -> Decision {

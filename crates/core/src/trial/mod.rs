@@ -34,6 +34,8 @@ pub struct Trial {
     pub attempts: u32,
     /// How many of its attempts were lost with their process or their deadline.
     pub losses: u32,
+    /// How many of its attempts crashed and were followed by another try, as the policy says.
+    pub failures: u32,
     /// When and by whom.
     pub metadata: MetaData,
     /// What its attempts have reported before their ends, if they have.
@@ -68,8 +70,8 @@ pub struct MetaData {
 impl Trial {
     /// A trial that waits to be evaluated.
     pub fn pending(id: TrialId, config: Config, metadata: MetaData) -> Self {
-        let (state, attempts, losses) = (State::Pending, 0, 0);
-        Trial { id, config, state, attempts, losses, metadata, steps: None, report: None }
+        let (state, attempts, losses, failures) = (State::Pending, 0, 0, 0);
+        Trial { id, config, state, attempts, losses, failures, metadata, steps: None, report: None }
     }
 
     /// Begins an attempt, with the evaluation of this number where it is a command.
@@ -90,10 +92,11 @@ impl Trial {
         self.metadata.time_started = None;
         self.metadata.time_end = None;
         self.metadata.evaluation = None;
-        self.losses = match reason {
-            Reason::Retry => 0,
-            reason => self.losses + u32::from(reason.counts()),
-        };
+        match reason {
+            Reason::Retry => (self.losses, self.failures) = (0, 0),
+            Reason::Crashed => self.failures += 1,
+            reason => self.losses += u32::from(reason.counts()),
+        }
     }
 
     /// Takes what an attempt has reported before its end.

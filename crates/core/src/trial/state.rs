@@ -124,6 +124,8 @@ pub enum Reason {
     Expired,
     /// Somebody asked for another try of a trial that had failed.
     Retry,
+    /// It crashed, and the study's policy gives it another try.
+    Crashed,
 }
 
 impl Reason {

@@ -41,6 +41,7 @@ pub(crate) fn read(from: &Pickle<'_>, at: Ref, shared: &mut Shared) -> Result<Re
         _ => 1,
     });
     trial.losses = count("losses").unwrap_or(0);
+    trial.failures = count("failures").unwrap_or(0);
     trial.metadata.evaluation = count("evaluation");
     if let (Some(failure), Some(ours)) =
         (trial.report.as_mut().and_then(|report| report.failure.as_mut()), ours)

@@ -163,6 +163,9 @@ impl<'a> Writer<'a> {
         if *losses > 0 {
             pairs.push(("losses", Value::Int((*losses).into())));
         }
+        if record.trial.failures > 0 {
+            pairs.push(("failures", Value::Int(record.trial.failures.into())));
+        }
         if let Some(number) = record.trial.metadata.evaluation {
             pairs.push(("evaluation", Value::Int(number.into())));
         }

@@ -2,12 +2,15 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 use super::{Ended, RunningTrial, panic_message};
 use trialmill_core::error::BoxError;
 use trialmill_core::trial::Report;
 
 thread_local! {
+    /// Where the evaluation on this thread has panicked.
+    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
     static CURRENT: RefCell<Option<RunningTrial>> = const { RefCell::new(None) };
 }
 
@@ -26,6 +29,24 @@ pub fn evaluate_fenced<R: Into<Report>>(
     ended(catch_unwind(AssertUnwindSafe(|| as_current(trial, evaluate))), trial)
 }
 
+/// A panic says where it was only to a hook. This one passes on to whichever there was.
+fn note_places() {
+    static NOTES: Once = Once::new();
+    NOTES.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let evaluates = CURRENT
+                .try_with(|current| current.try_borrow().is_ok_and(|current| current.is_some()));
+            if evaluates == Ok(true)
+                && let Some(place) = panic.location()
+            {
+                let _ = PLACE.try_with(|noted| noted.replace(Some(place.to_string())));
+            }
+            before(panic);
+        }));
+    });
+}
+
 /// Runs a part of this trial's evaluation, during which it is the current trial.
 pub(super) fn as_current<R>(trial: &RunningTrial, work: impl FnOnce() -> R) -> R {
     struct Reset;
@@ -34,6 +55,8 @@ pub(super) fn as_current<R>(trial: &RunningTrial, work: impl FnOnce() -> R) -> R
             CURRENT.set(None);
         }
     }
+    note_places();
+    PLACE.take();
     CURRENT.set(Some(trial.clone()));
     let _reset = Reset;
     work()
@@ -52,16 +75,24 @@ pub(super) fn ended(
             Report::crashed("timeout", format!("stopped at its time limit: {error}"))
         }
         Ok(Err(error)) => {
-            let mut causes = String::new();
+            let (mut message, mut causes) = (error.to_string(), String::new());
             let mut next = error.source();
             while let Some(cause) = next {
-                causes += &format!("caused by: {cause}\n");
+                let text = cause.to_string();
+                causes += &format!("caused by: {text}\n");
+                // Some errors have their cause in their own words already.
+                if !message.contains(&text) {
+                    message += &format!(", caused by: {text}");
+                }
                 next = cause.source();
             }
-            let report = Report::crashed("error", error.to_string());
+            let report = Report::crashed("error", message);
             if causes.is_empty() { report } else { report.traceback(causes) }
         }
-        Err(panic) => Report::crashed("panic", panic_message(&*panic)),
+        Err(panic) => {
+            let place = PLACE.take().map_or(String::new(), |place| format!(", at {place}"));
+            Report::crashed("panic", panic_message(&*panic) + &place)
+        }
     };
     Ended::Report(Box::new(report))
 }

@@ -72,6 +72,8 @@ pub(super) struct StoppedLine {
 #[derive(Serialize, Deserialize)]
 pub(super) struct LeftLine {
     pub(super) process: ProcessId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) errors_in_a_row: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -240,6 +242,9 @@ with_report! {
         /// Not written where it is 0.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub(super) losses: Option<u32>,
+        /// The same.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub(super) failures: Option<u32>,
         #[serde(skip_serializing_if = "Option::is_none")]
         pub(super) previous: Option<TrialId>,
         #[serde(borrow, skip_serializing_if = "Option::is_none")]
@@ -271,6 +276,7 @@ impl<'a> PutLine<'a> {
             attempt: trial.attempts,
             put_state: trial.state,
             losses: Some(trial.losses).filter(|losses| *losses > 0),
+            failures: Some(trial.failures).filter(|failures| *failures > 0),
             previous: meta.previous_trial_id.clone(),
             worker: meta.sampling_worker_id.as_deref().map(Str::from),
             time_sampled: Real(meta.time_sampled),

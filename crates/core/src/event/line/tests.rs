@@ -18,7 +18,7 @@ fn events() -> Vec<EventKind> {
     let config = Config::new(names, vec![Value::Float(0.1), Value::from("a\"\n")]);
     let mut put = Trial::pending(TrialId::Rung(3, 1), config.clone(), MetaData::default());
     put.state = State::Crashed;
-    put.losses = 2;
+    (put.losses, put.failures) = (2, 1);
     put.metadata.time_end = Some(5.0);
     put.metadata.time_started = Some(f64::INFINITY);
     put.report = Some(Box::new(Report::crashed("signal", "kill").traceback("…\u{7}")));
@@ -76,7 +76,8 @@ fn events() -> Vec<EventKind> {
         EventKind::Reported { trial: TrialId::Number(1), attempt: 2, report: Box::new(report) },
         EventKind::Requeued { trial: TrialId::Number(1), attempt: 2, reason: Reason::Expired },
         EventKind::Put(Box::new(put)),
-        EventKind::Left { process: 1 },
+        EventKind::Left { process: 1, errors_in_a_row: None },
+        EventKind::Left { process: 1, errors_in_a_row: Some(20) },
         EventKind::Stopped { reason: EarlyEnd::NoImprovement },
     ]
 }

@@ -146,7 +146,7 @@ fn events() -> Vec<EventKind> {
             job: None,
         }));
     }
-    events.push(EventKind::Left { process: 12 });
+    events.push(EventKind::Left { process: 12, errors_in_a_row: None });
     let previous = [None, Some(TrialId::Number(7)), Some(TrialId::Rung(1, 0))];
     for (at, config) in configs().into_iter().cycle().take(24).enumerate() {
         events.push(EventKind::Sampled {
