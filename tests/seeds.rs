@@ -1,5 +1,6 @@
 //! What the seed documents promise: NePS's runtime and its state, in Rust. docs/neps.md has the table.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -231,5 +232,143 @@ fn a_learning_curve_is_the_objective_where_neps_would_write_that() {
             })
             .collect();
         assert_eq!(curves, [usize::from(is_there), 2, 0], "{layout}");
+    }
+}
+
+/// NePS's `pre_load_hooks` may change the optimizer, or give another one back; ours could only look on.
+#[test]
+fn hooks_before_each_sampling_may_change_and_replace_the_optimizer() {
+    let dir = tempfile::tempdir().unwrap();
+    let space = SearchSpace::new([("x", Parameter::int(1, 3))]).unwrap();
+    let order = Arc::new(AtomicU64::new(0));
+    let (first, second) = (order.clone(), order.clone());
+    let study = Study::builder(dir.path().join("s"))
+        .space(space)
+        .optimizer(RandomSearch::new())
+        .workers(1)
+        .ctrl_c(false)
+        .pre_load_hook(move |optimizer, request| {
+            assert_eq!(first.fetch_add(1, Ordering::SeqCst) % 2, 0, "in their order");
+            // From the third on a grid, which ends.
+            match request.trials.len() {
+                2 => Box::new(GridSearch::default()),
+                _ => optimizer,
+            }
+        })
+        .pre_load_hook(move |optimizer, request| {
+            assert_eq!(second.fetch_add(1, Ordering::SeqCst) % 2, 1, "in their order");
+            let name = optimizer.info().name;
+            let grid = request.trials.len() >= 2;
+            assert_eq!(name, if grid { "grid_search" } else { "random_search" });
+            optimizer
+        });
+    let outcome = study.max_evaluations(50).run(|_| Ok(1.0)).unwrap();
+    assert_eq!(outcome.stopped(), StopReason::Finished);
+    assert!((3..=5).contains(&outcome.study().trials().len()));
+    // The study is still the one that it was created as.
+    let summary = Summary::read(&dir.path().join("s")).unwrap();
+    assert_eq!(summary.study().definition().optimizer.name, "random_search");
+}
+
+/// The hook after an evaluation got no directory, and could only panic.
+#[test]
+fn the_hook_after_an_evaluation_gets_its_directory_and_may_end_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let study = || study(&dir).workers(1).max_evaluations(5);
+    let root = dir.path().to_path_buf();
+    let error = study()
+        .post_evaluation_hook(move |trial, report, dir| {
+            assert!(trial.config.float("x").is_ok() && report.is_success());
+            let dir = dir.ok_or("no directory")?;
+            assert!(dir.starts_with(&root) && dir.ends_with(trial.id.to_string()));
+            if trial.id.number() == Some(2) { Err("the disk is full")? } else { Ok(()) }
+        })
+        .run(parabola)
+        .unwrap_err();
+    let shown = error.to_string();
+    assert!(shown.contains("hook failed: the disk is full. What was reported is safe"), "{shown}");
+    assert_eq!(error.exit_code(), 70);
+    let summary = Summary::read(&dir.path().join("s")).unwrap();
+    assert_eq!(summary.study().count(State::Success), 2);
+    // In memory there is none; and the next run goes on.
+    assert_eq!(study().run(parabola).unwrap().study().count(State::Success), 5);
+}
+
+/// A trial that was put with an earlier time was handed out after all others.
+#[test]
+fn trials_that_wait_are_handed_out_in_the_order_of_time_sampled() {
+    let dir = tempfile::tempdir().unwrap();
+    for again in [false, true] {
+        let session = study(&dir).open().unwrap();
+        let handle = session.handle();
+        if !again {
+            handle.sample(2).unwrap();
+            let mut early = handle.trials().unwrap()[0].clone();
+            for (id, time) in [("early", 1.0), ("unknown", f64::NAN), ("earlier", -1.0)] {
+                early.id = id.parse().unwrap();
+                early.metadata.time_sampled = time;
+                handle.put_new(early.clone()).unwrap();
+            }
+        }
+        let pending = handle.next_pending(9).unwrap();
+        let ids: Vec<String> = pending.iter().map(|trial| trial.id.to_string()).collect();
+        assert_eq!(ids, ["earlier", "early", "1", "2", "unknown"], "read again: {again}");
+    }
+}
+
+/// `errors()` forgot what was tried again, and NePS's `ErrDump` keeps it.
+#[test]
+fn what_went_wrong_stays_in_the_log_when_it_is_tried_again() {
+    for layout in ["journal", "neps", "neps-0.13", "neps-0.12"] {
+        let dir = tempfile::tempdir().unwrap();
+        let study = || study(&dir).layout(trialmill::layout(layout).unwrap()).workers(1);
+        let run = study().max_evaluations(3).run(|trial| match trial.id().number() {
+            Some(2) => Err("out of memory".into()),
+            _ => Ok(1.0),
+        });
+        assert_eq!(run.unwrap().study().count(State::Crashed), 1, "{layout}");
+        let session = study().open().unwrap();
+        let handle = session.handle();
+        for tried_again in [false, true] {
+            let log = handle.error_log().unwrap();
+            assert_eq!(log.len(), 1, "{layout}: {log:?}");
+            let failure = log[0].report.as_ref().unwrap().failure.as_ref().unwrap();
+            assert_eq!(failure.err, "out of memory", "{layout}");
+            assert_eq!(log[0].id.to_string(), "2");
+            assert_eq!(handle.errors().unwrap().len(), usize::from(!tried_again), "{layout}");
+            handle.retry(&[State::Crashed]).unwrap();
+        }
+        let by_state = handle.trials_by_state().unwrap();
+        let counts: Vec<_> = by_state.iter().map(|(state, of)| (*state, of.len())).collect();
+        assert_eq!(counts, [(State::Pending, 1), (State::Success, 2)], "{layout}");
+    }
+}
+
+/// Nobody but NePS could keep others from a study for a section of his own.
+#[test]
+fn a_section_of_one_s_own_keeps_everybody_out() {
+    for layout in ["journal", "neps", "neps-0.12"] {
+        let dir = tempfile::tempdir().unwrap();
+        let study = || study(&dir).layout(trialmill::layout(layout).unwrap()).workers(1);
+        study().max_evaluations(2).run(parabola).unwrap();
+        let session = study().open().unwrap();
+        let handle = session.handle();
+        let directory = handle.directory().unwrap();
+        let section = directory.lock(Duration::from_secs(60)).unwrap();
+        let taken = directory.lock(Duration::ZERO).unwrap_err().to_string();
+        assert!(taken.contains("lock"), "{layout}: {taken}");
+        let (before, done) = (Summary::read(directory.path()).unwrap(), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                handle.sample(3).unwrap();
+                done.store(1, Ordering::SeqCst);
+            });
+            // Whatever that thread has done by now, nothing has changed.
+            let now = Summary::read(directory.path()).unwrap();
+            assert_eq!(now.study().trials().len(), before.study().trials().len(), "{layout}");
+            assert_eq!(done.load(Ordering::SeqCst), 0, "{layout}");
+            drop(section);
+        });
+        assert_eq!(handle.trials().unwrap().len(), 5, "{layout}");
     }
 }

@@ -140,6 +140,7 @@ impl WorkerVerb {
         let mut options = RunOptions {
             wait_for_others: self.wait,
             wait_for_trials: !self.drain,
+            drain: self.drain,
             ..RunOptions::default()
         };
         self.working.go_over(&mut options)?;

@@ -389,8 +389,8 @@ pub enum Error {
         /// Its error.
         message: String,
     },
-    /// The `after_evaluation` hook panicked.
-    #[error("the after_evaluation hook panicked: {0}. What was reported is safe.")]
+    /// The hook after an evaluation panicked, or returned an error; which of the two, and why.
+    #[error("the after_evaluation hook {0}. What was reported is safe.")]
     Hook(String),
     /// The system refuses to start another thread.
     #[error("a thread cannot be started ({0}): use fewer workers")]

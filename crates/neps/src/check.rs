@@ -17,7 +17,7 @@ use trialmill_store::{Directory, Finding, FindingKind};
 
 const CACHE: &str = "configs/.trial_cache.pkl";
 const STATE: &str = "optimizer_state.pkl";
-const ERRORS: &str = "shared_errors.jsonl";
+const ERRORS: &str = super::errors::FILE;
 const BY_REPAIR: &str = "--repair mends it, and so does the next trialmill worker that comes";
 
 /// Checks the files of a directory shared with NePS 0.13 to 0.17. Changes nothing and takes no

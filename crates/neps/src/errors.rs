@@ -7,8 +7,45 @@ use std::path::Path;
 
 use super::json;
 use super::value::Value;
-use trialmill_core::trial::Trial;
+use trialmill_core::config::Config;
+use trialmill_core::error::StoreError;
+use trialmill_core::limits::MAX_NEPS_TEXT_BYTES;
+use trialmill_core::trial::{Failure, MetaData, Report, State, Trial};
 use trialmill_store::plain;
+
+/// Its name in the directory.
+pub(super) const FILE: &str = "shared_errors.jsonl";
+
+/// What it has: trials that crashed, with who evaluated them and why. A line that makes no sense is passed
+/// over.
+pub(super) fn read(path: &Path) -> Result<Vec<Trial>, StoreError> {
+    let bytes = match plain::read(path, MAX_NEPS_TEXT_BYTES as u64) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        bytes => bytes.map_err(StoreError::io("read", path))?,
+    };
+    Ok(String::from_utf8_lossy(&bytes).lines().filter_map(read_line).collect())
+}
+
+fn read_line(line: &str) -> Option<Trial> {
+    let json: serde_json::Value = serde_json::from_str(line).ok()?;
+    let text = |key: &str| json.get(key).and_then(|text| text.as_str()).map(str::to_string);
+    let failure = Failure {
+        err_type: text("err_type").unwrap_or_default(),
+        err: text("err").unwrap_or_default(),
+        tb: text("tb"),
+    };
+    let worker = text("worker_id").filter(|worker| !worker.is_empty());
+    let metadata = MetaData {
+        evaluating_worker_id: worker.map(|worker| worker.as_str().into()),
+        ..MetaData::default()
+    };
+    let id = text("trial_id")?.parse().ok()?;
+    let mut trial = Trial::pending(id, Config::new([].into(), Vec::new()), metadata);
+    trial.state = State::Crashed;
+    let report = Report { failure: Some(Box::new(failure)), ..Report::crashed("", "") };
+    trial.report = Some(Box::new(report));
+    Some(trial)
+}
 
 /// Adds the error of a trial. NePS joins the lines and ends the file without a line end.
 pub(super) fn append(path: &Path, trial: &Trial) -> io::Result<()> {

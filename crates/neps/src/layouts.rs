@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::store::NepsStore;
 use super::v0_12::{self, Neps012Store};
 use super::version::Version;
-use super::{check, create, read};
+use super::{check, create, errors, read};
 use trialmill_core::budget::Budget;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::{Event, EventKind, Policy};
-use trialmill_core::trial::TrialId;
+use trialmill_core::trial::{Trial, TrialId};
 use trialmill_store::{
     Apply, Directory, Durability, Finding, Layout, Store, has_own_files, read_journal,
 };
@@ -42,6 +42,22 @@ impl Layout for Version {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn lock_paths(&self, path: &Path) -> Vec<PathBuf> {
+        let names: &[&str] = match self {
+            Version::V0_12 => &[".decision_lock"],
+            _ => &[".optimizer.lock", ".configs.lock"],
+        };
+        names.iter().map(|name| path.join(name)).collect()
+    }
+
+    fn error_log(&self, path: &Path) -> Result<Vec<Trial>, StoreError> {
+        match self {
+            // Our journal has them.
+            Version::V0_12 => Ok(Vec::new()),
+            _ => errors::read(&path.join(errors::FILE)),
+        }
     }
 
     fn curve_is_objective(&self) -> bool {

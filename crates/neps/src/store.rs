@@ -477,7 +477,7 @@ impl NepsStore {
     }
 
     fn write_errors(&mut self, ids: &[TrialId], trials: &Trials) -> Result<(), StoreError> {
-        let path = self.root.join("shared_errors.jsonl");
+        let path = self.root.join(errors::FILE);
         self.errors_lock.lock()?;
         let mut failed = ids.iter().filter_map(|id| trials.get(id));
         let written = failed.try_for_each(|trial| errors::append(&path, trial));

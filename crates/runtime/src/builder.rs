@@ -1,7 +1,7 @@
 //! The builder: one line per setting over the three values [`StudySpec`], [`RunOptions`] and
 //! [`Hooks`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -235,11 +235,51 @@ impl StudyBuilder {
         self
     }
 
-    /// Called by the worker after each evaluation, once its report is durable (NePS:
-    /// `post_evaluation_hook`).
-    pub fn after_evaluation(
+    /// Called before every sampling with the optimizer, which it may change, or replace by another one
+    /// (NePS: `pre_load_hooks`). Any number, each with what the one before it gave back. The study stays
+    /// described by the optimizer that it began with; one that takes its place sees all trials in the
+    /// request, and is observed from then on.
+    ///
+    /// ```
+    /// use trialmill::{GridSearch, Optimizer, Parameter, RandomSearch, SearchSpace, Study};
+    /// let outcome = Study::in_memory()
+    ///     .space(SearchSpace::new([("x", Parameter::int(1, 9))])?)
+    ///     .optimizer(RandomSearch::new())
+    ///     .pre_load_hook(|optimizer, request| match request.trials.len() {
+    ///         5 => Box::new(GridSearch::default()) as Box<dyn Optimizer>,
+    ///         _ => optimizer,
+    ///     })
+    ///     .workers(1)
+    ///     .max_evaluations(10)
+    ///     .run(|trial| Ok(trial.config().int("x")? as f64))?;
+    /// # assert_eq!(outcome.study().trials().len(), 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn pre_load_hook(
         mut self,
-        hook: impl Fn(&Trial, &Report) + Send + Sync + 'static,
+        hook: impl FnMut(Box<dyn Optimizer>, &SamplingRequest<'_>) -> Box<dyn Optimizer>
+        + Send
+        + 'static,
+    ) -> Self {
+        self.hooks.pre_load.push(Box::new(hook));
+        self
+    }
+
+    /// Called by the worker after each evaluation, once its report is durable. It takes the place of a
+    /// [`post_evaluation_hook`](Self::post_evaluation_hook).
+    pub fn after_evaluation(self, hook: impl Fn(&Trial, &Report) + Send + Sync + 'static) -> Self {
+        self.post_evaluation_hook(move |trial, report, _| {
+            hook(trial, report);
+            Ok(())
+        })
+    }
+
+    /// The same with the trial's directory, which may not exist yet (in memory there is none), and with a
+    /// say: an error ends the run with [`Error::Hook`], as in NePS. What was reported is safe, what
+    /// other workers evaluate still ends, and the next run goes on.
+    pub fn post_evaluation_hook(
+        mut self,
+        hook: impl Fn(&Trial, &Report, Option<&Path>) -> Result<(), BoxError> + Send + Sync + 'static,
     ) -> Self {
         self.hooks.after_evaluation = Some(Arc::new(hook));
         self
@@ -363,6 +403,7 @@ impl StudyBuilder {
             optimizer: self.optimizer.take(),
             pruner: self.pruner.take(),
             before_sampling: self.hooks.before_sampling.take(),
+            pre_load: std::mem::take(&mut self.hooks.pre_load),
         };
         opening.open()
     }

@@ -4,9 +4,11 @@
 //! them to the state actor of a running session; a [`DirectClient`](super::DirectClient) decides
 //! them itself, in a short-lived process.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::error_log;
 use trialmill_core::budget::Spent;
 use trialmill_core::config::Config;
 use trialmill_core::error::{Error, StudyError};
@@ -443,7 +445,34 @@ impl<E: Exchange> Client<E> {
         self.with_study(|study| study.evaluating().cloned().collect())
     }
 
-    /// The trials that failed or crashed (NePS: `lock_and_get_errors`).
+    /// All trials by their states, each in the order in which they were sampled (NePS 0.12: `trial_refs`).
+    ///
+    /// # Errors
+    /// The state is gone.
+    pub fn trials_by_state(&self) -> Result<BTreeMap<State, Vec<Trial>>, Error> {
+        let mut by_state: BTreeMap<State, Vec<Trial>> = BTreeMap::new();
+        for trial in self.trials()? {
+            by_state.entry(trial.state).or_default().push(trial);
+        }
+        Ok(by_state)
+    }
+
+    /// Everything that ever went wrong, the first first: each trial as it was when it had failed or
+    /// crashed, also where it was tried again since (NePS: `lock_and_get_errors`). This reads the
+    /// study's files from the beginning; of a study in memory it is what [`errors`](Self::errors) gives.
+    ///
+    /// # Errors
+    /// The files cannot be read, or the state is gone.
+    pub fn error_log(&self) -> Result<Vec<Trial>, Error> {
+        let stand = self.errors()?;
+        match self.directory() {
+            Some(directory) => Ok(error_log::read(directory, stand)?),
+            None => Ok(stand),
+        }
+    }
+
+    /// The trials that failed or crashed, and stand so now; [`error_log`](Self::error_log) has those too
+    /// that were tried again.
     ///
     /// # Errors
     /// The state is gone.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use trialmill_layouts::Studies;
 
 use super::core::StateCore;
-use super::hooks::{Hooked, SamplingHook};
+use super::hooks::{Hooked, PreLoadHook, SamplingHook};
 use super::named::named_optimizer;
 use super::options::RunOptions;
 use super::spec::StudySpec;
@@ -38,6 +38,7 @@ pub(super) struct Opening<'a> {
     /// A pruner given as a value.
     pub(super) pruner: Option<Box<dyn Pruner>>,
     pub(super) before_sampling: Option<SamplingHook>,
+    pub(super) pre_load: Vec<PreLoadHook>,
 }
 
 impl Opening<'_> {
@@ -91,7 +92,10 @@ impl Opening<'_> {
         // program has we know no more.
         let info = match &existing {
             Some(directory)
-                if !is_given && (directory.layout().is_shared() || optimizer.is_elsewhere()) =>
+                if !is_given
+                    && (directory.layout().is_shared()
+                        || optimizer.is_elsewhere()
+                        || self.options.drain) =>
             {
                 directory.definition().optimizer.clone()
             }
@@ -147,7 +151,7 @@ impl Opening<'_> {
         let is_shared = directory.layout().is_shared();
         if !is_shared {
             match named_optimizer(&definition.optimizer) {
-                Err(_) if self.options.wait_for_trials => {}
+                Err(_) if self.options.wait_for_trials || self.options.drain => {}
                 made => return made,
             }
         }
@@ -166,9 +170,10 @@ impl Opening<'_> {
     }
 
     fn hooked(&mut self, inner: Box<dyn Optimizer>) -> Box<dyn Optimizer> {
-        match self.before_sampling.take() {
-            Some(hook) => Box::new(Hooked { inner, hook }),
-            None => inner,
+        let (pre_load, hook) = (std::mem::take(&mut self.pre_load), self.before_sampling.take());
+        match pre_load.is_empty() && hook.is_none() {
+            true => inner,
+            false => Box::new(Hooked::new(inner, pre_load, hook)),
         }
     }
 }

@@ -69,6 +69,10 @@ pub struct RunOptions {
     /// not, the run ends with an error once none waits.
     #[serde(skip)]
     pub wait_for_trials: bool,
+    /// Where only another program can sample, whether workers evaluate what waits and then leave, also
+    /// where nothing but that program knows the optimizer.
+    #[serde(skip)]
+    pub drain: bool,
     /// Whether Ctrl-C and SIGTERM end the run cleanly.
     #[serde(skip)]
     pub ctrl_c: bool,
@@ -94,6 +98,7 @@ impl Default for RunOptions {
             overwrite: false,
             wait_for_others: true,
             wait_for_trials: false,
+            drain: false,
             ctrl_c: true,
         }
     }

@@ -189,8 +189,10 @@ impl Worker {
         let Some(hook) = &self.context.after_evaluation else { return Ok(()) };
         for trial in reported {
             let Some(report) = trial.report.as_deref() else { continue };
-            catch_unwind(AssertUnwindSafe(|| hook(trial, report)))
-                .map_err(|panic| Error::Hook(panic_message(&*panic)))?;
+            let dir = self.context.handle.trial_dir(&trial.id);
+            catch_unwind(AssertUnwindSafe(|| hook(trial, report, dir.as_deref())))
+                .map_err(|panic| Error::Hook(format!("panicked: {}", panic_message(&*panic))))?
+                .map_err(|error| Error::Hook(format!("failed: {error}")))?;
         }
         Ok(())
     }

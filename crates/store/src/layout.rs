@@ -25,7 +25,10 @@ use trialmill_core::budget::Budget;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::Policy;
-use trialmill_core::trial::TrialId;
+use trialmill_core::trial::{Trial, TrialId};
+
+/// The name of the lock of our journal.
+const JOURNAL_LOCK: &str = "journal.lock";
 
 /// The layouts that a program knows. The first one is for new directories.
 pub type Layouts = &'static [&'static dyn Layout];
@@ -44,6 +47,20 @@ pub trait Layout: fmt::Debug + Send + Sync {
     /// Whether another program works in such a directory. Then that program's files describe the
     /// study, and our own files are in a subdirectory.
     fn is_shared(&self) -> bool;
+
+    /// The lock files that keep everybody from changing a study while they are held, in the order in which
+    /// they are taken.
+    fn lock_paths(&self, path: &Path) -> Vec<PathBuf> {
+        vec![self.own_path(path).join(JOURNAL_LOCK)]
+    }
+
+    /// The trials that the other program's log of errors names, each as it was then, as far as that is known.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn error_log(&self, _path: &Path) -> Result<Vec<Trial>, StoreError> {
+        Ok(Vec::new())
+    }
 
     /// Whether the other program gives a success without a learning curve one: its objective.
     fn curve_is_objective(&self) -> bool {
@@ -191,7 +208,7 @@ impl Directory {
     }
 
     pub(super) fn journal_lock_path(&self) -> PathBuf {
-        self.own_path().join("journal.lock")
+        self.own_path().join(JOURNAL_LOCK)
     }
 }
 

@@ -28,6 +28,7 @@ pub mod plain;
 mod poison;
 mod reader;
 mod replace;
+mod section;
 #[cfg(feature = "sim")]
 mod sim_disk;
 #[cfg(feature = "sim")]
@@ -61,6 +62,7 @@ pub use poison::Guarded;
 pub use reader::read_journal;
 pub use reader::read_study;
 pub use replace::{replace, sync_parent};
+pub use section::Section;
 #[cfg(feature = "sim")]
 pub use sim_disk::{CrashImage, Fault, SimDisk};
 #[cfg(feature = "sim")]

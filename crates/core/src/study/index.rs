@@ -14,7 +14,8 @@ pub(super) struct Index {
     /// Which of two trials is the better.
     goals: Objectives,
     pub(super) counts: [u64; State::ALL.len()],
-    pub(super) pending: BTreeSet<u32>,
+    /// The trials that wait, by when they were sampled (NePS's order).
+    pub(super) pending: BTreeSet<(u64, u32)>,
     /// What each process is evaluating, and what callers outside are. Of those that hold nothing any
     /// more the empty set may stay.
     held: BTreeMap<Option<ProcessId>, FxHashSet<u32>>,
@@ -43,7 +44,7 @@ impl Index {
         self.counts[trial.state as usize] -= 1;
         match trial.state {
             State::Pending => {
-                self.pending.remove(&at);
+                self.pending.remove(&(when(trial), at));
             }
             State::Evaluating => {
                 self.leases.remove(&at);
@@ -63,7 +64,7 @@ impl Index {
         self.counts[trial.state as usize] += 1;
         match trial.state {
             State::Pending => {
-                self.pending.insert(at);
+                self.pending.insert((when(trial), at));
             }
             State::Evaluating => {
                 self.held.entry(holder(trial)).or_default().insert(at);
@@ -182,6 +183,12 @@ fn sorted<'a>(trials: impl Iterator<Item = &'a u32>) -> Vec<u32> {
     let mut trials: Vec<u32> = trials.copied().collect();
     trials.sort_unstable();
     trials
+}
+
+/// When a trial was sampled, as a number of the same order; a time that is not known is the last.
+fn when(trial: &Trial) -> u64 {
+    let bits = trial.metadata.time_sampled.to_bits();
+    if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
 }
 
 fn used(trial: &Trial, fidelity: Option<f64>) -> Option<f64> {

@@ -118,7 +118,7 @@ impl StudyState {
 
     /// The trials that wait for a worker, the first sampled first.
     pub fn pending(&self) -> impl Iterator<Item = &Trial> {
-        self.index.pending.iter().map(|at| self.trials.at(*at))
+        self.index.pending.iter().map(|(_, at)| self.trials.at(*at))
     }
 
     /// The trials that are being evaluated, the first sampled first.
