@@ -281,3 +281,43 @@ fn a_line_with_any_bit_flipped_is_refused() {
     }
     assert!(decoder.decode(b"").is_err());
 }
+
+/// What the journals of our users hold since there are values before the end, which `format-1.jsonl` is too old for.
+#[test]
+fn the_lines_of_steps_and_of_early_ends_are_the_same_for_ever() {
+    use crate::definition::PrunerInfo;
+    use crate::stopping::{RegretBound, StopEarly};
+    let stepped = |steps: Vec<Step>, prune_at| {
+        let trial = TrialId::Rung(3, 1);
+        EventKind::Stepped { trial, attempt: 2, steps: steps.into(), prune_at }
+    };
+    let stop = |change: fn(&mut StopEarly)| {
+        let mut stop_early = StopEarly::default();
+        change(&mut stop_early);
+        EventKind::Policy(Policy { stop_early, ..Policy::default() })
+    };
+    let pruner = Some(PrunerInfo::new("threshold", [("upper", 0.5)]));
+    let lines = include_str!("tests/early-ends.jsonl").lines();
+    let mut decoder = Decoder::new(Names::from([]));
+    let kinds = [
+        stepped(vec![Step::new(u64::MAX, -0.0), Step::new(0, f64::NAN)], None),
+        stepped(vec![Step::new(7, [1e300, f64::NEG_INFINITY])], Some(7)),
+        EventKind::Stopped { reason: EarlyEnd::Target },
+        EventKind::Stopped { reason: EarlyEnd::NoImprovement },
+        EventKind::Stopped { reason: EarlyEnd::RegretBound },
+        stop(|stop| stop.target = Some(-1.5)),
+        stop(|stop| stop.evaluations_without_improvement = Some(50)),
+        stop(|stop| stop.seconds_without_improvement = Some(0.5)),
+        stop(|stop| stop.regret_bound = Some(RegretBound::AtMost(0.02))),
+        stop(|stop| stop.regret_bound = Some(RegretBound::FoldError)),
+        EventKind::Policy(Policy { pruner, pruned_are_free: true, ..Policy::default() }),
+    ];
+    assert_eq!(lines.clone().count(), kinds.len());
+    for (line, kind) in lines.zip(kinds) {
+        let mut out = Vec::new();
+        encode(7, &Event { time: 1763752512.5, kind: kind.clone() }, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap().trim_end(), line);
+        let (_, event) = decoder.decode(line.as_bytes()).unwrap();
+        assert_eq!(format!("{:?}", event.kind), format!("{kind:?}"));
+    }
+}
