@@ -72,7 +72,7 @@ fn ask(core: &mut StateCore) -> Trial {
 }
 
 fn try_ask(core: &mut StateCore) -> Answer {
-    let worker = format!("p{}-w1", core.process()).into();
+    let worker = trialmill_core::event::worker_id(core.process(), 1);
     core.execute_all(vec![Command::Ask(Ask { worker, n: 1, lease: None, evaluation: None })])
         .unwrap()
         .remove(0)

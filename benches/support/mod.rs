@@ -59,7 +59,7 @@ impl Solo {
     }
 
     fn joined(mut core: StateCore) -> Result<Self> {
-        let worker = format!("p{}-w1", core.join()?).into();
+        let worker = trialmill_core::event::worker_id(core.join()?, 1);
         Ok(Solo { core, worker, held: Vec::new() })
     }
 

@@ -5,7 +5,7 @@
 use trialmill_core::budget::{Budget, Limit};
 use trialmill_core::definition::Definition;
 use trialmill_core::error::{BoxError, StudyError};
-use trialmill_core::event::{EventKind, Policy, Process, Reason};
+use trialmill_core::event::{Event, EventKind, Policy, Process, Reason};
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, SamplingRequest, Suggestion};
 use trialmill_core::space::{Parameter, SearchSpace};
 use trialmill_core::study::{Answer, Ask, Command, StopReason, StudyState};
@@ -47,7 +47,7 @@ fn study(evaluations: u64) -> StudyState {
     let mut study = StudyState::new(Definition::new(space, info).seeded(7));
     let budget = Budget { evaluations: Some(evaluations), ..Budget::default() };
     let policy = Policy { budget, ..Policy::default() };
-    run(&mut study, Command::SetPolicy(policy)).unwrap();
+    run(&mut study, Command::SetPolicy(Box::new(policy))).unwrap();
     let process = Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1, job: None };
     run(&mut study, Command::Join(process)).unwrap();
     study
@@ -231,7 +231,8 @@ fn a_budget_of_each_kind_ends_with_the_report_that_uses_it_up() {
         (Budget { evaluation_seconds: Some(1.0), ..Budget::default() }, Limit::EvaluationSeconds),
     ] {
         let mut study = study(9);
-        run(&mut study, Command::SetPolicy(Policy { budget, ..Policy::default() })).unwrap();
+        run(&mut study, Command::SetPolicy(Box::new(Policy { budget, ..Policy::default() })))
+            .unwrap();
         for _ in 0..2 {
             let trial = handed(ask(&mut study, 1, obedient).unwrap()).remove(0);
             report(&mut study, &trial, spend());
@@ -263,7 +264,7 @@ fn only_what_may_sample_waits_for_samplers() {
         (Command::Sample { n: 1, worker: "me".into() }, true),
         (Command::Offer { first_sample: 0, worker: "me".into(), suggestions: vec![] }, true),
         (Command::Join(process), true),
-        (Command::SetPolicy(Policy::default()), true),
+        (Command::SetPolicy(Box::new(Policy::default())), true),
         (Command::Report { trial: trial(), attempt: None, report: report() }, false),
         (Command::Release { trial: trial(), attempt: None, reason: Reason::Released }, false),
         (Command::Retry { states: vec![State::Crashed] }, false),
@@ -288,7 +289,7 @@ fn rules_that_make_no_sense_are_refused_and_those_that_change_nothing_are_not_st
         budget(Budget { evaluation_seconds: nothing, ..Budget::default() }),
     ] {
         assert!(!policy.budget.is_unlimited());
-        let command = || Command::SetPolicy(policy.clone());
+        let command = || Command::SetPolicy(Box::new(policy.clone()));
         assert_eq!(study.decide(command(), None).unwrap().events.len(), 1);
         run(&mut study, command()).unwrap();
         assert_eq!(study.policy(), &policy);
@@ -299,10 +300,16 @@ fn rules_that_make_no_sense_are_refused_and_those_that_change_nothing_are_not_st
     assert!(Budget::default().is_unlimited());
     for bad in [-1e-300, f64::NAN, f64::INFINITY] {
         let policy = budget(Budget { evaluation_seconds: Some(bad), ..Budget::default() });
-        refuses(run(&mut study, Command::SetPolicy(policy)), "evaluation_seconds must be a number");
+        refuses(
+            run(&mut study, Command::SetPolicy(Box::new(policy))),
+            "evaluation_seconds must be a number",
+        );
     }
     let policy = Policy { max_attempts: 0, ..Policy::default() };
-    refuses(run(&mut study, Command::SetPolicy(policy)), "max_attempts must be 1 or more");
+    refuses(
+        run(&mut study, Command::SetPolicy(Box::new(policy))),
+        "max_attempts must be 1 or more",
+    );
 }
 
 /// Everything that an attempt reports has a bound, and a value.
@@ -339,7 +346,7 @@ fn a_bound_on_the_regret_is_due_at_checkpoints_and_sees_the_best_results_alone()
         ..study.policy().clone()
     };
     let asks = policy(&study, wanted);
-    run(&mut study, Command::SetPolicy(asks.clone())).unwrap();
+    run(&mut study, Command::SetPolicy(Box::new(asks.clone()))).unwrap();
     let one = |study: &mut StudyState, result: Report| {
         let trial = handed(ask(study, 1, obedient).unwrap()).remove(0);
         report(study, &trial, result);
@@ -378,8 +385,16 @@ fn a_bound_on_the_regret_is_due_at_checkpoints_and_sees_the_best_results_alone()
     let corrected = study.checkpoint().unwrap().clone();
     assert_eq!((corrected.count, corrected.best[0].0), (1_000, 2.0));
     let asks_nothing = policy(&study, None);
-    run(&mut study, Command::SetPolicy(asks_nothing)).unwrap();
+    run(&mut study, Command::SetPolicy(Box::new(asks_nothing))).unwrap();
     assert!(study.checkpoint().is_none());
-    run(&mut study, Command::SetPolicy(asks)).unwrap();
+    run(&mut study, Command::SetPolicy(Box::new(asks))).unwrap();
     assert_eq!(*study.checkpoint().unwrap(), corrected);
+}
+
+/// A policy grew inside of its event until each of the millions of events that are no policy was moved
+/// about in 248 bytes, and batches of trials took half as much time again.
+#[test]
+fn what_is_rare_and_large_does_not_make_every_event_and_command_large() {
+    let sizes = [size_of::<Event>(), size_of::<Command>()];
+    assert!(sizes.iter().all(|size| *size <= 96), "{sizes:?}");
 }

@@ -45,7 +45,7 @@ impl Driven {
     fn new(evaluations: u64) -> Self {
         let mut driven =
             Driven { study: StudyState::new(definition()), journal: Vec::new(), time: 1e9 };
-        driven.run(Command::SetPolicy(policy(evaluations))).unwrap();
+        driven.run(Command::SetPolicy(Box::new(policy(evaluations)))).unwrap();
         driven
     }
 
@@ -552,10 +552,10 @@ fn a_larger_budget_goes_on_and_a_finished_study_hands_nothing_out() {
     driven.run(Command::Join(process())).unwrap();
     assert_eq!(driven.ask("p1-w1", 9).len(), 2);
     assert!(driven.ask("p1-w2", 1).is_empty());
-    driven.run(Command::SetPolicy(policy(3))).unwrap();
+    driven.run(Command::SetPolicy(Box::new(policy(3)))).unwrap();
     assert_eq!(driven.ask("p1-w2", 9).len(), 1);
     // A caller outside, with a deadline, shares the same budget.
-    driven.run(Command::SetPolicy(policy(4))).unwrap();
+    driven.run(Command::SetPolicy(Box::new(policy(4)))).unwrap();
     let lease = Lease { seconds: 1.0, host: "h".into(), boot: "b".into(), until_uptime_s: 1.0 };
     let ask = Ask { worker: "me".into(), n: 5, lease: Some(lease), evaluation: None };
     let Answer::Evaluate(handed) = driven.run(Command::Ask(ask)).unwrap() else { panic!() };

@@ -5,7 +5,7 @@ use actix_web::{Error, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use trialmill_core::config::ShownConfig;
-use trialmill_core::trial::{State, TrialId, Worker};
+use trialmill_core::trial::{State, TrialId, Worker, WorkerId};
 use trialmill_plot::{Options, Plot};
 use trialmill_store::clock::now_s;
 use trialmill_view::figures::{
@@ -103,12 +103,12 @@ fn whole(live: &Live, key: &str, read_only: bool) -> Json {
     let status = summary.status();
     let now = now_s();
     let evaluating = study.evaluating().take(RUNNING).map(|trial| {
-        let worker = trial.metadata.evaluating_worker_id.as_deref().unwrap_or("");
-        let process = Worker::named(worker).process();
+        let worker = trial.metadata.evaluating_worker_id.as_ref();
+        let process = worker.and_then(WorkerId::process);
         let host = study.processes().find(|own| Some(own.process) == process);
         json!({
             "id": trial.id,
-            "worker": worker,
+            "worker": worker.map_or("", |worker| &**worker),
             "host": host.map(|process| &process.host),
             "attempt": trial.attempts,
             "seconds": trial.metadata.time_started.map(|began| (now - began).max(0.0)),

@@ -126,7 +126,7 @@ impl Layout for Version {
                 }
                 EventKind::Policy(new) => {
                     later.retain(|event| !matches!(event.kind, EventKind::Stopped { .. }));
-                    policy = Some(new);
+                    policy = Some(*new);
                     Ok(())
                 }
                 _ => apply(event),

@@ -29,7 +29,8 @@ pub(crate) fn read_trials(
     let study = |source| StoreError::Study { path: directory.path().into(), source };
     let budget = StateFile::new(directory.path()).budget().unwrap_or_default();
     if own.is_some() || budget != Budget::default() {
-        let kind = EventKind::Policy(with_limits_of_neps(own.unwrap_or_default(), budget));
+        let kind =
+            EventKind::Policy(Box::new(with_limits_of_neps(own.unwrap_or_default(), budget)));
         apply(Event { time: now_s(), kind }).map_err(study)?;
     }
     for trial in trials.into_list() {

@@ -153,7 +153,7 @@ impl NepsStore {
         let (policy, mut changed, mut later) = (&mut self.policy, false, Vec::new());
         self.journal.begin_with(&mut |event| match event.kind {
             EventKind::Policy(new) => {
-                (*policy, changed) = (new, true);
+                (*policy, changed) = (*new, true);
                 later.retain(|event: &Event| !matches!(event.kind, EventKind::Stopped { .. }));
                 Ok(())
             }
@@ -176,7 +176,7 @@ impl NepsStore {
         // A policy lets a study go on that had ended early; that NePS has sampled does not.
         if changed || self.policy != before {
             self.apply(
-                EventKind::Policy(self.policy.clone()),
+                EventKind::Policy(Box::new(self.policy.clone())),
                 trialmill_store::clock::now_s(),
                 replica,
             )?;
@@ -552,7 +552,7 @@ impl Store for NepsStore {
         self.accept(step);
         for event in ours {
             match event.kind {
-                EventKind::Policy(policy) => (self.policy, self.staged.policy) = (policy, true),
+                EventKind::Policy(policy) => (self.policy, self.staged.policy) = (*policy, true),
                 EventKind::Joined(it) => self.staged.joined.push(format!("p{}", it.process)),
                 _ => {}
             }

@@ -59,9 +59,9 @@ impl Run {
     fn bring(&mut self, way: u32, config: Config) {
         let configs = vec![config.clone()];
         let command = match way {
-            0 => Command::Enqueue { worker: ENQUEUE, configs },
+            0 => Command::Enqueue { worker: ENQUEUE.into(), configs },
             1 => Command::Import {
-                worker: IMPORT,
+                worker: IMPORT.into(),
                 trials: vec![(config, Report::objective(self.time))],
                 time: self.time,
             },

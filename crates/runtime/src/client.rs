@@ -329,7 +329,7 @@ impl<E: Exchange> Client<E> {
     /// # Errors
     /// The policy makes no sense, or the state is gone.
     pub fn set_policy(&self, policy: Policy) -> Result<(), Error> {
-        self.exchange_one(Command::SetPolicy(policy)).map(drop)
+        self.exchange_one(Command::SetPolicy(Box::new(policy))).map(drop)
     }
 
     /// Changes how trials are evaluated by commands, for all workers from their next trials on. Returns its
@@ -355,7 +355,7 @@ impl<E: Exchange> Client<E> {
         if configs.is_empty() {
             return Ok(Vec::new());
         }
-        let worker = ENQUEUE;
+        let worker = ENQUEUE.into();
         match self.exchange_one(Command::Enqueue { worker, configs })? {
             Answer::Evaluate(trials) => Ok(trials),
             _ => Ok(Vec::new()),
@@ -369,7 +369,7 @@ impl<E: Exchange> Client<E> {
     /// One of them is not of the study's space, or its report has not what the study's have: then none
     /// is taken in. Or the state is gone.
     pub fn import(&self, trials: Vec<(Config, Report)>) -> Result<usize, Error> {
-        let (worker, time) = (IMPORT, trialmill_store::clock::now_s());
+        let (worker, time) = (IMPORT.into(), trialmill_store::clock::now_s());
         match self.exchange_one(Command::Import { worker, trials, time })? {
             Answer::Evaluate(trials) => Ok(trials.len()),
             _ => Ok(0),

@@ -32,6 +32,10 @@ pub struct StateCore {
     /// None once a slow optimizer was taken out, to be asked outside the lock.
     optimizer: Option<Box<dyn Optimizer>>,
     slow: bool,
+    /// Whether the optimizer is shown what happens here, and not on an actor of its own.
+    observes: bool,
+    /// When the batch in progress began: the time of all its events.
+    time: f64,
     directory: Option<Directory>,
     presence: Option<Arc<Presence>>,
     process: ProcessId,
@@ -62,6 +66,7 @@ struct Listeners {
 }
 
 impl Listeners {
+    #[inline]
     fn note(&mut self, event: &Event) {
         if !self.hooks.is_empty() {
             self.unsent.push(event.clone());
@@ -176,11 +181,14 @@ impl StateCore {
             StudyError::Optimizer { optimizer: name, problem: problem.to_string() }
         })?;
         let slow = optimizer.is_slow();
+        let observes = !slow && optimizer.observes();
         let mut core = StateCore {
             study: StudyState::new(definition),
             store,
             optimizer: Some(optimizer),
             slow,
+            observes,
+            time: 0.0,
             directory,
             presence: None,
             process: 0,
@@ -297,7 +305,7 @@ impl StateCore {
         self.begin(Purpose::Sampling)?;
         let mut policy = self.study.policy().clone();
         change(&mut policy);
-        let result = self.execute(Command::SetPolicy(policy));
+        let result = self.execute(Command::SetPolicy(Box::new(policy)));
         self.commit()?;
         match result {
             Ok(_) => Ok(()),
@@ -315,9 +323,10 @@ impl StateCore {
         let mut follower = Follower {
             study: &mut self.study,
             listeners: &mut self.listeners,
-            optimizer: if self.slow { None } else { self.optimizer.as_deref_mut() },
+            optimizer: if self.observes { self.optimizer.as_deref_mut() } else { None },
         };
         self.store.begin(purpose, &mut follower)?;
+        self.time = now_s();
         self.pruning.follow(&mut self.study);
         Ok(())
     }
@@ -344,7 +353,7 @@ impl StateCore {
         }
         let optimizer = if self.slow { None } else { self.optimizer.as_deref_mut() };
         let mut decision = self.study.decide(command, optimizer)?;
-        let time = now_s();
+        let time = self.time;
         let kinds = std::mem::take(&mut decision.events);
         let events: Vec<Event> = kinds.into_iter().map(|kind| Event { time, kind }).collect();
         self.store.stage(&events, self.study.trials())?;
@@ -353,7 +362,7 @@ impl StateCore {
                 tracing::debug!(%config, worker = %worker, "sampled trial {trial}");
             }
             self.listeners.note(&event);
-            let optimizer = if self.slow { None } else { self.optimizer.as_deref_mut() };
+            let optimizer = if self.observes { self.optimizer.as_deref_mut() } else { None };
             apply_observed(&mut self.study, event, optimizer)
                 .inspect_err(|error| self.broken = Some(error.clone()))?;
         }

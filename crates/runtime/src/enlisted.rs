@@ -36,7 +36,7 @@ impl Enlisted {
         if self.next.load(Ordering::Relaxed) == self.first {
             return false;
         }
-        let is_enlisted = |worker: &WorkerId| match Worker::named(worker) {
+        let is_enlisted = |worker: &WorkerId| match worker.worker() {
             Worker::Member { number, .. } => number as usize >= self.first,
             Worker::Caller(_) => false,
         };

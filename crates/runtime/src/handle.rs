@@ -18,7 +18,8 @@ use trialmill_store::Directory;
 pub struct ToSession {
     pub(super) state: Addr<StateActor>,
     pub(super) published: Arc<Published>,
-    pub(super) directory: Option<Directory>,
+    /// Shared, because every trial that runs has a handle, and a directory knows the whole space.
+    pub(super) directory: Option<Arc<Directory>>,
 }
 
 /// Sends commands to the state actor of an open study. Clone it freely. Every method may be called
@@ -48,7 +49,7 @@ impl Exchange for ToSession {
     }
 
     fn directory(&self) -> Option<&Directory> {
-        self.directory.as_ref()
+        self.directory.as_deref()
     }
 }
 

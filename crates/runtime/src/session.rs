@@ -95,7 +95,7 @@ impl Session {
         let published = Arc::new(Published::default());
         published.set(core.study(), process, 0);
         let (watcher, presence) = (core.watcher(), core.presence());
-        let directory = core.directory().cloned();
+        let directory = core.directory().cloned().map(Arc::new);
         let place = directory.as_ref().map(|directory| Place::of(directory.path()));
         let space = core.study().definition().space.clone();
         let (system, state) = start_system(core, rules.clone(), published.clone())?;

@@ -20,7 +20,7 @@ use trialmill_store::{Directory, Place, Presence, Watcher};
 pub(crate) struct Watch {
     pub(crate) handle: StudyHandle,
     pub(crate) watcher: Option<Watcher>,
-    pub(crate) directory: Option<Directory>,
+    pub(crate) directory: Option<Arc<Directory>>,
     pub(crate) place: Option<Place>,
     pub(crate) presence: Option<Arc<Presence>>,
     pub(crate) stop: Arc<StopSignal>,
@@ -109,7 +109,7 @@ impl Watch {
             .with(|snapshot| (snapshot.others.clone(), snapshot.leases.clone()));
         let Some(watcher) = &mut self.watcher else { return Ok(()) };
         let handle = &self.handle;
-        let commands = reclaim(watcher, self.directory.as_ref(), &others, &leases, |process| {
+        let commands = reclaim(watcher, self.directory.as_deref(), &others, &leases, |process| {
             handle.with_study(move |study| held_by(study, process))
         })?;
         if !commands.is_empty() {

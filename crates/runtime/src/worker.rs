@@ -32,7 +32,7 @@ pub(crate) struct WorkerContext {
     /// Whether the learning curve of a success that has none is its objective, as NePS's workers
     /// write it.
     pub(crate) curve_is_objective: bool,
-    pub(crate) directory: Option<Directory>,
+    pub(crate) directory: Option<Arc<Directory>>,
     pub(crate) place: Option<Place>,
     pub(crate) handle: StudyHandle,
     pub(crate) stop: Arc<StopSignal>,
@@ -66,7 +66,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(id: WorkerId, context: Arc<WorkerContext>) -> Self {
-        let number = match trial::Worker::named(&id) {
+        let number = match id.worker() {
             trial::Worker::Member { number, .. } => number.saturating_sub(1) as usize,
             trial::Worker::Caller(_) => 0,
         };
@@ -144,7 +144,7 @@ impl Worker {
     pub(crate) fn accept(
         &mut self,
         mut answers: Vec<Result<Answer, StudyError>>,
-    ) -> Result<Vec<RunningTrial>, Error> {
+    ) -> Result<Vec<Trial>, Error> {
         let to_ask = if self.asked { answers.pop() } else { None };
         let handed = match &to_ask {
             Some(Ok(Answer::Evaluate(trials))) => trials.len(),
@@ -175,7 +175,7 @@ impl Worker {
         }
         self.run_hook(&reported)?;
         match to_ask.transpose()? {
-            Some(Answer::Evaluate(list)) => Ok(list.into_iter().map(|t| self.begin(t)).collect()),
+            Some(Answer::Evaluate(list)) => Ok(list),
             Some(Answer::Stop(reason)) => {
                 tracing::debug!("worker {} ends: {reason}", self.id);
                 self.stopped = Some(reason);
@@ -197,6 +197,7 @@ impl Worker {
         Ok(())
     }
 
+    /// Begins an evaluation: its time runs from here, not from when its batch came.
     pub(crate) fn begin(&self, trial: Trial) -> RunningTrial {
         let number = trial.metadata.evaluation;
         let evaluation = number.and_then(|n| self.context.handle.published().evaluation(n));

@@ -193,7 +193,8 @@ fn work(
     evaluate: impl Fn(&RunningTrial) -> Ended,
 ) -> Result<StopReason, Error> {
     while let Some(commands) = worker.next_commands() {
-        for running in worker.accept(handle.exchange(commands)?)? {
+        for trial in worker.accept(handle.exchange(commands)?)? {
+            let running = worker.begin(trial);
             let ended = match worker.is_stopped() {
                 true => Ended::Released,
                 false => running.span().in_scope(|| {
@@ -216,7 +217,8 @@ async fn evaluate_as_task(
         Ok(batch) => batch,
         Err(error) => return (worker, Err(error)),
     };
-    for running in batch {
+    for trial in batch {
+        let running = worker.begin(trial);
         let ended = match worker.is_stopped() {
             true => Ok(Ended::Released),
             false => {

@@ -24,7 +24,7 @@ fn an_objective_that_is_maximised_is_reported_and_read_as_it_is() {
     let outcome = ran().unwrap();
     let most = outcome.study().trials().iter().filter_map(Trial::objective).fold(0.0, f64::max);
     assert_eq!(outcome.best().unwrap().objective(), Some(most));
-    assert!(outcome.to_string().contains(&format!("best: {most:?} by trial")));
+    assert!(outcome.to_string().contains(&format!("best: accuracy {most:?} by trial")));
     assert!(ran().is_ok(), "the same again");
     let other = study(&dir).minimize("accuracy").run(objective).unwrap_err();
     assert!(other.to_string().contains("maximize accuracy"), "{other}");

@@ -140,7 +140,7 @@ impl Directory {
             return Err(not_a_study(&self.path, "it has a journal.jsonl but no study.json"));
         }
         let mut first = Vec::new();
-        let kind = EventKind::Policy(policy.clone());
+        let kind = EventKind::Policy(Box::new(policy.clone()));
         encode(0, &Event { time: crate::clock::now_s(), kind }, &mut first);
         replace(&journal, &first).map_err(StoreError::io("write", &journal))?;
         // Last, because this file is what makes the directory a study.

@@ -81,23 +81,25 @@ pub struct RealDisk {
     file: File,
     path: PathBuf,
     shared: bool,
+    /// Which file was opened.
+    identity: Identity,
 }
 
 impl RealDisk {
+    fn new(file: File, path: &Path) -> io::Result<Self> {
+        let (shared, identity) = (FileSystem::of(path).is_shared(), Identity::of_file(&file)?);
+        Ok(RealDisk { file, path: path.into(), shared, identity })
+    }
+
     /// Opens a file for reading and appending. It must exist: a study whose journal is gone must not
     /// begin a new one.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let shared = FileSystem::of(path).is_shared();
-        Ok(RealDisk { file: open_to_append(path)?, path: path.into(), shared })
+        Self::new(open_to_append(path)?, path)
     }
 
     /// Opens a file for reading only, as it is stored now.
     pub fn open_read_only(path: &Path) -> io::Result<Self> {
-        let disk = RealDisk {
-            file: plain::open(path)?,
-            path: path.into(),
-            shared: FileSystem::of(path).is_shared(),
-        };
+        let disk = Self::new(plain::open(path)?, path)?;
         if disk.shared {
             drop_cache(&disk.file);
         }
@@ -169,7 +171,7 @@ impl Disk for RealDisk {
             return Ok(true);
         }
         match Identity::at(&self.path) {
-            Ok(found) => Ok(found == Identity::of_file(&self.file)?),
+            Ok(found) => Ok(found == self.identity),
             Err(error) if is_gone(&error) => Ok(false),
             Err(error) => Err(error),
         }

@@ -30,6 +30,8 @@ use trialmill_core::limits::{
 #[derive(Debug)]
 pub struct FileLock {
     file: File,
+    /// Which file that is; none where it must be asked again, because a server may have forgotten it.
+    identity: Option<Identity>,
     path: PathBuf,
     /// The directory that it is in.
     parent: Place,
@@ -52,7 +54,8 @@ impl FileLock {
         let nfs = is_nfs(&file);
         let pause_max = if nfs { NETWORK_LOCK_PAUSE_MAX } else { LOCK_PAUSE_MAX };
         let parent = Place::of(path.parent().unwrap_or(Path::new("")));
-        Ok(FileLock { file, path: path.into(), parent, record: !nfs, nfs, pause_max })
+        let identity = if nfs { None } else { Identity::of_file(&file).ok() };
+        Ok(FileLock { file, identity, path: path.into(), parent, record: !nfs, nfs, pause_max })
     }
 
     /// Takes both kinds of lock on every file system, with another longest pause between two
@@ -108,7 +111,7 @@ impl FileLock {
                 checked = Instant::now();
                 if self.was_replaced() {
                     self.parent.check()?;
-                    self.file = Self::open(&self.path)?.file;
+                    self.hold(Self::open(&self.path)?);
                     continue;
                 }
             }
@@ -144,7 +147,13 @@ impl FileLock {
             false => std::fs::metadata(&self.path),
         };
         let found = found.map(|data| Identity::of(&data));
-        !matches!((Identity::of_file(&self.file), found), (Ok(held), Ok(found)) if held == found)
+        let held = self.identity.map_or_else(|| Identity::of_file(&self.file), Ok);
+        !matches!((held, found), (Ok(held), Ok(found)) if held == found)
+    }
+
+    /// Continues with the file that another lock has opened.
+    fn hold(&mut self, other: FileLock) {
+        (self.file, self.identity) = (other.file, other.identity);
     }
 
     /// Replaces a lock file whose holder has been silent for too long with a new one that we hold: a
@@ -156,7 +165,7 @@ impl FileLock {
         let mut new = Self::open(&temporary)?;
         new.lock(LOCK_TIMEOUT)?;
         std::fs::rename(&temporary, &self.path).map_err(failed)?;
-        self.file = new.file;
+        self.hold(new);
         Ok(())
     }
 

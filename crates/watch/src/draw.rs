@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{
     Axis, Block, BorderType, Chart, Clear, Dataset, Gauge, GraphType, Paragraph, Row, Table, Wrap,
 };
-use trialmill_core::trial::{State, printable};
+use trialmill_core::trial::{State, WorkerId, printable};
 use trialmill_store::clock::now_s;
 use trialmill_view::figures::{Range, number, seconds};
 
@@ -228,14 +228,20 @@ fn workers(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
         .map(|trial| {
             let began = trial.metadata.time_started;
             let took = began.map_or(0.0, |began| (now - began).max(0.0));
-            let worker = trial.metadata.evaluating_worker_id.as_deref().unwrap_or("?");
-            let process = trialmill_core::event::process_of(worker);
+            let worker = trial.metadata.evaluating_worker_id.as_ref();
+            let process = worker.and_then(WorkerId::process);
             let host = study.processes().find(|own| Some(own.process) == process);
             let host = host.map_or(String::new(), |own| printable(&own.host));
             let steps = trial.steps.as_ref().map_or(String::new(), |steps| {
                 steps.curve().last().map_or(String::new(), |step| format!("step {}", step.step))
             });
-            let cells = [printable(worker), trial.id.to_string(), seconds(took), steps, host];
+            let cells = [
+                printable(worker.map_or("?", |worker| &**worker)),
+                trial.id.to_string(),
+                seconds(took),
+                steps,
+                host,
+            ];
             (took, Row::new(cells))
         })
         .collect();

@@ -68,7 +68,7 @@ impl Bench {
 
     /// The time per trial, in µs, of reporting a batch and asking for the next one, on this thread.
     fn batch_us(&self, mut core: StateCore) -> Result<f64, Error> {
-        let worker: trialmill_core::trial::WorkerId = format!("p{}-w1", core.join()?).into();
+        let worker = trialmill_core::event::worker_id(core.join()?, 1);
         let mut held: Vec<TrialId> = Vec::new();
         let (begin, mut rounds) = (Instant::now(), 0u32);
         while rounds == 0 || begin.elapsed() < PART_TIME {

@@ -3,6 +3,8 @@
 //! exactly those that serde_json produces. For anything unusual these functions return `None`, and
 //! the caller falls back to serde_json.
 
+use arcstr::ArcStr;
+
 use super::{Event, EventKind};
 use crate::config::{Config, Names, Value};
 use crate::interner::Interner;
@@ -161,7 +163,7 @@ pub(super) enum What<'a> {
 pub(super) fn read<'a>(
     body: &'a str,
     names: &Names,
-    interner: &mut Interner,
+    interner: &mut Interner<ArcStr>,
 ) -> Option<Frequent<'a>> {
     let mut line = Cursor(body);
     line.eat("\"seq\":")?;
@@ -229,7 +231,7 @@ impl<'a> Cursor<'a> {
         self.number()?.parse().ok().filter(|number: &f64| number.is_finite())
     }
 
-    fn sampled(&mut self, names: &Names, interner: &mut Interner) -> Option<What<'a>> {
+    fn sampled(&mut self, names: &Names, interner: &mut Interner<ArcStr>) -> Option<What<'a>> {
         self.eat(",\"worker\":")?;
         let worker = self.text()?;
         let claimed = self.has(",\"attempt\":1");
@@ -259,7 +261,7 @@ impl<'a> Cursor<'a> {
         Some(What::Sampled { worker, claimed, evaluation, config })
     }
 
-    fn value(&mut self, interner: &mut Interner) -> Option<Value> {
+    fn value(&mut self, interner: &mut Interner<ArcStr>) -> Option<Value> {
         match self.0.as_bytes().first()? {
             b'"' => self.text().map(|text| Value::Str(interner.intern(text))),
             b't' => self.eat("true").map(|()| Value::Bool(true)),

@@ -14,6 +14,7 @@ mod error;
 
 use std::borrow::Cow;
 
+use arcstr::ArcStr;
 use serde::de::DeserializeSeed;
 use serde::{Deserialize, Serialize};
 
@@ -155,13 +156,14 @@ pub fn verified(line: &[u8]) -> Result<(), LineError> {
 pub struct Decoder {
     names: Names,
     /// The names of workers, and the choices of categorical parameters.
-    interner: Interner,
+    choices: Interner<ArcStr>,
+    workers: Interner<WorkerId>,
 }
 
 impl Decoder {
     /// A decoder for the lines of a study whose parameters have these names.
     pub fn new(names: Names) -> Self {
-        Decoder { names, interner: Interner::default() }
+        Decoder { names, choices: Interner::default(), workers: Interner::default() }
     }
 
     /// Reads a line (without its line feed); returns its sequence number and its event.
@@ -178,10 +180,10 @@ impl Decoder {
 
     fn decode_frequent(&mut self, body: &str) -> Option<(u64, Event)> {
         let Frequent { seq, time, trial, what } =
-            frequent::read(body, &self.names, &mut self.interner)?;
+            frequent::read(body, &self.names, &mut self.choices)?;
         let kind = match what {
             What::Sampled { worker, claimed, evaluation, config } => {
-                let worker = self.interner.intern(worker);
+                let worker = self.workers.intern(worker);
                 EventKind::Sampled { trial, config, previous: None, worker, claimed, evaluation }
             }
             What::Stepped { attempt, steps, prune_at } => {
@@ -201,7 +203,9 @@ impl Decoder {
             None => parse(line)?,
         };
         let kind = match &*event.0 {
-            "policy" => EventKind::Policy(parse::<PolicyLine<'_>>(line)?.policy.into_owned()),
+            "policy" => {
+                EventKind::Policy(parse::<PolicyLine<'_>>(line)?.policy.into_owned().into())
+            }
             "evaluation" => {
                 let EvaluationLine { number, own, evaluation } = parse(line)?;
                 EventKind::Evaluation { number, own, evaluation: evaluation.into_owned().into() }
@@ -284,7 +288,7 @@ impl Decoder {
     }
 
     fn worker(&mut self, name: Str<'_>) -> WorkerId {
-        self.interner.intern(&name.0)
+        self.workers.intern(&name.0)
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventKind {
     /// The study's policy was set or changed.
-    Policy(Policy),
+    Policy(Box<Policy>),
     /// How trials are evaluated by a command was set or changed.
     Evaluation {
         /// Its number, from 1. One that the study has had before has it again.
@@ -229,7 +229,7 @@ pub struct Lease {
 /// The worker's name: worker `number` of a process.
 pub fn worker_id(process: ProcessId, number: usize) -> WorkerId {
     let number = u32::try_from(number).unwrap_or(u32::MAX);
-    Worker::Member { process, number }.to_string().into()
+    Worker::Member { process, number }.into()
 }
 
 /// Checks the name of an external caller: it must not look like the name of a process's worker.

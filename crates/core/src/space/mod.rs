@@ -292,6 +292,8 @@ pub struct SearchSpace {
     names: Names,
     parameters: Vec<Parameter>,
     order: condition::Order,
+    /// The position of the fidelity. It is wanted several times a trial.
+    fidelity: Option<usize>,
 }
 
 impl SearchSpace {
@@ -363,7 +365,8 @@ impl SearchSpace {
             0 => Err(SpaceError::Whole("has no parameters".into())),
             1..=MAX_PARAMETERS => {
                 let order = Self::order_of(&names, &list)?;
-                Ok(SearchSpace { names: names.into(), parameters: list, order })
+                let fidelity = list.iter().position(Parameter::is_fidelity);
+                Ok(SearchSpace { names: names.into(), parameters: list, order, fidelity })
             }
             _ => Err(SpaceError::Whole(format!("has more than {MAX_PARAMETERS} parameters"))),
         }
@@ -371,7 +374,12 @@ impl SearchSpace {
 
     /// A space of which nothing is known: NePS up to 0.14 does not store it.
     pub fn unknown() -> Self {
-        SearchSpace { names: Names::from([]), parameters: Vec::new(), order: Vec::new() }
+        SearchSpace {
+            names: Names::from([]),
+            parameters: Vec::new(),
+            order: Vec::new(),
+            fidelity: None,
+        }
     }
 
     /// Whether nothing is known of it, so that nothing can be sampled.
@@ -405,12 +413,13 @@ impl SearchSpace {
 
     /// The fidelity parameter, if there is one.
     pub fn fidelity(&self) -> Option<(&str, &Parameter)> {
-        self.iter().find(|(_, parameter)| parameter.is_fidelity)
+        self.fidelity.map(|at| (&*self.names[at], &self.parameters[at]))
     }
 
     /// The value of the fidelity in a configuration, if there is a fidelity.
+    #[inline]
     pub fn fidelity_of(&self, config: &Config) -> Option<f64> {
-        self.fidelity().and_then(|(name, _)| config.get(name)).and_then(Value::as_f64)
+        config.get(self.fidelity()?.0).and_then(Value::as_f64)
     }
 
     /// Refuses a budget that nothing here would use up.

@@ -14,7 +14,7 @@ impl StudyState {
         let time = event.time;
         match event.kind {
             EventKind::Policy(policy) => {
-                (self.policy, self.ended_early) = (policy, None);
+                (self.policy, self.ended_early) = (*policy, None);
                 self.follow_results();
             }
             EventKind::Evaluation { number, own, evaluation } => {

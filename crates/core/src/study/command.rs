@@ -106,7 +106,7 @@ pub enum Command {
         time: f64,
     },
     /// Changes the policy.
-    SetPolicy(Policy),
+    SetPolicy(Box<Policy>),
     /// Changes how trials are evaluated by a command; what the study has already changes nothing. Answer:
     /// [`Answer::Evaluation`].
     SetEvaluation {

@@ -4,7 +4,7 @@ use rustc_hash::FxHashSet;
 
 use super::{Answer, Ask, Command, StopReason, StudyState};
 use crate::error::StudyError;
-use crate::event::{Event, EventKind, Policy, Process, ProcessId, Reason, Stop, process_of};
+use crate::event::{Event, EventKind, Policy, Process, ProcessId, Reason, Stop};
 use crate::limits::{MAX_STEPS, STEPS_OF_A_LINE};
 use crate::optimizer::{Optimizer, Proposal, SamplingRequest, Suggestion};
 use crate::stopping::EarlyEnd;
@@ -56,7 +56,7 @@ impl StudyState {
             }
             Command::Bury(process) => Ok(self.leave(process, Reason::Died, None)),
             Command::BuryWorker(worker) => {
-                let held = process_of(&worker).map_or_else(Vec::new, |process| {
+                let held = worker.process().map_or_else(Vec::new, |process| {
                     let is_its = |trial: &&Trial| {
                         trial.metadata.evaluating_worker_id.as_ref() == Some(&worker)
                     };
@@ -132,10 +132,12 @@ impl StudyState {
                 Ok(Decision::new(vec![EventKind::Stopped { reason }], Answer::Done))
             }
             Command::Stop(_) => Ok(Decision::new(Vec::new(), Answer::Done)),
-            Command::Pause(paused) => self.set_policy(Policy { paused, ..self.policy.clone() }),
+            Command::Pause(paused) => {
+                self.set_policy(Box::new(Policy { paused, ..self.policy.clone() }))
+            }
             Command::StopProcesses { now } => {
                 let stop = Some(Stop { up_to: self.last_process, now });
-                self.set_policy(Policy { stop, ..self.policy.clone() })
+                self.set_policy(Box::new(Policy { stop, ..self.policy.clone() }))
             }
         }
     }
@@ -155,7 +157,7 @@ impl StudyState {
         ask: Ask,
         optimizer: Option<&mut (dyn Optimizer + 'static)>,
     ) -> Result<Decision, StudyError> {
-        if process_of(&ask.worker).is_some_and(|process| !self.is_member(process)) {
+        if ask.worker.process().is_some_and(|process| !self.is_member(process)) {
             return Ok(Decision::new(Vec::new(), Answer::Stop(StopReason::Expelled)));
         }
         if let Some(reason) = self.ended_early {
@@ -165,7 +167,7 @@ impl StudyState {
             let answer = Answer::Stop(StopReason::Early(reason));
             return Ok(Decision::new(vec![EventKind::Stopped { reason }], answer));
         }
-        if process_of(&ask.worker).is_some_and(|process| self.policy.stops(process).is_some()) {
+        if ask.worker.process().is_some_and(|process| self.policy.stops(process).is_some()) {
             return Ok(Decision::new(Vec::new(), Answer::Stop(StopReason::Stopped)));
         }
         let spent = self.spent();
@@ -529,8 +531,8 @@ impl StudyState {
         Err(StudyError::Transition { id: trial.id.clone(), from, to, hint })
     }
 
-    fn set_policy(&self, policy: Policy) -> Result<Decision, StudyError> {
-        if policy == self.policy {
+    fn set_policy(&self, policy: Box<Policy>) -> Result<Decision, StudyError> {
+        if *policy == self.policy {
             return Ok(Decision::new(Vec::new(), Answer::Done));
         }
         let problem = match policy.budget.check() {

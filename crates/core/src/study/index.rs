@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::FxHashSet;
 
 use crate::budget::{Spent, counts};
-use crate::event::{Lease, Policy, ProcessId, process_of};
+use crate::event::{Lease, Policy, ProcessId};
 use crate::objectives::Objectives;
 use crate::trial::{State, Trial, Trials};
 
@@ -79,7 +79,9 @@ impl Index {
         if counts(trial, false) {
             self.done.add_evaluation(used(trial, fidelity));
         }
-        self.improve_front(at, trials);
+        if matches!(trial.state, State::Success | State::External) {
+            self.improve_front(at, trials);
+        }
     }
 
     /// What is being evaluated, the first sampled first.
@@ -197,5 +199,5 @@ fn used(trial: &Trial, fidelity: Option<f64>) -> Option<f64> {
 
 /// The process that evaluates a trial, if a worker of a process does.
 fn holder(trial: &Trial) -> Option<ProcessId> {
-    process_of(trial.metadata.evaluating_worker_id.as_deref()?)
+    trial.metadata.evaluating_worker_id.as_ref()?.process()
 }

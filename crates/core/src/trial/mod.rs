@@ -153,7 +153,7 @@ impl Trial {
     /// Whether a person brought it, and no optimizer proposed it: enqueued, imported, or put.
     pub fn is_brought(&self) -> bool {
         let sampler = self.metadata.sampling_worker_id.as_ref();
-        self.state == State::External || sampler.is_none_or(|by| *by == ENQUEUE || *by == IMPORT)
+        self.state == State::External || sampler.is_none_or(|by| matches!(&**by, ENQUEUE | IMPORT))
     }
 
     /// Whether its report violates no constraint of the study.

@@ -1,19 +1,81 @@
 //! Who samples and evaluates trials: the workers of the study's processes, and callers from outside.
 
+use std::borrow::Borrow;
 use std::fmt;
-
-use arcstr::ArcStr;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+use std::sync::Arc;
 
 use crate::limits::MAX_ID_BYTES;
 
-/// The name of a [`Worker`], as it is stored: `p3-w1`, or what a caller chose.
-pub type WorkerId = ArcStr;
+/// The identity of a [`Worker`]: its name as it is stored, `p3-w1` or what a caller chose, read once.
+/// It is a string wherever one is wanted, and a copy is a pointer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WorkerId(Arc<Identity>);
+
+#[derive(PartialEq, Eq)]
+struct Identity {
+    name: Box<str>,
+    process: Option<u32>,
+}
+
+impl WorkerId {
+    /// The process that it is a worker of; a caller has none.
+    pub fn process(&self) -> Option<u32> {
+        self.0.process
+    }
+
+    /// Who this is.
+    pub fn worker(&self) -> Worker<'_> {
+        Worker::named(self)
+    }
+}
+
+impl From<&str> for WorkerId {
+    fn from(name: &str) -> Self {
+        let process = Worker::named(name).process();
+        WorkerId(Arc::new(Identity { name: name.into(), process }))
+    }
+}
+impl From<Worker<'_>> for WorkerId {
+    fn from(worker: Worker<'_>) -> Self {
+        worker.to_string().as_str().into()
+    }
+}
+
+impl Deref for WorkerId {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0.name
+    }
+}
+// As a string's, so that a table of workers can be asked for a name.
+impl Borrow<str> for WorkerId {
+    fn borrow(&self) -> &str {
+        self
+    }
+}
+impl Hash for WorkerId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+impl fmt::Debug for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
 
 /// Whoever adds configurations of their own, and trials that were evaluated elsewhere: the samplers of
 /// those, and names that no caller may have.
-pub const ENQUEUE: WorkerId = arcstr::literal!("enqueue");
+pub const ENQUEUE: &str = "enqueue";
 /// See [`ENQUEUE`].
-pub const IMPORT: WorkerId = arcstr::literal!("import");
+pub const IMPORT: &str = "import";
 
 /// Who a worker's name means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,7 +95,6 @@ impl<'a> Worker<'a> {
     /// Who has this name. All names that are not like those of members are callers'.
     pub fn named(name: &'a str) -> Self {
         let member = || {
-            // Byte by byte: this is asked several times for each trial.
             let rest = name.as_bytes().strip_prefix(b"p")?;
             let (process, rest) = leading_number(rest)?;
             let (number, rest) = leading_number(rest.strip_prefix(b"-w")?)?;
@@ -48,7 +109,7 @@ impl<'a> Worker<'a> {
     /// The name is empty, too long, or like a member's; the message says so.
     pub fn caller(name: &'a str) -> Result<Self, String> {
         match Worker::named(name) {
-            Worker::Caller(_) if [ENQUEUE, IMPORT].iter().any(|own| own == name) => {
+            Worker::Caller(ENQUEUE | IMPORT) => {
                 Err(format!("'{name}' is who trials are added by; a caller has another name"))
             }
             caller @ Worker::Caller(_) if (1..=MAX_ID_BYTES).contains(&name.len()) => Ok(caller),

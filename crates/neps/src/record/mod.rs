@@ -72,12 +72,12 @@ pub(super) struct Shared {
     /// The names of the space, so that configurations share them.
     pub(super) names: Names,
     pub(super) translation: Translation,
-    interner: Interner,
+    workers: Interner<WorkerId>,
 }
 
 impl Shared {
     pub(super) fn new(names: Names, translation: Translation) -> Self {
-        Shared { names, translation, interner: Interner::default() }
+        Shared { names, translation, workers: Interner::default() }
     }
 
     /// A trial's metadata, by NePS's names for its fields: the pickle and the files have the same.
@@ -104,7 +104,7 @@ impl Shared {
     }
 
     pub(super) fn worker(&mut self, name: &str) -> WorkerId {
-        self.interner.intern(name)
+        self.workers.intern(name)
     }
 
     /// A configuration of plain values; its names are the space's where they are the same.

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use trialmill_core::event::{EventKind, ProcessId, process_of};
-use trialmill_core::trial::{State, Trial, TrialId, Trials};
+use trialmill_core::event::{EventKind, ProcessId};
+use trialmill_core::trial::{State, Trial, TrialId, Trials, WorkerId};
 
 /// The trials that have not ended.
 #[derive(Debug, Default)]
@@ -46,6 +46,6 @@ pub(super) fn is_claimed(trial: &Trial) -> bool {
 
 /// Whether this process evaluates the trial.
 pub(super) fn is_held_by(trial: &Trial, process: Option<ProcessId>) -> bool {
-    let worker = trial.metadata.evaluating_worker_id.as_deref();
-    is_claimed(trial) && process.is_some() && worker.and_then(process_of) == process
+    let worker = trial.metadata.evaluating_worker_id.as_ref();
+    is_claimed(trial) && process.is_some() && worker.and_then(WorkerId::process) == process
 }

@@ -28,10 +28,10 @@ pub(crate) fn read_study(
             apply(event)
         })?,
         false => {
-            let kind = EventKind::Policy(Policy {
+            let kind = EventKind::Policy(Box::new(Policy {
                 budget: directory.layout().budget(directory.path()),
                 ..Policy::default()
-            });
+            }));
             emit(directory, kind, apply)?;
             None
         }

@@ -30,7 +30,7 @@ fn events() -> Vec<EventKind> {
     let lease =
         Lease { seconds: 60.0, host: "h".into(), boot: "b".into(), until_uptime_s: 1e6 + 0.1 };
     vec![
-        EventKind::Policy(Policy::default()),
+        EventKind::Policy(Box::default()),
         EventKind::Evaluation { number: 1, own: false, evaluation: Arc::default() },
         EventKind::Evaluation {
             number: u32::MAX,

@@ -135,7 +135,8 @@ fn puts() -> Vec<Trial> {
 }
 
 fn events() -> Vec<EventKind> {
-    let mut events: Vec<_> = policies().into_iter().map(EventKind::Policy).collect();
+    let mut events: Vec<_> =
+        policies().into_iter().map(|policy| EventKind::Policy(policy.into())).collect();
     for host in ["node-1", "\"\\\u{0}é"] {
         let (process, boot, pid) = (u32::MAX, "4f0c".into(), 4242);
         events.push(EventKind::Joined(Process {
