@@ -294,7 +294,7 @@ fn the_lines_of_steps_and_of_early_ends_are_the_same_for_ever() {
     let stop = |change: fn(&mut StopEarly)| {
         let mut stop_early = StopEarly::default();
         change(&mut stop_early);
-        EventKind::Policy(Policy { stop_early, ..Policy::default() })
+        EventKind::Policy(Policy { stop_early, ..Policy::default() }.into())
     };
     let pruner = Some(PrunerInfo::new("threshold", [("upper", 0.5)]));
     let lines = include_str!("tests/early-ends.jsonl").lines();
@@ -310,7 +310,7 @@ fn the_lines_of_steps_and_of_early_ends_are_the_same_for_ever() {
         stop(|stop| stop.seconds_without_improvement = Some(0.5)),
         stop(|stop| stop.regret_bound = Some(RegretBound::AtMost(0.02))),
         stop(|stop| stop.regret_bound = Some(RegretBound::FoldError)),
-        EventKind::Policy(Policy { pruner, pruned_are_free: true, ..Policy::default() }),
+        EventKind::Policy(Policy { pruner, pruned_are_free: true, ..Policy::default() }.into()),
     ];
     assert_eq!(lines.clone().count(), kinds.len());
     for (line, kind) in lines.zip(kinds) {
