@@ -1,4 +1,5 @@
 //! What the seed documents promise: NePS's runtime and its state, in Rust. docs/neps.md has the table.
+#![allow(clippy::unwrap_used, clippy::panic)] // This is a test.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -170,7 +171,7 @@ fn put_keeps_to_the_space_and_to_the_table_of_transitions() {
     let dir = tempfile::tempdir().unwrap();
     let session = study(&dir).open().unwrap();
     let handle = session.handle();
-    let AskOutcome::Trials(asked) = handle.ask("me", 2, Duration::from_secs(600)).unwrap() else {
+    let AskOutcome::Trials(asked) = handle.ask("me", 2, Duration::from_mins(10)).unwrap() else {
         panic!("nothing was handed out");
     };
     let report = |trial: &Trial, report| handle.report(&trial.id, Some(1), report).unwrap();
@@ -354,7 +355,7 @@ fn a_section_of_one_s_own_keeps_everybody_out() {
         let session = study().open().unwrap();
         let handle = session.handle();
         let directory = handle.directory().unwrap();
-        let section = directory.lock(Duration::from_secs(60)).unwrap();
+        let section = directory.lock(Duration::from_mins(1)).unwrap();
         let taken = directory.lock(Duration::ZERO).unwrap_err().to_string();
         assert!(taken.contains("lock"), "{layout}: {taken}");
         let (before, done) = (Summary::read(directory.path()).unwrap(), AtomicU64::new(0));

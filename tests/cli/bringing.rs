@@ -215,3 +215,53 @@ fn a_space_is_changed_in_place_where_all_trials_are_in_it() {
     study.run(&["create", "neps.yaml", "--dir", "n", "--layout", "neps"]).exits(0);
     study.run(&["set", "n", "--space", "neps.yaml"]).exits(2).says(&["space of their own program"]);
 }
+
+/// NePS's `clean`: of a success, or of what is corrupted, there was no way to have it evaluated again.
+#[test]
+fn clean_forgets_what_came_of_trials_by_id_or_state() {
+    for layout in ["journal", "neps", "neps-0.12"] {
+        let study = Trialmill::new(3);
+        let script = r#"echo x >> "$HERE/begun"; [ $TRIALMILL_TRIAL_ID = 2 ] && exit 1
+            echo '{"objective_to_minimize": 0.5, "cost": 2}'"#;
+        study.run_study(&["--layout", layout], script).exits(0);
+        let would = study.run(&["clean", "s", "--state", "success", "--dry-run"]).exits(0);
+        would.says(&["2 trials would wait again: 1 3"]);
+        assert_eq!((study.count("success"), study.count("crashed")), (2, 1), "{layout}");
+        study.run(&["clean", "s", "1", "2"]).exits(0).says(&["2 trials wait again: 1 2"]);
+        assert_eq!((study.count("success"), study.count("pending")), (1, 2), "{layout}");
+        let errors = study.read("s/shared_errors.jsonl");
+        assert!(!errors.contains("\"2\""), "{layout}: {errors}");
+        assert_eq!(study.status()["spent"]["evaluations"], 1, "{layout}");
+        // What was spent stays spent; NePS from 0.13 on adds up what stands.
+        let cost = if layout == "neps" { 2.0 } else { 4.0 };
+        assert_eq!(study.status()["spent"]["cost"], cost, "{layout}");
+        study.run_study(&[], script).exits(0);
+        assert_eq!((study.count("success"), study.count("crashed")), (2, 1), "{layout}");
+        assert_eq!(study.lines("begun").len(), 5, "{layout}");
+        study.run(&["check", "s"]).exits(0);
+        study.run(&["clean", "s", "9"]).exits(7).says(&["no trial '9'"]);
+        study.run(&["clean", "s"]).exits(2);
+    }
+}
+
+/// The files that NePS writes about a run were NePS's alone.
+#[test]
+fn a_summary_has_the_trials_the_best_and_how_it_came_about() {
+    let study = Trialmill::new(4);
+    let script = "case $TRIALMILL_TRIAL_ID in 1) v=3;; 2) v=1;; 3) v=2;; 4) exit 1;; esac
+        echo \"{\\\"objective_to_minimize\\\": $v, \\\"cost\\\": 1.5}\"";
+    study.run_study(&[], script).exits(0);
+    study.run(&["summary", "s", "-o", "out"]).exits(0).says(&["out: 4 trials"]);
+    let trajectory = study.lines("out/incumbent_trajectory.csv");
+    assert!(trajectory[1].starts_with("1,3.0,1,0,1.5,"), "{trajectory:?}");
+    assert!(trajectory[2].starts_with("2,1.0,2,0,3,"), "{trajectory:?}");
+    assert_eq!(trajectory.len(), 3);
+    let short = study.read("out/short.csv");
+    assert!(
+        short.contains("num_success,3\nnum_crashed,1\nbest_objective_to_minimize,1.0\n"),
+        "{short}"
+    );
+    assert!(study.read("out/best_config.txt").contains("Config ID: 2\nObjective to minimize: 1.0"));
+    assert_eq!(study.read("out/best_config_trajectory.txt").matches("Config ID").count(), 2);
+    assert_eq!(study.lines("out/full.csv").len(), 5);
+}

@@ -4,6 +4,7 @@ mod ask;
 mod bench;
 mod check;
 mod check_neps;
+mod clean;
 mod completions;
 mod convert;
 mod create;
@@ -29,6 +30,7 @@ mod serve;
 mod set;
 mod step;
 pub mod study_file;
+mod summary;
 mod tell;
 mod terminal;
 mod text;
@@ -91,6 +93,7 @@ enum Verb {
     Tell(tell::Tell),
     Release(tell::Release),
     Retry(tell::Retry),
+    Clean(clean::Clean),
     Set(set::Set),
     Enqueue(enqueue::Enqueue),
     Import(import::Import),
@@ -110,6 +113,7 @@ enum Verb {
     Serve(serve::Serve),
     Plot(plot::PlotVerb),
     Report(plot::Report),
+    Summary(summary::SummaryVerb),
     Export(export::Export),
     ImportOptuna(export::ImportOptuna),
     Check(check::Check),
@@ -164,6 +168,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Verb::Tell(verb) => verb.run(),
         Verb::Release(verb) => verb.run(),
         Verb::Retry(verb) => verb.run(),
+        Verb::Clean(verb) => verb.run(),
         Verb::Set(verb) => verb.run(),
         Verb::Enqueue(verb) => verb.run(),
         Verb::Import(verb) => verb.run(),
@@ -181,6 +186,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Verb::Logs(verb) => verb.run(),
         Verb::Plot(verb) => verb.run(),
         Verb::Report(verb) => verb.run(),
+        Verb::Summary(verb) => verb.run(),
         Verb::Export(verb) => verb.run(),
         Verb::ImportOptuna(verb) => verb.run(),
         Verb::Completions(verb) => Ok(verb.run(&mut Arguments::command())),

@@ -5,12 +5,14 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::files::replace;
 use super::json;
+use super::lock::SharedLock;
 use super::value::Value;
 use trialmill_core::config::Config;
 use trialmill_core::error::StoreError;
 use trialmill_core::limits::MAX_NEPS_TEXT_BYTES;
-use trialmill_core::trial::{Failure, MetaData, Report, State, Trial};
+use trialmill_core::trial::{Failure, MetaData, Report, State, Trial, TrialId};
 use trialmill_store::plain;
 
 /// Its name in the directory.
@@ -24,6 +26,25 @@ pub(super) fn read(path: &Path) -> Result<Vec<Trial>, StoreError> {
         bytes => bytes.map_err(StoreError::io("read", path))?,
     };
     Ok(String::from_utf8_lossy(&bytes).lines().filter_map(read_line).collect())
+}
+
+/// Takes out what it has of these trials: a NePS worker that minds errors could not start again.
+pub(super) fn forget(root: &Path, ids: &[TrialId]) -> Result<(), StoreError> {
+    let path = root.join(FILE);
+    if !plain::is_there(&path) {
+        return Ok(());
+    }
+    let mut lock = SharedLock::open(&root.join(".errors.lock"), "GLOBAL_ERR_FILELOCK")?;
+    lock.lock()?;
+    let bytes =
+        plain::read(&path, MAX_NEPS_TEXT_BYTES as u64).map_err(StoreError::io("read", &path))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let is_of = |line: &&str| read_line(line).is_some_and(|trial| ids.contains(&trial.id));
+    let kept: Vec<&str> = text.lines().filter(|line| !is_of(line)).collect();
+    if kept.len() < text.lines().count() {
+        replace(&path, &kept.join("\n")).map_err(StoreError::io("write", &path))?;
+    }
+    lock.unlock()
 }
 
 fn read_line(line: &str) -> Option<Trial> {

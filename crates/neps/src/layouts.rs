@@ -60,6 +60,13 @@ impl Layout for Version {
         }
     }
 
+    fn forget_errors(&self, path: &Path, ids: &[TrialId]) -> Result<(), StoreError> {
+        match self {
+            Version::V0_12 => Ok(()),
+            _ => errors::forget(path, ids),
+        }
+    }
+
     fn curve_is_objective(&self) -> bool {
         *self != Version::V0_12
     }

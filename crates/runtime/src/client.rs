@@ -268,6 +268,19 @@ impl<E: Exchange> Client<E> {
         Ok(requeued(self.exchange_all(commands)?))
     }
 
+    /// Forgets what came of these trials, whatever it was, all or none of them: they wait again (NePS:
+    /// `clean`). A log of errors that other programs read forgets them too.
+    ///
+    /// # Errors
+    /// One of them does not exist, or is being evaluated; or the state is gone.
+    pub fn reset(&self, ids: &[TrialId]) -> Result<Vec<TrialId>, Error> {
+        let answer = self.exchange_one(Command::Reset(ids.to_vec()))?;
+        if let Some(directory) = self.directory() {
+            directory.layout().forget_errors(directory.path(), ids)?;
+        }
+        Ok(requeued([answer]))
+    }
+
     /// Sets a trial as a whole: an import, or a correction (NePS: `put_updated_trial`). A correction
     /// may say what came of a trial, and takes nothing back: its configuration stays, and so do its
     /// attempts and that it has ended.

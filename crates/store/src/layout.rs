@@ -62,6 +62,14 @@ pub trait Layout: fmt::Debug + Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Takes trials out of the other program's log of errors.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn forget_errors(&self, _path: &Path, _ids: &[TrialId]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Whether the other program gives a success without a learning curve one: its objective.
     fn curve_is_objective(&self) -> bool {
         false

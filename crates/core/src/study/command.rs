@@ -82,6 +82,9 @@ pub enum Command {
     },
     /// Requeues one trial that failed or crashed. Answer: [`Answer::Requeued`].
     RetryOne(TrialId),
+    /// Forgets what came of these trials, whatever it was: they wait again (NePS: `clean`). Answer:
+    /// [`Answer::Requeued`].
+    Reset(Vec<TrialId>),
     /// Sets a trial as a whole: an import, or a correction (NePS: `put_updated_trial`).
     Put(Box<Trial>),
     /// The same of a trial whose id must be new (NePS: `store_new_trial`).

@@ -19,7 +19,7 @@ pub struct Decision {
 }
 
 impl Decision {
-    fn new(events: Vec<EventKind>, answer: Answer) -> Self {
+    pub(super) fn new(events: Vec<EventKind>, answer: Answer) -> Self {
         Decision { events, answer, handed: Vec::new() }
     }
 
@@ -110,6 +110,7 @@ impl StudyState {
                     }),
                 }
             }
+            Command::Reset(ids) => self.reset(ids),
             Command::Put(trial) => {
                 self.check_put(&trial)?;
                 Ok(Decision::new(self.put_events(*trial), Answer::Done))

@@ -15,6 +15,7 @@ mod import;
 mod index;
 mod judge;
 mod pruning;
+mod reset;
 mod results;
 
 use std::collections::BTreeMap;
