@@ -26,10 +26,10 @@ use trialmill_core::error::{StoreError, StudyError};
 use trialmill_core::event::{Event, EventKind, Policy};
 use trialmill_core::limits::MAX_LINE_BYTES;
 use trialmill_core::trial::{MetaData, State, Trial, TrialId, Trials};
-use trialmill_store::Guarded;
 use trialmill_store::{
     Directory, Durability, Heartbeats, JournalStore, Purpose, Replica, Store, Watcher, stamp,
 };
+use trialmill_store::{Guarded, Place};
 
 /// The store of a directory that NePS 0.13 to 0.17 shares.
 #[allow(clippy::struct_excessive_bools)] // Each is one fact of the batch, with a name of its own.
@@ -63,6 +63,7 @@ pub(super) struct NepsStore {
     unsynced: bool,
     poison: Option<String>,
     stamp: Arc<AtomicU64>,
+    place: Place,
 }
 
 impl NepsStore {
@@ -107,6 +108,7 @@ impl NepsStore {
             unsynced: false,
             poison: None,
             stamp: Arc::new(AtomicU64::new(0)),
+            place: Place::of(&root),
             root,
         })
     }
@@ -516,6 +518,10 @@ impl NepsStore {
 }
 
 impl Guarded for NepsStore {
+    fn place(&self) -> Option<&Place> {
+        Some(&self.place)
+    }
+
     fn poison(&mut self) -> &mut Option<String> {
         &mut self.poison
     }

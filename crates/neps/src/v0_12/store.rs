@@ -27,11 +27,11 @@ use trialmill_core::error::{StoreError, StudyError};
 use trialmill_core::event::{Event, EventKind, ProcessId};
 use trialmill_core::limits::{NEPS_0_12_TURN, NEPS_START, NEPS_TRIAL_LOCK_TIMEOUT};
 use trialmill_core::trial::{State, Trial, TrialId, Trials};
-use trialmill_store::Guarded;
 use trialmill_store::{
     Directory, Durability, JournalStore, Purpose, Replica, Store, Watcher, stamp,
 };
 use trialmill_store::{FileLock, is_held};
+use trialmill_store::{Guarded, Place};
 
 /// The store of a directory that NePS 0.12 shares.
 pub(crate) struct Neps012Store {
@@ -57,6 +57,7 @@ pub(crate) struct Neps012Store {
     has_looked: bool,
     poison: Option<String>,
     stamp: Arc<AtomicU64>,
+    place: Place,
 }
 
 /// The state of a trial's files when they were last read.
@@ -100,6 +101,7 @@ impl Neps012Store {
             has_looked: false,
             poison: None,
             stamp: Arc::new(AtomicU64::new(0)),
+            place: Place::of(&root),
             root,
             own,
         })
@@ -318,6 +320,10 @@ impl Neps012Store {
 }
 
 impl Guarded for Neps012Store {
+    fn place(&self) -> Option<&Place> {
+        Some(&self.place)
+    }
+
     fn poison(&mut self) -> &mut Option<String> {
         &mut self.poison
     }
