@@ -265,3 +265,25 @@ fn a_summary_has_the_trials_the_best_and_how_it_came_about() {
     assert_eq!(study.read("out/best_config_trajectory.txt").matches("Config ID").count(), 2);
     assert_eq!(study.lines("out/full.csv").len(), 5);
 }
+
+/// A half-written `metadata.json` was "sound" as long as NePS's cache was there; when that was lost, its trial was
+/// lost with it.
+#[test]
+fn a_torn_file_of_a_trial_is_named_while_the_cache_is_sound() {
+    let study = Trialmill::new(3);
+    study.run_study(&["--layout", "neps"], "echo 0.5").exits(0);
+    for file in ["metadata.json", "config.yaml"] {
+        study.run(&["check", "s"]).exits(0);
+        let path = study.path(format!("s/configs/config_2/{file}"));
+        let whole = std::fs::read_to_string(&path).unwrap();
+        let cut = if file == "metadata.json" { &whole[..whole.len() / 2] } else { "x: [0." };
+        std::fs::write(&path, cut).unwrap();
+        let checked = study.run(&["check", "s"]);
+        assert!(!checked.status.success(), "{file}");
+        checked.says(&["makes no sense", "remove the torn file"]);
+        // What it says to do helps.
+        std::fs::remove_file(&path).unwrap();
+        study.run(&["check", "s", "--repair"]);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), whole, "{file}");
+    }
+}

@@ -175,6 +175,14 @@ fn compare(
         BY_REPAIR,
     );
     add(
+        FindingKind::TornFiles,
+        torn(&known.trials, files),
+        false,
+        "the configuration or the metadata of these trials makes no sense: after a loss of the cache \
+         nobody can read them",
+        "remove the torn file (config.yaml or metadata.json); --repair then writes it again",
+    );
+    add(
         FindingKind::UnreadableReport,
         of(&|trial| extras(trial).report.is_some() && files.report_problem(&trial.id).is_some()),
         true,
@@ -190,6 +198,20 @@ fn compare(
         "open the directory only with scripts that define them",
     );
     found
+}
+
+/// The trials whose files are torn. NePS writes them in place, so they are read again for a while.
+fn torn(trials: &Trials, files: &TrialFiles) -> Vec<TrialId> {
+    let ids = trials.iter().map(|trial| &trial.id);
+    let mut torn: Vec<&TrialId> = ids.filter(|id| files.has_torn_files(id)).collect();
+    for _ in 1..NEPS_READS {
+        if torn.is_empty() {
+            break;
+        }
+        std::thread::sleep(NEPS_READ_PAUSE);
+        torn.retain(|id| files.has_torn_files(id));
+    }
+    torn.into_iter().cloned().collect()
 }
 
 /// The trials whose files are missing. Another process may be about to write them, after the cache,

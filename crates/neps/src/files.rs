@@ -134,6 +134,12 @@ impl TrialFiles {
             || (trial.report.is_some() && lacks(&self.report_path(id)))
     }
 
+    /// Whether a trial's configuration or metadata is there and makes no sense: half written, say.
+    pub(super) fn has_torn_files(&self, id: &TrialId) -> bool {
+        let paths = [self.config_path(id), self.metadata_path(id)];
+        paths.iter().any(|path| !lacks(path) && Self::value(path).is_err())
+    }
+
     /// Why NePS cannot read a trial's report back, if it cannot.
     pub(super) fn report_problem(&self, id: &TrialId) -> Option<String> {
         Self::value(&self.report_path(id)).err()

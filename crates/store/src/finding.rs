@@ -56,6 +56,8 @@ pub enum FindingKind {
     LostReport,
     /// Files of trials are missing or empty.
     MissingFiles,
+    /// Files of trials are there, and make no sense.
+    TornFiles,
     /// Reports that NePS cannot read back from their files.
     UnreadableReport,
     /// Exceptions of classes that not every Python has.
