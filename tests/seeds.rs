@@ -373,3 +373,17 @@ fn a_section_of_one_s_own_keeps_everybody_out() {
         assert_eq!(handle.trials().unwrap().len(), 5, "{layout}");
     }
 }
+
+#[test]
+fn each_worker_has_its_own_budget_beside_the_study_s() {
+    let dir = tempfile::tempdir().unwrap();
+    let three = Budget { evaluations: Some(3), ..Budget::default() };
+    let run = || study(&dir).workers(2).per_worker(three).max_evaluations(10).run(parabola);
+    let first = run().unwrap();
+    assert_eq!(first.study().trials().len(), 6);
+    assert!(matches!(first.stopped(), StopReason::WorkerBudget(_)));
+    let second = run().unwrap();
+    assert_eq!(second.study().trials().len(), 10, "the study's budget holds over all runs");
+    let none = study(&dir).max_seconds_per_worker(0.0).max_evaluations(20).run(parabola).unwrap();
+    assert_eq!((none.stopped(), none.study().trials().len()), (StopReason::WorkerSeconds, 10));
+}
