@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use trialmill::RandomSearch;
 use trialmill::{
-    AskOutcome, BoxError, Budget, DirectClient, Error, GridSearch, Objective, OnError, Optimizer,
-    OptimizerInfo, Parameter, Proposal, Report, ReportDefaults, ReportOutcome, RunningTrial,
-    SamplingRequest, SearchSpace, State, StopReason, Study, StudyBuilder, Summary, Trial,
-    current_trial,
+    AskOutcome, BoxError, Budget, Error, GridSearch, Objective, OnError, Optimizer, OptimizerInfo,
+    Parameter, Proposal, Report, ReportDefaults, ReportOutcome, RunningTrial, SamplingRequest,
+    SearchSpace, State, StopReason, Study, StudyBuilder, Summary, Trial, current_trial,
 };
 
 fn space() -> SearchSpace {
@@ -570,26 +569,4 @@ fn a_study_whose_creator_was_killed_is_created_by_the_next() {
     std::fs::remove_file(path.join("study.json")).unwrap();
     let error = study(&dir).max_evaluations(3).run(objective).unwrap_err();
     assert!(error.to_string().contains("no study.json"), "{error}");
-}
-
-#[test]
-fn a_client_without_a_session_asks_reports_and_hears_that_a_grid_has_ended() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("study");
-    let space = SearchSpace::new([("x", Parameter::categorical(["a", "b"]))]).unwrap();
-    Study::builder(&path).space(space).optimizer(GridSearch::default()).create().unwrap();
-    let client = DirectClient::open(&path).unwrap();
-    let asked = client.ask("me", 5, Duration::from_mins(1)).unwrap().into_trials();
-    assert_eq!(asked.len(), 2);
-    assert_eq!(client.report(&asked[0].id, Some(1), 0.5.into()).unwrap(), ReportOutcome::Accepted);
-    let crashed = Report::crashed("told", "no reason");
-    assert_eq!(client.report(&asked[1].id, None, crashed).unwrap(), ReportOutcome::Accepted);
-    let end = AskOutcome::Stop(StopReason::Finished);
-    assert_eq!(client.sample(1).unwrap(), end);
-    assert_eq!(client.ask("me", 1, Duration::from_mins(1)).unwrap(), end);
-    let both = [asked[1].id.clone(), asked[0].id.clone()];
-    assert!(client.retry_trials(&both).is_err(), "all or none");
-    assert_eq!(client.next_pending(1).unwrap(), []);
-    assert_eq!(client.retry_trials(&both[..1]).unwrap(), both[..1]);
-    assert_eq!(client.next_pending(1).unwrap().len(), 1);
 }
