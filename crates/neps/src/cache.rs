@@ -247,7 +247,12 @@ impl Cache {
     }
 
     /// Appends complete records with one write.
-    pub(super) fn append(&mut self, bytes: &[u8], trials: usize) -> io::Result<()> {
+    pub(super) fn append(
+        &mut self,
+        bytes: &[u8],
+        trials: usize,
+        is_ours: &dyn Fn() -> bool,
+    ) -> io::Result<()> {
         if self.file.is_none() {
             let file = plain::create(&self.path)?;
             sync_parent(&self.path)?;
@@ -256,8 +261,11 @@ impl Cache {
         }
         let Some(file) = &mut self.file else { return Ok(()) };
         if let Err(error) = file.write_all(bytes) {
-            // Undo a partial write: half a record would make the cache unreadable for NePS.
-            let _ = file.set_len(self.offset);
+            // Undo a partial write: half a record would make the cache unreadable for NePS. But a
+            // machine that took us for dead may have appended its own records already.
+            if is_ours() {
+                let _ = file.set_len(self.offset);
+            }
             return Err(error);
         }
         self.offset += bytes.len() as u64;

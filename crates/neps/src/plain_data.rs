@@ -23,11 +23,7 @@ pub(super) fn number(from: &Pickle<'_>, at: Ref) -> Option<f64> {
         Item::BigInt(bytes) => big_int(bytes)?.as_f64(),
         Item::Float(x) => Some(*x),
         Item::Bool(x) => Some(f64::from(*x)),
-        Item::Object(_) => match numpy_scalar(from, at)? {
-            Value::Float(x) => Some(x),
-            Value::Int(x) => Some(x as f64),
-            _ => None,
-        },
+        Item::Object(_) => numpy_scalar(from, at)?.as_f64(),
         _ => None,
     }
 }
@@ -50,23 +46,40 @@ fn numpy_scalar(from: &Pickle<'_>, at: Ref) -> Option<Value> {
     let [dtype, bytes] = elements(from, object.args)?[..] else { return None };
     let Item::Object(dtype) = from.get(dtype) else { return None };
     let kind = string(from, *elements(from, dtype.args)?.first()?)?;
+    let order = dtype.state.and_then(|state| string(from, *elements(from, state)?.get(1)?));
     let (Item::Bytes(bytes) | Item::ByteArray(bytes)) = from.get(bytes) else { return None };
-    match (kind.as_str(), &**bytes) {
-        ("u8", bytes) => {
-            Some(Value::integer(false, &u64::from_le_bytes(bytes.try_into().ok()?).to_string()))
-        }
-        ("u4", bytes) => Some(Value::Int(u32::from_le_bytes(bytes.try_into().ok()?).into())),
-        ("i2", bytes) => Some(Value::Int(i16::from_le_bytes(bytes.try_into().ok()?).into())),
-        ("u2", bytes) => Some(Value::Int(u16::from_le_bytes(bytes.try_into().ok()?).into())),
-        ("i1", bytes) => Some(Value::Int(i8::from_le_bytes(bytes.try_into().ok()?).into())),
-        ("u1", bytes) => Some(Value::Int(u8::from_le_bytes(bytes.try_into().ok()?).into())),
-        ("f8", bytes) => Some(Value::Float(f64::from_le_bytes(bytes.try_into().ok()?))),
-        ("f4", bytes) => Some(Value::Float(f32::from_le_bytes(bytes.try_into().ok()?).into())),
-        ("i8", bytes) => Some(Value::Int(i64::from_le_bytes(bytes.try_into().ok()?))),
-        ("i4", bytes) => Some(Value::Int(i32::from_le_bytes(bytes.try_into().ok()?).into())),
-        ("b1", [byte]) => Some(Value::Bool(*byte != 0)),
-        _ => None,
+    let mut bytes = bytes.to_vec();
+    if order.as_deref() == Some(">") {
+        bytes.reverse();
     }
+    let bytes = &bytes[..];
+    Some(match &*kind {
+        "u8" => Value::integer(false, &u64::from_le_bytes(bytes.try_into().ok()?).to_string()),
+        "u4" => Value::Int(u32::from_le_bytes(bytes.try_into().ok()?).into()),
+        "u2" => Value::Int(u16::from_le_bytes(bytes.try_into().ok()?).into()),
+        "u1" => Value::Int(u8::from_le_bytes(bytes.try_into().ok()?).into()),
+        "i8" => Value::Int(i64::from_le_bytes(bytes.try_into().ok()?)),
+        "i4" => Value::Int(i32::from_le_bytes(bytes.try_into().ok()?).into()),
+        "i2" => Value::Int(i16::from_le_bytes(bytes.try_into().ok()?).into()),
+        "i1" => Value::Int(i8::from_le_bytes(bytes.try_into().ok()?).into()),
+        "f8" => Value::Float(f64::from_le_bytes(bytes.try_into().ok()?)),
+        "f4" => Value::Float(f32::from_le_bytes(bytes.try_into().ok()?).into()),
+        "f2" => Value::Float(half(u16::from_le_bytes(bytes.try_into().ok()?))),
+        "b1" => Value::Bool(*bytes.first()? != 0),
+        _ => return None,
+    })
+}
+
+/// The value of a half-precision float (IEEE 754 binary16).
+fn half(bits: u16) -> f64 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff) / 1024.0);
+    let size = match (exponent, fraction) {
+        (0, _) => fraction * 2f64.powi(-14),
+        (0x1f, 0.0) => f64::INFINITY,
+        (0x1f, _) => f64::NAN,
+        _ => (1.0 + fraction) * 2f64.powi(exponent - 15),
+    };
+    if bits >> 15 == 1 { -size } else { size }
 }
 
 /// The value, if it and everything inside it is plain data.
@@ -104,8 +117,6 @@ fn big_int(bytes: &[u8]) -> Option<Value> {
         for byte in &mut size {
             (*byte, carry) = (!*byte).overflowing_add(carry.into());
         }
-        // A carry would be the highest byte of the magnitude.
-        size.push(carry.into());
     }
     // Nine digits at a time, the lowest first.
     let mut groups: Vec<u64> = Vec::new();
@@ -120,6 +131,9 @@ fn big_int(bytes: &[u8]) -> Option<Value> {
         }
     }
     let digits: String = groups.iter().rev().map(|group| format!("{group:09}")).collect();
+    if digits.trim_start_matches('0').len() > MAX_NEPS_INT_DIGITS {
+        return None;
+    }
     Some(Value::integer(negative, &digits))
 }
 
@@ -277,6 +291,43 @@ mod tests {
             assert_eq!(big_int(&bytes), Some(Value::BigInt(digits.into())));
         }
         assert_eq!(big_int(&[0xff; 9]), Some(Value::Int(-1)));
+        // More digits than Python reads back.
+        assert_eq!(big_int(&big_int_bytes(&"9".repeat(MAX_NEPS_INT_DIGITS + 1))), None);
+    }
+
+    /// The bytes of numpy's scalars were always read as if the lowest came first, a half was no number, and
+    /// an objective of 2^64 - 1 was none. These are numpy's own pickles.
+    #[test]
+    fn scalars_of_numpy_are_read_in_their_byte_order_and_width() {
+        for (order, kind, bytes, value) in [
+            ("<", "f8", &[0x9a, 0x99, 0x99, 0x99, 0x99, 0x99, 0xb9, 0xbf][..], Value::Float(-0.1)),
+            (">", "f8", &[0xbf, 0xb9, 0x99, 0x99, 0x99, 0x99, 0x99, 0x9a], Value::Float(-0.1)),
+            (">", "f4", &[0x3f, 0xc0, 0, 0], Value::Float(1.5)),
+            ("<", "f2", &[0x00, 0xc1], Value::Float(-2.5)),
+            ("<", "f2", &[0xff, 0x7b], Value::Float(65504.0)),
+            (">", "f2", &[0x00, 0x01], Value::Float(5.960_464_477_539_063e-8)),
+            ("<", "f2", &[0x00, 0x7c], Value::Float(f64::INFINITY)),
+            (">", "i8", &[0x80, 0, 0, 0, 0, 0, 0, 0], Value::Int(i64::MIN)),
+            (">", "i4", &[0xff, 0xff, 0xff, 0xf9], Value::Int(-7)),
+            (">", "i2", &[0xfe, 0xd4], Value::Int(-300)),
+            ("|", "i1", &[0xfb], Value::Int(-5)),
+            (">", "u4", &[0xee, 0x6b, 0x28, 0x00], Value::Int(4_000_000_000)),
+            ("<", "u8", &[0xff; 8], Value::BigInt("18446744073709551615".into())),
+            ("|", "b1", &[1], Value::Bool(true)),
+        ] {
+            let mut pickle = b"\x80\x04\x8c\x16numpy._core.multiarray\x8c\x06scalar\x93".to_vec();
+            pickle.extend(b"\x8c\x05numpy\x8c\x05dtype\x93\x8c\x02");
+            pickle.extend(kind.as_bytes());
+            pickle.extend(b"\x89\x88\x87R(K\x03\x8c\x01");
+            pickle.extend(order.as_bytes());
+            pickle.extend(b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tbC");
+            pickle.push(bytes.len() as u8);
+            pickle.extend(bytes);
+            pickle.extend(b"\x86R.");
+            let (read, _) = crate::pickle::read(&pickle).unwrap();
+            assert_eq!(nearest(&read, read.root(), 0), value, "{order}{kind}");
+            assert_eq!(number(&read, read.root()), value.as_f64(), "{order}{kind}");
+        }
     }
 
     /// Every kind of item that is not plain data is represented with its content.
