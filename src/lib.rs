@@ -42,6 +42,8 @@
 //! | `trialmill-neps`, `trialmill-layouts` | NePS's layouts, and the table of all layouts |
 //! | `trialmill-runtime` | the actors, and what runs users' code and commands |
 //! | `trialmill-view` | what one sees of a study: typed numbers, for printing, exports and dashboards |
+//! | `trialmill-plot`, `trialmill-watch`, `trialmill-dashboard` | pictures, the terminal, the browser |
+//! | `trialmill-export` | other tools' files |
 //! | `trialmill-cli` | the program |
 //!
 //! `ARCHITECTURE.md` says why.
