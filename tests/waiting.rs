@@ -422,3 +422,29 @@ fn a_caller_is_told_that_a_slow_optimizer_waits_for_results() {
     assert_eq!(handle.sample(1).unwrap(), AskOutcome::Wait);
     let _ = handle.report(&first[0].id, None, Report::objective(0.5)).unwrap();
 }
+
+/// Each of a batch was begun when the batch came: the eighth had the time of all before it for its own, in
+/// its record and in its budget of seconds, and was past a time limit before it was called.
+#[test]
+fn the_time_of_an_evaluation_is_its_own_and_not_that_of_the_batch_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let begin = Instant::now();
+    let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+    let outcome = Study::builder(dir.path().join("study"))
+        .space(space)
+        .ctrl_c(false)
+        .optimizer(RandomSearch::new())
+        .workers(1)
+        .batch(8)
+        .max_evaluations(16)
+        .run(|_: &RunningTrial| {
+            std::thread::sleep(Duration::from_millis(5));
+            Ok(0.5)
+        })
+        .unwrap();
+    let passed_s = begin.elapsed().as_secs_f64();
+    let trials = outcome.study().trials();
+    let recorded_s: f64 = trials.iter().filter_map(|t| t.metadata.evaluation_duration).sum();
+    assert_eq!(trials.len(), 16);
+    assert!(recorded_s <= passed_s, "one after the other took {recorded_s} s of {passed_s} s");
+}

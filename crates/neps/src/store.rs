@@ -438,8 +438,7 @@ impl NepsStore {
         }
         let path = self.cache.path().to_path_buf();
         let failed = |error| StoreError::io("append to", &path)(error);
-        let (is_shared, lock) = (self.journal.is_shared(), &self.configs_lock);
-        let is_ours = || !is_shared || !lock.was_replaced();
+        let is_ours = || !self.journal.is_shared() || !self.configs_lock.was_replaced();
         self.cache.append(&staged.records, staged.count, &is_ours).map_err(failed)?;
         self.unsynced = true;
         for id in &staged.created {
