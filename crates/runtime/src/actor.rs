@@ -114,7 +114,8 @@ impl OwnWorker {
     }
 
     /// Asks for up to `n` trials, and waits until there are some or will be no more. It blocks the
-    /// thread; an actor sends [`Ask`].
+    /// thread, also while another worker holds the last trials, which would be free if it died: two
+    /// workers on one thread would wait for each other. An actor sends [`Ask`].
     ///
     /// # Errors
     /// The state is lost or the study is closed, or the optimizer fails.
