@@ -387,3 +387,28 @@ fn each_worker_has_its_own_budget_beside_the_study_s() {
     let none = study(&dir).max_seconds_per_worker(0.0).max_evaluations(20).run(parabola).unwrap();
     assert_eq!((none.stopped(), none.study().trials().len()), (StopReason::WorkerSeconds, 10));
 }
+
+/// Two processes that were both called `gpu-7` could not be told apart by who read the study.
+#[test]
+fn a_worker_id_is_one_process_s_while_it_takes_part() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |id: &str| study(&dir).worker_id(id).workers(1).open();
+    let refused = |id: &str| open(id).map(drop).unwrap_err();
+    let first = open("gpu-7").unwrap();
+    let error = refused("gpu-7");
+    assert!(error.to_string().contains("'gpu-7' is in use by process p1 on "), "{error}");
+    assert_eq!(error.exit_code(), 7);
+    let other = open("gpu-8").unwrap();
+    let summary = Summary::read(&dir.path().join("s")).unwrap();
+    let named: Vec<_> = summary.status().processes.iter().map(|row| row.worker_id).collect();
+    assert_eq!(named, [Some("gpu-7"), Some("gpu-8")]);
+    first.close().unwrap();
+    // Free again, and so is that of a process that died (`cli`, `dying`).
+    open("gpu-7").unwrap().close().unwrap();
+    other.close().unwrap();
+    for wrong in ["", "p1-w1", "enqueue"] {
+        let error = refused(wrong);
+        assert!(error.to_string().starts_with("worker_id: "), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    }
+}

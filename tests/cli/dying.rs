@@ -302,3 +302,19 @@ fn a_stopped_process_is_not_taken_for_dead_and_nobody_waits_for_it() {
     run.end().exits(0).says(&["3 trials succeeded"]);
     assert_eq!(study.trials()[0]["metadata"]["attempts"], 1);
 }
+
+/// Its worker id is nobody's any more, as soon as another wants it; and a living one's is refused.
+#[test]
+fn a_worker_id_is_refused_while_its_process_lives_and_free_when_it_died() {
+    let study = Trialmill::new(2);
+    let run = study.start_study(&["--worker-id", "gpu-7"], HOLDS);
+    eventually("an evaluation has begun", || !study.lines("begun").is_empty());
+    study
+        .run_study(&["--worker-id", "gpu-7"], LOOKS_BESIDE)
+        .exits(7)
+        .says(&["'gpu-7' is in use by process p1 on ", "give another"]);
+    study.run(&["status", "s"]).exits(0).says(&["p1 (gpu-7) on "]);
+    run.kill();
+    study.run_study(&["--worker-id", "gpu-7"], LOOKS_BESIDE).exits(0);
+    study.run(&["show", "s", "1"]).exits(0).says(&["by p2-w1 of gpu-7 on "]);
+}

@@ -74,7 +74,14 @@ pub(crate) fn run(
             .map(|(answer, _)| answer)
             .map_err(|e| e.to_string())
     };
-    let process = Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1, job: None };
+    let process = Process {
+        process: 0,
+        host: "h".into(),
+        boot: "b".into(),
+        pid: 1,
+        job: None,
+        worker_id: None,
+    };
     execute(Command::Join(process))?;
     let (mut running, mut trials, mut finished) = (BTreeMap::new(), 0, 0);
     let (mut spent, mut turn, mut now) = (0, 0u64, 0u64);

@@ -144,9 +144,10 @@ impl Show {
         for (worker, attempt) in live.runs().of_trial(at) {
             let stay = trialmill_core::event::process_of(worker)
                 .and_then(|p| live.runs().stays().iter().find(|stay| stay.process == p));
-            let host = stay.map_or(String::new(), |stay| match &stay.job {
-                Some(job) => format!(" on {} ({job})", stay.host),
-                None => format!(" on {}", stay.host),
+            let host = stay.map_or(String::new(), |stay| {
+                let called = stay.worker_id.iter().map(|id| format!(" of {}", printable(id)));
+                let job = stay.job.iter().map(|job| format!(" ({job})"));
+                called.chain([format!(" on {}", stay.host)]).chain(job).collect()
             });
             let end = if attempt.ending == Ending::Running { now_s() } else { attempt.end };
             let seconds = (end - attempt.start).max(0.0);

@@ -64,6 +64,10 @@ struct Working {
     /// Workers of this process [default: the file's, else one for each core]
     #[arg(short, long, value_name = "N", value_parser = crate::numbers::count::<usize>)]
     workers: Option<usize>,
+    /// What this process is called in `status` and `show`, beside its number; refused while another living
+    /// process has it
+    #[arg(long, value_name = "NAME")]
+    worker_id: Option<String>,
     /// What the workers divide: gpus (CUDA_VISIBLE_DEVICES and its kin), cores, none, or a list such as
     /// 0,1,4,5; each command has its part as TRIALMILL_SLOT. Without --workers there are as many as there are
     /// GPUs, or items of the list
@@ -161,6 +165,7 @@ impl Working {
         *cost = self.cost_per_run.or(*cost);
         options.seconds_per_worker = self.seconds.or(options.seconds_per_worker);
         options.until = self.until;
+        options.worker_id.clone_from(&self.worker_id);
         options.give_up_after = self.give_up_after.unwrap_or(options.give_up_after);
         if let Some(slots) = &self.slots {
             options.slots = slots.clone();

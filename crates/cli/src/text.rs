@@ -133,7 +133,8 @@ fn spent(status: &Status<'_>) -> String {
 }
 
 fn process(process: &ProcessRow<'_>) -> String {
-    let ProcessRow { process, host, pid, alive, evaluating } = process;
+    let ProcessRow { process, worker_id, host, pid, alive, evaluating } = process;
+    let called = worker_id.map_or(String::new(), |id| format!(" ({})", printable(id)));
     let held = evaluating.iter().take(NAMED);
     let held: Vec<_> = held.map(|held| format!("{} ({:.0} s)", held.trial, held.seconds)).collect();
     let alive = match alive {
@@ -142,7 +143,9 @@ fn process(process: &ProcessRow<'_>) -> String {
     };
     let (n, named) = (evaluating.len(), held.join(", "));
     let more = if n > held.len() { ", …" } else { "" };
-    format!("process    {process} on {host} (pid {pid}) {alive}, evaluating {n}: {named}{more}\n")
+    format!(
+        "process    {process}{called} on {host} (pid {pid}) {alive}, evaluating {n}: {named}{more}\n"
+    )
 }
 
 /// A number in few characters: 1e300 has 301 digits.

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -89,6 +90,16 @@ pub enum StudyError {
         bytes: usize,
         /// The bound.
         limit: usize,
+    },
+    /// Another process that takes part has this worker id.
+    #[error("the worker id '{worker_id}' is in use by process p{process} on {host}: give another")]
+    WorkerIdInUse {
+        /// The id.
+        worker_id: Arc<str>,
+        /// The process that has it.
+        process: u32,
+        /// The machine it runs on.
+        host: Arc<str>,
     },
     /// An event contradicts those before it: the journal, or this program, is wrong.
     #[error("{0}")]

@@ -48,7 +48,14 @@ fn study(evaluations: u64) -> StudyState {
     let budget = Budget { evaluations: Some(evaluations), ..Budget::default() };
     let policy = Policy { budget, ..Policy::default() };
     run(&mut study, Command::SetPolicy(Box::new(policy))).unwrap();
-    let process = Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1, job: None };
+    let process = Process {
+        process: 0,
+        host: "h".into(),
+        boot: "b".into(),
+        pid: 1,
+        job: None,
+        worker_id: None,
+    };
     run(&mut study, Command::Join(process)).unwrap();
     study
 }
@@ -258,13 +265,20 @@ fn only_what_may_sample_waits_for_samplers() {
         None,
         1.0,
     );
-    let process = Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1, job: None };
+    let process = Process {
+        process: 0,
+        host: "h".into(),
+        boot: "b".into(),
+        pid: 1,
+        job: None,
+        worker_id: None,
+    };
     for (command, may_sample) in [
         (Command::Ask(Ask { worker: "me".into(), n: 1, lease: None, evaluation: None }), true),
         (Command::Sample { n: 1, worker: "me".into() }, true),
         (Command::Offer { first_sample: 0, worker: "me".into(), suggestions: vec![] }, true),
         (Command::Join(process), true),
-        (Command::SetPolicy(Box::new(Policy::default())), true),
+        (Command::SetPolicy(Box::default()), true),
         (Command::Report { trial: trial(), attempt: None, report: report() }, false),
         (Command::Release { trial: trial(), attempt: None, reason: Reason::Released }, false),
         (Command::Retry { states: vec![State::Crashed] }, false),

@@ -31,7 +31,7 @@ fn policy(evaluations: u64) -> Policy {
 }
 
 fn process() -> Process {
-    Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1, job: None }
+    Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1, job: None, worker_id: None }
 }
 
 /// A study with its journal, driven by commands.

@@ -35,7 +35,14 @@ impl Driven {
         study.set_pruner(Some(pruner(info).unwrap()));
         let mut driven = Driven { study, journal: Vec::new(), optimizer: RandomSearch::new() };
         let (host, boot) = ("h".into(), "b".into());
-        driven.run(Command::Join(Process { process: 0, host, boot, pid: 1, job: None }));
+        driven.run(Command::Join(Process {
+            process: 0,
+            host,
+            boot,
+            pid: 1,
+            job: None,
+            worker_id: None,
+        }));
         driven
     }
 

@@ -213,6 +213,13 @@ impl StudyBuilder {
         self
     }
 
+    /// What this process is called in the study, beside its number (NePS: `worker_id`). It is refused
+    /// while another living process has it.
+    pub fn worker_id(mut self, id: impl Into<String>) -> Self {
+        self.options.worker_id = Some(id.into());
+        self
+    }
+
     /// How many evaluations all workers of this process together may make in one run (NePS:
     /// `max_evaluations_per_run`); [`per_run`](Self::per_run) has the other limits.
     pub fn max_evaluations_per_run(mut self, evaluations: u64) -> Self {

@@ -12,7 +12,7 @@ use super::reclaim::{buried, held_by, reclaim};
 use super::regret;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::{BoxError, Error, StoreError, StudyError};
-use trialmill_core::event::{Event, EventKind, Policy, ProcessId};
+use trialmill_core::event::{Event, EventKind, Policy, Process, ProcessId};
 use trialmill_core::limits::{RECOVER_POLLS, WATCH_POLL};
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, SamplingRequest};
 use trialmill_core::pruner::Pruner;
@@ -208,12 +208,25 @@ impl StateCore {
     /// # Errors
     /// The store fails.
     pub fn join(&mut self) -> Result<ProcessId, Error> {
+        self.join_as(None)
+    }
+
+    /// The same, with a worker id that no other process has that takes part.
+    ///
+    /// # Errors
+    /// The store fails, or the worker id is in use.
+    pub fn join_as(&mut self, worker_id: Option<&str>) -> Result<ProcessId, Error> {
+        if worker_id.is_some() {
+            // One that has died uses no id any more.
+            self.recover()?;
+        }
         if let Some(mut watcher) = self.watcher() {
             self.meet_other_machines(&mut watcher)?;
         }
         let machine = self.directory.as_ref().map_or_else(Machine::here, |d| d.machine().clone());
         self.begin(Purpose::Sampling)?;
-        let answer = self.execute(Command::Join(machine.process()))?;
+        let process = Process { worker_id: worker_id.map(Into::into), ..machine.process() };
+        let answer = self.execute(Command::Join(process))?;
         if let Answer::Joined(number) = answer {
             self.process = number;
             // Taken before the commit: nobody may read that we joined and find our lock free.

@@ -12,6 +12,7 @@ use trialmill_core::budget::Budget;
 use trialmill_core::error::Error;
 use trialmill_core::evaluation::OnPrune;
 use trialmill_core::limits::{GIVE_UP_AFTER_ERRORS, KILL_GRACE, MAX_BATCH, MAX_WORKERS};
+use trialmill_core::trial::Worker;
 use trialmill_store::Durability;
 
 /// The options of a run. The fields that a study file may set can be deserialised.
@@ -21,6 +22,10 @@ use trialmill_store::Durability;
 pub struct RunOptions {
     /// How many workers this process has; as many as it has cores unless set.
     pub workers: usize,
+    /// What this process is called in the study, beside its number (NePS: `worker_id`). A study refuses
+    /// one that another living process has.
+    #[serde(skip)]
+    pub worker_id: Option<String>,
     /// How long one evaluation may take. A command is killed then; a closure can see it with
     /// [`RunningTrial::should_stop`](crate::evaluate::RunningTrial::should_stop).
     pub timeout_seconds: Option<f64>,
@@ -82,6 +87,7 @@ impl Default for RunOptions {
     fn default() -> Self {
         RunOptions {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
+            worker_id: None,
             timeout_seconds: None,
             on_error: OnError::default(),
             on_prune: OnPrune::default(),
@@ -116,6 +122,11 @@ impl RunOptions {
         }
         if !(1..=MAX_BATCH).contains(&self.batch) {
             return setting(format!("batch must be 1 to {MAX_BATCH}, not {}", self.batch));
+        }
+        if let Some(id) = &self.worker_id
+            && let Err(problem) = Worker::caller(id)
+        {
+            return setting(format!("worker_id: {problem}"));
         }
         for (whose, budget) in [("per_worker", &self.per_worker), ("per_run", &self.per_run)] {
             budget.check().map_err(|problem| Error::Setting(format!("{whose}: {problem}")))?;

@@ -78,7 +78,7 @@ impl Session {
         if core.directory().is_some() {
             raise_open_files_limit()?;
         }
-        let process = core.join()?;
+        let process = core.join_as(options.worker_id.as_deref())?;
         // Before any worker asks: otherwise the budget looks used up, and a run that does not wait
         // for others would leave while the commands of a dead process are still being killed.
         core.recover()?;

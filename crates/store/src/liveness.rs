@@ -83,6 +83,7 @@ impl Machine {
             boot: self.boot.clone(),
             pid: std::process::id(),
             job: own_job().map(Into::into),
+            worker_id: None,
         }
     }
 

@@ -71,6 +71,8 @@ pub struct Stay {
     pub host: String,
     /// The batch system's job that it runs in.
     pub job: Option<String>,
+    /// The worker id that it was given.
+    pub worker_id: Option<String>,
     /// When it joined.
     pub joined: f64,
     /// When it left or was buried.
@@ -171,6 +173,7 @@ impl Runs {
                 process: process.process,
                 host: process.host.to_string(),
                 job: process.job.as_deref().map(str::to_string),
+                worker_id: process.worker_id.as_deref().map(str::to_string),
                 joined: time,
                 left: None,
             }),

@@ -162,6 +162,8 @@ pub struct EvaluationRow<'a> {
 pub struct ProcessRow<'a> {
     /// Its name: `p3`.
     pub process: String,
+    /// The worker id that it was given.
+    pub worker_id: Option<&'a str>,
     /// The machine it runs on.
     pub host: &'a str,
     /// Its process id there.
@@ -212,6 +214,7 @@ impl<'a> Status<'a> {
             });
             ProcessRow {
                 process: format!("p{}", process.process),
+                worker_id: process.worker_id.as_deref(),
                 host: &process.host,
                 pid: process.pid,
                 alive: directory.is_alive(process),

@@ -211,6 +211,9 @@ pub struct Process {
     /// The batch system's job that it runs in, such as `SLURM_JOB_ID=17`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Arc<str>>,
+    /// The worker id that it was given (NePS: `worker_id`). No two that take part have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_id: Option<Arc<str>>,
 }
 
 /// When a claim ends by itself.

@@ -4,7 +4,7 @@ use rustc_hash::FxHashSet;
 
 use super::{Answer, Ask, Command, StopReason, StudyState};
 use crate::error::StudyError;
-use crate::event::{Event, EventKind, Policy, Process, ProcessId, Reason, Stop};
+use crate::event::{Event, EventKind, Policy, Reason, Stop};
 use crate::limits::{MAX_STEPS, STEPS_OF_A_LINE};
 use crate::optimizer::{Optimizer, Proposal, SamplingRequest, Suggestion};
 use crate::stopping::EarlyEnd;
@@ -44,11 +44,7 @@ impl StudyState {
         optimizer: Option<&mut (dyn Optimizer + 'static)>,
     ) -> Result<Decision, StudyError> {
         match command {
-            Command::Join(process) => {
-                let process = Process { process: self.last_process + 1, ..process };
-                let answer = Answer::Joined(process.process);
-                Ok(Decision::new(vec![EventKind::Joined(process)], answer))
-            }
+            Command::Join(process) => self.join(process),
             // One that has given up has left already.
             Command::Leave(process) => Ok(self.leave(process, Reason::Released, None)),
             Command::GiveUp(process, errors) => {
@@ -461,16 +457,7 @@ impl StudyState {
         Box::new(report.refused(problem))
     }
 
-    /// The end of a process, if it takes part: what it was evaluating is requeued.
-    fn leave(&self, process: ProcessId, reason: Reason, errors_in_a_row: Option<u64>) -> Decision {
-        let mut decision = self.requeue_all(self.evaluating_by(process).collect(), reason);
-        if self.processes.contains_key(&process) {
-            decision.events.push(EventKind::Left { process, errors_in_a_row });
-        }
-        decision
-    }
-
-    fn requeue_all(&self, held: Vec<&Trial>, reason: Reason) -> Decision {
+    pub(super) fn requeue_all(&self, held: Vec<&Trial>, reason: Reason) -> Decision {
         let ids = held.iter().map(|trial| trial.id.clone()).collect();
         let events = held.into_iter().map(|trial| self.requeue(trial, reason)).collect();
         Decision::new(events, Answer::Requeued(ids))

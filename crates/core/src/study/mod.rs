@@ -14,6 +14,7 @@ mod evaluations;
 mod import;
 mod index;
 mod judge;
+mod members;
 mod pruning;
 mod reset;
 mod results;

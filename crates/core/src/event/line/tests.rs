@@ -51,6 +51,7 @@ fn events() -> Vec<EventKind> {
             boot: "b".into(),
             pid: 7,
             job: None,
+            worker_id: None,
         }),
         EventKind::Sampled {
             trial: TrialId::Number(1),

@@ -145,6 +145,7 @@ fn events() -> Vec<EventKind> {
             boot,
             pid,
             job: None,
+            worker_id: None,
         }));
     }
     events.push(EventKind::Left { process: 12, errors_in_a_row: None });
