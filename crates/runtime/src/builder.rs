@@ -250,7 +250,7 @@ impl StudyBuilder {
     /// ```
     /// use trialmill::{GridSearch, Optimizer, Parameter, RandomSearch, SearchSpace, Study};
     /// let outcome = Study::in_memory()
-    ///     .space(SearchSpace::new([("x", Parameter::int(1, 9))])?)
+    ///     .space(SearchSpace::new([("x", Parameter::float(0.0, 1.0))])?)
     ///     .optimizer(RandomSearch::new())
     ///     .pre_load_hook(|optimizer, request| match request.trials.len() {
     ///         5 => Box::new(GridSearch::default()) as Box<dyn Optimizer>,
@@ -258,7 +258,7 @@ impl StudyBuilder {
     ///     })
     ///     .workers(1)
     ///     .max_evaluations(10)
-    ///     .run(|trial| Ok(trial.config().int("x")? as f64))?;
+    ///     .run(|trial| Ok(trial.config().float("x")?))?;
     /// # assert_eq!(outcome.study().trials().len(), 10);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
