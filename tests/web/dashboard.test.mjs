@@ -131,6 +131,23 @@ test("four thousand parameters leave the page usable", async () => {
   await page.close();
 });
 
+// A page that hears of an event drew its buttons anew, and whoever held one down pressed in vain.
+test("a button that is held down while the page hears of something is still pressed", async () => {
+  const page = await open(`study.html?s=runs/done#token=${token}`);
+  const retry = page.locator("button", { hasText: "retry all" });
+  // Until nothing moves any more: what is above it grows while the page is filled.
+  const place = async () => { await retry.hover(); return JSON.stringify(await retry.boundingBox()); };
+  for (let before; before !== (before = await place());) await page.waitForTimeout(700);
+  await page.mouse.down();
+  const heard = page.waitForResponse((answer) => answer.url().includes("api/study?"));
+  run("set", "runs/done", "--evaluations", "41");
+  await heard;
+  await page.waitForTimeout(400);
+  await page.mouse.up();
+  await page.locator("dialog").waitFor({ timeout: 5000 });
+  await page.close();
+});
+
 test("nothing is done without the token, and with it after a yes", async () => {
   const without = await open("trial.html?s=runs/done&id=9");
   assert.ok(await without.locator("button", { hasText: "retry" }).isDisabled());

@@ -162,6 +162,15 @@ function head() {
     fact("given back", whole(info.requeues), h("div", { class: "small quiet" }, info.requeues ? `of ${whole(info.claims)} attempts: stopped, died, expired or retried` : `every one of ${whole(info.claims)} attempts reported`)));
 }
 
+// A button that is drawn anew between its press and its click is not clicked. A press that ends elsewhere
+// (outside the window, say) keeps the page from drawing for two seconds at the most.
+let pressed = false;
+addEventListener("pointerdown", () => { pressed = true; }, true);
+for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(() => { pressed = false; }), true);
+async function released() {
+  for (let i = 0; pressed && i < 100; i++) await new Promise((go) => setTimeout(go, 20));
+}
+
 let busy = false, again = false, last = 0;
 /** Fetches what is new and draws what is seen; one at a time, and not more often than it pays. */
 async function refresh() {
@@ -170,13 +179,14 @@ async function refresh() {
   const began = performance.now();
   try {
     const [info] = await Promise.all([json("study", { s: key }), page.study.update()]);
+    await released();
     Object.assign(page, { info, axes: info.axes, objectives: info.objectives, states: info.states });
     if (page.k >= page.objectives.length) page.k = 0;
     if (!main.contains(cards)) { fill(main, h("div", { class: "head" }, title, tools), alarm, facts, cards); fill(cards, all.map((own) => own.element)); }
     head();
     page.range = (await json("figure", { s: key, name: "history", objective: page.k })).range;
     for (const own of all) {
-      try { await own.update(); } catch (error) { own.note(String(error.message ?? error)); }
+      try { await released(); await own.update(); } catch (error) { own.note(String(error.message ?? error)); }
     }
   } catch (error) {
     fill(main.contains(alarm) ? alarm : main, h("p", { class: "problem", role: "alert" }, String(error.message ?? error)));
