@@ -11,11 +11,13 @@ use trialmill_layouts::Studies;
 
 use serde_json::Value as Json;
 use tempfile::TempDir;
-use trialmill::{State, Summary};
+use trialmill::{
+    AskOutcome, Parameter, RandomSearch, Report, ReportOutcome, SearchSpace, State, Study, Summary,
+};
 use trialmill_core::event::{EventKind, Policy};
 use trialmill_core::study::{Answer, Ask};
 use trialmill_runtime::StateCore;
-use trialmill_store::{Directory, Purpose, Replica};
+use trialmill_store::{Directory, FileLock, Purpose, Replica};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -300,4 +302,47 @@ fn a_directory_that_was_looked_at_before_our_files_were_made_is_what_they_say() 
     let (wanted, policy) = (there.definition().clone(), Policy::default());
     let resumed = early.resume(wanted, Some(7), &policy, None).unwrap();
     assert_eq!(resumed.definition(), there.definition());
+}
+
+/// While NePS fits a model it holds its optimizer's lock, for minutes. A turn that only reports does not wait
+/// for it, one that samples does; no test saw a turn that took itself for the other kind.
+#[test]
+fn a_report_does_not_wait_for_a_model_of_neps_and_a_sample_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("study");
+    let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+    let session = Study::builder(&dir)
+        .space(space)
+        .optimizer(RandomSearch::new())
+        .layout(trialmill::layout("neps").unwrap())
+        .ctrl_c(false)
+        .open()
+        .unwrap();
+    let handle = session.handle();
+    let minute = Duration::from_mins(1);
+    let AskOutcome::Trials(first) = handle.ask("me", 1, minute).unwrap() else {
+        panic!("no trial")
+    };
+    let mut model = FileLock::open(&dir.join(".optimizer.lock"))
+        .unwrap()
+        .shared_with_others(Duration::from_millis(1));
+    model.lock(PATIENCE).unwrap();
+
+    let (told, reported) = std::sync::mpsc::channel();
+    let reports = handle.clone();
+    let id = first[0].id.clone();
+    let report = std::thread::spawn(move || {
+        told.send(reports.report(&id, None, Report::objective(0.5)).unwrap()).unwrap();
+    });
+    assert_eq!(reported.recv_timeout(PATIENCE).expect("it waits"), ReportOutcome::Accepted);
+    report.join().unwrap();
+
+    let (handed, asked) = std::sync::mpsc::channel();
+    let asks =
+        std::thread::spawn(move || handed.send(handle.ask("me", 1, minute).unwrap()).unwrap());
+    assert!(asked.recv_timeout(Duration::from_millis(300)).is_err(), "sampled under NePS's lock");
+    model.unlock().unwrap();
+    assert!(matches!(asked.recv_timeout(PATIENCE).unwrap(), AskOutcome::Trials(_)));
+    asks.join().unwrap();
+    session.close().unwrap();
 }
