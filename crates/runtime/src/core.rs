@@ -305,7 +305,11 @@ impl StateCore {
     ) -> Result<Vec<Result<Answer, StudyError>>, StoreError> {
         let may_sample = commands.iter().any(Command::may_sample);
         self.begin(if may_sample { Purpose::Sampling } else { Purpose::Reporting })?;
-        let answers = commands.into_iter().map(|command| self.execute(command)).collect();
+        // Not collected: that would shrink the list of commands to one of answers, and move it.
+        let mut answers = Vec::with_capacity(commands.len());
+        for command in commands {
+            answers.push(self.execute(command));
+        }
         self.commit()?;
         Ok(answers)
     }
@@ -392,8 +396,10 @@ impl StateCore {
 
     /// Says once of each kind what a result lacks that the study needs.
     fn complain(&mut self, trial: &TrialId, report: &Report) {
-        let has_steps = self.study.trial(trial).is_some_and(|trial| trial.steps.is_some());
-        if let Some(problem) = self.study.policy().budget.complaint(report, has_steps)
+        let budget = &self.study.policy().budget;
+        let has_steps = || self.study.trial(trial).is_some_and(|trial| trial.steps.is_some());
+        if (budget.cost.is_some() || budget.steps.is_some())
+            && let Some(problem) = budget.complaint(report, has_steps())
             && !std::mem::replace(&mut self.complained.cost, true)
         {
             tracing::warn!("trial {trial}: {problem}");
