@@ -124,9 +124,12 @@ impl RunOptions {
             return setting(format!("batch must be 1 to {MAX_BATCH}, not {}", self.batch));
         }
         if let Some(id) = &self.worker_id
-            && let Err(problem) = Worker::caller(id)
+            && Worker::caller(id).is_err()
         {
-            return setting(format!("worker_id: {problem}"));
+            return setting(format!(
+                "worker_id: '{id}' cannot name a process: it has 1 to 128 bytes, and is none of the \
+                 program's own names (p1-w1, enqueue, import)"
+            ));
         }
         for (whose, budget) in [("per_worker", &self.per_worker), ("per_run", &self.per_run)] {
             budget.check().map_err(|problem| Error::Setting(format!("{whose}: {problem}")))?;
