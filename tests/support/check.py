@@ -137,7 +137,7 @@ class Study:
         self.policy, self.stopped = event["policy"], False
 
     def on_evaluation(self, event, where):
-        number, what = event["number"], event["evaluation"]
+        number, what = event["evaluation"], event["runs"]
         need(what["command"], "format", f"{where}: an evaluation without a command")
         need(1 <= number <= len(self.evaluations) + 1, "I7", f"{where}: {number} comes too early")
         if number > len(self.evaluations):

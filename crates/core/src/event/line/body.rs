@@ -58,9 +58,12 @@ pub(super) struct PolicyLine<'a> {
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct EvaluationLine<'a> {
+    // Under the key that it has in the lines of attempts, too: a table of all lines has one type a column.
+    #[serde(rename = "evaluation")]
     pub(super) number: u32,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) own: bool,
+    #[serde(rename = "runs")]
     pub(super) evaluation: Cow<'a, Evaluation>,
 }
 

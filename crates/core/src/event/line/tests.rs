@@ -283,9 +283,9 @@ fn a_line_with_any_bit_flipped_is_refused() {
     assert!(decoder.decode(b"").is_err());
 }
 
-/// What the journals of our users hold since there are values before the end, which `format-1.jsonl` is too old for.
+/// What journals hold since there are values before the end, and evaluations, which `format-1.jsonl` is too old for.
 #[test]
-fn the_lines_of_steps_and_of_early_ends_are_the_same_for_ever() {
+fn the_lines_that_came_later_are_the_same_for_ever() {
     use crate::definition::PrunerInfo;
     use crate::stopping::{RegretBound, StopEarly};
     let stepped = |steps: Vec<Step>, prune_at| {
@@ -298,7 +298,15 @@ fn the_lines_of_steps_and_of_early_ends_are_the_same_for_ever() {
         EventKind::Policy(Policy { stop_early, ..Policy::default() }.into())
     };
     let pruner = Some(PrunerInfo::new("threshold", [("upper", 0.5)]));
-    let lines = include_str!("tests/early-ends.jsonl").lines();
+    let evaluation = Evaluation {
+        command: vec!["train".into(), "--lr={lr}".into()],
+        directory: Some("/home/u".into()),
+        timeout_seconds: Some(0.5),
+        grace_seconds: Some(7.0),
+        on_prune: OnPrune::Ask,
+        environment: [("A".into(), "b".into())].into(),
+    };
+    let lines = include_str!("tests/later-lines.jsonl").lines();
     let mut decoder = Decoder::new(Names::from([]));
     let kinds = [
         stepped(vec![Step::new(u64::MAX, -0.0), Step::new(0, f64::NAN)], None),
@@ -312,6 +320,22 @@ fn the_lines_of_steps_and_of_early_ends_are_the_same_for_ever() {
         stop(|stop| stop.regret_bound = Some(RegretBound::AtMost(0.02))),
         stop(|stop| stop.regret_bound = Some(RegretBound::FoldError)),
         EventKind::Policy(Policy { pruner, pruned_are_free: true, ..Policy::default() }.into()),
+        EventKind::Evaluation { number: 2, own: true, evaluation: evaluation.into() },
+        EventKind::Claimed {
+            trial: TrialId::Number(4),
+            attempt: 2,
+            worker: "p1-w1".into(),
+            lease: None,
+            evaluation: Some(2),
+        },
+        EventKind::Joined(Process {
+            process: 3,
+            host: "h".into(),
+            boot: "b".into(),
+            pid: 9,
+            job: None,
+            worker_id: Some("gpu-7".into()),
+        }),
     ];
     assert_eq!(lines.clone().count(), kinds.len());
     for (line, kind) in lines.zip(kinds) {
@@ -321,4 +345,22 @@ fn the_lines_of_steps_and_of_early_ends_are_the_same_for_ever() {
         let (_, event) = decoder.decode(line.as_bytes()).unwrap();
         assert_eq!(format!("{:?}", event.kind), format!("{kind:?}"));
     }
+}
+
+/// `evaluation` was a number in some lines and an object in another: polars could not read any journal with a
+/// command (`tests/interop`).
+#[test]
+fn a_key_is_an_object_in_all_lines_or_in_none() {
+    let mut objects = std::collections::BTreeMap::new();
+    for kind in events() {
+        let mut line = Vec::new();
+        encode(0, &Event { time: 1.0, kind }, &mut line);
+        let line: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_slice(&line).unwrap();
+        for (key, value) in line.into_iter().filter(|(_, value)| !value.is_null()) {
+            let is_object = value.is_object();
+            assert_eq!(*objects.entry(key.clone()).or_insert(is_object), is_object, "{key}");
+        }
+    }
+    assert!(objects["runs"] && !objects["evaluation"]);
 }
