@@ -40,6 +40,10 @@ fn id(text: &str) -> TrialId {
     text.parse().unwrap()
 }
 
+fn process() -> Process {
+    Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1, job: None, worker_id: None }
+}
+
 /// A study in which process 1 takes part, with a budget of this many evaluations.
 fn study(evaluations: u64) -> StudyState {
     let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
@@ -48,15 +52,7 @@ fn study(evaluations: u64) -> StudyState {
     let budget = Budget { evaluations: Some(evaluations), ..Budget::default() };
     let policy = Policy { budget, ..Policy::default() };
     run(&mut study, Command::SetPolicy(Box::new(policy))).unwrap();
-    let process = Process {
-        process: 0,
-        host: "h".into(),
-        boot: "b".into(),
-        pid: 1,
-        job: None,
-        worker_id: None,
-    };
-    run(&mut study, Command::Join(process)).unwrap();
+    run(&mut study, Command::Join(process())).unwrap();
     study
 }
 
@@ -265,14 +261,7 @@ fn only_what_may_sample_waits_for_samplers() {
         None,
         1.0,
     );
-    let process = Process {
-        process: 0,
-        host: "h".into(),
-        boot: "b".into(),
-        pid: 1,
-        job: None,
-        worker_id: None,
-    };
+    let process = process();
     for (command, may_sample) in [
         (Command::Ask(Ask { worker: "me".into(), n: 1, lease: None, evaluation: None }), true),
         (Command::Sample { n: 1, worker: "me".into() }, true),

@@ -37,7 +37,7 @@ fn events() -> Vec<EventKind> {
             own: true,
             evaluation: Evaluation {
                 command: vec!["train \"\u{1b}".into(), "--lr={lr}".into()],
-                directory: Some("/home/u".into()),
+                directory: Some("/runs".into()),
                 timeout_seconds: Some(0.1 + 0.2),
                 grace_seconds: Some(7.0),
                 on_prune: OnPrune::Ask,
@@ -300,7 +300,7 @@ fn the_lines_that_came_later_are_the_same_for_ever() {
     let pruner = Some(PrunerInfo::new("threshold", [("upper", 0.5)]));
     let evaluation = Evaluation {
         command: vec!["train".into(), "--lr={lr}".into()],
-        directory: Some("/home/u".into()),
+        directory: Some("/runs".into()),
         timeout_seconds: Some(0.5),
         grace_seconds: Some(7.0),
         on_prune: OnPrune::Ask,
