@@ -58,6 +58,25 @@ fn a_worker_that_drains_leaves_when_nothing_waits_and_one_with_a_time_limit_when
     study.run(&limited).exits(0).says(&["2 trials succeeded", "the workers' time is up"]);
 }
 
+/// The first of two workers that found nothing more ended the other's evaluation, or gave back what the
+/// other had just been handed: the trial still waited when the process had left.
+#[test]
+fn a_worker_that_finds_nothing_more_leaves_the_others_what_they_have() {
+    let study = Trialmill::new(0);
+    let session = program(&study);
+    session.handle().sample(2).unwrap();
+    let script = "mkdir $HERE/taken 2>/dev/null && sleep 1; echo 0.5";
+    let worker = ["worker", "s", "-q", "-w", "2", "--drain", "--", "sh", "-c", script];
+    study.run(&worker).exits(7).says(&["optimizer 'own'"]);
+    assert_eq!(study.count("success"), 2);
+    let attempts = study
+        .trials()
+        .iter()
+        .map(|trial| trial["metadata"]["attempts"].as_u64())
+        .collect::<Vec<_>>();
+    assert_eq!(attempts, [Some(1), Some(1)]);
+}
+
 /// A sampler keeps trials waiting, and ends with the budget; whoever evaluates finds them.
 #[test]
 fn a_sampler_keeps_trials_waiting_until_the_budget_is_used() {

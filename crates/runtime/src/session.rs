@@ -417,6 +417,8 @@ fn collect(
             Ok(result) => {
                 match &result {
                     Err(Error::NotStarted(_)) => stop.drain(),
+                    // One was told that there is no trial for it. The others have theirs.
+                    Err(Error::Study(_)) => stop.ask_no_more(),
                     Err(_) => stop.stop(),
                     Ok(_) => {}
                 }

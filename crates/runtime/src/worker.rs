@@ -121,7 +121,7 @@ impl Worker {
         if self.context.stop.is_stopped() {
             return Some(StopReason::Interrupted);
         }
-        if self.context.stop.is_draining() {
+        if self.context.stop.asks_no_more() {
             return Some(StopReason::Error);
         }
         if self

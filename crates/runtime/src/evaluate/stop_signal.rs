@@ -11,6 +11,7 @@ pub struct StopSignal {
     /// Set by the handler of a signal, possibly before anything else has noticed it.
     signalled: OnceLock<Arc<AtomicBool>>,
     since: OnceLock<SystemTime>,
+    asks_no_more: AtomicBool,
     draining: AtomicBool,
     /// How many milliseconds commands have to end; 0 before one was started.
     grace_ms: AtomicU64,
@@ -24,6 +25,7 @@ impl Default for StopSignal {
             stopped: AtomicBool::new(false),
             signalled: OnceLock::new(),
             since: OnceLock::new(),
+            asks_no_more: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             grace_ms: AtomicU64::new(0),
             tasks: tokio::sync::watch::Sender::new(false),
@@ -72,6 +74,16 @@ impl StopSignal {
     /// When it was first noticed that this is to stop; now, if it never was.
     pub(crate) fn since(&self) -> SystemTime {
         *self.since.get_or_init(SystemTime::now)
+    }
+
+    /// Ask for no more trials, but evaluate those that were handed out.
+    pub(crate) fn ask_no_more(&self) {
+        self.asks_no_more.store(true, Ordering::Release);
+    }
+
+    /// Whether no more trials are to be asked for.
+    pub(crate) fn asks_no_more(&self) -> bool {
+        self.asks_no_more.load(Ordering::Acquire) || self.is_draining()
     }
 
     /// Start no more evaluations, but let those that run end by themselves.
