@@ -253,9 +253,12 @@ fn a_summary_has_the_trials_the_best_and_how_it_came_about() {
     study.run_study(&[], script).exits(0);
     study.run(&["summary", "s", "-o", "out"]).exits(0).says(&["out: 4 trials"]);
     let trajectory = study.lines("out/incumbent_trajectory.csv");
-    assert!(trajectory[1].starts_with("1,3.0,1,0,1.5,"), "{trajectory:?}");
-    assert!(trajectory[2].starts_with("2,1.0,2,0,3,"), "{trajectory:?}");
-    assert_eq!(trajectory.len(), 3);
+    let of = |id: &str| trajectory.iter().find(|line| line.starts_with(&format!("{id},"))).unwrap();
+    assert!(of("1").ends_with(",3.0,3.0,True"), "{trajectory:?}");
+    assert!(of("2").ends_with(",1.0,1.0,True"), "{trajectory:?}");
+    assert!(of("3").ends_with(",2.0,1.0,False"), "{trajectory:?}");
+    assert!(of("3").starts_with("3,3,4.5,0.0,"), "{trajectory:?}");
+    assert_eq!(trajectory.len(), 4, "a head, and the trials with a result: {trajectory:?}");
     let short = study.read("out/short.csv");
     assert!(
         short.contains("num_success,3\nnum_crashed,1\nbest_objective_to_minimize,1.0\n"),
@@ -264,6 +267,43 @@ fn a_summary_has_the_trials_the_best_and_how_it_came_about() {
     assert!(study.read("out/best_config.txt").contains("Config ID: 2\nObjective to minimize: 1.0"));
     assert_eq!(study.read("out/best_config_trajectory.txt").matches("Config ID").count(), 2);
     assert_eq!(study.lines("out/full.csv").len(), 5);
+}
+
+/// In a directory of NePS the summary was as NePS's last worker had left it: a run of ours changed nothing of it,
+/// and where only we worked there was none. Each trial here waits for what the one before it has brought.
+#[test]
+fn a_run_keeps_the_summary_that_neps_keeps_while_it_goes_on() {
+    let study = Trialmill::new(3);
+    let script = "before=$(($TRIALMILL_TRIAL_ID - 1)); file=$TRIALMILL_STUDY_DIR/summary/best_config.txt; i=0
+        while [ $before -gt 0 ] && ! grep -q \"Config ID: $before\" $file; do
+            i=$((i + 1)); [ $i -lt 600 ] || exit 1; sleep 0.1
+        done
+        echo $((9 - $TRIALMILL_TRIAL_ID))";
+    study.run_study(&["--layout", "neps", "-w", "1"], script).exits(0);
+    let best = study.read("s/summary/best_config.txt");
+    assert!(best.contains("Config ID: 3\nObjective to minimize: 6.0\nCumulative eval"), "{best}");
+    assert!(best.contains("Final cumulative metrics (Assuming completed run):\ncumulative_ev"));
+    let trajectory = study.read("s/summary/best_config_trajectory.txt");
+    assert_eq!(trajectory.matches("Config ID").count(), 3, "{trajectory}");
+    // Nothing half written is left, and nothing is written through a link.
+    let mut names: Vec<_> = std::fs::read_dir(study.path("s/summary"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let tables = ["full.csv", "incumbent_trajectory.csv", "short.csv"];
+    assert_eq!(names[0], ".summary.lock");
+    assert_eq!(names[1..3], ["best_config.txt", "best_config_trajectory.txt"]);
+    assert_eq!(names[3..], tables);
+    std::fs::rename(study.path("s/summary"), study.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(study.path("elsewhere"), study.path("s/summary")).unwrap();
+    std::fs::remove_file(study.path("elsewhere/full.csv")).unwrap();
+    study.run_study(&["--layout", "neps"], "echo 1").exits(0).says(&["summary", "link"]);
+    assert!(!study.path("elsewhere/full.csv").exists());
+    // A journal's study has the command for it.
+    let other = Trialmill::new(1);
+    other.run_study(&[], "echo 1").exits(0);
+    assert!(!other.path("s/summary").exists());
 }
 
 /// A half-written `metadata.json` was "sound" as long as NePS's cache was there; when that was lost, its trial was

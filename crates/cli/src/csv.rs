@@ -12,6 +12,7 @@ use serde_json::{Map, Value as Json};
 use trialmill::Objective;
 use trialmill_core::config::{Names, Value};
 use trialmill_core::notation::Shown;
+use trialmill_core::printable::no_formula;
 use trialmill_view::{Summary, TrialRow};
 
 /// The table of these trials, with a line end.
@@ -118,11 +119,6 @@ fn json(part: &impl Serialize) -> serde_json::Result<Json> {
     serde_json::to_value(part)
 }
 
-/// A text that no spreadsheet runs. A number is no formula, whatever its sign.
 fn guarded(text: String, raw: bool) -> String {
-    match text.chars().next() {
-        _ if text.parse::<f64>().is_ok() => text,
-        Some('=' | '+' | '-' | '@' | '\t' | '\r') if !raw => format!("'{text}"),
-        _ => text,
-    }
+    if raw { text } else { no_formula(&text) }
 }

@@ -135,6 +135,10 @@ pub const NEPS_TIME_GRAIN: Duration = Duration::from_millis(100);
 
 /// How often the watcher polls: for dead processes, a longer journal, Ctrl-C.
 pub const WATCH_POLL: Duration = Duration::from_millis(50);
+/// How long at least the files about a run rest (NePS: `summary/`) before they are written anew.
+pub const SUMMARY_PAUSE: Duration = Duration::from_secs(1);
+/// How many times as long as they took to be read and written.
+pub const SUMMARY_REST: u32 = 50;
 /// How many polls a short-lived verb waits until the killed commands of dead processes are gone.
 pub const RECOVER_POLLS: u32 = 20;
 /// How often a process writes its heartbeat, for watchers on other hosts.

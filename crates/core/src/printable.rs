@@ -11,6 +11,17 @@ pub fn printable(string: &str) -> String {
     string.chars().map(show).collect()
 }
 
+/// A text that no spreadsheet runs: a `'` stands before what begins as a formula does. A number is no formula,
+/// whatever its sign.
+pub fn no_formula(text: &str) -> String {
+    match text.chars().next() {
+        Some('=' | '+' | '-' | '@' | '\t' | '\r') if text.parse::<f64>().is_err() => {
+            format!("'{text}")
+        }
+        _ => text.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::printable;

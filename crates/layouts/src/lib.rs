@@ -6,6 +6,7 @@ use std::path::Path;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::Policy;
+pub use trialmill_neps::write_summary;
 use trialmill_store::{Directory, JournalLayout, Layout, Layouts};
 
 /// All layouts. The first is that of new directories.

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use super::store::NepsStore;
 use super::v0_12::{self, Neps012Store};
 use super::version::Version;
-use super::{check, create, errors, read};
+use super::{check, create, errors, read, summary};
 use trialmill_core::budget::Budget;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::{Event, EventKind, Policy};
+use trialmill_core::study::StudyState;
 use trialmill_core::trial::{Trial, TrialId};
 use trialmill_store::{
     Apply, Directory, Durability, Finding, Layout, Store, has_own_files, read_journal,
@@ -69,6 +70,19 @@ impl Layout for Version {
 
     fn curve_is_objective(&self) -> bool {
         *self != Version::V0_12
+    }
+
+    fn keeps_summary(&self) -> bool {
+        true
+    }
+
+    fn write_summary(
+        &self,
+        directory: &Directory,
+        study: &StudyState,
+        ended: bool,
+    ) -> Result<bool, StoreError> {
+        summary::keep(directory, study, ended)
     }
 
     fn recognises(&self, path: &Path) -> bool {

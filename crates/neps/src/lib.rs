@@ -23,6 +23,7 @@ mod space;
 mod staged;
 mod state;
 mod store;
+mod summary;
 mod uncharged;
 mod unusable;
 mod v0_12;
@@ -31,3 +32,4 @@ mod version;
 mod yaml;
 
 pub use layouts::LAYOUTS;
+pub use summary::write_summary;

@@ -145,6 +145,26 @@ impl Value {
         }
     }
 
+    /// What Python's `repr` returns for it.
+    pub(crate) fn repr(&self) -> String {
+        let join = |parts: Vec<String>| parts.join(", ");
+        match self {
+            Value::None => "None".into(),
+            Value::Bool(true) => "True".into(),
+            Value::Bool(false) => "False".into(),
+            Value::Int(int) => int.to_string(),
+            Value::BigInt(digits) => digits.clone(),
+            Value::Float(float) => python_float(*float),
+            Value::Str(text) => python_str(text),
+            Value::List(items) => format!("[{}]", join(items.iter().map(Value::repr).collect())),
+            Value::Map(pairs) => {
+                let pair =
+                    |(key, value): &(Value, Value)| format!("{}: {}", key.repr(), value.repr());
+                format!("{{{}}}", join(pairs.iter().map(pair).collect()))
+            }
+        }
+    }
+
     /// How Python orders two keys of a dict; `None` if it refuses (`'a' < 1`). Here, unlike in
     /// Python, a NaN is above all numbers, so that sorting has one result.
     pub(crate) fn python_cmp(&self, other: &Value) -> Option<Ordering> {
@@ -266,6 +286,30 @@ impl Dict {
     }
 }
 
+/// What Python's `repr` returns for a string; beyond ASCII, what is not a letter or a digit is escaped too.
+fn python_str(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut out = String::from(quote);
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\\' => out.push_str("\\\\"),
+            c if c == quote => out.extend(['\\', c]),
+            ' '..='~' => out.push(c),
+            c if c.is_alphanumeric() => out.push(c),
+            c => out.push_str(&match u32::from(c) {
+                code @ 0..=0xff => format!("\\x{code:02x}"),
+                code @ 0..=0xffff => format!("\\u{code:04x}"),
+                code => format!("\\U{code:08x}"),
+            }),
+        }
+    }
+    out.push(quote);
+    out
+}
+
 /// What Python's `repr` returns for a float.
 pub(crate) fn python_float(float: f64) -> String {
     if float.is_nan() {
@@ -331,6 +375,17 @@ mod tests {
         ] {
             assert_eq!(python_float(float), text);
         }
+    }
+
+    #[test]
+    fn values_print_as_in_python() {
+        let value = Value::map([
+            ("it's", Value::List(vec![Value::None, Value::Bool(true), Value::from(1.0)])),
+            ("a\n\u{1b}\\", Value::from("both ' and \"")),
+            ("\u{e4}\u{202e}", Value::from(7)),
+        ]);
+        let printed = r#"{"it's": [None, True, 1.0], 'a\n\x1b\\': 'both \' and "', 'ä\u202e': 7}"#;
+        assert_eq!(value.repr(), printed);
     }
 
     #[test]

@@ -42,6 +42,7 @@ mod slots;
 mod spec;
 mod state;
 mod stop_rules;
+mod summary_keeper;
 mod watch;
 mod worker;
 mod worker_actor;

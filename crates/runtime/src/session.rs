@@ -28,6 +28,7 @@ use super::slots::Shares;
 use super::spec::EvaluationChanges;
 use super::state::StateActor;
 use super::stop_rules::{OnError, StopRules, Streak};
+use super::summary_keeper::SummaryKeeper;
 use super::watch::{Watch, WatchThread};
 use super::worker::{Worker, WorkerContext};
 use super::worker_actor::{Hands, WorkerActor, work_on_this_thread};
@@ -55,6 +56,7 @@ pub struct Session {
     signals: Arc<SignalSlot>,
     system: Option<SystemThread>,
     watch: Option<WatchThread>,
+    summary: Option<SummaryKeeper>,
 }
 
 /// The thread of actix's system; only the state actor runs on it.
@@ -101,6 +103,7 @@ impl Session {
         let (system, state) = start_system(core, rules.clone(), published.clone())?;
         let exchange = ToSession { state, published, directory: directory.clone() };
         let handle = StudyHandle { exchange };
+        let summary = SummaryKeeper::start(directory.as_ref(), &handle).map_err(Error::Thread)?;
         let context = WorkerContext {
             allowance: Allowance::new(options.per_run),
             options,
@@ -141,6 +144,7 @@ impl Session {
             signals,
             system: Some(system),
             watch: Some(watch),
+            summary,
         })
     }
 
@@ -357,6 +361,9 @@ impl Session {
         workers.stop();
         system.stop();
         let _ = thread.join();
+        if let Some(summary) = self.summary.take() {
+            summary.end(study.as_ref());
+        }
         study
     }
 }

@@ -25,6 +25,7 @@ use trialmill_core::budget::Budget;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
 use trialmill_core::event::Policy;
+use trialmill_core::study::StudyState;
 use trialmill_core::trial::{Trial, TrialId};
 
 /// The name of the lock of our journal.
@@ -73,6 +74,26 @@ pub trait Layout: fmt::Debug + Send + Sync {
     /// Whether the other program gives a success without a learning curve one: its objective.
     fn curve_is_objective(&self) -> bool {
         false
+    }
+
+    /// Whether the other program keeps files for people about a run while it goes on (NePS: `summary/`), and so
+    /// do we.
+    fn keeps_summary(&self) -> bool {
+        false
+    }
+
+    /// Writes these files anew. `ended` says that the run is over. Returns false where the other program is
+    /// writing them just now.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    fn write_summary(
+        &self,
+        _directory: &Directory,
+        _study: &StudyState,
+        _ended: bool,
+    ) -> Result<bool, StoreError> {
+        Ok(true)
     }
 
     /// Whether a directory holds a study of this layout.

@@ -87,7 +87,7 @@ impl Summary {
     }
 
     /// Its directory.
-    pub(super) fn directory(&self) -> &Directory {
+    pub fn directory(&self) -> &Directory {
         &self.directory
     }
 
