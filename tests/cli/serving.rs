@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value as Json, json};
@@ -186,6 +187,105 @@ fn nothing_changes_without_the_token_and_each_action_is_in_the_journal() {
     let still = Server::start(&study, &["s", "--read-only"]);
     assert_eq!(still.token, "");
     assert_eq!(still.act(&server.token, &retry).status, 403);
+}
+
+#[test]
+fn a_page_pauses_enqueues_enlarges_and_stops_and_each_is_in_the_journal() {
+    let study = Trialmill::new(4);
+    let held = study
+        .start_study(&["--workers", "1"], "while [ ! -e $HERE/go ]; do sleep 0.02; done; echo 0.5");
+    eventually("the first trial runs", || study.path("s/trials/1").exists());
+    let server = Server::start(&study, &["s"]);
+    let still = Server::start(&study, &["s", "--read-only"]);
+    let of = |action: &str, more: Json| {
+        let mut json = json!({"s": "s", "action": action});
+        json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json
+    };
+    let form = server.json("/api/form?s=s");
+    let (name, config) = (form["fields"][0]["name"].as_str().unwrap(), json!({"x": "0.25"}));
+    assert_eq!((name, &form["known"]), ("x", &json!(true)));
+    let all = [
+        of("pause", json!({})),
+        of("resume", json!({})),
+        of("enqueue", json!({ "config": config })),
+        of("budget", json!({"evaluations": 3})),
+        of("stop", json!({})),
+        of("stop", json!({"now": true})),
+    ];
+    let journal = study.read("s/journal.jsonl");
+    for action in &all {
+        assert_eq!(server.act("", action).status, 401, "{action}");
+        assert_eq!(server.act(&still.token, action).status, 401, "{action}");
+        assert_eq!(still.act(&server.token, action).status, 403, "{action}");
+    }
+    // What makes no sense is refused with the reason, and changes nothing.
+    for (wrong, why) in [
+        (of("budget", json!({"evaluations": 0})), "0 more"),
+        (of("budget", json!({"cost": 3.0})), "no limit of cost"),
+        (of("budget", json!({})), "how much more"),
+        (of("enqueue", json!({"config": {"x": "7"}})), "'x'"),
+        (of("enqueue", json!({"config": {"y": "0"}})), "'y' is not a parameter"),
+        (of("release", json!({"trial": "1"})), "only it can hand it back"),
+        (of("retry", json!({"trial": "9"})), "'9'"),
+    ] {
+        let answer = server.act(&server.token, &wrong);
+        assert!(answer.status == 409 && answer.body.contains(why), "{wrong}: {}", answer.body);
+    }
+    assert_eq!(study.read("s/journal.jsonl"), journal);
+    let says = |action: &Json, what: &str| {
+        let answer = server.act(&server.token, action);
+        assert!(answer.status == 200 && answer.body.contains(what), "{action}: {}", answer.body);
+    };
+    says(&all[0], "paused; 1 trial in progress");
+    assert_eq!(server.json("/api/study?s=s")["policy"]["paused"], true);
+    study.run(&["ask", "s"]).exits(9).says(&["paused"]);
+    says(&all[1], "handed out again");
+    says(&all[2], "trial 2 waits, and is evaluated next");
+    assert_eq!(study.trials()[1]["config"]["x"], 0.25);
+    says(&all[3], "7 evaluations are allowed now");
+    says(&all[4], "1 trial in progress first");
+    study.write("go", "");
+    held.end().exits(130);
+    assert_eq!(study.states(), ["success", "pending"]);
+    says(&all[5], "no process works on this study");
+    study.run(&["check", "s"]).exits(0);
+}
+
+#[test]
+fn a_page_of_a_directory_of_neps_says_what_it_cannot() {
+    let study = Trialmill::new(1);
+    study.run(&["create", "study.yaml", "--dir", "ours", "--layout", "neps"]).exits(0);
+    // Its program alone knows the space of a study that NePS 0.12 made.
+    let fixture =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/neps/0.12.2/hyperband");
+    assert!(
+        Command::new("cp")
+            .arg("-r")
+            .args([&fixture, &study.path("theirs")])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let server = Server::start(&study, &["ours", "theirs"]);
+    for (key, is_known) in [("ours", true), ("theirs", false)] {
+        let act = |action: &str| {
+            server.act(&server.token, &json!({"s": key, "action": action, "config": {"x": 0.5}}))
+        };
+        assert_eq!(server.json(&format!("/api/study?s={key}"))["shared"], true);
+        assert_eq!(server.json(&format!("/api/form?s={key}"))["known"], is_known);
+        let said = act("pause");
+        assert!(
+            said.status == 200 && said.body.contains("NePS's own workers know of no such thing"),
+            "{}",
+            said.body
+        );
+        assert_eq!(act("resume").status, 200);
+        let said = act("enqueue");
+        let is_refused =
+            said.status == 409 && said.body.contains("does not say what the search space is");
+        assert_eq!((said.status == 200, is_refused), (is_known, !is_known), "{}", said.body);
+    }
 }
 
 #[test]

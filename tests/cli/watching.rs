@@ -113,3 +113,55 @@ fn a_terminal_shows_the_study_whatever_its_size_and_acts_only_after_a_yes() {
     tmux.press("q");
     eventually("it has ended", || !tmux.command(&["has-session"]));
 }
+
+#[test]
+fn from_a_terminal_one_pauses_enqueues_enlarges_and_stops() {
+    let study = Trialmill::new(6);
+    let run = study.start_study(&[], "while [ ! -e $HERE/go ]; do sleep 0.02; done; echo 0.5");
+    eventually("the first trial runs", || study.path("s/trials/1").exists());
+    let Some(tmux) = Tmux::start(&study, 130, 36) else {
+        study.write("go", "");
+        run.end().exits(0);
+        println!("skipped: there is no tmux");
+        return;
+    };
+    tmux.shows("1 evaluating");
+    tmux.press("p");
+    tmux.shows("Really pause");
+    tmux.press("y");
+    tmux.shows("paused; 1 trial in progress");
+    tmux.press("n");
+    tmux.shows("Evaluate this configuration next");
+    tmux.press("C-u");
+    // What is wrong is said, and can be mended.
+    for word in ["x=7", "Enter"] {
+        tmux.press(word);
+    }
+    tmux.shows("Really enqueue x=7?");
+    tmux.press("y");
+    tmux.shows("not done:");
+    tmux.press("n");
+    tmux.shows("Evaluate this configuration next");
+    for word in ["C-u", "x=0.25", "Enter"] {
+        tmux.press(word);
+    }
+    tmux.shows("Really enqueue x=0.25?");
+    tmux.press("y");
+    tmux.shows("trial 2 waits, and is evaluated next");
+    assert_eq!(study.trials()[1]["config"]["x"], 0.25);
+    tmux.press("+");
+    tmux.shows("Really allow 10 more evaluations?");
+    tmux.press("y");
+    tmux.shows("16 evaluations are allowed now");
+    tmux.press("p");
+    tmux.shows("Really go on");
+    tmux.press("n");
+    tmux.press("s");
+    tmux.shows("Really ask all processes of this study to end");
+    tmux.press("y");
+    tmux.shows("asked to end: p1");
+    study.write("go", "");
+    run.end().exits(130);
+    tmux.shows("nobody works on it");
+    assert_eq!(study.states(), ["success", "pending"]);
+}

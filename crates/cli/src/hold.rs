@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use trialmill::{DirectClient, Error};
+use trialmill_runtime::Action;
 
 use super::print::{Dir, print};
 
@@ -36,44 +37,23 @@ pub(super) struct Stop {
 
 impl Pause {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
-        let client = DirectClient::open(&self.dir.dir)?;
-        let was = client.with_study(|study| study.policy().paused)?;
-        client.pause()?;
-        let goes_on = client.evaluating()?.len();
-        Ok(print(&match was {
-            true => "it was paused already\n".to_string(),
-            false => format!("paused; {} in progress\n", super::text::trials(goes_on as u64)),
-        }))
+        act(&self.dir, Action::Pause)
     }
 }
 
 impl Resume {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
-        let client = DirectClient::open(&self.dir.dir)?;
-        let was = client.with_study(|study| study.policy().paused)?;
-        client.resume()?;
-        Ok(print(if was { "trials are handed out again\n" } else { "it was not paused\n" }))
+        act(&self.dir, Action::Resume)
     }
 }
 
 impl Stop {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
-        let client = DirectClient::open(&self.dir.dir)?;
-        let own = std::process::id();
-        let asked = client.with_study(move |study| {
-            let others = study.processes().filter(|process| process.pid != own);
-            others
-                .map(|p| format!("p{} on {} (pid {})", p.process, p.host, p.pid))
-                .collect::<Vec<_>>()
-        })?;
-        client.stop_processes(self.now)?;
-        let evaluating = super::text::trials(client.evaluating()?.len() as u64);
-        Ok(print(&match (asked.is_empty(), self.now) {
-            (true, _) => "no process works on this study\n".to_string(),
-            (false, true) => format!("asked to end now: {}\n", asked.join(", ")),
-            (false, false) => {
-                format!("asked to end: {}; {evaluating} in progress first\n", asked.join(", "))
-            }
-        }))
+        act(&self.dir, Action::Stop { now: self.now })
     }
+}
+
+fn act(dir: &Dir, action: Action) -> Result<ExitCode, Error> {
+    let said = DirectClient::open(&dir.dir)?.act(action)?;
+    Ok(print(&format!("{said}\n")))
 }

@@ -2,12 +2,11 @@
 //! its journal. Nothing happens without the token, and nothing by a `GET`.
 
 use actix_web::http::StatusCode;
-use actix_web::{Error, HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
-use trialmill_core::event::check_caller;
-use trialmill_core::trial::{State, TrialId};
-use trialmill_runtime::{DirectClient, ReportOutcome};
+use trialmill_core::error::Error;
+use trialmill_runtime::{Action, DirectClient};
 
 use super::guard::has_token;
 use super::shared::{Shared, apart};
@@ -21,22 +20,11 @@ pub(crate) struct Asked {
     action: Action,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case")]
-enum Action {
-    /// Requeues a trial that a caller holds.
-    Release { trial: TrialId },
-    /// Requeues trials that failed or crashed; all of them, if none is named.
-    Retry { trial: Option<TrialId> },
-    /// Adds to the budget.
-    Budget { evaluations: Option<u64>, cost: Option<f64> },
-}
-
 pub(crate) async fn act(
     request: HttpRequest,
     shared: web::Data<Shared>,
     body: web::Bytes,
-) -> Result<HttpResponse, Error> {
+) -> Result<HttpResponse, actix_web::Error> {
     let refused =
         |status: StatusCode, why: String| HttpResponse::build(status).json(json!({ "error": why }));
     if shared.read_only {
@@ -49,9 +37,9 @@ pub(crate) async fn act(
         let why = "the token is missing or wrong: open the address that `trialmill serve` printed";
         return Ok(refused(StatusCode::UNAUTHORIZED, why.into()));
     }
-    let asked: Asked = match serde_json::from_slice(&body) {
+    let asked: Asked = match asked(&body) {
         Ok(asked) => asked,
-        Err(error) => return Ok(refused(StatusCode::BAD_REQUEST, error.to_string())),
+        Err(why) => return Ok(refused(StatusCode::BAD_REQUEST, why)),
     };
     let done = apart(shared, move |shared| {
         let shown = shared
@@ -66,64 +54,28 @@ pub(crate) async fn act(
     })
 }
 
-fn carry_out(shown: &Shown, action: Action) -> Result<String, String> {
-    let mut kept = shown.client.lock();
-    let result = match kept.take() {
-        Some(client) => Ok(client),
-        None => DirectClient::open(&shown.path).map_err(|error| error.to_string()),
-    };
-    let client = result?;
-    let done = with(&client, action);
-    // A client whose store failed is poisoned: the next action opens another one.
-    if done.is_ok() {
-        *kept = Some(client);
-    }
-    done
+/// Values keep all their digits, as everywhere.
+fn asked(body: &[u8]) -> Result<Asked, String> {
+    let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
+    serde_json::from_value(trialmill_core::json::read(text)?).map_err(|error| error.to_string())
 }
 
-fn with(client: &DirectClient, action: Action) -> Result<String, String> {
-    let say = |error: trialmill_core::error::Error| error.to_string();
-    match action {
-        Action::Release { trial } => {
-            let found = client.trial(&trial).map_err(say)?;
-            let holder = found.metadata.evaluating_worker_id.as_deref();
-            let holder = holder.filter(|_| found.state == State::Evaluating);
-            // A worker's command still runs: the next attempt would run beside it.
-            if let Some(worker) = holder.filter(|holder| check_caller(holder).is_err()) {
-                return Err(format!(
-                    "worker {worker} is evaluating trial {trial}, and only it can hand it back"
-                ));
-            }
-            match client.release(&trial, None).map_err(say)? {
-                ReportOutcome::Accepted => Ok(format!("trial {trial} waits again")),
-                ReportOutcome::Superseded { state, .. } => {
-                    Err(format!("trial {trial} is {state} by now"))
-                }
-            }
+fn carry_out(shown: &Shown, action: Action) -> Result<String, String> {
+    let mut kept = shown.client.lock();
+    let client = match kept.take() {
+        Some(client) => client,
+        None => DirectClient::open(&shown.path).map_err(|error| error.to_string())?,
+    };
+    match client.act(action) {
+        Ok(said) => {
+            *kept = Some(client);
+            Ok(said)
         }
-        Action::Retry { trial: Some(trial) } => {
-            client.retry_trials(std::slice::from_ref(&trial)).map_err(say)?;
-            Ok(format!("trial {trial} waits again"))
-        }
-        Action::Retry { trial: None } => {
-            let requeued = client.retry(&[State::Failed, State::Crashed]).map_err(say)?;
-            Ok(format!("{} trials wait again", requeued.len()))
-        }
-        Action::Budget { evaluations, cost } => {
-            let (mut policy, ..) = client.optimizer_state().map_err(say)?;
-            let budget = &mut policy.budget;
-            if evaluations.is_none() && cost.is_none() {
-                return Err("a budget of evaluations or of cost has to be named".into());
-            }
-            if let Some(more) = evaluations {
-                let limit = budget.evaluations.ok_or("the evaluations are not limited")?;
-                budget.evaluations = Some(limit.saturating_add(more));
-            }
-            if let Some(more) = cost {
-                budget.cost = Some(budget.cost.ok_or("the cost is not limited")? + more);
-            }
-            client.set_policy(policy).map_err(say)?;
-            Ok("the budget is larger".into())
+        // A client whose store failed is poisoned: the next action opens another one.
+        Err(Error::Store(error)) => Err(error.to_string()),
+        Err(refused) => {
+            *kept = Some(client);
+            Err(refused.to_string())
         }
     }
 }

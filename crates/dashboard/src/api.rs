@@ -5,6 +5,7 @@ use actix_web::{Error, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use trialmill_core::config::ShownConfig;
+use trialmill_core::event::Process;
 use trialmill_core::trial::{State, TrialId, Worker, WorkerId};
 use trialmill_plot::{Options, Plot};
 use trialmill_store::clock::now_s;
@@ -16,7 +17,7 @@ use trialmill_view::{Live, files};
 
 use super::shared::{Shared, apart};
 use super::studies::counts;
-use super::{columns, events, metrics, page_of_trials};
+use super::{columns, events, form, metrics, page_of_trials};
 
 /// Trials that are listed as being evaluated.
 const RUNNING: usize = 500;
@@ -32,6 +33,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .route("/api/picture", web::get().to(picture))
         .route("/api/trials", web::get().to(trials))
         .route("/api/trial", web::get().to(trial))
+        .route("/api/form", web::get().to(form))
         .route("/api/log", web::get().to(log))
         .route("/metrics", web::get().to(all_metrics));
 }
@@ -117,11 +119,16 @@ fn whole(live: &Live, key: &str, read_only: bool) -> Json {
     });
     let budget = BudgetFigure::of(live, now);
     let first = live.runs().span();
+    let is_asked_to_end = |process: &Process| study.policy().stops(process.process).is_some();
+    let stopping = study
+        .processes()
+        .any(|process| is_asked_to_end(process) && live.directory().is_alive(process));
     json!({
         "key": key,
         "path": live.directory().path(),
         "name": live.directory().path().file_name().map(|name| name.to_string_lossy()),
         "read_only": read_only,
+        "shared": live.directory().layout().is_shared(),
         "layout": live.directory().layout().name(),
         "study_id": status.study_id,
         "optimizer": status.optimizer,
@@ -141,6 +148,8 @@ fn whole(live: &Live, key: &str, read_only: bool) -> Json {
         "errors": errors(live),
         "budget": budget,
         "policy": study.policy(),
+        "stopping": stopping,
+        "ended_early": status.ended_early,
         "requeues": status.requeues,
         "claims": status.claims,
         "began": first.map(|(first, _)| first),
@@ -383,6 +392,12 @@ fn one(live: &Live, at: u32) -> Json {
         "space": spec.space.iter().map(|(name, own)| (name.to_string(), own.domain().to_string())).collect::<Vec<_>>(),
         "now": now_s(),
     })
+}
+
+async fn form(app: App, asked: web::Query<OfTrial>) -> Answer {
+    let asked = asked.into_inner();
+    let id = asked.id.parse::<TrialId>().ok();
+    Ok(either(look(app, asked.s, move |live| form::form(live, id.as_ref())).await?))
 }
 
 async fn log(app: App, asked: web::Query<OfTrial>) -> Answer {

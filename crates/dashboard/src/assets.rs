@@ -24,7 +24,8 @@ static ASSETS: &[Asset] = assets![
     "index.html" "html", "study.html" "html", "trial.html" "html", "compare.html" "html",
     "style.css" "css", "icon.svg" "svg",
     "index.js" "js", "study.js" "js", "trial.js" "js", "compare.js" "js",
-    "actions.js" "js", "chart.js" "js", "data.js" "js", "dom.js" "js", "figures.js" "js",
+    "actions.js" "js", "chart.js" "js", "data.js" "js", "dom.js" "js",
+    "enqueue.js" "js", "figures.js" "js",
     "lanes.js" "js", "parallel.js" "js", "table.js" "js",
 ];
 

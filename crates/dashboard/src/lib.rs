@@ -9,6 +9,7 @@ mod api;
 mod assets;
 mod columns;
 mod events;
+mod form;
 mod guard;
 mod metrics;
 mod page_of_trials;

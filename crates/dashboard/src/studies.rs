@@ -59,6 +59,7 @@ pub(crate) struct Overview {
     direction: Direction,
     best: Option<f64>,
     front: usize,
+    paused: bool,
     trials_per_second: Option<f64>,
     alive: usize,
     evaluating: usize,
@@ -211,6 +212,7 @@ impl Shown {
             direction: Direction::Minimize,
             best: None,
             front: 0,
+            paused: false,
             trials_per_second: None,
             alive: 0,
             evaluating: 0,
@@ -243,6 +245,7 @@ fn overview(shown: &Shown, live: &Live) -> Overview {
             .and_then(trialmill_core::trial::Trial::objective)
             .filter(|x| x.is_finite()),
         front: study.front().len(),
+        paused: study.policy().paused,
         trials_per_second: budget.trials_per_second.filter(|_| alive > 0),
         alive,
         evaluating: study.evaluating().count(),

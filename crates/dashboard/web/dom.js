@@ -148,10 +148,11 @@ export async function copy(text) {
 }
 
 let toast;
-/** Says something for a moment, to screen readers too. */
-export function say(text) {
-  if (!toast) document.body.append((toast = h("div", { class: "toast", role: "status" })));
+/** Says something for a moment, to screen readers too; what went wrong stays until it is clicked away. */
+export function say(text, isProblem = false) {
+  if (!toast) document.body.append((toast = h("div", { class: "toast", role: "status", onclick: () => (toast.textContent = "") })));
   toast.textContent = text;
+  toast.classList.toggle("wrong", isProblem);
   clearTimeout(toast.timer);
-  toast.timer = setTimeout(() => (toast.textContent = ""), 4000);
+  if (!isProblem) toast.timer = setTimeout(() => (toast.textContent = ""), 8000);
 }

@@ -28,7 +28,7 @@ function show() {
     key ? h("button", { onclick: () => { sort = [key, by === key ? !down : key !== "key"]; show(); } }, name) : h("span", { class: "skip" }, "compare")));
   const rows = studies.map((own) => h("tr", {},
     h("td", {}, h("input", { type: "checkbox", checked: chosen.has(own.key), "aria-label": `compare ${own.key}`, onchange: (event) => { if (event.target.checked) chosen.add(own.key); else chosen.delete(own.key); compare.disabled = chosen.size < 2; } })),
-    h("td", { class: "wide" }, h("a", { href: `study.html?${new URLSearchParams({ s: own.key })}` }, own.key), h("div", { class: "small quiet" }, own.problem ? h("span", { style: { color: "var(--crashed)" } }, own.problem.slice(0, 160)) : own.optimizer)),
+    h("td", { class: "wide" }, h("a", { href: `study.html?${new URLSearchParams({ s: own.key })}` }, own.key), h("div", { class: "small quiet" }, own.problem ? h("span", { style: { color: "var(--crashed)" } }, own.problem.slice(0, 160)) : `${own.optimizer}${own.paused ? ", paused" : ""}`)),
     h("td", { class: "n" }, own.best === null ? (own.front > 1 ? `${own.front} on the front` : "–") : number(own.best), own.direction === "maximize" ? h("span", { class: "small quiet" }, " max") : null),
     h("td", { style: { "min-width": "150px" } }, whole(own.trials), stateBar(own.counts)),
     h("td", { style: { "min-width": "90px" } }, own.share === null ? "–" : `${Math.min(100, own.share * 100).toFixed(0)} %`, own.share === null ? null : h("div", { class: "bar" }, h("i", { style: { width: `${Math.min(100, own.share * 100)}%`, background: "var(--accent)" } }))),

@@ -2,6 +2,7 @@
 // The page of one study.
 
 import { button } from "./actions.js";
+import { enqueue } from "./enqueue.js";
 import { Scale, ticks } from "./chart.js";
 import { Study, json, listen } from "./data.js";
 import { copy, fill, h, number, pill, seconds, short, stateBar, table, top, when, whole } from "./dom.js";
@@ -133,16 +134,37 @@ const history = figures.history(page), importance = figures.importance(page);
 const all = [history, importance, timeline, parallelCard, figures.curves(page), figures.budget(page), figures.ecdf(page), figures.pareto(page), figures.slice(page), runningCard, wrongCard, trialsCard];
 window.trialmill = { page, lanes, parallel, history };
 
+/** What may be done to the study as a whole. */
+function controls(info, limits) {
+  const ours = info.shared ? " NePS's own workers know of no such thing, and go on." : "";
+  const names = (name) => name.replaceAll("_", " ");
+  const amount = h("input", { type: "number", min: 0, step: "any", value: limits[0] === "evaluations" ? 100 : 10, "aria-label": "how much more", style: { width: "84px" } });
+  const which = limits.length > 1 ? h("select", { "aria-label": "of which budget" }, limits.map((name) => h("option", { value: name }, names(name)))) : null;
+  const larger = () => {
+    const name = which?.value ?? limits[0], more = Number(amount.value);
+    return { s: key, action: "budget", [name]: ["evaluations", "steps"].includes(name) ? Math.round(more) : more };
+  };
+  return [
+    limits.length ? [amount, which, button(which ? "more" : `more ${names(limits[0])}`, ["A larger budget?", "Workers that run go on at once."], larger, refresh)] : null,
+    button("enqueue…", null, () => enqueue(key, undefined, refresh)),
+    info.policy.paused
+      ? button("resume", ["Go on?", "Trials are handed out again."], { s: key, action: "resume" }, refresh)
+      : button("pause", ["Pause the study?", `Nothing is handed out until it is resumed; what is being evaluated goes on, and the workers wait.${ours}`], { s: key, action: "pause" }, refresh),
+    info.processes.length ? button("stop…", ["Stop all processes?", `The next worker that starts goes on.${ours}`, [["After their evaluations", { now: false }], ["Now: their trials wait", { now: true }]]], { s: key, action: "stop" }, refresh, false, "danger") : null,
+  ];
+}
+
 function head() {
   const info = page.info, { best, budget, counts } = info;
   const total = info.trials;
-  const state = info.alive > 0 ? ["running", "running"] : budget.seconds_left !== null && budget.seconds_left <= 0 ? ["success", "budget used"] : ["pending", "nobody works"];
+  const state = info.stopping ? ["released", "stopping"] : info.policy.paused ? ["pending", "paused"] : info.alive > 0 ? ["running", "running"] : info.ended_early ? ["success", "ended early"] : budget.seconds_left !== null && budget.seconds_left <= 0 ? ["success", "budget used"] : ["pending", "nobody works"];
   fill(page.subtitle, pill(state[0], state[1]), " ", `${info.optimizer.name}, seed ${info.seed ?? "–"}${info.layout === "journal" ? "" : `, layout ${info.layout}`} · `, h("span", { class: "mono" }, info.path));
   const choice = page.objectives.length > 1 ? h("select", { "aria-label": "objective", onchange: (event) => { page.k = Number(event.target.value); refresh(true); } }, page.objectives.map((own, k) => h("option", { value: k, selected: k === page.k }, own.name))) : null;
-  const more = h("input", { type: "number", min: 1, value: 100, "aria-label": "more evaluations", style: { width: "84px" } });
-  if (!tools.dataset.done) {
-    tools.dataset.done = "1";
-    fill(tools, choice, info.policy.budget.evaluations === undefined ? null : [info.read_only ? null : more, button("more evaluations", ["A larger budget?", "Workers that run go on at once."], () => ({ s: key, action: "budget", evaluations: Math.round(Number(more.value)) }), refresh, info.read_only)],
+  const limits = Object.keys(info.policy.budget);
+  const drawn = JSON.stringify([limits, info.policy.paused ?? false, info.processes.length > 0, info.shared]);
+  if (tools.dataset.drawn !== drawn) {
+    tools.dataset.drawn = drawn;
+    fill(tools, choice, info.read_only ? null : controls(info, limits),
       h("button", { onclick: () => copy(`trialmill worker ${info.path} --workers 4`), title: "the command that adds workers" }, "copy worker command"),
       h("a", { class: "small", href: `compare.html?${new URLSearchParams({ s: key })}` }, "compare"));
   }

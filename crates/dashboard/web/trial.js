@@ -2,6 +2,7 @@
 // The page of one trial: what it is, what happened to it, its curve, its log as it is written.
 
 import { button } from "./actions.js";
+import { enqueue } from "./enqueue.js";
 import { Chart, Scale, colour, through } from "./chart.js";
 import { ask, json, listen } from "./data.js";
 import { copy, fill, h, number, pill, seconds, table, top, when, whole } from "./dom.js";
@@ -113,6 +114,7 @@ function show() {
       h("div", { class: "tools" },
         trial.is_error ? button("retry", [`Retry trial ${row.id}?`, "It is handed out again."], { s: key, action: "retry", trial: row.id }, refresh, readOnly) : null,
         trial.is_lease ? button("release", [`Release trial ${row.id}?`, "It is handed out again, and what its caller reports later does not count."], { s: key, action: "release", trial: row.id }, refresh, readOnly) : null,
+        button("enqueue one like it…", null, () => enqueue(key, row.id, refresh), null, readOnly),
         trial.previous ? h("a", { href: link(trial.previous), rel: "prev" }, `← ${trial.previous}`) : null, trial.next ? h("a", { href: link(trial.next), rel: "next" }, `${trial.next} →`) : null)),
     h("dl", { class: "facts" }, fact("objective", objectives), fact("took", seconds(row.metadata.evaluation_duration ?? (row.state === "evaluating" ? trial.now - row.metadata.time_started : null)), h("div", { class: "small quiet" }, row.metadata.time_started ? `from ${when(row.metadata.time_started)} on` : "not started")),
       fact("attempts", `${row.metadata.attempts} of ${trial.max_attempts}`), fact("cost", report?.cost === null || report?.cost === undefined ? "–" : number(Number(report.cost))), fact("sampled", when(row.metadata.time_sampled), row.metadata.previous_trial_id ? h("div", { class: "small quiet" }, "continues trial ", h("a", { href: link(row.metadata.previous_trial_id) }, row.metadata.previous_trial_id)) : null)),

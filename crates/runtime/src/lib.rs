@@ -10,6 +10,7 @@
 //!  evaluate, outside every lock: on a thread of the worker, or as a task
 //! ```
 
+mod actions;
 pub mod actor;
 mod allowance;
 mod builder;
@@ -47,6 +48,7 @@ mod watch;
 mod worker;
 mod worker_actor;
 
+pub use actions::{Action, More};
 pub use builder::StudyBuilder;
 pub use client::{AskOutcome, Client, Exchange, ReportOutcome, StepOutcome};
 pub use core::StateCore;

@@ -1,50 +1,44 @@
-//! What is done to the study, each by its own commands, as an event in its journal.
+//! What is done to the study from here, and how a configuration is typed.
 
 use std::path::Path;
 
-use trialmill_core::trial::State;
-use trialmill_runtime::{DirectClient, ReportOutcome};
-
-use super::screen::Action;
-
-impl std::fmt::Display for Action {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Action::Release(trial) => {
-                write!(f, "release trial {trial}, so that it is handed out again")
-            }
-            Action::Retry(trial) => write!(f, "retry trial {trial}"),
-            Action::RetryAll => f.write_str("retry all trials that failed or crashed"),
-            Action::More(n) => write!(f, "allow {n} more evaluations"),
-        }
-    }
-}
+use serde_json::{Map, Value as Json};
+use trialmill_core::config::Config;
+use trialmill_core::{json, notation};
+use trialmill_runtime::{Action, DirectClient};
 
 /// Does it; says what was done.
 pub(crate) fn carry_out(dir: &Path, action: Action) -> Result<String, String> {
-    let say = |error: trialmill_core::error::Error| error.to_string();
-    let client = DirectClient::open(dir).map_err(say)?;
-    match action {
-        Action::Release(trial) => match client.release(&trial, None).map_err(say)? {
-            ReportOutcome::Accepted => Ok(format!("trial {trial} waits again")),
-            ReportOutcome::Superseded { state, .. } => {
-                Err(format!("trial {trial} is {state} by now"))
-            }
-        },
-        Action::Retry(trial) => {
-            client.retry_trials(std::slice::from_ref(&trial)).map_err(say)?;
-            Ok(format!("trial {trial} waits again"))
-        }
-        Action::RetryAll => {
-            let ids = client.retry(&[State::Failed, State::Crashed]).map_err(say)?;
-            Ok(format!("{} trials wait again", ids.len()))
-        }
-        Action::More(n) => {
-            let (mut policy, ..) = client.optimizer_state().map_err(say)?;
-            let limit = policy.budget.evaluations.ok_or("the evaluations are not limited")?;
-            policy.budget.evaluations = Some(limit.saturating_add(n));
-            client.set_policy(policy).map_err(say)?;
-            Ok(format!("{} evaluations are allowed now", limit.saturating_add(n)))
+    let client = DirectClient::open(dir).map_err(|error| error.to_string())?;
+    client.act(action).map_err(|error| error.to_string())
+}
+
+/// A configuration as a person may type it: `lr=0.01 layers=2` where that is plain, else JSON.
+pub(crate) fn typed(config: &Config) -> String {
+    let plain = |text: &str| !text.is_empty() && !text.contains([' ', '\t', '=', '"', '{']);
+    let words: Vec<(&str, String)> =
+        config.iter().map(|(name, value)| (name, value.to_string())).collect();
+    if words.iter().all(|(name, value)| plain(name) && plain(value)) {
+        let words: Vec<String> =
+            words.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        return words.join(" ");
+    }
+    serde_json::to_string(config).unwrap_or_default()
+}
+
+/// What was typed, as values.
+pub(crate) fn values(text: &str) -> Result<Map<String, Json>, String> {
+    if text.trim_start().starts_with('{') {
+        let json = json::read(text)?;
+        return notation::as_object(&json).ok_or_else(|| "a configuration is an object".into());
+    }
+    let mut values = Map::new();
+    for word in text.split_whitespace() {
+        let (name, value) =
+            word.split_once('=').ok_or_else(|| format!("'{word}' is not NAME=VALUE"))?;
+        if values.insert(name.into(), value.into()).is_some() {
+            return Err(format!("{name} stands there twice"));
         }
     }
+    Ok(values)
 }

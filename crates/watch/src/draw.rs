@@ -17,8 +17,8 @@ use super::screen::{Detail, Screen};
 /// Columns and lines from which on there is room for two panes beside, and below, each other.
 const WIDE: u16 = 90;
 const TALL: u16 = 18;
-/// How long something that was said is shown.
-const SAID_S: u64 = 6;
+/// How long something that was said is shown, if no key is pressed before.
+const SAID_S: u64 = 90;
 
 /// Draws everything.
 pub(crate) fn draw(frame: &mut Frame<'_>, screen: &Screen) {
@@ -55,11 +55,17 @@ pub(crate) fn draw(frame: &mut Frame<'_>, screen: &Screen) {
         trials(frame, body, screen);
     }
     if let Some(action) = &screen.asked {
+        let action = printable(&action.to_string());
         popup(frame, &format!("Really {action}?\n\ny  yes      any other key  no"));
+    } else if let Some(typed) = &screen.typed {
+        let typed = printable(typed);
+        popup(frame, &format!("Evaluate this configuration next:\n\n{typed}▏\n\n{TYPING}"));
     } else if screen.help {
         popup(frame, HELP);
     }
 }
+
+const TYPING: &str = "Return  on      Ctrl-U  empty      Esc  no";
 
 const HELP: &str = "\
 ↑ ↓  PgUp PgDn   choose a trial          Home  the newest
@@ -67,7 +73,10 @@ Tab              log, curve, errors      l  c  e
 
 r   retry this trial       R   retry all that failed or crashed
 x   release this trial, if a caller of ask holds it
-+   a larger budget
+n   enqueue a configuration, written over this one
++   a tenth more budget
+p   pause, and go on
+s   stop after what runs      S   stop now
 
 q   end";
 
@@ -101,6 +110,12 @@ fn header(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
         Span::from(printable(&name)).bold(),
         Span::from(format!("  {}  ", study.definition().optimizer.name)).dim(),
     ];
+    if study.policy().paused {
+        first.push(Span::styled("paused  ", colour(screen, Color::Yellow).bold()));
+    }
+    if study.processes().any(|process| study.policy().stops(process.process).is_some()) {
+        first.push(Span::styled("stopping  ", colour(screen, Color::Yellow).bold()));
+    }
     for state in State::ALL {
         if screen.count(state) > 0 {
             first.push(Span::styled(
@@ -125,8 +140,7 @@ fn header(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
     let [top, middle, bottom] = Layout::vertical([Constraint::Length(1); 3]).areas(area);
     frame.render_widget(Line::from(first), top);
     frame.render_widget(Line::from(second), middle);
-    let used = screen.numbers.budget.burns.iter().filter_map(|burn| Some((burn, burn.limit?)));
-    let used = used.max_by(|a, b| (a.0.spent / a.1).total_cmp(&(b.0.spent / b.1)));
+    let used = screen.numbers.most_used();
     let rate = screen.numbers.budget.trials_per_second.filter(|_| screen.numbers.alive > 0);
     let rate = rate.map_or(String::new(), |rate| format!(", {} trials a second", number(rate)));
     match used {
@@ -167,7 +181,10 @@ fn footer(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
         }
         (None, Some((text, _))) => Line::from(text.clone()).bold(),
         (None, None) => {
-            Line::from("q end  ? keys  ↑↓ trial  Tab log/curve/errors  r retry  + budget").dim()
+            Line::from(
+                "q end  ? keys  ↑↓ trial  Tab log/curve/errors  r retry  n enqueue  p pause  s stop  + budget",
+            )
+            .dim()
         }
     };
     frame.render_widget(line, area);

@@ -1,8 +1,8 @@
 //! A study in the terminal while it runs, from any process that sees its directory: progress and forecast,
 //! the best so far, the workers, the newest trials, and the log, curve or error of one of them.
 //!
-//! It reads what is appended, and nothing twice. What is done from here (retry, release, more budget) goes
-//! through the study's own commands, after a yes.
+//! It reads what is appended, and nothing twice. What is done from here (retry, release, more budget,
+//! pause, stop, enqueue) goes through the study's own commands, after a yes.
 
 mod actions;
 mod draw;
@@ -78,7 +78,8 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
-    use screen::{Action, Detail};
+    use screen::Detail;
+    use trialmill_runtime::Action;
 
     /// A terminal that is made small while it shows something has every size on its way.
     #[test]
@@ -92,12 +93,14 @@ mod tests {
             let mut terminal = Terminal::new(TestBackend::new(columns, lines)).unwrap();
             screen.detail = [Detail::Log, Detail::Curve, Detail::Errors][at % 3];
             screen.help = at % 5 == 0;
-            screen.asked = (at % 7 == 0).then_some(Action::RetryAll);
+            screen.asked = (at % 7 == 0).then_some(Action::Retry { trial: None });
+            screen.typed = (at % 11 == 0).then(|| "x=1 ".repeat(at));
             screen.select(at as i64 % 5 - 2);
             terminal.draw(|frame| draw::draw(frame, &screen)).unwrap();
         }
         screen.help = false;
         screen.asked = None;
+        screen.typed = None;
         let mut terminal = Terminal::new(TestBackend::new(120, 40)).unwrap();
         terminal.draw(|frame| draw::draw(frame, &screen)).unwrap();
         let shown = terminal.backend().to_string();

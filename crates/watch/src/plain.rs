@@ -63,6 +63,9 @@ fn line(live: &Live, works: bool) -> String {
         Some(left) if works => line += &format!("; {} left", seconds(left)),
         _ => {}
     }
+    if study.policy().paused {
+        line += "; paused";
+    }
     if !works {
         line += "; nobody works on it";
     }

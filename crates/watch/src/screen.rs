@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use trialmill_core::trial::{State, Trial, TrialId};
+use trialmill_core::trial::{State, Trial};
+use trialmill_runtime::Action;
 use trialmill_store::clock::now_s;
 use trialmill_store::{AttemptFiles, Stream};
 use trialmill_view::Live;
 use trialmill_view::figures::{
-    BudgetFigure, Curve, ErrorKind, ObjectiveInfo, Range, errors, objective,
+    BudgetFigure, Burn, Curve, ErrorKind, ObjectiveInfo, Range, errors, objective,
 };
 
 use super::options::Options;
@@ -29,15 +30,6 @@ pub(crate) enum Detail {
     Log,
     Curve,
     Errors,
-}
-
-/// Something that is done after a yes.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Action {
-    Release(TrialId),
-    Retry(TrialId),
-    RetryAll,
-    More(u64),
 }
 
 /// The numbers of the last look.
@@ -61,7 +53,10 @@ pub(crate) struct Screen {
     pub(crate) numbers: Numbers,
     /// The place of the selected trial; none follows the newest.
     pub(crate) selected: Option<u32>,
+    /// What is done after a yes.
     pub(crate) asked: Option<Action>,
+    /// A configuration that is being typed.
+    pub(crate) typed: Option<String>,
     pub(crate) help: bool,
     pub(crate) said: Option<(String, Instant)>,
     pub(crate) problem: Option<String>,
@@ -83,6 +78,7 @@ impl Screen {
             numbers,
             selected: None,
             asked: None,
+            typed: None,
             help: false,
             said: None,
             problem: None,
@@ -183,6 +179,12 @@ fn shown(line: &str) -> String {
 }
 
 impl Numbers {
+    /// The limit that is used up most.
+    pub(crate) fn most_used(&self) -> Option<(&Burn, f64)> {
+        let limited = self.budget.burns.iter().filter_map(|burn| Some((burn, burn.limit?)));
+        limited.max_by(|a, b| (a.0.spent / a.1).total_cmp(&(b.0.spent / b.1)))
+    }
+
     fn of(live: &Live) -> Self {
         let (study, ends) = (live.study(), live.runs().ends());
         let objective = objective(live, 0);
