@@ -54,6 +54,17 @@ export class Scale {
   value(u) { const x = this.a + u * (this.b - this.a); return this.log ? Math.exp(x) : x; }
 }
 
+// What is to be drawn. A frame draws for as long as it has time, so that a page of many large plots scrolls on.
+const queue = [];
+const FRAME_MS = 9;
+function drawNext(began) {
+  while (queue.length && performance.now() - began < FRAME_MS) queue.shift()();
+  if (queue.length) requestAnimationFrame(() => drawNext(performance.now()));
+}
+function soon(draw) {
+  if (queue.push(draw) === 1) requestAnimationFrame(() => drawNext(performance.now()));
+}
+
 /** A canvas that keeps its size and sharpness. `draw(context, width, height)` is called when it must. */
 export class Board {
   constructor(height, label, draw) {
@@ -78,8 +89,9 @@ export class Board {
   paint() {
     this.dirty = true;
     if (!this.seen || this.waiting) return;
-    this.waiting = requestAnimationFrame(() => {
-      this.waiting = 0;
+    this.waiting = true;
+    soon(() => {
+      this.waiting = false;
       this.dirty = false;
       const width = this.element.clientWidth;
       if (width < 10) return;

@@ -86,6 +86,7 @@ export function history(page) {
   own.chart = chart;
   own.update = async () => {
     figure = await json("figure", { s: page.key, name: "history", objective: page.k, over });
+    page.range = figure.range;
     chart.label(`history: ${study.rows} trials ended, ${figure.best.length} improvements, best ${number(figure.best.at(-1)?.y)}`);
     own.note(`${whole(study.rows)} ended; the line is the best so far`);
     own.numbers(() => ({ columns: [[figure.label, true], [page.objective().name, true], ["trial", true]], rows: figure.best.map((step) => [over === "time" ? seconds(step.x) : number(step.x), number(step.y), trialLink(page, step.trial)]) }));
@@ -119,7 +120,8 @@ export function slice(page) {
   const charts = new Map();
   let range = null, columns = new Map();
   own.update = async () => {
-    const axes = page.shownAxes(page.axes.length > 12 ? 12 : 12);
+    if (!page.near(own)) return;
+    const axes = page.shownAxes(12);
     range = page.range;
     const places = await page.study.on(axes);
     axes.forEach((axis, i) => columns.set(axis, places[i]));

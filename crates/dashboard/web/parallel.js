@@ -5,12 +5,18 @@
 import { Board, colour, line, scaleColour } from "./chart.js";
 import { number } from "./dom.js";
 
-const BINS = 64;
+// Stretches of an axis where densities are drawn, fewer while a brush moves; and how many inks they are drawn in.
+const BINS = 64, MOVING = 32, SHADES = 24, LEVELS = 8;
 const LINES = 3000;
+// Trials that densities are drawn of.
+const DRAWN = 200000;
 const TOP = 44, BOTTOM = 22;
 
 export class Parallel {
-  constructor(changed) {
+  /** @param {() => void} changed @param {(selected: Uint8Array | null) => number[]} best */
+  constructor(changed, best) {
+    this.best = best;
+    this.top = [];
     this.axes = [];
     this.columns = [];
     this.ranks = new Uint8Array(0);
@@ -69,24 +75,27 @@ export class Parallel {
     return nearest;
   }
 
-  /** While a brush moves over very many trials, an even choice of them is looked at. */
+  /** What is selected is exact, once no brush moves; of very many trials an even choice is drawn, and the best. */
   select(moving) {
     const n = this.ranks.length;
-    this.every = moving && n > 200000 ? Math.ceil(n / 100000) : 1;
+    this.moving = moving;
+    const every = moving ? Math.max(1, Math.ceil(n / (DRAWN / 2))) : 1;
     if (this.brushes.size === 0) this.selected = null;
     else {
       const selected = new Uint8Array(n);
       const brushes = [...this.brushes].map(([axis, [low, high]]) => [this.columns[axis], low, high]);
       let count = 0;
-      for (let row = 0; row < n; row += this.every) {
+      for (let row = 0; row < n; row += every) {
         let inside = 1;
         for (const [column, low, high] of brushes) if (!(column[row] >= low && column[row] <= high)) { inside = 0; break; }
         selected[row] = inside;
         count += inside;
       }
       this.selected = selected;
-      this.count = count * this.every;
+      this.count = count * every;
     }
+    if (!moving) this.top = this.best(this.selected);
+    this.every = Math.max(1, Math.ceil(n / (moving ? DRAWN / 2 : DRAWN)));
     this.board.paint();
     if (!moving) this.changed?.();
   }
@@ -97,8 +106,8 @@ export class Parallel {
     if (axes.length < 2) return;
     const top = TOP, bottom = height - BOTTOM;
     const py = (u) => bottom - u * (bottom - top);
-    if (n <= LINES) this.lines(context, width, py, n);
-    else this.densities(context, width, py, n);
+    if (n <= LINES) this.lines(context, width, py, [...Array(n).keys()]);
+    else { this.densities(context, width, py, n); this.lines(context, width, py, this.moving ? [] : this.top); }
     const text = colour("text"), muted = colour("muted"), surface = colour("surface"), accent = colour("accent");
     axes.forEach((axis, i) => {
       const x = Math.round(this.place(i, width)) + 0.5;
@@ -141,9 +150,9 @@ export class Parallel {
     this.took = performance.now() - began;
   }
 
-  lines(context, width, py, n) {
+  lines(context, width, py, rows) {
     // The best last, so that they are on top.
-    const order = [...Array(n).keys()].filter((row) => this.ranks[row] < 255).sort((a, b) => this.ranks[b] - this.ranks[a]);
+    const order = rows.filter((row) => this.ranks[row] < 255).sort((a, b) => this.ranks[b] - this.ranks[a]);
     const faint = colour("strong");
     const draw = (row, ink, alpha, wide) => {
       context.strokeStyle = ink;
@@ -171,7 +180,7 @@ export class Parallel {
   }
 
   densities(context, width, py, n) {
-    const cells = BINS * BINS;
+    const bins = this.moving ? MOVING : BINS, cells = bins * bins;
     const faint = colour("strong");
     for (let i = 0; i + 1 < this.columns.length; i++) {
       const a = this.columns[i], b = this.columns[i + 1];
@@ -181,29 +190,41 @@ export class Parallel {
         if (rank === 255) continue;
         const u = a[row], v = b[row];
         if (u !== u || v !== v) continue;
-        const cell = Math.min(BINS - 1, u < 0 ? 0 : (u * BINS) | 0) * BINS + Math.min(BINS - 1, v < 0 ? 0 : (v * BINS) | 0);
+        const cell = Math.min(bins - 1, u < 0 ? 0 : (u * bins) | 0) * bins + Math.min(bins - 1, v < 0 ? 0 : (v * bins) | 0);
         if (this.selected && !this.selected[row]) { others[cell]++; continue; }
         counts[cell]++;
         sums[cell] += rank;
       }
       const x0 = this.place(i, width), x1 = this.place(i + 1, width);
-      const stroke = (cell, ink, alpha) => {
-        context.strokeStyle = ink;
-        context.globalAlpha = alpha;
-        line(context, x0, py((Math.floor(cell / BINS) + 0.5) / BINS), x1, py(((cell % BINS) + 0.5) / BINS));
+      // Lines of one ink are one path: thousands of single strokes take longer than all the counting.
+      const join = (path, cell) => {
+        path.moveTo(x0, py((Math.floor(cell / bins) + 0.5) / bins));
+        path.lineTo(x1, py(((cell % bins) + 0.5) / bins));
       };
-      context.lineWidth = 1;
-      if (this.selected) for (let cell = 0; cell < cells; cell += 1) if (others[cell] > 0 && counts[cell] === 0) stroke(cell, faint, 0.06);
-      const order = [];
-      let most = 1;
-      for (let cell = 0; cell < cells; cell++) if (counts[cell] > 0) { order.push(cell); if (counts[cell] > most) most = counts[cell]; }
-      order.sort((p, q) => sums[q] / counts[q] - sums[p] / counts[p]);
-      const per = 1 / Math.log1p(most);
-      context.lineWidth = 1.6;
-      for (const cell of order) {
-        const [r, g, bl] = scaleColour(sums[cell] / counts[cell] / 254);
-        stroke(cell, `rgb(${r} ${g} ${bl})`, 0.05 + 0.55 * Math.log1p(counts[cell]) * per);
+      if (this.selected) {
+        const path = new Path2D();
+        for (let cell = 0; cell < cells; cell++) if (others[cell] > 0 && counts[cell] === 0) join(path, cell);
+        context.lineWidth = 1;
+        context.strokeStyle = faint;
+        context.globalAlpha = 0.16;
+        context.stroke(path);
       }
+      let most = 1;
+      for (let cell = 0; cell < cells; cell++) if (counts[cell] > most) most = counts[cell];
+      const per = 1 / Math.log1p(most), paths = [];
+      for (let cell = 0; cell < cells; cell++) {
+        if (counts[cell] === 0) continue;
+        const group = (SHADES - 1 - Math.min(SHADES - 1, ((sums[cell] / counts[cell]) * SHADES) / 255 | 0)) * LEVELS + Math.min(LEVELS - 1, (Math.log1p(counts[cell]) * per * LEVELS) | 0);
+        join((paths[group] ??= new Path2D()), cell);
+      }
+      // From bad to good, so that the good are on top.
+      context.lineWidth = bins === BINS ? 1.6 : 2.4;
+      paths.forEach((path, group) => {
+        const [r, g, bl] = scaleColour(1 - Math.floor(group / LEVELS) / (SHADES - 1));
+        context.strokeStyle = `rgb(${r} ${g} ${bl})`;
+        context.globalAlpha = 0.05 + (0.55 * ((group % LEVELS) + 1)) / LEVELS;
+        context.stroke(path);
+      });
     }
     context.globalAlpha = 1;
   }

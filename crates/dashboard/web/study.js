@@ -39,11 +39,12 @@ const page = {
   },
   bestRows(n, selected) {
     const ranks = this.study.ranks(this.k, this.objective().direction === "maximize"), values = this.study.objective(this.k);
+    const of = new Uint32Array(256);
+    for (let i = 0; i < ranks.length; i++) if (!selected || selected[i]) of[ranks[i]]++;
+    let cut = 0;
+    for (let sum = of[0]; sum < n && cut < 254; ) sum += of[++cut];
     const rows = [];
-    for (let cut = 8; rows.length < n && cut <= 512; cut *= 2) {
-      rows.length = 0;
-      for (let i = 0; i < ranks.length; i++) if (ranks[i] < Math.min(cut, 255) && (!selected || selected[i])) rows.push(i);
-    }
+    for (let i = 0; i < ranks.length; i++) if (ranks[i] <= cut && (!selected || selected[i])) rows.push(i);
     const sign = this.objective().direction === "maximize" ? -1 : 1;
     return rows.sort((a, b) => sign * (values[a] - values[b])).slice(0, n);
   },
@@ -54,6 +55,21 @@ const tools = h("div", { class: "tools" });
 const alarm = h("div", {});
 const facts = h("dl", { class: "facts" });
 const cards = h("div", { class: "cards" });
+
+/** Whether a card is seen, or nearly so; if not, it is updated once it is. What it needs is not fetched before. */
+function near(own) {
+  own.watcher ??= (() => {
+    const watcher = new IntersectionObserver((entries) => {
+      own.isNear = entries.at(-1).isIntersecting;
+      if (own.isNear && own.waits) { own.waits = false; own.update().catch((error) => own.note(String(error.message ?? error))); }
+    }, { rootMargin: "500px" });
+    watcher.observe(own.element);
+    return watcher;
+  })();
+  own.waits = !own.isNear && !own.element.hidden;
+  return !own.waits;
+}
+page.near = near;
 
 // The workers over time.
 const lanes = new Lanes(async (from, to, columns) => {
@@ -82,9 +98,10 @@ const parallel = new Parallel(() => {
   fill(chosen, `${whole(parallel.count)} of ${whole(page.study.rows)} selected`, best.length ? ", the best: " : "",
     best.flatMap((row, i) => [i ? ", " : "", h("a", { href: page.trialAt(row) }, page.idOf(row)), ` ${number(page.study.objective(page.k)[row])}`]), " ",
     h("button", { class: "plain", onclick: () => parallel.clear() }, "clear"));
-});
+}, (selected) => page.bestRows(20, selected));
 const parallelCard = figures.card(page, { title: "Parallel coordinates", picture: "parallel", body: h("div", {}, parallel.element, chosen) });
 parallelCard.update = async () => {
+  if (!near(parallelCard)) return;
   const axes = page.shownAxes(10);
   parallelCard.hide(axes.length === 0 || page.study.rows === 0);
   if (axes.length === 0 || page.study.rows === 0) return;
@@ -96,7 +113,7 @@ parallelCard.update = async () => {
   const list = axes.map((axis) => ({ ...page.axes[axis], name: page.axes[axis].name + (page.axes[axis].log ? " (log)" : "") }));
   parallel.set([...list, objectiveAxis(page.objective().name, range, ticks(range.low, range.high, range.log, 6))], [...places, own],
     page.study.ranks(page.k, page.objective().direction === "maximize"));
-  parallelCard.note(`${axes.length < page.axes.length ? `${axes.length} of ${page.axes.length} parameters; ` : ""}colour: from good to bad`);
+  parallelCard.note(`${axes.length < page.axes.length ? `${axes.length} of ${page.axes.length} parameters; ` : ""}colour: from good to bad${page.study.rows > 3000 ? "; the 20 best as lines of their own" : ""}`);
   parallelCard.numbers(() => ({ columns: [["trial", true], [page.objective().name, true], ...list.map((axis) => [axis.name, true])],
     rows: page.bestRows(50, parallel.selected).map((row) => [h("a", { href: page.trialAt(row) }, page.idOf(row)), number(values[row]), ...axes.map((axis, i) => page.valueAt(axis, places[i][row]))]) }));
 };
@@ -108,7 +125,7 @@ runningCard.update = () => {
   const { evaluating, read_only, processes } = page.info;
   runningCard.hide(evaluating.length === 0 && processes.length === 0);
   runningCard.note(`${page.info.alive} of ${processes.length} processes alive`);
-  fill(running, table("trials that are evaluated", [["trial", true], ["worker"], ["since", true], [""]], evaluating.slice(0, 60).map((own) => [
+  fill(running, evaluating.length === 0 ? null : table("trials that are evaluated", [["trial", true], ["worker"], ["since", true], [""]], evaluating.slice(0, 60).map((own) => [
     h("a", { href: page.trial(own.id) }, own.id, own.attempt > 1 ? ` (attempt ${own.attempt})` : ""), `${own.worker}${own.host ? ` on ${own.host}` : ""}`, seconds(own.seconds),
     own.lease ? button("release", [`Release trial ${own.id}?`, "It is handed out again, and what its caller reports later does not count."], { s: key, action: "release", trial: own.id }, refresh, read_only, "plain") : ""])),
   processes.some((own) => !own.alive) ? h("p", { class: "small quiet" }, `${processes.filter((own) => !own.alive).map((own) => `${own.process} on ${own.host}`).join(", ")} died: the next worker that comes takes its trials back`) : null);
@@ -130,8 +147,8 @@ const trials = new TrialTable(key);
 const trialsCard = figures.card(page, { title: "Trials", body: trials.element, controls: [trials.filters] }).withoutNumbers();
 trialsCard.update = () => { trials.set(page.axes, page.objectives, page.info.counts); trials.asked.objective ||= page.k; return trials.update(); };
 
-const history = figures.history(page), importance = figures.importance(page);
-const all = [history, importance, timeline, parallelCard, figures.curves(page), figures.budget(page), figures.ecdf(page), figures.pareto(page), figures.slice(page), runningCard, wrongCard, trialsCard];
+const history = figures.history(page), importance = figures.importance(page), slices = figures.slice(page);
+const all = [history, importance, timeline, parallelCard, figures.curves(page), figures.budget(page), figures.ecdf(page), figures.pareto(page), slices, runningCard, wrongCard, trialsCard];
 window.trialmill = { page, lanes, parallel, history };
 
 /** What may be done to the study as a whole. */
@@ -193,10 +210,10 @@ async function released() {
   for (let i = 0; pressed && i < 100; i++) await new Promise((go) => setTimeout(go, 20));
 }
 
-let busy = false, again = false, last = 0;
-/** Fetches what is new and draws what is seen; one at a time, and not more often than it pays. */
-async function refresh() {
-  if (busy) { again = true; return; }
+let busy = false, again = null, last = 0, shown = "";
+/** Fetches what is new and draws what has changed; one at a time, and not more often than it pays. */
+async function refresh(anew = true) {
+  if (busy) { again ||= anew; return; }
   busy = true;
   const began = performance.now();
   try {
@@ -206,10 +223,13 @@ async function refresh() {
     if (page.k >= page.objectives.length) page.k = 0;
     if (!main.contains(cards)) { fill(main, h("div", { class: "head" }, title, tools), alarm, facts, cards); fill(cards, all.map((own) => own.element)); }
     head();
-    page.range = (await json("figure", { s: key, name: "history", objective: page.k })).range;
-    for (const own of all) {
+    // Where nothing has happened, only the time has gone on.
+    const state = `${info.epoch} ${info.version}`;
+    const list = anew || state !== shown ? all : info.evaluating.length ? [timeline, runningCard] : [runningCard];
+    for (const own of list) {
       try { await released(); await own.update(); } catch (error) { own.note(String(error.message ?? error)); }
     }
+    shown = state;
   } catch (error) {
     fill(main.contains(alarm) ? alarm : main, h("p", { class: "problem", role: "alert" }, String(error.message ?? error)));
   }
@@ -218,10 +238,10 @@ async function refresh() {
   busy = false;
   document.documentElement.dataset.ready = "1";
   // A large study takes longer to show than to change: it gets its time, and the machine most of it.
-  if (again) { again = false; setTimeout(refresh, Math.max(400, last * 3)); }
+  if (again !== null) { const next = again; again = null; setTimeout(() => refresh(next), Math.max(400, last * 3)); }
 }
 
 refresh();
-listen(key, () => refresh(), bar);
+listen(key, () => refresh(false), bar);
 // A worker that dies writes nothing: what runs is looked at now and then.
-setInterval(() => { if (page.info?.evaluating.length || page.info?.processes.length) refresh(); }, 5000);
+setInterval(() => { if (!document.hidden && (page.info?.evaluating.length || page.info?.processes.length)) refresh(false); }, 5000);

@@ -28,7 +28,7 @@ impl Ecdf {
         let (ends, objective) = (live.runs().ends(), objective(live, k));
         let mut sorted: Vec<f64> =
             (0..ends.len()).filter_map(|row| ends.objective(row, k)).collect();
-        sorted.sort_by(|a, b| objective.minimised(*a).total_cmp(&objective.minimised(*b)));
+        sorted.sort_unstable_by(|a, b| objective.minimised(*a).total_cmp(&objective.minimised(*b)));
         let kept = thinned(sorted.len(), STEPS);
         Ecdf {
             objective,

@@ -39,7 +39,7 @@ pub fn importance(live: &Live, k: usize) -> Vec<Importance> {
         return Vec::new();
     }
     let mut sorted = values.clone();
-    sorted.sort_by(f64::total_cmp);
+    sorted.sort_unstable_by(f64::total_cmp);
     let last = ((TOP * values.len() as f64).ceil() as usize).clamp(2, values.len()) - 1;
     let cut = sorted[last];
     let top: Vec<bool> = values.iter().map(|y| *y <= cut).collect();

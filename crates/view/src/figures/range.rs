@@ -21,7 +21,7 @@ impl Range {
     /// apart.
     pub fn of(values: &[f64], direction: Direction) -> Self {
         let mut sorted: Vec<f64> = values.iter().copied().filter(|x| x.is_finite()).collect();
-        sorted.sort_by(f64::total_cmp);
+        sorted.sort_unstable_by(f64::total_cmp);
         let (Some(&min), Some(&max)) = (sorted.first(), sorted.last()) else {
             return Range { low: 0.0, high: 1.0, log: false };
         };
