@@ -35,6 +35,8 @@ mod evaluations;
 mod exporting;
 #[path = "cli/holding.rs"]
 mod holding;
+#[path = "cli/keeping.rs"]
+mod keeping;
 #[path = "cli/listing.rs"]
 mod listing;
 #[path = "cli/looking.rs"]

@@ -345,6 +345,35 @@ fn what_went_wrong_stays_in_the_log_when_it_is_tried_again() {
     }
 }
 
+/// NePS 0.12's trials had `metadata`, a dict that anybody may add to; ours had fixed fields.
+#[test]
+fn a_trial_is_noted_from_within_and_from_outside() {
+    for layout in ["journal", "neps", "neps-0.13", "neps-0.12"] {
+        let dir = tempfile::tempdir().unwrap();
+        let study = || study(&dir).layout(trialmill::layout(layout).unwrap()).workers(2);
+        let run = study().max_evaluations(4).run(|trial| {
+            trial.note("host", "gpu-7")?;
+            trial.note("seeds", vec![1, 2])?;
+            trial.note("host", serde_json::Value::Null)?;
+            parabola(trial)
+        });
+        for trial in run.unwrap().study().trials() {
+            let notes = serde_json::to_string(&trial.notes).unwrap();
+            assert_eq!(notes, r#"{"seeds":[1,2]}"#, "{layout}");
+        }
+        let session = study().open().unwrap();
+        let (handle, id) = (session.handle(), "1".parse().unwrap());
+        handle.note(&id, [("seen", true)]).unwrap();
+        let big = [("big", "x".repeat(64 << 10))];
+        assert!(handle.note(&id, big).unwrap_err().to_string().contains("65536"), "{layout}");
+        handle.note(&"9".parse().unwrap(), [("seen", true)]).unwrap_err();
+        let path = session.close().unwrap().directory().unwrap().to_path_buf();
+        let read = Summary::read(&path).unwrap();
+        let notes = serde_json::to_string(&read.study().trial(&id).unwrap().notes).unwrap();
+        assert_eq!(notes, r#"{"seeds":[1,2],"seen":true}"#, "{layout}");
+    }
+}
+
 /// Nobody but NePS could keep others from a study for a section of his own.
 #[test]
 fn a_section_of_one_s_own_keeps_everybody_out() {

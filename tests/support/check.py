@@ -79,7 +79,7 @@ class Trial:
     holder, lost, failures = None, 0, 0
 
     def __init__(self, config, state="pending", attempts=0):
-        self.config, self.state, self.attempts = config, state, attempts
+        self.config, self.state, self.attempts, self.notes = config, state, attempts, {}
 
 
 class Study:
@@ -89,7 +89,7 @@ class Study:
         self.trials, self.configs, self.reports, self.claims = {}, {}, {}, set()
         self.counts, self.seen, self.charged_max = Counter(), Counter(), 0
         self.members, self.last_process = set(), 0
-        self.steps, self.stopped, self.evaluations = set(), False, []
+        self.steps, self.stopped, self.evaluations, self.deleted = set(), False, [], set()
         self.policy = {"budget": {}, "count_in_progress": True, "max_attempts": 3}
         self.continuous = any(d["type"] == "float" and not d.get("is_fidelity") for d in space)
 
@@ -114,6 +114,7 @@ class Study:
     def add(self, name, trial, where, again=False):
         need(TRIAL_ID.fullmatch(name), "I2", f"{where}: '{name}' cannot be a trial id")
         need(name not in self.trials, "I2", f"{where}: trial '{name}' exists already")
+        need(name not in self.deleted, "I2", f"{where}: '{name}' was the id of another trial")
         if self.continuous and not again:
             key = json.dumps(trial.config, sort_keys=True)
             other = self.configs.setdefault(key, name)
@@ -188,6 +189,19 @@ class Study:
             need(key not in self.steps, "I2", f"{where}: {key} a second time")
             self.steps.add(key)
 
+    def on_noted(self, event, where):
+        trial = self.trials.get(event["trial"])
+        need(trial, "I7", f"{where}: there is no trial '{event['trial']}'")
+        trial.notes = {**trial.notes, **event["notes"]}
+        trial.notes = {name: note for name, note in trial.notes.items() if note is not None}
+        need(len(json.dumps(trial.notes, separators=(",", ":"), ensure_ascii=False).encode()) <= 64 << 10,
+             "format", f"{where}: more notes than are kept")
+
+    def on_deleted(self, event, where):
+        name = event["trial"]
+        need(name not in self.trials and name not in self.deleted, "I2", f"{where}: '{name}' is there")
+        self.deleted.add(name)
+
     def on_stopped(self, event, where):
         need(event["reason"] in ("target", "no_improvement", "regret_bound"), "format", f"{where}: why?")
         need(not self.stopped, "I7", f"{where}: it had stopped")
@@ -210,6 +224,7 @@ class Study:
         if old:
             need(old.config == new.config, "I2", f"{where}: an id stands for two configs")
             self.counts[old.state] -= 1
+            new.notes = old.notes
         self.add(event["trial"], new, where, again=True)
 
 

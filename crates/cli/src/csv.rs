@@ -25,6 +25,7 @@ pub(super) fn table(
     let mut names: Vec<&str> =
         summary.study().definition().space.names().iter().map(|n| &**n).collect();
     let mut extras: Vec<&str> = Vec::new();
+    let mut notes: Vec<&str> = Vec::new();
     let mut last: Option<&Names> = None;
     for row in rows {
         // Mostly all trials share the names of one list.
@@ -34,6 +35,8 @@ pub(super) fn table(
         }
         let extra = row.report.as_ref().and_then(|report| Some(report.extra?.0));
         add_new(&mut extras, extra.into_iter().flat_map(Map::keys).map(String::as_str));
+        let noted = row.notes.map(|notes| notes.0);
+        add_new(&mut notes, noted.into_iter().flat_map(Map::keys).map(String::as_str));
     }
     // Objectives with names have a column each.
     let goals = &summary.study().definition().objectives;
@@ -64,7 +67,8 @@ pub(super) fn table(
         .chain(objectives)
         .chain(goals.constraints().iter().map(|name| format!("constraint.{name}")))
         .chain(fields.into_iter().chain(times).chain(last).map(String::from))
-        .chain(extras.iter().map(|name| format!("extra.{name}")));
+        .chain(extras.iter().map(|name| format!("extra.{name}")))
+        .chain(notes.iter().map(|name| format!("note.{name}")));
     table.write_record(header.map(|cell| guarded(cell, raw)))?;
     for row in rows {
         let (metadata, report) = (json(&row.metadata)?, json(&row.report)?);
@@ -97,11 +101,14 @@ pub(super) fn table(
         cells.extend(times.iter().map(|field| text(&metadata[field])));
         let curve = Some(row.learning_curve()).filter(|curve| !curve.is_empty());
         cells.extend([text(&report["err_type"]), text(&json(&curve)?)]);
-        cells.extend(extras.iter().map(|name| match extra.and_then(|extra| extra.get(*name)) {
+        let shown = |json: Option<&Json>| match json {
             None => String::new(),
             Some(Json::String(text)) => guarded(text.clone(), raw),
             Some(other) => Shown(other).to_string(),
-        }));
+        };
+        cells.extend(extras.iter().map(|name| shown(extra.and_then(|extra| extra.get(*name)))));
+        let noted = row.notes.map(|notes| notes.0);
+        cells.extend(notes.iter().map(|name| shown(noted.and_then(|notes| notes.get(*name)))));
         table.write_record(cells)?;
     }
     Ok(String::from_utf8(table.into_inner()?)?)

@@ -18,6 +18,7 @@ mod hold;
 mod import;
 mod listing;
 mod logs;
+mod note;
 mod numbers;
 mod plot;
 mod print;
@@ -94,6 +95,7 @@ enum Verb {
     Release(tell::Release),
     Retry(tell::Retry),
     Clean(clean::Clean),
+    Note(note::Note),
     Set(set::Set),
     Enqueue(enqueue::Enqueue),
     Import(import::Import),
@@ -169,6 +171,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
         Verb::Release(verb) => verb.run(),
         Verb::Retry(verb) => verb.run(),
         Verb::Clean(verb) => verb.run(),
+        Verb::Note(verb) => verb.run(),
         Verb::Set(verb) => verb.run(),
         Verb::Enqueue(verb) => verb.run(),
         Verb::Import(verb) => verb.run(),

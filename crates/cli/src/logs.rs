@@ -11,6 +11,7 @@ use clap::Args;
 use trialmill::{Error, State, TrialId};
 use trialmill_core::error::{StoreError, StudyError};
 use trialmill_core::limits::READ_CHUNK_BYTES;
+use trialmill_core::notation::Shown;
 use trialmill_core::trial::printable;
 use trialmill_store::clock::now_s;
 use trialmill_store::{AttemptFiles, Stream, plain};
@@ -179,6 +180,10 @@ impl Show {
             if let Some(failure) = &report.failure {
                 let _ = writeln!(text, "error      {}", printable(&failure.err));
             }
+        }
+        for (name, note) in trial.notes.iter().flat_map(|notes| notes.iter()) {
+            let note = note.as_str().map_or_else(|| Shown(note).to_string(), str::to_string);
+            let _ = writeln!(text, "noted      {} = {}", printable(name), printable(&note));
         }
         let _ = writeln!(text, "directory  {}", dir.display());
         Ok(print(&text))

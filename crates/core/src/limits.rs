@@ -147,6 +147,8 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 /// host counts as dead even while its lock looks held.
 pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// Bytes of JSON that the notes of one trial may take together.
+pub const MAX_NOTES_BYTES: usize = 64 << 10;
 /// How often a trial may be started before it counts as crashed, unless the study says otherwise.
 pub const MAX_ATTEMPTS: u32 = 3;
 /// After SIGTERM, how long a command may take to end before SIGKILL.

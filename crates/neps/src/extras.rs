@@ -30,8 +30,9 @@ pub(super) fn is_news(record: &mut Record, known: Option<&Trial>) -> bool {
     let started = trial.metadata.time_started;
     let is_new_start = started.is_some() && started != known.metadata.time_started;
     trial.attempts = trial.attempts.max(known.attempts + u32::from(is_new_start));
-    // NePS's records have no steps: they are in our journal.
+    // NePS's records have no steps and no notes: they are in our journal.
     trial.steps.clone_from(&known.steps);
+    trial.notes.clone_from(&known.notes);
     trial != known
 }
 

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::staged::comes_later;
 use super::store::NepsStore;
 use super::v0_12::{self, Neps012Store};
 use super::version::Version;
-use super::{check, create, errors, read, summary};
+use super::{check, create, delete, errors, read, summary};
 use trialmill_core::budget::Budget;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::StoreError;
@@ -70,6 +71,14 @@ impl Layout for Version {
 
     fn curve_is_objective(&self) -> bool {
         *self != Version::V0_12
+    }
+
+    fn delete(&self, directory: &Directory, ids: &[TrialId]) -> Result<(), StoreError> {
+        match self {
+            // There our journal is the truth.
+            Version::V0_12 => directory.delete_from_journal(ids),
+            _ => delete::delete(directory, *self, ids),
+        }
     }
 
     fn keeps_summary(&self) -> bool {
@@ -137,11 +146,11 @@ impl Layout for Version {
         if *self == Version::V0_12 {
             return v0_12::read_study(directory, apply);
         }
-        // The trials that the steps of our journal belong to are read after it.
+        // The trials that the steps and notes of our journal belong to are read after it.
         let (mut later, mut policy): (Vec<Event>, _) = (Vec::new(), None);
         let own = match has_own_files(self, directory.path()) {
             true => read_journal(directory, &mut |event| match event.kind {
-                EventKind::Stepped { .. } | EventKind::Stopped { .. } => {
+                _ if comes_later(&event.kind) => {
                     later.push(event);
                     Ok(())
                 }

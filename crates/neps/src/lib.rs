@@ -6,6 +6,7 @@
 mod cache;
 mod check;
 mod create;
+mod delete;
 mod errors;
 mod extras;
 mod files;

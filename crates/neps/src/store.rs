@@ -17,7 +17,7 @@ use super::pruned;
 use super::python_turns::PythonTurns;
 use super::record::{Extras, Record, Shared, View, Writer};
 use super::space::read_space;
-use super::staged::{Staged, Step};
+use super::staged::{Staged, Step, comes_later, is_beside};
 use super::state::{StateFile, with_limits_of_neps};
 use super::uncharged;
 use super::version::Version;
@@ -148,7 +148,7 @@ impl NepsStore {
     }
 
     /// Reads the policy, which is in our journal; but NePS's own file overrides the budget. Returns
-    /// the events to be applied later: the steps, whose trials are not read yet, and an early end
+    /// the events to be applied later: the steps and notes, whose trials are not read yet, and an early end
     /// of the study, unless the policy was changed after it.
     fn learn_policy(&mut self, replica: &mut dyn Replica) -> Result<Vec<Event>, StoreError> {
         let before = self.policy.clone();
@@ -159,7 +159,7 @@ impl NepsStore {
                 later.retain(|event: &Event| !matches!(event.kind, EventKind::Stopped { .. }));
                 Ok(())
             }
-            EventKind::Stepped { .. } | EventKind::Stopped { .. } => {
+            _ if comes_later(&event.kind) => {
                 later.push(event);
                 Ok(())
             }
@@ -540,16 +540,14 @@ impl Store for NepsStore {
             store.staged = Staged::default();
             let later = store.learn_policy(replica)?;
             store.catch_up(replica)?;
-            // Fails for a trial that was removed from the cache: its steps are dropped.
+            // Fails for a trial that was removed from the cache: its steps and notes are dropped.
             later.into_iter().for_each(|event| drop(replica.apply(event)));
             Ok(())
         })
     }
 
     fn stage(&mut self, events: &[Event], trials: &Trials) -> Result<(), StudyError> {
-        let own = |event: &&Event| {
-            matches!(event.kind, EventKind::Stepped { .. }) || event.kind.trial_id().is_none()
-        };
+        let own = |event: &&Event| is_beside(&event.kind) || event.kind.trial_id().is_none();
         let ours: Vec<Event> = events.iter().filter(own).cloned().collect();
         let mut step = Step::default();
         for event in events.iter().filter(|event| !own(event)) {

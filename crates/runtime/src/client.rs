@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use super::error_log;
 use trialmill_core::budget::Spent;
 use trialmill_core::config::Config;
@@ -279,6 +281,20 @@ impl<E: Exchange> Client<E> {
             directory.layout().forget_errors(directory.path(), ids)?;
         }
         Ok(requeued([answer]))
+    }
+
+    /// Notes something about a trial, of whatever state: JSON values by name, of your own. Null takes the
+    /// note of that name away. Nothing here reads them; `show`, `trials` and exports show them.
+    ///
+    /// # Errors
+    /// There is no such trial, its notes would take more than 64 KiB together, or the state is gone.
+    pub fn note<N: Into<String>, V: Into<Json>>(
+        &self,
+        trial: &TrialId,
+        notes: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<(), Error> {
+        let notes = notes.into_iter().map(|(name, note)| (name.into(), note.into())).collect();
+        self.exchange_one(Command::Note { trial: trial.clone(), notes: Box::new(notes) }).map(drop)
     }
 
     /// Sets a trial as a whole: an import, or a correction (NePS: `put_updated_trial`). A correction

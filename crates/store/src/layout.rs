@@ -76,6 +76,14 @@ pub trait Layout: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Deletes trials for good; see [`Directory::delete`], which this is the part of that differs.
+    ///
+    /// # Errors
+    /// As there.
+    fn delete(&self, directory: &Directory, ids: &[TrialId]) -> Result<(), StoreError> {
+        directory.delete_from_journal(ids)
+    }
+
     /// Whether the other program keeps files for people about a run while it goes on (NePS: `summary/`), and so
     /// do we.
     fn keeps_summary(&self) -> bool {

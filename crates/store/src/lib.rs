@@ -11,6 +11,7 @@ mod contract;
 mod copy;
 mod create;
 mod decoders;
+mod delete;
 mod disk;
 mod file_system;
 mod finding;

@@ -23,6 +23,9 @@ pub struct TrialRow<'a> {
     pub config: &'a Config,
     /// When and by whom.
     pub metadata: MetaDataRow<'a>,
+    /// What was noted about it, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<ShownMap<'a>>,
     /// What came of it, once it has ended.
     pub report: Option<ReportRow<'a>>,
     /// What each attempt has reported before its end, if any has.
@@ -135,6 +138,7 @@ impl<'a> TrialRow<'a> {
                 evaluating_host: host,
                 evaluation: meta.evaluation,
             },
+            notes: trial.notes.as_deref().map(ShownMap),
             report: trial.report.as_deref().map(|report| ReportRow::of(report, goals)),
             steps: trial.steps.iter().flat_map(|steps| steps_rows(steps)).collect(),
             all_steps: trial.steps.as_deref(),

@@ -19,8 +19,8 @@ use serde::de::DeserializeSeed;
 use serde::{Deserialize, Serialize};
 
 use self::body::{
-    ClaimedLine, EvaluationLine, Held, LeftLine, PolicyLine, PutLine, ReportedLine, RequeuedLine,
-    SampledLine, SteppedLine, StoppedLine, Str,
+    ClaimedLine, DeletedLine, EvaluationLine, Held, LeftLine, NotedLine, PolicyLine, PutLine,
+    ReportedLine, RequeuedLine, SampledLine, SteppedLine, StoppedLine, Str,
 };
 pub use self::error::LineError;
 use super::frequent::{self, Frequent, What};
@@ -71,6 +71,8 @@ fn write(seq: u64, event: &Event, out: &mut Vec<u8>) {
         EventKind::Requeued { .. } => "requeued",
         EventKind::Put(_) => "put",
         EventKind::Stopped { .. } => "stopped",
+        EventKind::Noted { .. } => "noted",
+        EventKind::Deleted { .. } => "deleted",
     };
     add(&Head { seq, event: name.into(), time: event.time }, out);
     match &event.kind {
@@ -118,6 +120,10 @@ fn write(seq: u64, event: &Event, out: &mut Vec<u8>) {
         }
         EventKind::Put(trial) => add(&PutLine::new(trial), out),
         EventKind::Stopped { reason } => add(&StoppedLine { reason: *reason }, out),
+        EventKind::Noted { trial, notes } => {
+            add(&NotedLine { trial: trial.clone(), notes: Cow::Borrowed(notes) }, out);
+        }
+        EventKind::Deleted { trial } => add(&DeletedLine { trial: trial.clone() }, out),
     }
 }
 
@@ -242,6 +248,11 @@ impl Decoder {
                 EventKind::Requeued { trial, attempt, reason }
             }
             "stopped" => EventKind::Stopped { reason: parse::<StoppedLine>(line)?.reason },
+            "noted" => {
+                let NotedLine { trial, notes } = parse(line)?;
+                EventKind::Noted { trial, notes: Box::new(notes.into_owned()) }
+            }
+            "deleted" => EventKind::Deleted { trial: parse::<DeletedLine>(line)?.trial },
             "put" => EventKind::Put(Box::new(self.put(parse(line)?)?)),
             other => {
                 let problem = format!("the event '{other}' is not known to this version");
@@ -272,8 +283,9 @@ impl Decoder {
             losses: line.losses.unwrap_or(0),
             failures: line.failures.unwrap_or(0),
             metadata,
-            // A line of its own for each attempt, after this one.
+            // Lines of their own, after this one.
             steps: None,
+            notes: None,
             report,
         })
     }

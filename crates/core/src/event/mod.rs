@@ -11,6 +11,7 @@ mod transition;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 
 pub use line::{Decoder, LineError, encode, verified};
 
@@ -119,6 +120,18 @@ pub enum EventKind {
     },
     /// A trial was set as a whole: imported, or updated by hand.
     Put(Box<Trial>),
+    /// Somebody noted something about a trial.
+    Noted {
+        /// Which.
+        trial: TrialId,
+        /// By name; null takes what has that name away.
+        notes: Box<Map<String, Json>>,
+    },
+    /// There was a trial that was deleted, with all that happened to it: its id and its sample are used up.
+    Deleted {
+        /// Which.
+        trial: TrialId,
+    },
     /// The study ended before its budget was used: nothing more is handed out until its policy changes.
     Stopped {
         /// Why.

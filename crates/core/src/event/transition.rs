@@ -14,12 +14,14 @@ impl EventKind {
             | EventKind::Claimed { trial, .. }
             | EventKind::Stepped { trial, .. }
             | EventKind::Reported { trial, .. }
-            | EventKind::Requeued { trial, .. } => Some(trial),
+            | EventKind::Requeued { trial, .. }
+            | EventKind::Noted { trial, .. } => Some(trial),
             EventKind::Put(trial) => Some(&trial.id),
             EventKind::Policy(_)
             | EventKind::Evaluation { .. }
             | EventKind::Joined(_)
             | EventKind::Left { .. }
+            | EventKind::Deleted { .. }
             | EventKind::Stopped { .. } => None,
         }
     }
@@ -59,13 +61,18 @@ impl Trial {
             }
             EventKind::Reported { report, .. } => self.finish(report, time),
             EventKind::Requeued { reason, .. } => self.requeue(reason),
-            // What was reported on the way is history, which nothing corrects.
-            EventKind::Put(trial) => *self = Trial { steps: self.steps.take(), ..*trial },
+            // What was reported on the way is history, which nothing corrects; nor is what was noted.
+            EventKind::Put(trial) => {
+                let (steps, notes) = (self.steps.take(), self.notes.take());
+                *self = Trial { steps, notes, ..*trial };
+            }
+            EventKind::Noted { notes, .. } => self.note(*notes),
             EventKind::Sampled { .. }
             | EventKind::Policy(_)
             | EventKind::Evaluation { .. }
             | EventKind::Joined(_)
             | EventKind::Left { .. }
+            | EventKind::Deleted { .. }
             | EventKind::Stopped { .. } => {}
         }
     }

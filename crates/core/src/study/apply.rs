@@ -91,6 +91,19 @@ impl StudyState {
                 self.requeues += 1;
             }
             EventKind::Put(trial) => self.put(*trial)?,
+            EventKind::Noted { trial: ref id, .. } => {
+                let unknown = || StudyError::UnknownTrial(id.clone());
+                let at = self.trials.position(id).ok_or_else(unknown)?;
+                self.trials.at_mut(at).apply(event.kind, time);
+            }
+            EventKind::Deleted { trial } => {
+                if self.trial(&trial).is_some() {
+                    return Err(StudyError::DuplicateTrial(trial));
+                }
+                // Its random stream is drawn, and its id stood for another configuration.
+                self.sample_count += 1;
+                self.trials.pass(&trial);
+            }
         }
         Ok(())
     }

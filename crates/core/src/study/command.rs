@@ -1,6 +1,7 @@
 //! The commands that a study can be given, and its answers.
 
 use serde::Serialize;
+use serde_json::{Map, Value as Json};
 
 use crate::budget::Limit;
 use crate::config::Config;
@@ -85,6 +86,13 @@ pub enum Command {
     /// Forgets what came of these trials, whatever it was: they wait again (NePS: `clean`). Answer:
     /// [`Answer::Requeued`].
     Reset(Vec<TrialId>),
+    /// Notes something about a trial, of whatever state; null takes the note of that name away.
+    Note {
+        /// Which trial.
+        trial: TrialId,
+        /// By name.
+        notes: Box<Map<String, Json>>,
+    },
     /// Sets a trial as a whole: an import, or a correction (NePS: `put_updated_trial`).
     Put(Box<Trial>),
     /// The same of a trial whose id must be new (NePS: `store_new_trial`).

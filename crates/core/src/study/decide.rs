@@ -107,6 +107,7 @@ impl StudyState {
                 }
             }
             Command::Reset(ids) => self.reset(ids),
+            Command::Note { trial, notes } => self.note(trial, notes),
             Command::Put(trial) => {
                 self.check_put(&trial)?;
                 Ok(Decision::new(self.put_events(*trial), Answer::Done))
@@ -396,14 +397,16 @@ impl StudyState {
         Ok(Decision::new(vec![event], Answer::Stepped { prune }))
     }
 
-    /// A trial that is new comes with what its attempts reported on the way, a line for each of them;
+    /// A trial that is new comes with what was noted, and with what its attempts reported on the way, a line for each of them;
     /// of one that is known nothing of that is replaced.
     fn put_events(&self, mut trial: Trial) -> Vec<EventKind> {
         let is_new = self.trial(&trial.id).is_none();
         let steps = trial.steps.take().filter(|_| is_new);
+        let notes = trial.notes.take().filter(|_| is_new);
         let id = trial.id.clone();
         let attempts = trial.attempts;
         let mut events = vec![EventKind::Put(Box::new(trial))];
+        events.extend(notes.map(|notes| EventKind::Noted { trial: id.clone(), notes }));
         let of_attempts = steps.iter().flat_map(|steps| steps.attempts());
         for of in of_attempts.filter(|of| of.attempt <= attempts) {
             let attempt = of.attempt;

@@ -15,6 +15,7 @@ mod import;
 mod index;
 mod judge;
 mod members;
+mod note;
 mod pruning;
 mod reset;
 mod results;

@@ -54,6 +54,11 @@ impl Trials {
         self.last_number.saturating_add(1)
     }
 
+    /// Takes a number as used: there was a trial with this id.
+    pub(crate) fn pass(&mut self, id: &TrialId) {
+        self.last_number = self.last_number.max(id.number().unwrap_or(0));
+    }
+
     /// The position of a trial, by id.
     pub fn position(&self, id: &TrialId) -> Option<u32> {
         let usual = usual_position(id);
@@ -84,7 +89,7 @@ impl Trials {
     /// Adds a trial whose id is new.
     pub fn push(&mut self, trial: Trial) -> u32 {
         let at = self.list.len();
-        self.last_number = self.last_number.max(trial.id.number().unwrap_or(0));
+        self.pass(&trial.id);
         if usual_position(&trial.id) != Some(at) {
             self.elsewhere.insert(trial.id.clone(), at as u32);
         }

@@ -15,6 +15,8 @@ pub use state::{Reason, State};
 pub use steps::{AttemptSteps, Step, Steps};
 pub use worker::{ENQUEUE, IMPORT, Worker, WorkerId};
 
+use serde_json::{Map, Value as Json};
+
 use crate::config::Config;
 pub use crate::printable::printable;
 
@@ -40,6 +42,8 @@ pub struct Trial {
     pub metadata: MetaData,
     /// What its attempts have reported before their ends, if they have.
     pub steps: Option<Box<Steps>>,
+    /// What people and programs have noted about it, by name. Nothing here reads it.
+    pub notes: Option<Box<Map<String, Json>>>,
     /// What came of it, once it has ended.
     pub report: Option<Box<Report>>,
 }
@@ -71,7 +75,8 @@ impl Trial {
     /// A trial that waits to be evaluated.
     pub fn pending(id: TrialId, config: Config, metadata: MetaData) -> Self {
         let (state, attempts, losses, failures) = (State::Pending, 0, 0, 0);
-        Trial { id, config, state, attempts, losses, failures, metadata, steps: None, report: None }
+        let (steps, notes, report) = (None, None, None);
+        Trial { id, config, state, attempts, losses, failures, metadata, steps, notes, report }
     }
 
     /// Begins an attempt, with the evaluation of this number where it is a command.
@@ -102,6 +107,18 @@ impl Trial {
     /// Takes what an attempt has reported before its end.
     pub fn step(&mut self, attempt: u32, steps: &[Step], prune_at: Option<u64>) {
         self.steps.get_or_insert_default().add(attempt, steps, prune_at);
+    }
+
+    /// Takes notes; null takes the note of that name away.
+    pub fn note(&mut self, notes: Map<String, Json>) {
+        let mut all = self.notes.take().unwrap_or_default();
+        for (name, note) in notes {
+            match note {
+                Json::Null => drop(all.shift_remove(&name)),
+                note => drop(all.insert(name, note)),
+            }
+        }
+        self.notes = Some(all).filter(|all| !all.is_empty());
     }
 
     /// Ends an attempt with a report. If that has no learning curve, the reported steps are it.

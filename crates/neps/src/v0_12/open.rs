@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::staged::is_beside;
 use trialmill_core::event::{EventKind, ProcessId};
 use trialmill_core::trial::{State, Trial, TrialId, Trials, WorkerId};
 
@@ -14,7 +15,7 @@ impl OpenTrials {
     /// Follows an event.
     pub(super) fn note(&mut self, kind: &EventKind) {
         let Some(id) = kind.trial_id() else { return };
-        if matches!(kind, EventKind::Stepped { .. }) {
+        if is_beside(kind) {
             return;
         }
         let has_ended = match kind {

@@ -23,6 +23,7 @@ use crate::lock::SharedLock;
 use crate::python_turns::PythonTurns;
 use crate::record::Shared;
 use crate::space::Translation;
+use crate::staged::is_beside;
 use trialmill_core::error::{StoreError, StudyError};
 use trialmill_core::event::{Event, EventKind, ProcessId};
 use trialmill_core::limits::{NEPS_0_12_TURN, NEPS_START, NEPS_TRIAL_LOCK_TIMEOUT};
@@ -380,8 +381,8 @@ impl Store for Neps012Store {
                     let is_reported = trial.report.is_some();
                     self.touched.insert(trial.id.clone(), Touched { is_new: true, is_reported });
                 }
-                // NePS has no place for them before the trial's end.
-                EventKind::Stepped { .. } => continue,
+                // NePS has no place for notes, and none for steps before the trial's end.
+                kind if is_beside(kind) => continue,
                 _ => {}
             }
             if let Some(id) = event.kind.trial_id() {

@@ -197,6 +197,19 @@ impl RunningTrial {
         Ok(())
     }
 
+    /// Notes something about this trial, for people and other programs; see
+    /// [`Client::note`](crate::Client::note).
+    ///
+    /// # Errors
+    /// The state is gone, or the trial's notes would take more than 64 KiB together.
+    pub fn note(
+        &self,
+        name: impl Into<String>,
+        note: impl Into<serde_json::Value>,
+    ) -> Result<(), Error> {
+        self.study().note(self.id(), [(name, note)])
+    }
+
     /// Remembers what was answered to its steps.
     pub(crate) fn hear(&self, outcome: &StepOutcome) {
         let said = &self.0.said;

@@ -123,6 +123,17 @@ pub(super) struct RequeuedLine {
     pub(super) reason: Reason,
 }
 
+#[derive(Serialize, Deserialize)]
+pub(super) struct NotedLine<'a> {
+    pub(super) trial: TrialId,
+    pub(super) notes: Cow<'a, Map<String, Json>>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct DeletedLine {
+    pub(super) trial: TrialId,
+}
+
 /// The two lines with a report have its fields after their own. Declared here once for both:
 /// serde's `flatten` would buffer every value of the line before it reads one.
 macro_rules! with_report {

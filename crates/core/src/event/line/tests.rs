@@ -80,6 +80,16 @@ fn events() -> Vec<EventKind> {
         EventKind::Left { process: 1, errors_in_a_row: None },
         EventKind::Left { process: 1, errors_in_a_row: Some(20) },
         EventKind::Stopped { reason: EarlyEnd::NoImprovement },
+        EventKind::Noted {
+            trial: TrialId::Number(1),
+            notes: Box::new(
+                serde_json::json!({"a \"b\"": {"z": [1, null], "a": "ü"}, "gone": null})
+                    .as_object()
+                    .unwrap()
+                    .clone(),
+            ),
+        },
+        EventKind::Deleted { trial: TrialId::Number(u64::MAX) },
     ]
 }
 
@@ -336,6 +346,16 @@ fn the_lines_that_came_later_are_the_same_for_ever() {
             job: None,
             worker_id: Some("gpu-7".into()),
         }),
+        EventKind::Noted {
+            trial: TrialId::Rung(3, 1),
+            notes: Box::new(
+                serde_json::json!({"seen": true, "model": {"url": "s3"}, "gone": null})
+                    .as_object()
+                    .unwrap()
+                    .clone(),
+            ),
+        },
+        EventKind::Deleted { trial: TrialId::Number(4) },
     ];
     assert_eq!(lines.clone().count(), kinds.len());
     for (line, kind) in lines.zip(kinds) {
@@ -362,5 +382,5 @@ fn a_key_is_an_object_in_all_lines_or_in_none() {
             assert_eq!(*objects.entry(key.clone()).or_insert(is_object), is_object, "{key}");
         }
     }
-    assert!(objects["runs"] && !objects["evaluation"]);
+    assert!(objects["runs"] && objects["notes"] && !objects["evaluation"]);
 }
