@@ -65,6 +65,8 @@ mod spaces;
 mod steps;
 #[path = "cli/stopping.rs"]
 mod stopping;
+#[path = "cli/transferring.rs"]
+mod transferring;
 #[path = "cli/values.rs"]
 mod values;
 #[path = "cli/watching.rs"]

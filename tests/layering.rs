@@ -47,9 +47,10 @@ const CRATES: [(&str, &[&str]); 14] = [
 ];
 
 /// The rooms of the core from the bottom up: a room uses those in its list, itself, and the words.
-const ROOMS: [(&str, &[&str]); 4] = [
+const ROOMS: [(&str, &[&str]); 5] = [
     ("space", &[]),
     ("optimizer", &["space"]),
+    ("warm_start", &["space"]),
     ("pruner", &[]),
     ("study", &["optimizer", "pruner", "space"]),
 ];

@@ -3,6 +3,7 @@
 //! ```text
 //! yardstick run NAME [--mode seq|par8] [--seeds 0-5] [--budget 100] [--problems single|a,b]
 //!                    [--arguments JSON] [--marks 50,100] [--out FILE]
+//!                    [--transfer same|shifted|negated|mirrored]
 //! yardstick table FILE... [--marks 50,100]
 //! yardstick curves [--seeds 0-20]
 //! yardstick prune [--seeds 0-20] [--pruner hyperband]
@@ -15,6 +16,7 @@ mod prune;
 mod regret;
 mod run;
 mod table;
+mod transfer;
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -174,7 +176,8 @@ fn runs(name: &str, options: &Options) -> Result<(), String> {
         None => 1,
     };
     let budget = number(options.flag("budget", "100"))? as usize;
-    let setup = Setup { name, arguments: &arguments, parallel, budget };
+    let transfer = transfer::Kind::read(options.flag("transfer", ""))?;
+    let setup = Setup { name, arguments: &arguments, parallel, budget, transfer };
     let mut records = Vec::new();
     for problem in chosen(options.flag("problems", "single"))? {
         for seed in number(from)?..number(to)? {

@@ -10,6 +10,7 @@ use trialmill_search::{
 };
 
 use crate::problems::Problem;
+use crate::transfer;
 
 const MARKS: [usize; 8] = [10, 25, 50, 75, 100, 150, 200, 300];
 const EPOCH_MARKS: [usize; 4] = [162, 405, 810, 1620];
@@ -33,6 +34,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) arguments: &'a Json,
     pub(crate) parallel: usize,
     pub(crate) budget: usize,
+    /// What other study it begins with.
+    pub(crate) transfer: Option<transfer::Kind>,
 }
 
 /// CPU seconds of this thread.
@@ -45,7 +48,10 @@ pub(crate) fn cpu_seconds() -> f64 {
 /// Runs once.
 pub(crate) fn run(problem: &Problem, setup: &Setup<'_>, seed: u64) -> Result<Record, String> {
     let algorithm = by_name(setup.name, setup.arguments)?;
-    let driver = Driver::new(problem.space(), algorithm, seed)?;
+    let mut driver = Driver::new(problem.space(), algorithm, seed)?;
+    if let Some(kind) = setup.transfer {
+        driver = driver.beginning_with(vec![transfer::source(problem, kind, seed)?]);
+    }
     let mode = if setup.parallel > 1 { format!("par{}", setup.parallel) } else { "seq".into() };
     let (regret, ask_ms) = if problem.kind.starts_with("fidelity") {
         with_fidelity(problem, driver, setup)

@@ -40,6 +40,10 @@ pub(super) struct Described {
     /// The optimizer, over the file's: random_search, grid_search, auto, tpe, bayesian_optimization, …
     #[arg(long, value_name = "NAME")]
     optimizer: Option<String>,
+    /// Another study whose trials the optimizer learns from, over the file's; again for several. Read when
+    /// the study is created
+    #[arg(long, value_name = "DIR")]
+    warm_start: Vec<PathBuf>,
     /// The seed of all random numbers
     #[arg(long, value_parser = crate::numbers::count::<u64>)]
     seed: Option<u64>,
@@ -98,6 +102,9 @@ impl Described {
         if let Some(name) = &self.optimizer {
             let over = StudyFile::from_json(json!({"space": {"x": 0}, "optimizer": name}))?;
             spec.optimizer = over.spec.optimizer;
+        }
+        if !self.warm_start.is_empty() {
+            spec.warm_start = Some(self.warm_start.clone());
         }
         let budget = spec.budget.unwrap_or_default();
         let budget = Budget {

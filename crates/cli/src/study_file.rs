@@ -47,13 +47,14 @@ pub struct StudyFile {
 }
 
 /// The keys of a study file.
-const KEYS: [&str; 26] = [
+const KEYS: [&str; 27] = [
     "space",
     "pipeline_space",
     "objectives",
     "direction",
     "constraints",
     "optimizer",
+    "warm_start",
     "seed",
     "budget",
     "workers",

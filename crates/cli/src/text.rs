@@ -6,7 +6,7 @@ use trialmill::{GridSearch, State};
 use trialmill_core::definition::Definition;
 use trialmill_core::objectives::Objectives;
 use trialmill_core::trial::printable;
-use trialmill_view::{EvaluationRow, GaveUpRow, ProcessRow, Status, TrialRow};
+use trialmill_view::{EvaluationRow, GaveUpRow, ProcessRow, Status, TrialRow, WarmStartRow};
 
 /// The maximum number of trials that a line names.
 const NAMED: usize = 8;
@@ -18,6 +18,11 @@ pub(super) fn status(status: &Status<'_>) -> String {
     let mut text = format!("{}: {}, {seed}\n", status.directory, status.optimizer);
     if let Some(chosen) = status.chosen {
         let _ = writeln!(text, "auto       {chosen}");
+    }
+    for source in &status.warm_start {
+        let WarmStartRow { directory, trials, of, parameters } = source;
+        let parameters = parameters.join(", ");
+        let _ = writeln!(text, "began with {trials} of {of} trials of {directory}: {parameters}");
     }
     if !status.objectives.is_unsaid() || !status.constraints.is_empty() {
         let _ = writeln!(text, "objective  {}", status.objectives);

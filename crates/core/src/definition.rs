@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use crate::config::Config;
 use crate::objectives::Objectives;
 use crate::space::SearchSpace;
 
@@ -24,6 +25,8 @@ pub struct Definition {
     /// How trials are evaluated unless a worker says otherwise: the command line's `command`,
     /// `timeout_seconds` and the like, so that `trialmill worker DIR` needs nothing more.
     pub evaluation: Map<String, Json>,
+    /// What other studies had found when it was created.
+    pub warm_start: Arc<[WarmStart]>,
 }
 
 impl Definition {
@@ -36,12 +39,48 @@ impl Definition {
             optimizer,
             seed: rand::random::<u32>().into(),
             evaluation: Map::new(),
+            warm_start: Arc::default(),
         }
     }
 
     /// With this seed instead of a random one.
     pub fn seeded(self, seed: u64) -> Self {
         Definition { seed, ..self }
+    }
+}
+
+/// What a study begins with of one other study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WarmStart {
+    /// The other study's directory, as it was named.
+    pub directory: String,
+    /// That study's own name.
+    pub study_id: String,
+    /// How many trials it had that succeeded.
+    pub of: u64,
+    /// Those that were taken.
+    pub trials: Vec<KnownTrial>,
+}
+
+/// A trial of another study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KnownTrial {
+    /// Its values of the parameters that are in both studies.
+    pub config: Config,
+    /// Its objectives, the smaller the better. Their scale is the other study's own.
+    pub objectives: Vec<f64>,
+}
+
+impl WarmStart {
+    /// The parameters that are in both studies.
+    pub fn parameters(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in self.trials.iter().flat_map(|trial| trial.config.iter()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 }
 

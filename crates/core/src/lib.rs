@@ -20,4 +20,5 @@ pub mod space;
 pub mod stopping;
 pub mod study;
 pub mod trial;
+pub mod warm_start;
 pub mod words;

@@ -24,6 +24,12 @@ pub const MAX_ID_BYTES: usize = 128;
 pub const REGRET_MIN_RESULTS: u64 = 20;
 /// Results that a bound on the regret is computed from: the best so many.
 pub const REGRET_RESULTS: usize = 300;
+/// Other studies that a study may begin with.
+pub const WARM_START_STUDIES: usize = 8;
+/// Trials that are taken of each, and values of parameters of all of them together.
+pub const WARM_START_TRIALS: usize = 100;
+/// See [`WARM_START_TRIALS`].
+pub const WARM_START_VALUES: usize = 30_000;
 /// Steps that an attempt may report before its end: about 32 MB.
 pub const MAX_STEPS: usize = 1 << 20;
 /// Steps in one journal line, where many come at once.

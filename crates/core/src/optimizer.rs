@@ -8,7 +8,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 
 pub use crate::definition::OptimizerInfo;
 
-use crate::definition::Definition;
+use crate::definition::{Definition, WarmStart};
 
 use crate::budget::{Budget, Spent};
 use crate::config::Config;
@@ -54,6 +54,12 @@ pub trait Optimizer: Send {
         false
     }
 
+    /// Whether it learns from trials of other studies,
+    /// [`SamplingRequest::warm_start`]. A study that is to begin with some is refused if not.
+    fn transfers(&self) -> bool {
+        false
+    }
+
     /// Receives each new or changed trial, in the order of the journal, before the next request.
     /// Every process reads the same journal, so what an optimizer learns from it is the same in all
     /// of them, and in a resumed study. Called only if [`observes`](Self::observes) returns true.
@@ -82,6 +88,8 @@ pub struct SamplingRequest<'a> {
     pub budget: &'a Budget,
     /// See [`spent`](Self::spent).
     pub spent: &'a Spent,
+    /// See [`warm_start`](Self::warm_start).
+    pub warm_start: &'a [WarmStart],
     /// The study's seed; [`rng`](Self::rng) derives the random streams from it.
     pub seed: u64,
     /// How many samples were taken before this request.
@@ -120,6 +128,11 @@ impl<'a> SamplingRequest<'a> {
     /// What it has spent.
     pub fn spent(&self) -> &'a Spent {
         self.spent
+    }
+
+    /// What other studies had found when this one was created; always the same.
+    pub fn warm_start(&self) -> &'a [WarmStart] {
+        self.warm_start
     }
 
     /// Random numbers for the `at`-th configuration of this request: a stream of its own, decided
@@ -204,6 +217,7 @@ mod tests {
                 trials: &trials,
                 budget: &budget,
                 spent: &spent,
+                warm_start: &[],
                 seed,
                 first_sample: sample,
                 next_number: 1,

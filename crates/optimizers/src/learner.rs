@@ -6,7 +6,7 @@
 
 use rustc_hash::FxHashMap;
 use trialmill_core::config::Config;
-use trialmill_core::definition::{Definition, OptimizerInfo};
+use trialmill_core::definition::{Definition, KnownTrial, OptimizerInfo, WarmStart};
 use trialmill_core::error::BoxError;
 use trialmill_core::optimizer::{Optimizer, Proposal, SamplingRequest, Suggestion};
 use trialmill_core::space::{Confidence, Domain, Parameter, Scale, SearchSpace};
@@ -37,10 +37,16 @@ impl Learner {
         Ok(models::by_name(&self.info.name, &self.info.arguments.clone().into())?)
     }
 
-    fn driver(&mut self, space: &SearchSpace, seed: u64) -> Result<&mut models::Driver, BoxError> {
+    fn driver(
+        &mut self,
+        space: &SearchSpace,
+        warm_start: &[WarmStart],
+        seed: u64,
+    ) -> Result<&mut models::Driver, BoxError> {
         if self.driver.is_none() {
             let owned = space.clone();
-            let driver = models::Driver::new(space_of(space), self.algorithm()?, seed)?;
+            let driver = models::Driver::new(space_of(space), self.algorithm()?, seed)?
+                .beginning_with(sources_of(space, warm_start));
             self.driver = Some(driver.settle_with(move |point| {
                 *point = point_of(&owned, &config_of(&owned, point, None));
             }));
@@ -106,16 +112,20 @@ impl Optimizer for Learner {
         true
     }
 
+    fn transfers(&self) -> bool {
+        self.algorithm().is_ok_and(|algorithm| algorithm.transfers())
+    }
+
     fn observe(&mut self, definition: &Definition, trial: &Trial) {
         // A space that the algorithm cannot search was refused by `check` before.
-        if self.driver(&definition.space, definition.seed).is_ok() {
+        if self.driver(&definition.space, &definition.warm_start, definition.seed).is_ok() {
             self.follow(definition, trial);
         }
     }
 
     fn ask(&mut self, request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
         let space = request.space();
-        let driver = self.driver(space, request.seed)?;
+        let driver = self.driver(space, request.warm_start(), request.seed)?;
         Ok(match driver.ask(request.n(), request.sample_number(0)) {
             models::Answer::Wait => Proposal::Wait,
             models::Answer::Finished => Proposal::Finished,
@@ -140,7 +150,10 @@ pub fn chosen_by_auto(study: &StudyState) -> Option<&'static str> {
     let (trials, ended) = (study.trials().len(), State::ALL.into_iter().filter(|s| has_ended(*s)));
     let ended = ended.map(|state| study.count(state)).sum::<u64>() as usize;
     let objectives = study.front().first().map_or(1, |best| best.objectives().len());
-    Some(models::Method::of(&space_of(&definition.space), trials, ended, objectives > 1).reason())
+    let space = space_of(&definition.space);
+    let sources = sources_of(&definition.space, &definition.warm_start);
+    let transfer = models::Transfer::new(&space, sources);
+    Some(models::Method::of(&space, trials, ended, objectives > 1, &transfer).reason())
 }
 
 fn has_ended(state: State) -> bool {
@@ -213,6 +226,29 @@ pub(crate) fn point_of(space: &SearchSpace, config: &Config) -> models::Point {
         config.get(name).map_or(0.5, |value| parameter.domain().to_unit(value))
     };
     searched(space).map(place).collect()
+}
+
+/// What other studies found, as the crate has it; what a trial has no value of is not a number.
+fn sources_of(space: &SearchSpace, warm_start: &[WarmStart]) -> Vec<models::Source> {
+    let source = |other: &WarmStart| {
+        let names = other.parameters();
+        let trial = |trial: &KnownTrial| {
+            let place = |(name, parameter): (&str, &Parameter)| {
+                let value =
+                    trial.config.get(name).filter(|value| parameter.domain().contains(value));
+                // What is not there under a condition stands as it does here.
+                let absent = if names.contains(&name) { 0.5 } else { f64::NAN };
+                value.map_or(absent, |value| parameter.domain().to_unit(value))
+            };
+            let mut known = models::Observation::pending(searched(space).map(place).collect());
+            known.fidelity = space.fidelity_of(&trial.config);
+            known.state = models::State::Finished;
+            known.objectives.clone_from(&trial.objectives);
+            known
+        };
+        models::Source { trials: other.trials.iter().map(trial).collect() }
+    };
+    warm_start.iter().map(source).collect()
 }
 
 fn config_of(space: &SearchSpace, point: &[f64], fidelity: Option<f64>) -> Config {

@@ -110,6 +110,9 @@ impl StudyBuilder {
         /// What all workers of all processes together may spend. An existing study keeps its budget
         /// if this is unset, and otherwise gets this one: that is how to extend a study.
         budget: Budget => spec.budget = Some(budget);
+        /// Directories of other studies, in any layout, whose trials the optimizer learns from. They are read
+        /// when the study is created, and never changed; docs/optimizers.md has what is taken of them.
+        warm_start: Vec<PathBuf> => spec.warm_start = Some(warm_start);
         /// Whether trials in progress count against the evaluations: they do (N means N), unless
         /// this says that only completed ones count (NePS's
         /// `continue_until_max_evaluation_completed`, turned around).

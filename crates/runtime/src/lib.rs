@@ -44,6 +44,7 @@ mod spec;
 mod state;
 mod stop_rules;
 mod summary_keeper;
+mod warm_start;
 mod watch;
 mod worker;
 mod worker_actor;

@@ -13,7 +13,8 @@ use super::hooks::{Hooked, PreLoadHook, SamplingHook};
 use super::named::named_optimizer;
 use super::options::RunOptions;
 use super::spec::StudySpec;
-use trialmill_core::definition::Definition;
+use super::warm_start;
+use trialmill_core::definition::{Definition, WarmStart};
 use trialmill_core::error::{Error, StoreError};
 use trialmill_core::evaluation::Evaluation;
 use trialmill_core::event::Policy;
@@ -70,6 +71,7 @@ impl Opening<'_> {
         let mut definition = Definition::new(space, optimizer.info());
         definition.seed = self.spec.seed.unwrap_or(definition.seed);
         definition.objectives = self.spec.objectives()?.unwrap_or_default();
+        definition.warm_start = self.warm_start(&definition, &*optimizer)?;
         StateCore::in_memory(definition, self.hooked(optimizer))
     }
 
@@ -107,6 +109,10 @@ impl Opening<'_> {
             (None, Some(directory)) => directory.definition().objectives.clone(),
             (None, None) => Objectives::default(),
         };
+        definition.warm_start = match &existing {
+            Some(directory) => self.began_with(directory)?,
+            None => self.warm_start(&definition, &*optimizer)?,
+        };
         // Only now: nothing can be wrong with the replacement any more.
         if self.options.overwrite {
             tracing::info!("the study that is in {}, if any, is removed", path.display());
@@ -133,6 +139,47 @@ impl Opening<'_> {
             Ok(directory) => Ok(Some(directory)),
             Err(StoreError::NotAStudy { .. }) if can_be_created => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What a new study takes of others.
+    fn warm_start(
+        &self,
+        definition: &Definition,
+        optimizer: &dyn Optimizer,
+    ) -> Result<Arc<[WarmStart]>, Error> {
+        let directories = self.spec.warm_start.as_deref().unwrap_or_default();
+        if !directories.is_empty() && !optimizer.transfers() {
+            return Err(Error::Setting(format!(
+                "warm_start: {} learns nothing from other studies; take `auto` or another optimizer with a \
+                 model (docs/optimizers.md), or leave warm_start out",
+                optimizer.info().name
+            )));
+        }
+        warm_start::taken(directories, definition)
+    }
+
+    /// What an existing study began with, if that is what is wanted.
+    fn began_with(&self, directory: &Directory) -> Result<Arc<[WarmStart]>, Error> {
+        let there = &directory.definition().warm_start;
+        let names: Vec<&str> = there.iter().map(|other| &*other.directory).collect();
+        let wanted: Option<Vec<_>> = self
+            .spec
+            .warm_start
+            .as_ref()
+            .map(|list| list.iter().map(|path| path.to_string_lossy().into_owned()).collect());
+        match wanted {
+            Some(wanted) if !wanted.iter().eq(&names) => {
+                let list = |names: &[&str]| match names {
+                    [] => "nothing".to_string(),
+                    names => names.join(", "),
+                };
+                let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+                let (path, what) = (directory.path().into(), "warm start".into());
+                let (there, wanted) = (list(&names), list(&wanted));
+                Err(StoreError::Mismatch { path, what, there, wanted }.into())
+            }
+            _ => Ok(there.clone()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The specification of a study, as a value: a study file or the builder's setters fill it in.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
@@ -32,6 +33,10 @@ pub struct StudySpec {
     pub objectives: Option<Objectives>,
     /// The optimizer, by name; of a new study `auto` unless set, and random search in a layout of NePS.
     pub optimizer: Option<OptimizerInfo>,
+    /// Directories of other studies whose trials the optimizer of a new study learns from. They are read when
+    /// it is created; an existing study has what it began with, and refuses others.
+    #[serde(deserialize_with = "directories")]
+    pub warm_start: Option<Vec<PathBuf>>,
     /// The seed of all random numbers; a new study draws one if unset.
     pub seed: Option<u64>,
     /// How a new directory stores the study. An existing one must have this layout.
@@ -151,6 +156,21 @@ impl EvaluationChanges {
 /// A pruner with the defaults of its arguments filled in, as it is stored and compared.
 fn whole(info: &PrunerInfo) -> PrunerInfo {
     trialmill_optimizers::pruners::pruner(info).map_or_else(|_| info.clone(), |it| it.info())
+}
+
+/// One directory, or a list.
+fn directories<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<PathBuf>>, D::Error> {
+    let wrong =
+        || serde::de::Error::custom("warm_start: a list of directories is needed: [runs/x]");
+    match Json::deserialize(from)? {
+        Json::Null => Ok(None),
+        Json::String(one) => Ok(Some(vec![one.into()])),
+        Json::Array(list) => {
+            let path = |json: Json| json.as_str().map(PathBuf::from);
+            list.into_iter().map(path).collect::<Option<_>>().map(Some).ok_or_else(wrong)
+        }
+        _ => Err(wrong()),
+    }
 }
 
 fn space<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SearchSpace>, D::Error> {

@@ -22,6 +22,7 @@ use crate::multi::{MoTpe, Nsga2, ParEgo};
 use crate::quasi_random::start_point;
 use crate::space::Space;
 use crate::tpe::Tpe;
+use crate::transfer::Transfer;
 
 /// Beyond so many trials a Gaussian process is too dear.
 const GP_TRIALS: usize = 300;
@@ -80,11 +81,18 @@ impl Method {
         }
     }
 
-    /// The table above. `trials` have been proposed, `ended` of them have ended.
-    pub fn of(space: &Space, trials: usize, ended: usize, several: bool) -> Self {
+    /// The table above. `trials` have been proposed, `ended` of them have ended; `transfer` is what other
+    /// studies found.
+    pub fn of(
+        space: &Space,
+        trials: usize,
+        ended: usize,
+        several: bool,
+        transfer: &Transfer,
+    ) -> Self {
         let few = ended < GP_TRIALS && space.len() <= GP_PARAMETERS;
         let numbers_only = !space.dimensions.iter().any(super::space::Dimension::is_categorical);
-        let start = BayesianOptimization::default().initial(space.len());
+        let start = transfer.initial(BayesianOptimization::default().initial(space.len()));
         match (space.fidelity.is_some(), several) {
             (true, _) if few => Method::FreezeThaw,
             (true, _) if space.has_priors() => Method::AsyncHyperband(Sampler::Priorband),
@@ -144,7 +152,7 @@ impl Algorithm for Auto {
         let several = ask.history.ended().any(|trial| trial.objectives.len() > 1);
         let (trials, ended) = (ask.history.len(), ask.history.ended().len());
         let methods = &mut self.methods;
-        let point = match Method::of(ask.space, trials, ended, several) {
+        let point = match Method::of(ask.space, trials, ended, several, ask.transfer) {
             Method::FreezeThaw => return methods.freeze_thaw.propose(ask, rng),
             Method::AsyncHyperband(sampler) => {
                 return AsyncHyperband { sampler, ..AsyncHyperband::default() }.propose(ask, rng);
@@ -164,6 +172,10 @@ impl Algorithm for Auto {
             Method::MoTpe | Method::MoTpeAndNsga2 => Some(methods.mo_tpe.draw(ask, rng)),
         };
         Proposal::Evaluate(point.unwrap_or_else(|| start_point(ask)).into())
+    }
+
+    fn transfers(&self) -> bool {
+        true
     }
 
     fn is_slow(&self) -> bool {

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use crate::history::{History, Observation, RungId, State};
 use crate::space::{Point, Space};
+use crate::transfer::{Source, Transfer};
 
 /// What an algorithm may look at. Constants are left out of it.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +19,8 @@ pub struct Ask<'a> {
     pub space: &'a Space,
     /// The trials so far, those proposed in the same request included.
     pub history: &'a History,
+    /// What other studies found.
+    pub transfer: &'a Transfer,
     /// The study's seed.
     pub seed: u64,
     /// How many samples were taken before this one: whose random stream it has.
@@ -84,6 +87,11 @@ pub trait Algorithm: Send {
         false
     }
 
+    /// Whether it learns from other studies' trials.
+    fn transfers(&self) -> bool {
+        false
+    }
+
     /// How many evaluations at once it can use, if there is a limit.
     fn parallelism(&self) -> Option<usize> {
         None
@@ -107,6 +115,7 @@ pub struct Driver {
     active: Vec<usize>,
     space: Space,
     history: History,
+    transfer: Transfer,
     algorithm: Box<dyn Algorithm>,
     seed: u64,
     brought: u64,
@@ -127,8 +136,9 @@ impl Driver {
         let dimensions = active.iter().map(|at| full.dimensions[*at].clone()).collect();
         let space = Space { dimensions, fidelity: full.fidelity };
         algorithm.check(&space)?;
-        let history = History::new();
-        Ok(Driver { full, active, space, history, algorithm, seed, brought: 0, settle: None })
+        let (history, transfer) = (History::new(), Transfer::default());
+        let (brought, settle) = (0, None);
+        Ok(Driver { full, active, space, history, transfer, algorithm, seed, brought, settle })
     }
 
     /// Says what a proposed point becomes on its way through the caller's values: there and back it
@@ -136,6 +146,23 @@ impl Driver {
     /// they will be observed.
     pub fn settle_with(mut self, settle: impl Fn(&mut Point) + Send + 'static) -> Self {
         self.settle = Some(Box::new(settle));
+        self
+    }
+
+    /// Begins with what other studies found. A coordinate that is not a number is of a parameter that
+    /// they did not have.
+    pub fn beginning_with(mut self, mut sources: Vec<Source>) -> Self {
+        for trial in sources.iter_mut().flat_map(|source| &mut source.trials) {
+            let known: Vec<bool> = self
+                .active
+                .iter()
+                .map(|at| trial.point.get(*at).is_some_and(|x| !x.is_nan()))
+                .collect();
+            trial.point = self.reduced(&trial.point);
+            let unknown = trial.point.iter_mut().zip(known).filter(|(_, known)| !known);
+            unknown.for_each(|(x, _)| *x = f64::NAN);
+        }
+        self.transfer = Transfer::new(&self.space, sources);
         self
     }
 
@@ -200,8 +227,8 @@ impl Driver {
     fn one(&mut self, number: u64) -> Proposal {
         let mut rng = stream(self.seed, number);
         let place = number.saturating_sub(self.brought);
-        let (space, history) = (&self.space, &self.history);
-        let ask = Ask { space, history, seed: self.seed, number, place };
+        let (space, history, transfer) = (&self.space, &self.history, &self.transfer);
+        let ask = Ask { space, history, transfer, seed: self.seed, number, place };
         let mut proposal = self.algorithm.propose(&ask, &mut rng);
         if let Proposal::Evaluate(suggestion) = &mut proposal {
             suggestion.point = self.settled(&suggestion.point);

@@ -39,6 +39,10 @@ impl Algorithm for RegularizedEvolution {
         crate::arguments::arguments(self)
     }
 
+    fn transfers(&self) -> bool {
+        true
+    }
+
     fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {
         let size = self.population_size.max(1);
         let ended = ask.history.ended();

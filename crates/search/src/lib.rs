@@ -19,6 +19,7 @@ mod random_search;
 mod registry;
 mod space;
 mod tpe;
+mod transfer;
 
 pub use auto::{Auto, Method};
 pub use cmaes::CmaEs;
@@ -36,3 +37,4 @@ pub use random_search::RandomSearch;
 pub use registry::{NAMES, by_name};
 pub use space::{Dimension, Fidelity, Kind, Point, Prior, Space};
 pub use tpe::Tpe;
+pub use transfer::{Source, Transfer};

@@ -29,12 +29,20 @@ impl Algorithm for Sobol {
     }
 
     fn propose(&mut self, ask: &Ask<'_>, _: &mut Xoshiro256PlusPlus) -> Proposal {
-        Proposal::Evaluate(start_point(ask).into())
+        Proposal::Evaluate(sobol_point(ask).into())
     }
 }
 
-/// The point of a first design that is the request's.
+/// The point of a first design that is the request's: first what was best in other studies.
 pub(crate) fn start_point(ask: &Ask<'_>) -> Point {
+    let starts = &ask.transfer.starts;
+    if let Some(start) = usize::try_from(ask.place).ok().and_then(|place| starts.get(place)) {
+        return start.clone();
+    }
+    sobol_point(&Ask { place: ask.place - starts.len() as u64, ..*ask })
+}
+
+fn sobol_point(ask: &Ask<'_>) -> Point {
     match ask.space.has_priors() && ask.place == 0 {
         true => ask.space.default_point(),
         false => {
@@ -122,7 +130,9 @@ mod tests {
         let (history, mut cube) = (History::new(), LatinHypercube { size: 20 });
         let mut stretches = vec![Vec::new(); 3];
         for number in 20..40 {
-            let ask = Ask { space: &space, history: &history, seed: 5, number, place: number };
+            let transfer = &crate::transfer::Transfer::default();
+            let (space, history, place) = (&space, &history, number);
+            let ask = Ask { space, history, transfer, seed: 5, number, place };
             let Proposal::Evaluate(s) = cube.propose(&ask, &mut stream(5, number)) else {
                 panic!()
             };

@@ -177,7 +177,7 @@ impl Directory {
 
     fn write_study_json(&self) -> Result<(), StoreError> {
         let study_json = self.own_path().join("study.json");
-        let Definition { study_id, space, objectives, optimizer, seed, evaluation } =
+        let Definition { study_id, space, objectives, optimizer, seed, evaluation, warm_start } =
             self.definition.clone();
         let text = StudyJson {
             format: FORMAT,
@@ -193,6 +193,7 @@ impl Directory {
                 .filter(|names| !names.is_empty())
                 .map(std::convert::Into::into),
             evaluation,
+            warm_start: warm_start.to_vec(),
         };
         let text = serde_json::to_vec_pretty(&text).map_err(io::Error::from);
         let written = text.and_then(|text| match text.len() as u64 > MAX_STUDY_FILE_BYTES {

@@ -12,7 +12,7 @@ use super::layout::{Directory, Layout, Layouts, absolute, not_a_study};
 use super::liveness::{Machine, Presence, lock_path};
 use super::lock::is_held;
 use crate::plain;
-use trialmill_core::definition::Definition;
+use trialmill_core::definition::{Definition, WarmStart};
 use trialmill_core::error::StoreError;
 use trialmill_core::event::{FORMAT, Process, ProcessId};
 use trialmill_core::limits::MAX_STUDY_FILE_BYTES;
@@ -38,6 +38,8 @@ pub(super) struct StudyJson {
     pub(super) constraints: Option<Json>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub(super) evaluation: Map<String, Json>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) warm_start: Vec<WarmStart>,
 }
 
 impl Directory {
@@ -300,6 +302,7 @@ fn read_study_json(path: &Path, layout: &dyn Layout) -> Result<(Definition, u32)
         optimizer: json.optimizer,
         seed: json.seed,
         evaluation: json.evaluation,
+        warm_start: json.warm_start.into(),
     };
     Ok((definition, json.format))
 }

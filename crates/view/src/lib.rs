@@ -15,5 +15,6 @@ pub use row::{MetaDataRow, ReportRow, StepsRow, TrialRow};
 pub use runs::{Attempt, Ending, Ends, Lane, Runs, Stay};
 pub use status::{
     EvaluationRow, GaveUpRow, Held, LastError, LeaseRow, ProcessRow, RegretRow, Status,
+    WarmStartRow,
 };
 pub use summary::{Best, Summary};

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use super::row::TrialRow;
 use super::summary::Summary;
 use trialmill_core::budget::{Budget, Spent};
+use trialmill_core::definition::WarmStart;
 use trialmill_core::evaluation::Evaluation;
 use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::OptimizerInfo;
@@ -16,6 +17,26 @@ use trialmill_core::study::StudyState;
 use trialmill_core::trial::{State, TrialId};
 use trialmill_optimizers::{RegretModel, chosen_by_auto};
 use trialmill_store::clock::now_s;
+
+/// What a study began with of another one.
+#[derive(Debug, Clone, Serialize)]
+pub struct WarmStartRow<'a> {
+    /// The other study's directory, as it was named.
+    pub directory: &'a str,
+    /// How many trials were taken,
+    pub trials: usize,
+    /// of how many that had succeeded.
+    pub of: u64,
+    /// The parameters that are in both.
+    pub parameters: Vec<&'a str>,
+}
+
+impl<'a> WarmStartRow<'a> {
+    fn of(source: &'a WarmStart) -> Self {
+        let WarmStart { directory, of, trials, .. } = source;
+        WarmStartRow { directory, trials: trials.len(), of: *of, parameters: source.parameters() }
+    }
+}
 
 /// The status of a study. The serialised fields are a stable interface for scripts; the others are
 /// for display.
@@ -30,6 +51,9 @@ pub struct Status<'a> {
     /// What `auto` proposes by now, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chosen: Option<&'static str>,
+    /// What it began with of other studies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warm_start: Vec<WarmStartRow<'a>>,
     /// What is minimised or maximised; nothing where the study does not say it.
     #[serde(skip_serializing_if = "Objectives::is_unsaid")]
     pub objectives: &'a Objectives,
@@ -241,6 +265,7 @@ impl<'a> Status<'a> {
             study_id: &definition.study_id,
             optimizer: &definition.optimizer,
             chosen: chosen_by_auto(study),
+            warm_start: definition.warm_start.iter().map(WarmStartRow::of).collect(),
             objectives: &definition.objectives,
             constraints: definition.objectives.constraints(),
             infeasible: (!definition.objectives.constraints().is_empty())

@@ -271,6 +271,7 @@ impl StudyState {
             trials: &self.trials,
             budget: &self.policy.budget,
             spent,
+            warm_start: &self.definition.warm_start,
             seed: self.definition.seed,
             first_sample: self.sample_count,
             next_number: self.trials.next_number(),

@@ -88,14 +88,17 @@ impl SamplerProcess {
         } else {
             self.changed.iter().filter_map(|id| request.trials().get(id)).map(shown).collect()
         };
-        let mut line = json!({
+        let mut message = json!({
             "n": request.n(),
             "seed": request.seed,
             "first_sample": request.first_sample,
             "space": request.space().to_json(),
             "trials": trials,
-        })
-        .to_string();
+        });
+        if is_new && !request.warm_start().is_empty() {
+            message["warm_start"] = serde_json::to_value(request.warm_start())?;
+        }
+        let mut line = message.to_string();
         line.push('\n');
         running.to.write_all(line.as_bytes())?;
         running.to.flush()?;
@@ -144,6 +147,10 @@ impl Optimizer for SamplerProcess {
     }
 
     fn observes(&self) -> bool {
+        true
+    }
+
+    fn transfers(&self) -> bool {
         true
     }
 }

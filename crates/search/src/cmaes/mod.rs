@@ -68,6 +68,10 @@ impl Algorithm for CmaEs {
         crate::arguments::arguments(self)
     }
 
+    fn transfers(&self) -> bool {
+        true
+    }
+
     fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {
         let point = match ask.history.len() < self.n_startup_trials || ask.space.is_empty() {
             true => start_point(ask),

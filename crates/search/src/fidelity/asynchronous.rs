@@ -59,6 +59,10 @@ impl Algorithm for Asha {
         check("asha", space)
     }
 
+    fn transfers(&self) -> bool {
+        self.sampler == Sampler::Tpe
+    }
+
     fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {
         Proposal::Evaluate(next(ask, self.eta, self.sampler, false, rng))
     }
@@ -75,6 +79,10 @@ impl Algorithm for AsyncHyperband {
 
     fn check(&self, space: &Space) -> Result<(), String> {
         check("async_hb", space)
+    }
+
+    fn transfers(&self) -> bool {
+        self.sampler == Sampler::Tpe
     }
 
     fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {

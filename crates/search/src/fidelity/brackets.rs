@@ -51,6 +51,10 @@ macro_rules! bracketed {
                 check($name, space)
             }
 
+            fn transfers(&self) -> bool {
+                self.sampler == Sampler::Tpe
+            }
+
             fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {
                 Proposal::Evaluate(next(ask, self.eta, self.sampler, $all, rng))
             }

@@ -14,6 +14,7 @@ use crate::gp::fit::Fitter;
 use crate::gp::model::{Data, Recipe};
 use crate::gp::posterior::Scratch;
 use crate::gp::search::{Effort, Search, decoded, encoded};
+use crate::gp::trend::{self, Trend};
 use crate::history::{Observation, State};
 use crate::quasi_random::start_point;
 use crate::space::{Fidelity, Space};
@@ -35,12 +36,14 @@ pub struct FreezeThaw {
     pub use_priors: bool,
     #[serde(skip)]
     fitter: Fitter,
+    #[serde(skip)]
+    trend: trend::Lazy,
 }
 
 impl Default for FreezeThaw {
     fn default() -> Self {
-        let fitter = Fitter::default();
-        FreezeThaw { initial_design_size: 8, eta: 3, use_priors: true, fitter }
+        let (fitter, trend) = (Fitter::default(), trend::Lazy::default());
+        FreezeThaw { initial_design_size: 8, eta: 3, use_priors: true, fitter, trend }
     }
 }
 
@@ -69,6 +72,10 @@ impl Algorithm for FreezeThaw {
         Proposal::Evaluate(suggestion.unwrap_or_else(begin))
     }
 
+    fn transfers(&self) -> bool {
+        true
+    }
+
     fn is_slow(&self) -> bool {
         true
     }
@@ -95,7 +102,7 @@ impl FreezeThaw {
                 return Some(suggestion);
             }
         }
-        let is_short = table.next <= self.initial_design_size as u64;
+        let is_short = table.next <= ask.transfer.initial(self.initial_design_size) as u64;
         is_short.then(|| table.begin(start_point(&Ask { place: table.next - 1, ..*ask }), rungs, 0))
     }
 
@@ -116,9 +123,11 @@ impl FreezeThaw {
         if space.is_empty() || data(ended.len()).usable < 3 {
             return None;
         }
+        let trend = || Trend::basis(space, 1, ask.transfer, &Observation::objective, &tail);
         let recipe = Recipe {
             space,
             extra: 1,
+            trend: self.trend.get(trend),
             version: ask.history.rewritten(),
             ended: ended.len(),
             data: &data,

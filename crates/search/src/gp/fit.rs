@@ -89,6 +89,11 @@ impl Fitter {
         fitted
     }
 
+    /// The fit to these data alone.
+    pub(crate) fn alone(&self, inputs: &Inputs, y: &[f64]) -> Fitted {
+        self.step(y.len(), None, &|_| (inputs.clone(), y.to_vec()))
+    }
+
     fn step(&self, at: usize, before: Option<&Fitted>, data: Data<'_>) -> Fitted {
         let (inputs, y) = data(at);
         let d = inputs.d();

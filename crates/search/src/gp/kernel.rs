@@ -5,6 +5,9 @@
 //! "Additive Gaussian Processes", 2011). Two different choices of a category are one apart (the
 //! Hamming distance).
 
+use std::sync::Arc;
+
+use super::basis::{Basis, left_over, weights};
 use crate::math::exp::exp;
 use crate::math::linalg::{Lower, dot};
 use crate::space::{Point, Space};
@@ -14,11 +17,14 @@ pub(crate) const SQRT_5: f64 = 2.236_067_977_499_79;
 pub(crate) const JITTER: f64 = 1e-7;
 
 /// Points, one column for each parameter; of a category the number of the choice.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Inputs {
     pub(crate) n: usize,
     pub(crate) columns: Vec<Vec<f64>>,
     pub(crate) categorical: Vec<bool>,
+    /// What other studies say, if there are any, and what it is at the points, in columns.
+    pub(crate) trend: Option<Arc<dyn Basis>>,
+    pub(crate) features: Vec<Vec<f64>>,
 }
 
 impl Inputs {
@@ -28,7 +34,14 @@ impl Inputs {
             space.dimensions.get(g).is_some_and(super::super::space::Dimension::is_categorical)
         };
         let categorical = (0..d).map(is_category).collect();
-        Inputs { n: 0, columns: vec![Vec::new(); d], categorical }
+        let columns = vec![Vec::new(); d];
+        Inputs { n: 0, columns, categorical, trend: None, features: Vec::new() }
+    }
+
+    /// With a trend; there are no points yet.
+    pub(crate) fn with_trend(self, trend: Option<Arc<dyn Basis>>) -> Self {
+        let features = vec![Vec::new(); trend.as_ref().map_or(0, |trend| trend.len())];
+        Inputs { trend, features, ..self }
     }
 
     pub(crate) fn d(&self) -> usize {
@@ -37,7 +50,18 @@ impl Inputs {
 
     pub(crate) fn push(&mut self, x: &[f64]) {
         self.columns.iter_mut().zip(x).for_each(|(column, x)| column.push(*x));
+        if let Some(trend) = &self.trend {
+            let mut features = Vec::new();
+            trend.at(x, &mut features);
+            self.features.iter_mut().zip(features).for_each(|(column, x)| column.push(x));
+        }
         self.n += 1;
+    }
+
+    /// Takes back the newest points, down to that many.
+    pub(crate) fn truncate(&mut self, n: usize) {
+        self.columns.iter_mut().chain(&mut self.features).for_each(|column| column.truncate(n));
+        self.n = n;
     }
 
     pub(crate) fn row(&self, i: usize) -> Point {
@@ -89,6 +113,7 @@ pub(crate) struct Evidence {
     n: usize,
     d: usize,
     categorical: Vec<bool>,
+    features: Vec<Vec<f64>>,
     /// For each parameter the distances of all pairs (i, j < i).
     distances: Vec<Vec<f64>>,
     squares: Vec<f64>,
@@ -120,6 +145,7 @@ impl Evidence {
             n,
             d,
             categorical: inputs.categorical.clone(),
+            features: inputs.features.clone(),
             distances,
             squares: empty(),
             joint: empty(),
@@ -150,9 +176,13 @@ impl Evidence {
             matrix[i * n + i] = s + a + noise + JITTER;
         }
         let Some(lower) = Lower::cholesky(matrix, n) else { return f64::INFINITY };
+        // The likeliest weights of a trend: what is lost by another theta is lost by theirs, too.
+        let (trend, density) = weights(&lower, &self.features, y);
+        let y = &left_over(&self.features, &trend, y)[..];
         let alpha = lower.solve(y);
         let ln_2pi = (2.0 * std::f64::consts::PI).ln();
-        let mut value = -0.5 * dot(y, &alpha) - lower.log_diagonal() - 0.5 * n as f64 * ln_2pi;
+        let mut value =
+            density - 0.5 * dot(y, &alpha) - lower.log_diagonal() - 0.5 * n as f64 * ln_2pi;
 
         // Q = α αᵀ - K⁻¹; half of its product with the slopes of K are the slopes of the evidence.
         let inverse = lower.inverse().transposed_square();

@@ -6,6 +6,7 @@
 //! is maximised is the logarithm of the expected improvement. See the modules for the papers.
 
 pub(crate) mod acquisition;
+pub(crate) mod basis;
 pub(crate) mod fit;
 pub(crate) mod kernel;
 pub(crate) mod model;
@@ -14,6 +15,7 @@ pub(crate) mod regret;
 pub(crate) mod search;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trend;
 pub(crate) mod warp;
 
 use rand::RngExt;
@@ -29,6 +31,7 @@ use acquisition::Acquisition;
 use fit::Fitter;
 use model::{Data, Recipe};
 use search::{Effort, Search, decoded, encoded};
+use trend::Trend;
 
 /// `πBO`'s weight of the prior, shared out over the trials so far.
 const PRIOR_WEIGHT: f64 = 10.0;
@@ -58,6 +61,8 @@ pub struct BayesianOptimization {
     doubter: Fitter,
     #[serde(skip)]
     fitter: Fitter,
+    #[serde(skip)]
+    trend: trend::Lazy,
 }
 
 impl Default for BayesianOptimization {
@@ -69,6 +74,7 @@ impl Default for BayesianOptimization {
             restless: -8.0,
             doubter: Fitter::joint(),
             fitter: Fitter::default(),
+            trend: trend::Lazy::default(),
         }
     }
 }
@@ -90,13 +96,24 @@ impl BayesianOptimization {
             return None;
         }
         let doubts = self.doubt_every > 0 && ask.number % self.doubt_every == self.doubt_every - 1;
-        let fitter = if doubts { &mut self.doubter } else { &mut self.fitter };
+        let trend = || {
+            let transfer = ask.transfer;
+            Trend::basis(space, 0, transfer, &Observation::objective, &|_| Vec::new())
+        };
+        // Whoever doubts does not believe other studies either.
+        let (fitter, trend) = match doubts {
+            true => (&mut self.doubter, None),
+            false => (&mut self.fitter, self.trend.get(trend)),
+        };
+        let starts: Vec<Point> =
+            ask.transfer.starts.iter().map(|point| encoded(space, point, &[])).collect();
         let stepped = space.is_discrete();
         let mut best: Option<(f64, Point)> = None;
         for stretch in STRETCHES {
             let recipe = Recipe {
                 space,
                 extra: 0,
+                trend: trend.clone(),
                 version: ask.history.rewritten(),
                 ended: ended.len(),
                 data: &data,
@@ -104,7 +121,8 @@ impl BayesianOptimization {
                 seed: rng.random(),
                 stretch,
             };
-            let Some(model) = recipe.model(fitter) else { break };
+            let Some(mut model) = recipe.model(fitter) else { break };
+            model.good.extend(starts.iter().cloned());
             let mut acquisition = Acquisition::new(&model.posterior, model.best);
             if self.use_priors && space.has_priors() {
                 acquisition.prior = Some((space, PRIOR_WEIGHT / ended.len() as f64));
@@ -149,13 +167,18 @@ impl Algorithm for BayesianOptimization {
     }
 
     fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {
-        if ask.history.len() >= self.initial(ask.space.len())
+        let initial = ask.transfer.initial(self.initial(ask.space.len()));
+        if ask.history.len() >= initial
             && !ask.space.is_empty()
             && let Some(point) = self.draw(ask, rng)
         {
             return Proposal::Evaluate(point.into());
         }
         Proposal::Evaluate(Suggestion::from(start_point(ask)))
+    }
+
+    fn transfers(&self) -> bool {
+        true
     }
 
     fn is_slow(&self) -> bool {

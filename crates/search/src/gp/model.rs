@@ -1,5 +1,8 @@
 //! From the trials to a posterior with all that a search needs.
 
+use std::sync::Arc;
+
+use super::basis::Basis;
 use super::fit::Fitter;
 use super::kernel::Inputs;
 use super::posterior::Posterior;
@@ -75,8 +78,13 @@ impl Data {
         self
     }
 
-    pub(crate) fn inputs(&self, space: &Space, extra: usize) -> Inputs {
-        let mut inputs = Inputs::new(space, extra);
+    pub(crate) fn inputs(
+        &self,
+        space: &Space,
+        extra: usize,
+        trend: Option<&Arc<dyn Basis>>,
+    ) -> Inputs {
+        let mut inputs = Inputs::new(space, extra).with_trend(trend.cloned());
         self.points.iter().for_each(|point| inputs.push(point));
         inputs
     }
@@ -100,6 +108,8 @@ pub(crate) struct Recipe<'a> {
     pub(crate) space: &'a Space,
     /// Coordinates behind the space's own.
     pub(crate) extra: usize,
+    /// What other studies say.
+    pub(crate) trend: Option<Arc<dyn Basis>>,
     /// Changes when the past does.
     pub(crate) version: u64,
     /// How many trials have ended.
@@ -117,11 +127,11 @@ impl Recipe<'_> {
     pub(crate) fn model(self, fitter: &mut Fitter) -> Option<Model> {
         let for_fit = |ended: usize| {
             let data = (self.data)(ended).thinned();
-            (data.inputs(self.space, self.extra), data.values)
+            (data.inputs(self.space, self.extra, self.trend.as_ref()), data.values)
         };
         let fitted = fitter.fitted(self.version, self.ended, &for_fit);
         let data = (self.data)(self.ended).thinned();
-        let inputs = data.inputs(self.space, self.extra);
+        let inputs = data.inputs(self.space, self.extra, self.trend.as_ref());
         let (z, _, warp) = warped(&data.values, fitted.warp);
         let d = self.space.len() + self.extra;
         let mut theta = fitted.theta(d);

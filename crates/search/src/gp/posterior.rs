@@ -1,5 +1,6 @@
 //! The Gaussian process given its data: means, spreads and their slopes.
 
+use super::basis::{left_over, weights};
 use super::kernel::{Inputs, JITTER, SQRT_5};
 use crate::math::exp::exp;
 use crate::math::linalg::{Lower, dot};
@@ -15,6 +16,8 @@ pub(crate) struct Posterior {
     noise: f64,
     lower: Lower,
     inverse: Lower,
+    /// The weights of the trend, if there is one.
+    trend: Vec<f64>,
     /// K⁻¹ y, for each fantasy.
     pub(crate) alphas: Vec<Vec<f64>>,
     /// What the trials in progress give, in each fantasy.
@@ -27,6 +30,9 @@ pub(crate) struct Scratch {
     pub(crate) k: Vec<f64>,
     squares: Vec<f64>,
     tails: Vec<f64>,
+    features: Vec<f64>,
+    /// The trend at the point.
+    trend: f64,
 }
 
 impl Posterior {
@@ -41,13 +47,20 @@ impl Posterior {
             noise: exp(theta[2 * d + 2]) + JITTER,
             lower: Lower::default(),
             inverse: Lower::default(),
+            trend: Vec::new(),
             alphas: Vec::new(),
             fantasies: Vec::new(),
             inputs,
         };
         posterior.factor(0)?;
-        posterior.alphas = vec![posterior.lower.solve(y)];
+        posterior.trend = weights(&posterior.lower, &posterior.inputs.features, y).0;
+        posterior.alphas = vec![posterior.lower.solve(&posterior.left_over(y))];
         Some(posterior)
+    }
+
+    /// What the trend leaves of the values of the first points.
+    fn left_over(&self, y: &[f64]) -> Vec<f64> {
+        left_over(&self.inputs.features, &self.trend, y)
     }
 
     /// Makes the factor of the covariance; the last `exact` points are without noise.
@@ -115,21 +128,25 @@ impl Posterior {
         }
         let kept = (self.lower.clone(), self.inverse.clone());
         if self.factor(p).is_none() {
-            self.inputs.columns.iter_mut().for_each(|column| column.truncate(old));
-            self.inputs.n = old;
+            self.inputs.truncate(old);
             (self.lower, self.inverse) = kept;
             return;
         }
         // The new rows of the factor hold the posterior of the new points: its mean given the data
         // is their first part times L⁻¹ y, and its covariance's factor is their second part.
-        let white = self.lower.forward(&y.iter().copied().chain(vec![0.0; p]).collect::<Vec<_>>());
+        let mut left = self.left_over(y);
+        left.resize(old + p, 0.0);
+        let white = self.lower.forward(&left);
         self.alphas.clear();
         for at in 0..count {
             let z = sobol::point(at as u64, p, seed);
             let mut whitened = white[..old].to_vec();
             whitened.extend(z.iter().map(|u| normal::quantile(u.clamp(1e-6, 1.0 - 1e-6))));
+            let trend = |i: usize| -> f64 {
+                self.trend.iter().zip(&self.inputs.features).map(|(w, f)| w * f[i]).sum()
+            };
             let values: Vec<f64> =
-                (old..old + p).map(|i| dot(self.lower.row(i), &whitened)).collect();
+                (old..old + p).map(|i| dot(self.lower.row(i), &whitened) + trend(i)).collect();
             self.alphas.push(self.lower.backward(&whitened));
             self.fantasies.push(values);
         }
@@ -175,6 +192,7 @@ impl Posterior {
     /// [`mean`](Self::mean) takes them.
     pub(crate) fn spread(&self, x: &[f64], scratch: &mut Scratch) -> f64 {
         self.covariances(x, self.inputs.n, scratch);
+        self.follow_trend(x, scratch);
         let explained: f64 = (0..self.inputs.n)
             .map(|i| {
                 let v = dot(self.inverse.row(i), &scratch.k);
@@ -184,9 +202,24 @@ impl Posterior {
         (self.variance() - explained).max(1e-12).sqrt()
     }
 
+    fn follow_trend(&self, x: &[f64], scratch: &mut Scratch) {
+        scratch.trend = 0.0;
+        if let Some(trend) = &self.inputs.trend {
+            trend.at(x, &mut scratch.features);
+            scratch.trend = dot(&self.trend, &scratch.features);
+        }
+    }
+
     /// The mean in a fantasy, at the point of the last [`spread`](Self::spread).
     pub(crate) fn mean(&self, fantasy: usize, scratch: &Scratch) -> f64 {
-        dot(&self.alphas[fantasy], &scratch.k)
+        dot(&self.alphas[fantasy], &scratch.k) + scratch.trend
+    }
+
+    /// The mean at a point, for whoever does not need its spread.
+    pub(crate) fn mean_at(&self, x: &[f64], scratch: &mut Scratch) -> f64 {
+        self.covariances(x, self.inputs.n, scratch);
+        self.follow_trend(x, scratch);
+        self.mean(0, scratch)
     }
 
     /// The slopes of a combination of the means and the spread at the point of the last
@@ -199,11 +232,13 @@ impl Posterior {
         out: &mut [f64],
     ) {
         let n = self.inputs.n;
-        let Scratch { k, squares, tails } = scratch;
-        let v = self.inverse.times(k);
-        let mut coefficients = self.inverse.transposed_times(&v);
-        for c in &mut coefficients {
-            *c *= -spread / sigma;
+        let Scratch { k, squares, tails, .. } = scratch;
+        let mut coefficients = vec![0.0; n];
+        if spread != 0.0 {
+            coefficients = self.inverse.transposed_times(&self.inverse.times(k));
+            for c in &mut coefficients {
+                *c *= -spread / sigma;
+            }
         }
         for (weight, alpha) in means.iter().zip(&self.alphas) {
             coefficients.iter_mut().zip(alpha).for_each(|(c, a)| *c += weight * a);
@@ -232,6 +267,9 @@ impl Posterior {
                 sums[i % 4] -= difference * (tails[i] * joint + additive);
             }
             *slope = sums.iter().sum();
+        }
+        if let Some(trend) = &self.inputs.trend {
+            trend.add_slopes(x, &self.trend, means.iter().sum(), out);
         }
     }
 }

@@ -45,7 +45,7 @@ pub fn regret_bound(space: &Space, trials: &[(Point, f64)], seed: u64) -> Option
     });
     let observed: Vec<Observation> = observed.collect();
     let data = Data::new(&space, observed.iter(), Observation::objective, |_| Vec::new()).thinned();
-    let inputs = data.inputs(&space, 0);
+    let inputs = data.inputs(&space, 0, None);
     let z = &data.values;
 
     let (d, n) = (space.len(), z.len());

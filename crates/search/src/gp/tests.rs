@@ -6,7 +6,11 @@ use rand::{RngExt, SeedableRng};
 use super::acquisition::Acquisition;
 use super::kernel::{Evidence, Inputs, JITTER, default_theta};
 use super::posterior::{Posterior, Scratch};
+use super::search::decoded;
+use super::trend::Trend;
+use crate::history::{Observation, State};
 use crate::space::{Dimension, Kind, Point, Prior, Space};
+use crate::transfer::{Source, Transfer};
 
 fn space() -> Space {
     let mut space = Space::of([
@@ -188,6 +192,115 @@ fn the_slopes_of_the_acquisition_are_those_of_differences() {
                     );
                 }
             }
+        }
+    }
+}
+
+/// Two other studies: one of nearly the same function, that knows nothing of the third parameter, and one
+/// of its opposite.
+fn other_studies() -> Transfer {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(8);
+    let mut source = |sign: f64, unknown: Option<usize>| {
+        let mut trial = || {
+            let x = random(&mut rng);
+            let y = 40.0 + sign * 9.0 * ((3.0 * x[0]).sin() + 0.5 * x[1] - 0.5 * x[3]);
+            let mut trial = Observation::pending(decoded(&space(), &x));
+            (trial.state, trial.objectives) = (State::Finished, vec![y]);
+            unknown.into_iter().for_each(|g| trial.point[g] = f64::NAN);
+            trial
+        };
+        Source { trials: (0..30).map(|_| trial()).collect() }
+    };
+    let sources = vec![source(1.0, Some(2)), source(-1.0, None)];
+    Transfer::new(&space(), sources)
+}
+
+fn with_trend(inputs: &Inputs) -> Inputs {
+    let transfer = other_studies();
+    let trend = Trend::basis(&space(), 0, &transfer, &Observation::objective, &|_| Vec::new());
+    let mut with = Inputs::new(&space(), 0).with_trend(trend);
+    (0..inputs.n).for_each(|i| with.push(&inputs.row(i)));
+    with
+}
+
+/// The mean with a trend against the one of a Gaussian process whose kernel has the features in it.
+#[test]
+fn a_trend_is_the_one_of_a_dense_computation_and_a_contrary_study_weighs_nothing() {
+    let (inputs, y, theta) = data(25);
+    let inputs = with_trend(&inputs);
+    let (n, noise) = (inputs.n, theta[10].exp() + JITTER);
+    let posterior = Posterior::new(inputs.clone(), &theta, &y).unwrap();
+    let trend = inputs.trend.as_ref().unwrap();
+    let at = |x: &Point| {
+        let mut features = Vec::new();
+        trend.at(x, &mut features);
+        features
+    };
+    // A weight with mean m and variance v adds m f to the mean, and v f f' to the kernel; the second study
+    // has none.
+    let used = [(0.0, 4.0), (0.25, 0.25)];
+    let mean = |f: &[f64]| used.iter().zip(f).map(|((m, _), f)| m * f).sum::<f64>();
+    let more = |f: &[f64], g: &[f64]| -> f64 {
+        used.iter().zip(f.iter().zip(g)).map(|((_, v), (f, g))| v * f * g).sum()
+    };
+    let rows: Vec<Vec<f64>> = (0..n).map(|i| at(&inputs.row(i))).collect();
+    let mut matrix = covariance(&inputs, &theta, noise);
+    for i in 0..n {
+        (0..n).for_each(|j| matrix[i][j] += more(&rows[i], &rows[j]));
+    }
+    let left: Vec<f64> = y.iter().zip(&rows).map(|(y, f)| y - mean(f)).collect();
+    let (alpha, _) = solve(matrix, left);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(9);
+    for _ in 0..20 {
+        let x = random(&mut rng);
+        let f = at(&x);
+        let k = |i: usize| kernel(&theta, &x, &inputs.row(i)) + more(&f, &rows[i]);
+        let dense = mean(&f) + (0..n).map(|i| k(i) * alpha[i]).sum::<f64>();
+        let mut scratch = Scratch::default();
+        posterior.spread(&x, &mut scratch);
+        assert!((posterior.mean(0, &scratch) - dense).abs() < 1e-7);
+        assert!((posterior.mean_at(&x, &mut scratch) - dense).abs() < 1e-7);
+    }
+}
+
+#[test]
+fn slopes_with_a_trend_are_those_of_differences() {
+    let (inputs, y, theta) = data(17);
+    let inputs = with_trend(&inputs);
+    let mut evidence = Evidence::new(&inputs);
+    let (mut slopes, mut ignored) = (vec![0.0; theta.len()], vec![0.0; theta.len()]);
+    evidence.negative(&theta, &y, &mut slopes);
+    for at in 0..theta.len() {
+        let mut shifted = |by: f64| {
+            let mut theta = theta.clone();
+            theta[at] += by;
+            evidence.negative(&theta, &y, &mut ignored)
+        };
+        let difference = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
+        assert!((difference - slopes[at]).abs() < 1e-5 * difference.abs().max(1.0), "{at}");
+    }
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(6);
+    let mut posterior = Posterior::new(inputs, &theta, &y).unwrap();
+    let pending: Vec<Point> = (0..2).map(|_| random(&mut rng)).collect();
+    posterior.imagine(&pending, &y, 16, 1);
+    let acquisition = Acquisition::new(&posterior, -0.5);
+    let mut scratch = Scratch::default();
+    // In each fantasy the model knows the value there, the trend included.
+    posterior.spread(&pending[0], &mut scratch);
+    assert!((posterior.mean(7, &scratch) - posterior.fantasies[7][0]).abs() < 1e-3);
+    for _ in 0..10 {
+        let x = random(&mut rng);
+        let mut slopes = vec![0.0; 4];
+        acquisition.slopes(&x, &mut scratch, &mut slopes);
+        for g in [0, 2, 3] {
+            let mut shifted = |by: f64| {
+                let mut x = x.clone();
+                x[g] += by;
+                acquisition.value(&x, &mut scratch)
+            };
+            let difference = (shifted(1e-6) - shifted(-1e-6)) / 2e-6;
+            let error = (difference - slopes[g]).abs();
+            assert!(error < 1e-4 * difference.abs().max(1.0), "{g}: {difference} {slopes:?}");
         }
     }
 }

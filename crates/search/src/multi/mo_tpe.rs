@@ -33,6 +33,10 @@ impl Algorithm for MoTpe {
         crate::arguments::arguments(self)
     }
 
+    fn transfers(&self) -> bool {
+        true
+    }
+
     fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {
         let is_early = ask.history.len() < self.tpe.n_startup_trials || ask.space.is_empty();
         let point = if is_early { start_point(ask) } else { self.draw(ask, rng) };

@@ -43,6 +43,10 @@ impl Algorithm for Nsga2 {
         crate::arguments::arguments(self)
     }
 
+    fn transfers(&self) -> bool {
+        true
+    }
+
     fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {
         let point = match ask.history.len() < self.population_size || ask.space.is_empty() {
             true => start_point(ask),

@@ -17,6 +17,8 @@ use crate::gp::fit::Fitter;
 use crate::gp::model::{Data, MOST, Model, Recipe};
 use crate::gp::posterior::Scratch;
 use crate::gp::search::{decoded, encoded};
+use crate::gp::trend::{self, Trend};
+use crate::history::Observation;
 use crate::math::{normal, sobol};
 use crate::quasi_random::start_point;
 use crate::space::{Kind, Point, Space};
@@ -34,6 +36,8 @@ pub struct ParEgo {
     pub initial_design_size: Option<usize>,
     #[serde(skip)]
     fitters: Vec<Fitter>,
+    #[serde(skip)]
+    trends: Vec<trend::Lazy>,
 }
 
 impl Algorithm for ParEgo {
@@ -46,12 +50,16 @@ impl Algorithm for ParEgo {
     }
 
     fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {
-        let point = match ask.history.len() < self.initial(ask.space.len()) || ask.space.is_empty()
-        {
+        let initial = ask.transfer.initial(self.initial(ask.space.len()));
+        let point = match ask.history.len() < initial || ask.space.is_empty() {
             true => start_point(ask),
             false => self.draw(ask, rng).unwrap_or_else(|| start_point(ask)),
         };
         Proposal::Evaluate(point.into())
+    }
+
+    fn transfers(&self) -> bool {
+        true
     }
 
     fn is_slow(&self) -> bool {
@@ -119,17 +127,21 @@ impl ParEgo {
             return None;
         }
         self.fitters.resize_with(objectives, Fitter::gentle);
+        self.trends.resize_with(objectives, trend::Lazy::default);
         let ended = ask.history.ended();
         let mut models = Vec::with_capacity(objectives);
-        for (m, fitter) in self.fitters.iter_mut().enumerate() {
+        for (m, (fitter, trend)) in self.fitters.iter_mut().zip(&mut self.trends).enumerate() {
             let of = |y: &[f64]| (y.len() == objectives).then(|| y[m]);
             let data = |count: usize| {
                 let ended = ended.clone().take(count);
                 Data::new(space, ended, |t| t.all_objectives().and_then(of), |_| Vec::new())
             };
+            let value = |t: &Observation| t.all_objectives().and_then(of);
+            let trend = trend.get(|| Trend::basis(space, 0, ask.transfer, &value, &|_| Vec::new()));
             let recipe = Recipe {
                 space,
                 extra: 0,
+                trend,
                 version: ask.history.rewritten(),
                 ended: ended.len(),
                 data: &data,

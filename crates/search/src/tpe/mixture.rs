@@ -127,7 +127,9 @@ fn column(recipe: &Recipe<'_>, g: usize, dimension: &Dimension) -> Column {
         let base = recipe.prior_weight.max(1e-3) / (n + 1) as f64;
         let mut p = vec![base; (n + 1) * choices];
         for (k, point) in recipe.points.iter().enumerate() {
-            p[k * choices + dimension.level(point[g]) as usize] += 1.0;
+            if !point[g].is_nan() {
+                p[k * choices + dimension.level(point[g]) as usize] += 1.0;
+            }
         }
         if let Some(prior) = prior {
             let row = &mut p[n * choices..];
@@ -144,13 +146,20 @@ fn column(recipe: &Recipe<'_>, g: usize, dimension: &Dimension) -> Column {
         let log_p = (0..p.len()).map(transposed).collect();
         return Column::Choice { choices, p, log_p };
     }
-    let mut mu: Vec<f64> = recipe.points.iter().map(|point| point[g]).collect();
-    let mut sigma = neighbours(&mu);
-    for (sigma, mu) in sigma.iter_mut().zip(&mu) {
-        *sigma = sigma.clamp(recipe.narrowest, 1.0).max(0.5 * dimension.cell(*mu));
-    }
-    mu.push(prior.map_or(0.5, |prior| prior.centre));
-    sigma.push(prior.map_or(1.0, prior_sigma));
+    let known: Vec<f64> = recipe.points.iter().map(|p| p[g]).filter(|x| !x.is_nan()).collect();
+    let mut widths = neighbours(&known).into_iter();
+    let whole = (prior.map_or(0.5, |prior| prior.centre), prior.map_or(1.0, prior_sigma));
+    let kernel = |point: &&[f64]| match point[g] {
+        // Nothing is known of it there.
+        x if x.is_nan() => whole,
+        x => {
+            let width = widths.next().unwrap_or(1.0);
+            (x, width.clamp(recipe.narrowest, 1.0).max(0.5 * dimension.cell(x)))
+        }
+    };
+    let (mut mu, mut sigma): (Vec<f64>, Vec<f64>) = recipe.points.iter().map(kernel).unzip();
+    mu.push(whole.0);
+    sigma.push(whole.1);
     let norm =
         |(mu, sigma): (&f64, &f64)| -LN_SQRT_2PI - sigma.ln() - normal::log_mass(*mu, *sigma);
     let log_norm = mu.iter().zip(&sigma).map(norm).collect();

@@ -21,6 +21,8 @@ use mixture::{Mixture, Recipe};
 
 /// The newest of the worse trials that count fully; older ones fade.
 const FULL_WEIGHT: usize = 25;
+/// After so many trials those of other studies weigh a quarter.
+const FADES_AFTER: f64 = 10.0;
 /// Of more worse trials than this, only some of the older ones are used.
 const MOST_KERNELS: usize = 1500;
 
@@ -71,8 +73,12 @@ impl Algorithm for Tpe {
         crate::arguments::arguments(self)
     }
 
+    fn transfers(&self) -> bool {
+        true
+    }
+
     fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {
-        if ask.history.len() < self.n_startup_trials || ask.space.is_empty() {
+        if ask.history.len() < ask.transfer.initial(self.n_startup_trials) || ask.space.is_empty() {
             return Proposal::Evaluate(Suggestion::from(start_point(ask)));
         }
         Proposal::Evaluate(self.draw(ask, rng).into())
@@ -85,6 +91,15 @@ struct Ranked<'a> {
     value: f64,
     /// When it was proposed.
     age: usize,
+}
+
+/// Other studies' trials, with their weights.
+#[derive(Default)]
+struct Elsewhere<'a> {
+    good: Vec<(&'a [f64], f64)>,
+    others: Vec<(&'a [f64], f64)>,
+    /// As how many trials all of them count.
+    count: f64,
 }
 
 impl Tpe {
@@ -112,15 +127,15 @@ impl Tpe {
             }
         }
         let usable = ended.iter().filter(|t| t.value.is_finite()).count();
-        if usable < 2 {
+        let n = ended.len();
+        let elsewhere = self.elsewhere(ask, n);
+        if usable + elsewhere.good.len() < 2 {
             return start_point(ask);
         }
-        let n = ended.len();
-        let good = ((self.gamma * n as f64).ceil() as usize).clamp(2, self.max_good.max(2));
-        let good = good.min(usable);
+        let good = self.good_among(n).min(usable);
         let by_value =
             |a: &Ranked<'_>, b: &Ranked<'_>| a.value.total_cmp(&b.value).then(a.age.cmp(&b.age));
-        if good < n {
+        if 0 < good && good < n {
             ended.select_nth_unstable_by(good - 1, by_value);
         }
         ended[..good].sort_unstable_by(by_value);
@@ -128,21 +143,49 @@ impl Tpe {
 
         // Within half the trials' number, but not below a 400th: the others, to be told apart from
         // the good ones, are as sharp.
-        let narrowest = 1.0 / f64::min(400.0, 2.0 + 0.5 * n as f64);
+        let narrowest = 1.0 / f64::min(400.0, 2.0 + 0.5 * (n as f64 + elsewhere.count));
         let trust = if self.use_priors { mean_confidence(ask.space) } else { 0.0 };
         let prior_weight = self.prior_weight * (1.0 + 4.0 * trust);
         let mixture = |points: &[&[f64]], weights: &[f64]| {
             let (space, use_priors) = (ask.space, self.use_priors);
             Mixture::new(&Recipe { space, points, weights, prior_weight, narrowest, use_priors })
         };
-        let good_points: Vec<&[f64]> = best.iter().map(|t| t.point).collect();
-        let good_mixture = mixture(&good_points, &self.good_weights(good));
+        let mut good_points: Vec<&[f64]> = best.iter().map(|t| t.point).collect();
+        let mut good_weights = self.good_weights(good);
+        good_points.extend(elsewhere.good.iter().map(|(point, _)| *point));
+        good_weights.extend(elsewhere.good.iter().map(|(_, weight)| *weight));
+        let good_mixture = mixture(&good_points, &good_weights);
         let mut others: Vec<(&[f64], usize)> =
             rest.iter().map(|t| (t.point, t.age)).chain(pending).collect();
         others.sort_unstable_by_key(|(_, age)| *age);
-        let (points, weights) = faded(&others);
+        let (mut points, mut weights) = faded(&others);
+        points.extend(elsewhere.others.iter().map(|(point, _)| *point));
+        weights.extend(elsewhere.others.iter().map(|(_, weight)| *weight));
         let other_mixture = mixture(&points, &weights);
         self.choose(ask, &good_mixture, &other_mixture, rng)
+    }
+
+    /// How many of so many trials are good.
+    fn good_among(&self, n: usize) -> usize {
+        ((self.gamma * n as f64).ceil() as usize).clamp(2, self.max_good.max(2))
+    }
+
+    /// What the trials of other studies say after `n` of this one, each study's by their own order.
+    fn elsewhere<'a>(&self, ask: &Ask<'a>, n: usize) -> Elsewhere<'a> {
+        let weight = (FADES_AFTER / (FADES_AFTER + n as f64)).powi(2);
+        let mut all = Elsewhere::default();
+        for source in &ask.transfer.sources {
+            let value = |trial: &'a Observation| Some((trial.objective()?, &trial.point[..]));
+            let mut list: Vec<(f64, &[f64])> = source.trials.iter().filter_map(value).collect();
+            list.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let good = self.good_among(list.len()).min(list.len());
+            let weights = self.good_weights(good);
+            let (best, rest) = list.split_at(good);
+            all.good.extend(best.iter().zip(weights).map(|((_, point), w)| (*point, w * weight)));
+            all.others.extend(rest.iter().map(|(_, point)| (*point, weight)));
+            all.count += weight * list.len() as f64;
+        }
+        all
     }
 
     fn good_weights(&self, good: usize) -> Vec<f64> {
