@@ -402,4 +402,7 @@ fn what_bricks_a_directory_of_0_12_is_named_by_check_and_mended() {
     let seen: Json = serde_json::from_slice(&seen.stdout).unwrap();
     assert_eq!(seen["findings"][0]["kind"], "corrupted_trial", "{seen}");
     assert_eq!(seen["findings"][0]["trials"], json!(["1"]));
+    let dir = dir.to_string_lossy();
+    assert!(trialmill(&["check", &dir, "--repair"]).status.success());
+    assert!(trialmill(&["check", &dir]).status.success());
 }

@@ -299,27 +299,56 @@ fn what_neps_does_while_we_run_is_seen_at_the_next_turn() {
     assert!(core.study().trials().iter().eq(other.study().trials().iter()), "one history");
 }
 
+/// NePS's seed removes corrupted trials before each sampling; here they stayed, each worker of NePS warned of them or
+/// died of them, and `check` called the directory damaged for ever.
 #[test]
-fn what_makes_no_sense_is_named_and_kept_and_stops_nobody() {
+fn what_makes_no_sense_is_named_and_set_aside_before_sampling_and_stops_nobody() {
     let (_temp, dir) = left_by_neps("0.12.2");
     let results = dir.join("results");
-    for id in ["3", "4", "5"] {
+    for id in ["3", "4", "5", "8"] {
         copy(&results.join("config_1"), &results.join(format!("config_{id}")));
     }
     fs::remove_file(results.join("config_3/config.yaml")).unwrap();
     fs::write(results.join("config_4/error.yaml"), "err: x\ntb: null\n").unwrap();
     fs::write(results.join("config_5/result.yaml"), "loss: [").unwrap();
     fs::create_dir(results.join("config_6")).unwrap();
+    // Somebody is at this one.
+    fs::remove_file(results.join("config_8/config.yaml")).unwrap();
+    fs::remove_file(results.join("config_8/result.yaml")).unwrap();
+    let lock = fs::File::open(results.join("config_8/.config_lock")).unwrap();
+    lock.lock_exclusive().unwrap();
     let before = files(&dir);
     let mut core = open(&dir);
     core.join().unwrap();
-    for id in ["3", "4", "5", "6"] {
+    let broken = ["3", "4", "5", "6", "8"];
+    for id in broken {
         assert_eq!(state(&mut core, id), State::Corrupted, "{id}");
     }
     assert_eq!(ask(&mut core).id.to_string(), "2");
-    assert_eq!(ask(&mut core).id.to_string(), "7");
+    assert_eq!(ask(&mut core).id.to_string(), "9");
     let after = files(&dir);
-    assert!(before.iter().all(|file| after.contains(file)), "nothing is removed or changed");
+    let aside = |id: &str| dir.join(format!(".trialmill/config_{id}.set-aside"));
+    let moved = ["3", "4", "5", "6"];
+    for id in moved {
+        let was = results.join(format!("config_{id}"));
+        assert!(!was.exists() && aside(id).is_dir(), "{id}");
+        for (path, content) in before.iter().filter(|(path, _)| path.starts_with(&was)) {
+            let kept = aside(id).join(path.strip_prefix(&was).unwrap());
+            assert_eq!(fs::read(&kept).unwrap(), *content, "nothing is lost: {}", kept.display());
+        }
+    }
+    let is_moved =
+        |path: &Path| moved.iter().any(|id| path.starts_with(results.join(format!("config_{id}"))));
+    let mut others = before.iter().filter(|(path, _)| !is_moved(path));
+    assert!(others.all(|file| after.contains(file)), "nothing else is changed");
+    assert!(results.join("config_8").exists());
+    // They stay what they are, and are not made anew.
+    drop(core);
+    let mut core = open(&dir);
+    for id in broken {
+        assert_eq!(state(&mut core, id), State::Corrupted, "{id}");
+    }
+    assert!(!results.join("config_3").exists());
 }
 
 #[test]

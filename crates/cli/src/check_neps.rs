@@ -29,11 +29,15 @@ fn inspect(directory: &Directory) -> Result<Vec<Finding>, Error> {
     let summary = Summary::read(directory.path())?;
     let study = summary.study();
     found.extend(of_dead_processes(directory, study));
+    // Of those that were set aside there is nothing left to mend.
+    let is_there = |trial: &&Trial| directory.trial_path(&trial.id).symlink_metadata().is_ok();
     let corrupted = study.trials().iter().filter(|trial| trial.state == State::Corrupted);
+    let corrupted = corrupted.filter(is_there);
     let corrupted: Vec<TrialId> = corrupted.map(|trial| trial.id.clone()).collect();
     if !corrupted.is_empty() {
         let problem = "their files contradict each other, or have no configuration";
-        let remedy = "look at them; nobody evaluates them again, and nothing here removes them";
+        let remedy = "--repair keeps them aside in .trialmill/, and so does the next trialmill worker; \
+                      nobody evaluates them again";
         let finding = Finding::damage(FindingKind::CorruptedTrial, "results", problem, remedy);
         found.push(finding.about(corrupted));
     }

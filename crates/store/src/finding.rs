@@ -98,6 +98,7 @@ impl FindingKind {
                 | FindingKind::MissingFiles
                 | FindingKind::OptimizerState
                 | FindingKind::SeedState
+                | FindingKind::CorruptedTrial
         )
     }
 }

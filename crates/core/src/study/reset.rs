@@ -18,6 +18,11 @@ impl StudyState {
                 let hint = ": it is being evaluated; `release` hands back what a caller holds";
                 return Err(StudyError::Transition { id, from, to, hint });
             }
+            if trial.config.iter().next().is_none() && !self.definition.space.names().is_empty() {
+                let problem = "has no configuration that could be read, so nobody can evaluate it; it can be \
+                               deleted";
+                return Err(StudyError::Contradiction(format!("trial '{id}' {problem}")));
+            }
             let metadata = MetaData {
                 previous_trial_id: trial.metadata.previous_trial_id.clone(),
                 sampling_worker_id: trial.metadata.sampling_worker_id.clone(),

@@ -188,6 +188,16 @@ impl TrialFiles {
         Ok(mended)
     }
 
+    /// Whether nothing but their content keeps a trial's files from being understood.
+    pub(super) fn can_be_read(&self, id: &TrialId) -> bool {
+        let directory = self.directory(id);
+        [CONFIG, RESULT, ERROR].iter().all(|name| match plain::open(&directory.join(name)) {
+            Ok(_) => true,
+            // No system refuses a link or a pipe: we do.
+            Err(error) => error.kind() == io::ErrorKind::NotFound || error.raw_os_error().is_none(),
+        })
+    }
+
     /// Moves a directory among our own files; returns its new path.
     pub(super) fn set_aside(&self, path: &Path) -> io::Result<PathBuf> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();

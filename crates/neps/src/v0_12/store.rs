@@ -31,7 +31,7 @@ use trialmill_core::trial::{State, Trial, TrialId, Trials};
 use trialmill_store::{
     Directory, Durability, JournalStore, Purpose, Replica, Store, Watcher, stamp,
 };
-use trialmill_store::{FileLock, is_held};
+use trialmill_store::{FileLock, is_held, plain};
 use trialmill_store::{Guarded, Place};
 
 /// The store of a directory that NePS 0.12 shares.
@@ -154,6 +154,21 @@ impl Neps012Store {
             self.emit(trial, replica)?;
         }
         if first { self.mend(replica.trials()) } else { Ok(()) }
+    }
+
+    /// Before anything is sampled, what makes no sense is kept among our own files: NePS's seed removes it, and
+    /// its later workers warn of it each time, or die of it. What is evaluated, or cannot be read just now, stays.
+    fn set_corrupted_aside(&self, trials: &Trials) -> Result<(), StoreError> {
+        for trial in self.open.iter(trials).filter(|trial| trial.state == State::Corrupted) {
+            let (id, path) = (&trial.id, self.files.directory(&trial.id));
+            let is_held = || is_held(&self.files.lock_path(id)).unwrap_or(true);
+            if plain::is_there(&path) && self.files.can_be_read(id) && !is_held() {
+                let kept =
+                    self.files.set_aside(&path).map_err(StoreError::io("set aside", &path))?;
+                tracing::warn!("trial {id} is corrupted: its files are kept as {}", kept.display());
+            }
+        }
+        Ok(())
     }
 
     /// Returns the trials that are new; writes the directories of known trials again that are gone.
@@ -360,7 +375,11 @@ impl Store for Neps012Store {
             store.touched.clear();
             store.catch_up(replica)?;
             store.stamp.store(stamp(&store.watched()), Ordering::Release);
-            store.read_new(&mut ahead, replica)
+            store.read_new(&mut ahead, replica)?;
+            match purpose {
+                Purpose::Sampling => store.set_corrupted_aside(replica.trials()),
+                Purpose::Reporting => Ok(()),
+            }
         })
     }
 
