@@ -204,7 +204,8 @@ function frame(context, box, scale, px, py) {
     if (at < box.left - 1 || at > box.right + 1) continue;
     context.strokeStyle = grid;
     line(context, at, box.top, at, box.bottom);
-    context.fillText(text, at, box.bottom + 16);
+    // The last one may stand at the edge.
+    context.fillText(text, Math.min(at, box.right + 13 - context.measureText(text).width / 2), box.bottom + 16);
   }
   context.textAlign = "right";
   for (const y of ticks(scale.y.low, scale.y.high, scale.y.log, Math.max(2, Math.floor((box.bottom - box.top) / 45)))) {

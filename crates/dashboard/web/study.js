@@ -238,7 +238,7 @@ async function refresh(anew = true) {
   busy = false;
   document.documentElement.dataset.ready = "1";
   // A large study takes longer to show than to change: it gets its time, and the machine most of it.
-  if (again !== null) { const next = again; again = null; setTimeout(() => refresh(next), Math.max(400, last * 3)); }
+  if (again !== null) { const next = again; again = null; setTimeout(() => refresh(next), Math.max(900, last * 4)); }
 }
 
 refresh();
