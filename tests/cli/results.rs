@@ -119,16 +119,17 @@ fn a_command_gets_its_trial_s_own_words() {
         echo "$TRIALMILL_TRIAL_ID $TRIALMILL_ATTEMPT [$TRIALMILL_PREVIOUS_DIR]" >> "$HERE/variables"
         [ "$TRIALMILL_TRIAL_ID.$TRIALMILL_ATTEMPT" = 2.1 ] && exit 3; echo 1"#;
     let start = study.study(&[], script);
-    let words = ["{trial_id}", "{attempt}", "[{previous_dir}]", "{trial_dir}"];
+    let words = ["{trial_id}", "{attempt}", "[{previous_dir}]", "worker {worker}", "{trial_dir}"];
     study.run(&[&start[..], &words[..]].concat()).exits(0);
     study.run(&["retry", "s"]).exits(0);
     study.run(&[&start[..], &words[..]].concat()).exits(0);
     let told = ["1 1 []", "2 1 []", "2 2 []"];
     assert_eq!(study.lines("variables"), told);
     for (line, told) in study.lines("words").iter().zip(told) {
-        let dir = line.strip_prefix(told).unwrap_or_else(|| panic!("{line}"));
+        let dir = line.strip_prefix(told).and_then(|line| line.strip_prefix(" worker 0 "));
+        let dir = dir.unwrap_or_else(|| panic!("{line}"));
         let id = told.split(' ').next().unwrap();
-        assert!(dir.ends_with(&format!("/s/trials/{id}")), "{line}");
+        assert!(dir.starts_with('/') && dir.ends_with(&format!("/s/trials/{id}")), "{line}");
     }
 }
 

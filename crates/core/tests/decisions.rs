@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // This is a test.
 
 use trialmill_core::budget::{Budget, Limit};
+use trialmill_core::config::Value;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::{BoxError, StudyError};
+use trialmill_core::evaluation::Evaluation;
 use trialmill_core::event::{Event, EventKind, Policy, Process, Reason};
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, SamplingRequest, Suggestion};
-use trialmill_core::space::{Parameter, SearchSpace};
+use trialmill_core::space::{Domain, Parameter, SearchSpace};
+use trialmill_core::stopping::{EarlyEnd, RegretBound, StopEarly};
 use trialmill_core::study::{Answer, Ask, Command, StopReason, StudyState};
 use trialmill_core::trial::{Report, State, Step, Trial, TrialId};
 
@@ -400,4 +403,138 @@ fn a_bound_on_the_regret_is_due_at_checkpoints_and_sees_the_best_results_alone()
 fn what_is_rare_and_large_does_not_make_every_event_and_command_large() {
     let sizes = [size_of::<Event>(), size_of::<Command>()];
     assert!(sizes.iter().all(|size| *size <= 96), "{sizes:?}");
+}
+
+/// A list without values was a success, and the best of all.
+#[test]
+fn a_result_without_an_objective_is_no_success_before_and_after_the_first_one() {
+    let mut study = study(10);
+    let trials = handed(ask(&mut study, 3, obedient).unwrap());
+    for (trial, objective) in trials.iter().zip([None, Some(1.0), None]) {
+        let said = objective.into_iter().collect::<Vec<f64>>();
+        report(&mut study, trial, Report::objective(said));
+        let stored = study.trial(trial).unwrap().report.clone().unwrap();
+        match objective {
+            Some(_) => assert_eq!(stored.reported_as, State::Success),
+            None => {
+                assert_eq!(stored.reported_as, State::Crashed);
+                let problem = &stored.failure.unwrap().err;
+                assert!(problem.contains("no objective"), "{problem}");
+            }
+        }
+    }
+    assert_eq!(study.front().len(), 1);
+}
+
+/// An evaluation of one epoch says little about the best there is: the bound on the regret would be computed from
+/// noise, and end the study.
+#[test]
+fn only_results_at_full_fidelity_count_for_the_bound_on_the_regret() {
+    for fidelity in [Parameter::int(1, 9).fidelity(), Parameter::float(1.0, 9.0).fidelity()] {
+        let space = [("x", Parameter::float(0.0, 1.0)), ("epochs", fidelity.clone())];
+        let info = OptimizerInfo::new("says", Vec::<(String, i32)>::new());
+        let space = SearchSpace::new(space).unwrap();
+        let mut study = StudyState::new(Definition::new(space, info).seeded(7));
+        let regret_bound = Some(RegretBound::AtMost(1e-3));
+        let stop_early = StopEarly { regret_bound, ..StopEarly::default() };
+        let policy = Policy { stop_early, ..Policy::default() };
+        run(&mut study, Command::SetPolicy(Box::new(policy))).unwrap();
+        run(&mut study, Command::Join(process())).unwrap();
+        let mut whole = 0;
+        for round in 0..200_u64 {
+            let is_whole = round % 2 == 0;
+            let epochs = if is_whole { 9.0 } else { 8.0 };
+            let is_float = matches!(fidelity.domain(), Domain::Float { .. });
+            let answer = ask(&mut study, 1, move |request| {
+                let mut suggestion = suggestion(request, 0);
+                let value = if is_float { Value::Float(epochs) } else { Value::Int(epochs as i64) };
+                suggestion.config = suggestion.config.with("epochs", value);
+                Proposal::Evaluate(vec![suggestion])
+            });
+            whole += u64::from(is_whole);
+            report(&mut study, &handed(answer.unwrap())[0], Report::objective(round as f64));
+        }
+        let checkpoint = study.checkpoint().expect("enough results");
+        assert!(checkpoint.count <= whole && checkpoint.count > whole / 2, "{}", checkpoint.count);
+        assert!(checkpoint.best.iter().all(|(objective, _)| objective % 2.0 == 0.0));
+    }
+}
+
+/// What an attempt ran could not be told any more: its number named another command, or none.
+#[test]
+fn an_evaluation_has_one_number_for_ever_and_no_attempt_one_that_there_is_not() {
+    let mut study = study(9);
+    let evaluation =
+        |word: &str| Evaluation { command: vec![word.into()], ..Evaluation::default() };
+    let event = |number, word| {
+        let kind =
+            EventKind::Evaluation { number, own: false, evaluation: evaluation(word).into() };
+        Event { time: 2.5, kind }
+    };
+    study.apply(event(1, "a")).unwrap();
+    study.apply(event(1, "a")).unwrap();
+    let refused = [event(1, "b"), event(0, "b"), event(3, "c")];
+    for (event, words) in refused.into_iter().zip(["comes twice", "comes twice", "too early"]) {
+        let error = study.apply(event).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    study.apply(event(2, "b")).unwrap();
+    let set = |own| Command::SetEvaluation { evaluation: Box::new(evaluation("a")), own };
+    assert_eq!(
+        run(&mut study, set(false)).unwrap(),
+        Answer::Evaluation(1),
+        "it has a number already"
+    );
+    // The second is of another journal, or of a line that was lost.
+    for (number, is_known) in [(Some(2), true), (None, true), (Some(3), false)] {
+        let sampled = Command::Sample { n: 1, worker: "p1-w1".into() };
+        let (_, mut events) = study.execute(2.5, sampled, &mut Says(obedient)).unwrap();
+        let Some(Event { kind: EventKind::Sampled { trial, .. }, .. }) = events.pop() else {
+            panic!("{events:?}")
+        };
+        let (worker, lease) = ("p1-w1".into(), None);
+        let kind = EventKind::Claimed { trial, attempt: 1, worker, lease, evaluation: number };
+        let applied = study.apply(Event { time: 2.5, kind });
+        assert_eq!(applied.is_ok(), is_known, "{number:?}: {applied:?}");
+    }
+}
+
+/// The clock of "nothing became better" starts anew with each improvement: a study ended although it had just
+/// found something better.
+#[test]
+fn each_better_result_is_an_improvement_and_no_other() {
+    let mut study = study(9);
+    for (objective, improvements) in [(3.0, 1), (2.0, 2), (2.0, 2), (2.5, 2), (1.0, 3)] {
+        let trial = handed(ask(&mut study, 1, obedient).unwrap()).remove(0);
+        report(&mut study, &trial, Report::objective(objective));
+        assert_eq!(study.improvements(), improvements, "after {objective}");
+    }
+}
+
+#[test]
+fn a_study_that_has_ended_early_does_not_end_again() {
+    let mut study = study(9);
+    let stop = || Command::Stop(EarlyEnd::NoImprovement);
+    let mut events = |command| study.execute(2.5, command, &mut Says(obedient)).unwrap().1.len();
+    assert_eq!((events(stop()), events(stop())), (1, 0));
+}
+
+#[test]
+fn a_correction_that_takes_a_result_back_is_refused_with_what_to_do() {
+    let mut study = study(9);
+    let trials = handed(ask(&mut study, 2, obedient).unwrap());
+    report(&mut study, &trials[0], Report::objective(1.0));
+    report(&mut study, &trials[1], Report::crashed("error", "it broke"));
+    let (back, again) = ("a correction takes no result back", "it can be tried again");
+    let table = [
+        (0, State::Evaluating, back),
+        (0, State::Submitted, back),
+        (1, State::Submitted, back),
+        (1, State::Evaluating, again),
+    ];
+    for (at, state, words) in table {
+        let mut trial = study.trial(&trials[at]).unwrap().clone();
+        (trial.state, trial.report) = (state, None);
+        refuses(run(&mut study, Command::Put(Box::new(trial))), words);
+    }
 }

@@ -79,3 +79,47 @@ pub(super) fn has_hole(disk: &dyn Disk, mut offset: u64) -> io::Result<bool> {
         offset += got as u64;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::liveness::Presence;
+
+    /// Whether an end may be cut off, by who lives. Nothing held this down but two hosts on NFS: an end was
+    /// cut off while its writer lived, and what it had acknowledged was gone.
+    #[test]
+    fn an_end_is_cut_off_only_if_its_writer_can_be_dead() {
+        // (hole, network, who else is there, may be cut off); a process lives while it holds its lock file.
+        let (nobody, alive, dead): (&[bool], &[bool], &[bool]) = (&[], &[true], &[false]);
+        let both = &[true, false][..];
+        let table = [
+            (false, false, nobody, true),
+            (false, false, alive, true),
+            (true, false, nobody, true),
+            (true, false, alive, false),
+            (true, false, both, false),
+            (true, false, dead, true),
+            (false, true, nobody, true),
+            (false, true, alive, false),
+            (false, true, both, true),
+            (false, true, dead, true),
+            (true, true, nobody, false),
+            (true, true, dead, false),
+        ];
+        for (has_hole, is_shared, others, expected) in table {
+            let workers = tempfile::tempdir().unwrap();
+            let own = Presence::take(lock_path(workers.path(), 1), false).unwrap();
+            let mut held = vec![own];
+            for (number, lives) in (2..).zip(others) {
+                let path = lock_path(workers.path(), number);
+                match lives {
+                    true => held.push(Presence::take(path, false).unwrap()),
+                    false => std::fs::write(path, "1\n").unwrap(),
+                }
+            }
+            let is_dead =
+                Deaths::default().writer_is_dead(has_hole, is_shared, workers.path(), Some(1));
+            assert_eq!(is_dead, expected, "hole {has_hole}, network {is_shared}, {others:?}");
+        }
+    }
+}

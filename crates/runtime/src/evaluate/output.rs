@@ -174,4 +174,30 @@ mod tests {
         output.shorten();
         assert!(before.abs_diff(std::fs::read(&path).unwrap().len()) < 100);
     }
+
+    /// After a stop, what a command had written before it would be the value of an unfinished evaluation.
+    #[test]
+    fn only_a_result_with_content_that_is_as_late_counts_after_a_stop() {
+        let home = tempfile::tempdir().unwrap();
+        let files = AttemptFiles::of(home.path(), 1);
+        std::fs::create_dir(files.own()).unwrap();
+        let log = files.log(Stream::Stdout);
+        std::fs::write(&log, "").unwrap();
+        let output = Output::new(files.clone(), File::open(&log).unwrap());
+        let stop = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+        assert!(!output.is_written_since(stop), "there is none");
+        let table = [("0.5", -1, false), ("0.5", 0, true), ("0.5", 1, true), ("", 1, false)];
+        for (content, after, counts) in table {
+            std::fs::write(files.result(), content).unwrap();
+            let written = SystemTime::UNIX_EPOCH
+                + std::time::Duration::from_secs(1_000_000_u64.saturating_add_signed(after));
+            File::options()
+                .write(true)
+                .open(files.result())
+                .unwrap()
+                .set_modified(written)
+                .unwrap();
+            assert_eq!(output.is_written_since(stop), counts, "{content:?} {after}");
+        }
+    }
 }

@@ -239,3 +239,41 @@ fn value_of(parameter: &Parameter, json: &Json) -> Value {
         (_, json) => Value::from_stored(json.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A sampler in Python says `3.0` where a whole number is wanted, and `1` for a real one. What is no value
+    /// of the parameter must not become one.
+    #[test]
+    fn a_number_of_json_is_the_value_that_it_means_or_none() {
+        let whole = Parameter::int(i64::MIN, i64::MAX);
+        let real = Parameter::float(0.0, 10.0);
+        let choices = Parameter::categorical([Value::Int(1), Value::Float(1.0), "a".into()]);
+        let big = 9_007_199_254_740_991.0; // 2^53 - 1
+        let table = [
+            (&whole, json!(3), Value::Int(3)),
+            (&whole, json!(3.0), Value::Int(3)),
+            (&whole, json!(-3.0), Value::Int(-3)),
+            (&whole, json!(3.5), Value::Null),
+            (&whole, json!(big), Value::Int(big as i64)),
+            (&whole, json!(-big), Value::Int(-big as i64)),
+            (&whole, json!(big + 1.0), Value::Null),
+            (&whole, json!(-big - 1.0), Value::Null),
+            (&whole, json!(1e300), Value::Null),
+            (&whole, json!(i64::MAX), Value::Int(i64::MAX)),
+            (&whole, json!("3"), Value::from("3")),
+            (&real, json!(1), Value::Float(1.0)),
+            (&real, json!(0.25), Value::Float(0.25)),
+            (&choices, json!(1), Value::Int(1)),
+            (&choices, json!(1.0), Value::Float(1.0)),
+            (&choices, json!("a"), Value::from("a")),
+            (&choices, json!("b"), Value::from("b")),
+        ];
+        for (parameter, said, meant) in table {
+            assert_eq!(value_of(parameter, &said), meant, "{said} for {parameter:?}");
+        }
+    }
+}

@@ -166,3 +166,21 @@ fn a_claim_ends_by_the_clock_of_its_boot_and_elsewhere_by_the_watcher_s_own() {
         assert!(watcher.is_expired("1", 1, &long_ago));
     }
 }
+
+/// Containers of one machine see each other's locks, whatever they are called; where no boot is known, the name
+/// alone can say so.
+#[test]
+fn a_kernel_is_shared_by_its_boot_and_without_one_by_its_name() {
+    let table = [
+        (("a", "boot-1"), ("a", "boot-1"), true),
+        (("a", "boot-1"), ("b", "boot-1"), true),
+        (("a", "boot-1"), ("a", "boot-2"), false),
+        (("a", ""), ("a", ""), true),
+        (("a", ""), ("b", ""), false),
+        (("a", ""), ("a", "boot-1"), false),
+    ];
+    for ((host, boot), (other, its), expected) in table {
+        let shares = machine(host, boot).shares_kernel(&machine(other, its).process());
+        assert_eq!(shares, expected, "{host} {boot:?}, {other} {its:?}");
+    }
+}
