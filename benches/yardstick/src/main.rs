@@ -11,6 +11,7 @@
 //! yardstick time NAME PROBLEM N... [--arguments JSON]
 //! ```
 
+mod own;
 mod problems;
 mod prune;
 mod regret;

@@ -2,9 +2,10 @@
 
 use std::f64::consts::PI;
 
+use crate::own;
 use serde::Deserialize;
 use serde_json::Value as Json;
-use trialmill_search::{Dimension, Fidelity, Kind, Point, Prior, Space};
+use trialmill_search::{Condition, Dimension, Fidelity, Kind, Point, Prior, Space};
 
 /// One parameter as `functions.json` has it.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,6 +36,9 @@ pub(crate) struct Problem {
     fidelity: Option<FidelityOf>,
     #[serde(default)]
     prior: Option<Json>,
+    /// For a parameter, the one that it waits for and the places of the choices that this must have.
+    #[serde(default)]
+    when: std::collections::BTreeMap<String, (String, Vec<usize>)>,
     #[cfg(test)]
     #[serde(default)]
     pub(crate) checks: Vec<Json>,
@@ -48,7 +52,9 @@ struct File {
 /// All problems of the file, and those of our own that are less additive.
 pub(crate) fn all() -> Result<Vec<Problem>, serde_json::Error> {
     let text = include_str!("../../../crates/search/testdata/functions.json");
-    Ok(serde_json::from_str::<File>(text)?.problems)
+    let own = include_str!("../own.json");
+    let read = |text| Ok(serde_json::from_str::<File>(text)?.problems);
+    Ok(read(text)?.into_iter().chain(read(own)?).collect())
 }
 
 impl Parameter {
@@ -116,7 +122,19 @@ impl Problem {
         };
         let fidelity = self.fidelity.as_ref();
         let fidelity = fidelity.map(|f| Fidelity { lower: f.lower, upper: f.upper, whole: true });
-        Space { dimensions: self.params.iter().map(dimension).collect(), fidelity }
+        let dimensions = self.params.iter().map(dimension).collect();
+        Space { dimensions, fidelity, conditions: self.conditions() }
+    }
+
+    fn conditions(&self) -> Vec<Condition> {
+        let place = |name: &str| self.params.iter().position(|p| p.name() == name);
+        let condition = |(name, (other, choices)): (&String, &(String, Vec<usize>))| {
+            let other = place(other)?;
+            let at = |choice: &usize| self.params[other].dimension().at_level(*choice as u64);
+            let on = vec![(other, choices.iter().map(at).collect())];
+            Some(Condition { dimension: place(name)?, on })
+        };
+        self.when.iter().filter_map(condition).collect()
     }
 
     /// The values of a point.
@@ -148,6 +166,7 @@ impl Problem {
             "mixed8" => mixed8(x),
             "nas9" => nas9(x),
             "active5of20" => active5(x),
+            name if own::is_one(name) => own::value(name, x),
             "curves-aligned" | "curves-crossing" => {
                 let (noisy, exact) = curve(x, epochs, base == "curves-crossing");
                 return (vec![noisy], vec![exact]);

@@ -49,6 +49,14 @@ pub(crate) fn cpu_seconds() -> f64 {
 pub(crate) fn run(problem: &Problem, setup: &Setup<'_>, seed: u64) -> Result<Record, String> {
     let algorithm = by_name(setup.name, setup.arguments)?;
     let mut driver = Driver::new(problem.space(), algorithm, seed)?;
+    let space = problem.space();
+    if !space.conditions.is_empty() {
+        // As a study does it: what is not there stands in the middle.
+        driver = driver.settle_with(move |point| {
+            let present = space.present(point);
+            point.iter_mut().zip(present).filter(|(_, there)| !there).for_each(|(x, _)| *x = 0.5);
+        });
+    }
     if let Some(kind) = setup.transfer {
         driver = driver.beginning_with(vec![transfer::source(problem, kind, seed)?]);
     }

@@ -218,7 +218,23 @@ pub(crate) fn space_of(space: &SearchSpace) -> models::Space {
         }
         _ => None,
     });
-    models::Space { dimensions: searched(space).map(dimension).collect(), fidelity }
+    let dimensions = searched(space).map(dimension).collect();
+    models::Space { dimensions, fidelity, conditions: conditions_of(space) }
+}
+
+/// Which parameters are there only where others have certain values.
+fn conditions_of(space: &SearchSpace) -> Vec<models::Condition> {
+    let place = |wanted: &str| searched(space).position(|(name, _)| name == wanted);
+    let on = |condition: &trialmill_core::space::Condition| {
+        let domain = space.get(&condition.parameter)?.domain();
+        let places = condition.values.iter().map(|value| domain.to_unit(value)).collect();
+        Some((place(&condition.parameter)?, places))
+    };
+    let condition = |(dimension, (_, parameter)): (usize, (&str, &Parameter))| {
+        let on: Vec<_> = parameter.conditions().iter().filter_map(on).collect();
+        (!on.is_empty()).then_some(models::Condition { dimension, on })
+    };
+    searched(space).enumerate().filter_map(condition).collect()
 }
 
 pub(crate) fn point_of(space: &SearchSpace, config: &Config) -> models::Point {

@@ -9,7 +9,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use serde_json::Value as Json;
 
 use crate::history::{History, Observation, RungId, State};
-use crate::space::{Point, Space};
+use crate::space::{Condition, Point, Space};
 use crate::transfer::{Source, Transfer};
 
 /// What an algorithm may look at. Constants are left out of it.
@@ -134,7 +134,8 @@ impl Driver {
         let moves = |at: &usize| full.dimensions[*at].levels() != Some(1);
         let active: Vec<usize> = (0..full.len()).filter(moves).collect();
         let dimensions = active.iter().map(|at| full.dimensions[*at].clone()).collect();
-        let space = Space { dimensions, fidelity: full.fidelity };
+        let conditions = conditions_among(&full, &active);
+        let space = Space { dimensions, fidelity: full.fidelity, conditions };
         algorithm.check(&space)?;
         let (history, transfer) = (History::new(), Transfer::default());
         let (brought, settle) = (0, None);
@@ -273,6 +274,20 @@ impl Driver {
         }
         full
     }
+}
+
+/// The conditions of the parameters that are left when the constants are left out.
+fn conditions_among(full: &Space, active: &[usize]) -> Vec<Condition> {
+    let place = |at: usize| active.iter().position(|active| *active == at);
+    let reduced = |condition: &Condition| {
+        let on = condition.on.iter().filter_map(|(at, values)| Some((place(*at)?, values.clone())));
+        Some(Condition { dimension: place(condition.dimension)?, on: on.collect() })
+    };
+    full.conditions
+        .iter()
+        .filter_map(reduced)
+        .filter(|condition| !condition.on.is_empty())
+        .collect()
 }
 
 /// The random numbers of a sample, as `SamplingRequest::rng` of trialmill makes them.

@@ -35,6 +35,6 @@ pub use multi::{MoTpe, Nsga2, ParEgo, dominates, hypervolume, pareto_front};
 pub use quasi_random::{LatinHypercube, Sobol};
 pub use random_search::RandomSearch;
 pub use registry::{NAMES, by_name};
-pub use space::{Dimension, Fidelity, Kind, Point, Prior, Space};
+pub use space::{Condition, Dimension, Fidelity, Kind, Point, Prior, Space};
 pub use tpe::Tpe;
 pub use transfer::{Source, Transfer};

@@ -74,6 +74,25 @@ pub struct Space {
     /// The fidelity.
     #[serde(default)]
     pub fidelity: Option<Fidelity>,
+    /// Which parameters are there only sometimes. One that is not there stands in the middle.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+}
+
+/// A parameter that is there only where others, which are there, have certain values.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Condition {
+    /// The parameter.
+    pub dimension: usize,
+    /// The others, with the places of the values that they must have; all of them.
+    pub on: Vec<(usize, Vec<f64>)>,
+}
+
+impl Condition {
+    fn holds(&self, point: &[f64], present: &[bool]) -> bool {
+        let is_one = |x: f64, places: &[f64]| places.iter().any(|place| (x - place).abs() < 1e-9);
+        self.on.iter().all(|(other, places)| present[*other] && is_one(point[*other], places))
+    }
 }
 
 impl Dimension {
@@ -196,7 +215,7 @@ impl Space {
     /// A space without a fidelity or priors.
     pub fn of(kinds: impl IntoIterator<Item = Kind>) -> Self {
         let dimensions = kinds.into_iter().map(Dimension::new).collect();
-        Space { dimensions, fidelity: None }
+        Space { dimensions, fidelity: None, conditions: Vec::new() }
     }
 
     /// How many parameters there are.
@@ -207,6 +226,28 @@ impl Space {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.dimensions.is_empty()
+    }
+
+    /// Which parameters are there at a point.
+    pub fn present(&self, point: &[f64]) -> Vec<bool> {
+        let mut present = vec![true; self.len()];
+        // A condition may wait for a parameter that has one of its own.
+        for _ in &self.conditions {
+            let before = present.clone();
+            for condition in &self.conditions {
+                present[condition.dimension] = condition.holds(point, &present);
+            }
+            if present == before {
+                break;
+            }
+        }
+        present
+    }
+
+    /// A space of some of its parameters, all of which are there.
+    pub(crate) fn part(&self, of: &[usize]) -> Space {
+        let dimensions = of.iter().map(|g| self.dimensions[*g].clone()).collect();
+        Space { dimensions, ..Space::default() }
     }
 
     /// Moves each coordinate to the value it means.

@@ -6,7 +6,7 @@ mod common;
 
 use common::{bowl, make, mixed, run};
 use trialmill_search::{
-    Answer, Driver, Kind, NAMES, Observation, Space, State, Suggestion, by_name,
+    Answer, Condition, Driver, Kind, NAMES, Observation, Space, State, Suggestion, by_name,
 };
 
 #[test]
@@ -95,5 +95,59 @@ fn a_study_of_several_objectives_gets_a_front() {
             driver.history().trials().iter().filter_map(Observation::all_objectives).collect();
         let volume = trialmill_search::hypervolume(&front, &[1.5, 1.5]);
         assert!(volume > 0.7, "{name}: {volume}");
+    }
+}
+
+/// Of a space with three kinds, each with parameters of its own, the best kind's own are found.
+#[test]
+fn a_space_with_conditions_is_searched_in_groups() {
+    let mut space = Space::of([
+        Kind::Categorical { choices: 3 },
+        Kind::Float,
+        Kind::Int { lower: 1, upper: 9, log: false },
+        Kind::Float,
+        Kind::Constant,
+    ]);
+    let place = |choice: u64| space.dimensions[0].at_level(choice);
+    let on = |choice| vec![(0, vec![place(choice)]), (4, vec![0.5])];
+    space.conditions = vec![
+        Condition { dimension: 3, on: vec![(2, vec![space.dimensions[2].at_level(4)])] },
+        Condition { dimension: 1, on: on(0) },
+        Condition { dimension: 2, on: on(2) },
+    ];
+    let inside = space.clone();
+    // A parameter waits for one that waits itself.
+    assert_eq!(space.present(&[place(0), 0.1, 0.5, 0.1, 0.5]), [true, true, false, false, true]);
+    let fifth = space.dimensions[2].at_level(4);
+    assert_eq!(space.present(&[place(2), 0.1, fifth, 0.1, 0.5]), [true, false, true, true, true]);
+    let value = |s: &Suggestion| {
+        let there = inside.present(&s.point);
+        let y = match inside.dimensions[0].level(s.point[0]) {
+            0 => 0.5 + (s.point[1] - 0.8).abs(),
+            1 => 0.9,
+            _ if there[3] => (s.point[3] - 0.2).abs(),
+            _ => 0.6 + (s.point[2] - 0.5).abs(),
+        };
+        (State::Finished, vec![y])
+    };
+    let best = |name: &str, arguments: serde_json::Value, seed| {
+        let algorithm = by_name(name, &arguments).unwrap();
+        let inside = space.clone();
+        let driver = Driver::new(space.clone(), algorithm, seed).unwrap();
+        let mut driver = driver.settle_with(move |point| {
+            let there = inside.present(point);
+            point.iter_mut().zip(there).filter(|(_, there)| !there).for_each(|(x, _)| *x = 0.5);
+        });
+        run(&mut driver, 60, 2, value);
+        let values = driver.history().trials().iter().filter_map(Observation::objective);
+        values.fold(f64::INFINITY, f64::min)
+    };
+    for (name, arguments) in [("tpe", "{}"), ("tpe", r#"{"group": false}"#), ("auto", "{}")] {
+        let arguments: serde_json::Value = serde_json::from_str(arguments).unwrap();
+        let wins = (0..5).filter(|seed| {
+            best(name, arguments.clone(), *seed)
+                < best("random_search", serde_json::Value::Null, *seed)
+        });
+        assert!(wins.count() >= 4, "{name} {arguments}");
     }
 }

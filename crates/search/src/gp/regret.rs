@@ -31,7 +31,7 @@ pub fn regret_bound(space: &Space, trials: &[(Point, f64)], seed: u64) -> Option
         return None;
     }
     let dimensions = active.iter().map(|at| space.dimensions[*at].clone()).collect();
-    let space = Space { dimensions, fidelity: None };
+    let space = Space { dimensions, ..Space::default() };
     let mean = trials.iter().map(|(_, y)| y).sum::<f64>() / trials.len() as f64;
     let square = |(_, y): &(Point, f64)| (y - mean) * (y - mean);
     let spread = (trials.iter().map(square).sum::<f64>() / trials.len() as f64).sqrt().max(1e-10);

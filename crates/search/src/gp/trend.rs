@@ -96,8 +96,7 @@ impl Model {
         if usable.len() < LEAST || dimensions.is_empty() {
             return None;
         }
-        let own = dimensions.iter().map(|g| space.dimensions[*g].clone()).collect();
-        let own = Space { dimensions: own, fidelity: None };
+        let own = space.part(&dimensions);
         let mut inputs = Inputs::new(&own, extra);
         for trial in &usable {
             let point: Point = dimensions.iter().map(|g| trial.point[*g]).collect();

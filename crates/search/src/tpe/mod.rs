@@ -5,7 +5,8 @@
 //! The best tenth of the trials makes one density, the others, and those still running, a second one
 //! ("constant liar"); what is likely under the first and unlikely under the second is proposed. Here
 //! the narrowest kernel becomes narrower with the number of *all* trials, so the search does not stop
-//! at a range's 27th part.
+//! at a range's 27th part. In a space with conditions the parameters that are there together are a group:
+//! which group is proposed is said by all trials, and its values by those of the group alone.
 
 mod mixture;
 
@@ -47,6 +48,8 @@ pub struct Tpe {
     pub rank_weight: f64,
     /// Whether the users' priors are used.
     pub use_priors: bool,
+    /// Whether parameters that are there together have estimators of their own, in a space with conditions.
+    pub group: bool,
 }
 
 impl Default for Tpe {
@@ -60,6 +63,7 @@ impl Default for Tpe {
             prior_draws: 0.0,
             rank_weight: 1.0,
             use_priors: true,
+            group: true,
         }
     }
 }
@@ -86,6 +90,7 @@ impl Algorithm for Tpe {
 }
 
 /// A trial as TPE sees it: where, and how good; trials without a usable objective come last.
+#[derive(Clone, Copy)]
 struct Ranked<'a> {
     point: &'a [f64],
     value: f64,
@@ -132,6 +137,52 @@ impl Tpe {
         if usable + elsewhere.good.len() < 2 {
             return start_point(ask);
         }
+        let space = ask.space;
+        let groups = self.group && !space.conditions.is_empty();
+        let of = |point: &[f64]| if groups { space.present(point) } else { Vec::new() };
+        let is_seen = |x: &[f64]| ask.history.has_seen(x);
+        let point = self.drawn(space, &is_seen, ended.clone(), pending.clone(), elsewhere, rng);
+        let group = of(&point);
+        ended.retain(|trial| of(trial.point) == group);
+        if !groups || ended.iter().filter(|t| t.value.is_finite()).count() < self.n_startup_trials {
+            return point;
+        }
+        // Which parameters are there is chosen; what they are is said by the trials that have these.
+        let there: Vec<usize> = (0..space.len()).filter(|g| group[*g]).collect();
+        let part = |point: &[f64]| there.iter().map(|g| point[*g]).collect::<Point>();
+        let whole = |x: &[f64]| {
+            let mut point = vec![0.5; space.len()];
+            there.iter().zip(x).for_each(|(g, x)| point[*g] = *x);
+            point
+        };
+        pending.retain(|(point, _)| of(point) == group);
+        let points: Vec<Point> = ended.iter().map(|trial| part(trial.point)).collect();
+        let own =
+            ended.iter().zip(&points).map(|(trial, point)| Ranked { point, ..*trial }).collect();
+        let points: Vec<(Point, usize)> = pending.iter().map(|(p, age)| (part(p), *age)).collect();
+        let pending = points.iter().map(|(point, age)| (&point[..], *age)).collect();
+        let is_seen = |x: &[f64]| {
+            let point = whole(x);
+            of(&point) != group || ask.history.has_seen(&point)
+        };
+        let space = space.part(&there);
+        let x = self.drawn(&space, &is_seen, own, pending, Elsewhere::default(), rng);
+        let x = whole(&x);
+        if of(&x) == group { x } else { point }
+    }
+
+    /// A draw by the estimators of these trials; at least two of them, or of other studies', are usable.
+    fn drawn(
+        &self,
+        space: &Space,
+        is_seen: &dyn Fn(&[f64]) -> bool,
+        mut ended: Vec<Ranked<'_>>,
+        pending: Vec<(&[f64], usize)>,
+        elsewhere: Elsewhere<'_>,
+        rng: &mut Xoshiro256PlusPlus,
+    ) -> Point {
+        let n = ended.len();
+        let usable = ended.iter().filter(|t| t.value.is_finite()).count();
         let good = self.good_among(n).min(usable);
         let by_value =
             |a: &Ranked<'_>, b: &Ranked<'_>| a.value.total_cmp(&b.value).then(a.age.cmp(&b.age));
@@ -144,25 +195,21 @@ impl Tpe {
         // Within half the trials' number, but not below a 400th: the others, to be told apart from
         // the good ones, are as sharp.
         let narrowest = 1.0 / f64::min(400.0, 2.0 + 0.5 * (n as f64 + elsewhere.count));
-        let trust = if self.use_priors { mean_confidence(ask.space) } else { 0.0 };
+        let trust = if self.use_priors { mean_confidence(space) } else { 0.0 };
         let prior_weight = self.prior_weight * (1.0 + 4.0 * trust);
-        let mixture = |points: &[&[f64]], weights: &[f64]| {
-            let (space, use_priors) = (ask.space, self.use_priors);
+        let mixture = |kernels: &mut dyn Iterator<Item = (&[f64], f64)>| {
+            let (points, weights): (Vec<&[f64]>, Vec<f64>) = kernels.unzip();
+            let (points, weights, use_priors) = (&points, &weights, self.use_priors);
             Mixture::new(&Recipe { space, points, weights, prior_weight, narrowest, use_priors })
         };
-        let mut good_points: Vec<&[f64]> = best.iter().map(|t| t.point).collect();
-        let mut good_weights = self.good_weights(good);
-        good_points.extend(elsewhere.good.iter().map(|(point, _)| *point));
-        good_weights.extend(elsewhere.good.iter().map(|(_, weight)| *weight));
-        let good_mixture = mixture(&good_points, &good_weights);
+        let own = best.iter().map(|t| t.point).zip(self.good_weights(good));
+        let good = mixture(&mut own.chain(elsewhere.good));
         let mut others: Vec<(&[f64], usize)> =
             rest.iter().map(|t| (t.point, t.age)).chain(pending).collect();
         others.sort_unstable_by_key(|(_, age)| *age);
-        let (mut points, mut weights) = faded(&others);
-        points.extend(elsewhere.others.iter().map(|(point, _)| *point));
-        weights.extend(elsewhere.others.iter().map(|(_, weight)| *weight));
-        let other_mixture = mixture(&points, &weights);
-        self.choose(ask, &good_mixture, &other_mixture, rng)
+        let (points, weights) = faded(&others);
+        let others = mixture(&mut points.into_iter().zip(weights).chain(elsewhere.others));
+        self.choose(space, is_seen, &good, &others, rng)
     }
 
     /// How many of so many trials are good.
@@ -197,7 +244,8 @@ impl Tpe {
 
     fn choose(
         &self,
-        ask: &Ask<'_>,
+        space: &Space,
+        is_seen: &dyn Fn(&[f64]) -> bool,
         good: &Mixture,
         others: &Mixture,
         rng: &mut Xoshiro256PlusPlus,
@@ -206,15 +254,15 @@ impl Tpe {
         let from_prior = (self.prior_draws * count as f64) as usize;
         let mut scratch = Vec::new();
         let mut draw = |at: usize| {
-            let x = good.sample(ask.space, at < from_prior, rng);
-            let score = good.log_density(ask.space, &x, &mut scratch)
-                - others.log_density(ask.space, &x, &mut scratch);
+            let x = good.sample(space, at < from_prior, rng);
+            let score = good.log_density(space, &x, &mut scratch)
+                - others.log_density(space, &x, &mut scratch);
             (score, x)
         };
         let mut candidates: Vec<(f64, Point)> = (0..count).map(&mut draw).collect();
         candidates.sort_by(|a, b| b.0.total_cmp(&a.0));
         // Only where there are steps can a draw hit a trial by chance.
-        let unseen = candidates.iter().position(|(_, x)| !ask.history.has_seen(x));
+        let unseen = candidates.iter().position(|(_, x)| !is_seen(x));
         candidates.swap_remove(unseen.unwrap_or(0)).1
     }
 }
