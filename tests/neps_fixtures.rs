@@ -406,3 +406,69 @@ fn what_bricks_a_directory_of_0_12_is_named_by_check_and_mended() {
     assert!(trialmill(&["check", &dir, "--repair"]).status.success());
     assert!(trialmill(&["check", &dir]).status.success());
 }
+
+/// Of a structured space every name was `SAMPLING__Resolvable…::categorical__2`, and with a space of one's own all
+/// values were silently empty: all trials crashed, and the budget was gone. What each trial is NePS itself has said
+/// (`tests/neps/structured.py --keep`).
+#[test]
+fn a_structured_space_is_resolved_as_neps_resolves_it() {
+    let resolved = fs::read_to_string(fixtures().join("0.17.0/structured-resolved.json")).unwrap();
+    let resolved: Json = serde_json::from_str(&resolved).unwrap();
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("study");
+    copy(&fixtures().join("0.17.0/structured"), &dir);
+    let as_resolved = || {
+        let ours = trials(&dir);
+        assert_eq!(ours.len(), resolved.as_object().unwrap().len());
+        for trial in ours {
+            let id = trial["id"].as_str().unwrap();
+            assert_eq!(plain(&trial["config"]), plain(&resolved[id]), "trial {id}");
+        }
+    };
+    as_resolved();
+    let text = dir.to_string_lossy().into_owned();
+    let worker = |options: &[&str], template: &str| {
+        let start = ["worker", &text, "--drain", "-q"];
+        let output = trialmill(&[&start[..], options, &["--", "echo", template]].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    // What is not in it is refused before anything is evaluated.
+    let (code, said) = worker(&[], "{rate}");
+    assert!(
+        code == Some(2) && said.contains("rate") && said.contains("kernel, activation"),
+        "{said}"
+    );
+    let space = temp.path().join("other.yaml");
+    fs::write(&space, "space: {lr: {lower: 0.0, upper: 1.0}, rate: {lower: 0, upper: 1}}\n")
+        .unwrap();
+    let (code, said) = worker(&["--space", &space.to_string_lossy()], "{rate}");
+    assert!(
+        code == Some(2) && said.contains("it has 'rate', and trial 1 has lr, epochs"),
+        "{said}"
+    );
+    // The files that NePS wrote stay what they were, also where they are written again.
+    let files = |id: &str| dir.join(format!("configs/config_{id}/config.yaml"));
+    let lines = |id: &str| {
+        let text = fs::read_to_string(files(id)).unwrap();
+        text.lines().map(str::to_string).collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = lines("1");
+    fs::remove_file(files("1")).unwrap();
+    assert!(trialmill(&["check", &text, "--repair"]).status.success());
+    assert_eq!(lines("1"), before);
+    let (code, said) = worker(&[], "{kernel}");
+    assert!(code == Some(0), "{said}");
+    let ended = trials(&dir);
+    for trial in &ended {
+        let kernel = resolved[trial["id"].as_str().unwrap()]["kernel"].as_f64();
+        assert_eq!(trial["report"]["objective_to_minimize"].as_f64(), kernel);
+    }
+    as_resolved();
+    // A lost cache is made anew of the files, and the other way round.
+    fs::remove_file(dir.join("configs/.trial_cache.pkl")).unwrap();
+    assert!(trialmill(&["check", &text, "--repair"]).status.success());
+    as_resolved();
+    fs::remove_file(files("1")).unwrap();
+    assert!(trialmill(&["check", &text, "--repair"]).status.success());
+    assert_eq!(lines("1"), before);
+}

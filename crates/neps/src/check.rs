@@ -29,7 +29,7 @@ pub(crate) fn check(directory: &Directory) -> Result<Vec<Finding>, StoreError> {
     let root = directory.path();
     let configs = root.join("configs");
     let files = TrialFiles::new(root);
-    let translation = read_space(root).map(|(_, translation)| translation).unwrap_or_default();
+    let translation = read_space(root).1;
     let mut shared = Shared::new(directory.definition().space.names().clone(), translation);
     let mut found = Vec::new();
     let (known, whole) = inspect_cache(&configs, &mut shared, &mut found);

@@ -26,7 +26,7 @@ use trialmill_store::{replace, sync_parent};
 /// # Errors
 /// They cannot be read.
 pub(crate) fn definition(path: &Path, version: Version) -> Result<Definition, StoreError> {
-    let space = read_space(path).map_or_else(SearchSpace::unknown, |(space, _)| space);
+    let space = read_space(path).0.unwrap_or_else(SearchSpace::unknown);
     let file = path.join(info_name(version));
     let optimizer = match plain::read(&file, MAX_STUDY_FILE_BYTES) {
         Ok(bytes) => {

@@ -7,9 +7,10 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::plain_data::{from_config, of_objective, to_config};
-use super::record::{Extras, Record, Shared, View};
+use super::plain_data::{self, from_config, of_objective, to_config};
+use super::record::{Extras, Record, Shared, View, Writer};
 use super::space::Translation;
 use super::value::Value;
 use super::{json, yaml};
@@ -169,6 +170,11 @@ impl TrialFiles {
     }
 
     fn config(record: &View<'_>, translation: &Translation, path: &Path) -> String {
+        if let Some(kept) = &record.extras.config
+            && let Some(value) = plain_data::plain(kept, kept.root(), 0)
+        {
+            return text(path, &value);
+        }
         let pairs = translation.to_neps(&record.trial.config);
         let pairs = pairs.into_iter().map(|(key, value)| (Value::Str(key), from_config(&value)));
         text(path, &Value::Map(pairs.collect()))
@@ -190,6 +196,12 @@ impl TrialFiles {
         let time = |key: &str| meta.get(key).and_then(Value::as_f64);
         let state: State = text("state").ok_or("its metadata has no state")?.parse()?;
         let Value::Map(pairs) = config else { return Err("its config is not a mapping".into()) };
+        let kept = shared.translation.is_one_way().then(|| {
+            let mut writer = Writer::new(&shared.translation);
+            let root = writer.value(&Value::Map(pairs.clone()));
+            writer.pickle.set_root(root);
+            Arc::new(writer.pickle)
+        });
         let pairs = pairs.into_iter().map(|(key, value)| match key {
             Value::Str(key) => (key, to_config(&value)),
             key => (json::write(&key), to_config(&value)),
@@ -202,7 +214,7 @@ impl TrialFiles {
         trial.report = report.map(|value| read_report(&value).map(Box::new)).transpose()?;
         let location = text("location").map(Into::into);
         let previous_location = text("previous_trial_location").map(Into::into);
-        let extras = Extras { location, previous_location, ..Extras::default() };
+        let extras = Extras { location, previous_location, config: kept, ..Extras::default() };
         Ok(Record { trial, extras })
     }
 

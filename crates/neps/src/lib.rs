@@ -24,6 +24,7 @@ mod space;
 mod staged;
 mod state;
 mod store;
+mod structure;
 mod summary;
 mod uncharged;
 mod unusable;

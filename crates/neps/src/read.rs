@@ -42,7 +42,7 @@ pub(crate) fn read_trials(
 
 fn trials(directory: &Directory) -> Result<(Trials, Option<StoreError>), StoreError> {
     let root = directory.path();
-    let translation = read_space(root).map(|(_, translation)| translation).unwrap_or_default();
+    let translation = read_space(root).1;
     let mut shared = Shared::new(directory.definition().space.names().clone(), translation);
     let files = TrialFiles::new(root);
     let mut cache = Cache::new(&root.join("configs"), false);

@@ -2,12 +2,15 @@
 //!
 //! A `SearchSpace` has plain names. A `PipelineSpace` that NePS did not convert has configurations
 //! like `SAMPLING__Resolvable.lr::float__1e-06_0.1_True: 0.01`, and a categorical's value is the
-//! index of its choice; a [`Translation`] converts between those and plain names and values.
+//! index of its choice; a [`Translation`] converts between those and plain names and values. Of a space with operations
+//! or nested choices only that is known: see [`Structure`].
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::pickle::{Item, Pickle, Ref, read};
 use super::plain_data::{elements, nearest, number, plain, string, to_config};
+use super::structure::Structure;
 use super::value::{Value, python_float};
 use trialmill_core::config::{Config, Value as ConfigValue};
 use trialmill_core::limits::MAX_STUDY_FILE_BYTES;
@@ -19,8 +22,11 @@ const PIPELINE_SPACE: (&str, &str) =
     ("neps.space.neps_spaces.parameters", "_reconstruct_pipeline_space_with_class");
 
 /// Converts between NePS's names and values and plain ones.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Translation(Vec<Translated>);
+#[derive(Debug, Clone, Default)]
+pub(super) struct Translation {
+    parameters: Vec<Translated>,
+    structure: Option<Arc<Structure>>,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 struct Translated {
@@ -33,11 +39,19 @@ struct Translated {
 
 impl Translation {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.parameters.is_empty()
+    }
+
+    /// Whether NePS's configurations cannot be made from plain ones again.
+    pub(super) fn is_one_way(&self) -> bool {
+        self.structure.is_some()
     }
 
     /// Converts to plain names and values. A configuration with other names stays unchanged.
     pub(super) fn to_plain(&self, pairs: Vec<(String, ConfigValue)>) -> Vec<(String, ConfigValue)> {
+        if let Some(structure) = &self.structure {
+            return structure.resolve(&pairs).unwrap_or(pairs);
+        }
         let find = |key: &str| pairs.iter().find(|(own, _)| own == key).map(|(_, value)| value);
         let plain = |of: &Translated| {
             let value = match (&of.key, &of.constant) {
@@ -54,11 +68,11 @@ impl Translation {
             };
             Some((of.name.clone(), choice))
         };
-        let keys = self.0.iter().filter(|of| of.key.is_some()).count();
+        let keys = self.parameters.iter().filter(|of| of.key.is_some()).count();
         if self.is_empty() || keys != pairs.len() {
             return pairs;
         }
-        self.0.iter().map(plain).collect::<Option<_>>().unwrap_or(pairs)
+        self.parameters.iter().map(plain).collect::<Option<_>>().unwrap_or(pairs)
     }
 
     /// Converts to NePS's names and values.
@@ -74,7 +88,7 @@ impl Translation {
             };
             Some((of.key.clone()?, value))
         };
-        let keyed = self.0.iter().filter(|of| of.key.is_some());
+        let keyed = self.parameters.iter().filter(|of| of.key.is_some());
         let plain = || config.iter().map(|(name, value)| (name.to_string(), value.clone()));
         match self.is_empty() {
             true => plain().collect(),
@@ -83,15 +97,25 @@ impl Translation {
     }
 }
 
-/// Reads the space of a directory, if NePS stored one that we understand.
-pub(super) fn read_space(root: &Path) -> Option<(SearchSpace, Translation)> {
-    let bytes = plain_file::read(&root.join("pipeline_space.pkl"), MAX_STUDY_FILE_BYTES).ok()?;
-    let (pickle, _) = read(&bytes).ok()?;
-    match pickle.class(pickle.root())? {
-        SEARCH_SPACE => Some((classic(&pickle)?, Translation::default())),
-        PIPELINE_SPACE => pipeline(&pickle),
-        _ => None,
-    }
+/// Reads the space of a directory, if NePS stored one that we understand, and how its configurations are written.
+pub(super) fn read_space(root: &Path) -> (Option<SearchSpace>, Translation) {
+    let read = || {
+        let path = root.join("pipeline_space.pkl");
+        let bytes = plain_file::read(&path, MAX_STUDY_FILE_BYTES).ok()?;
+        let (pickle, _) = read(&bytes).ok()?;
+        Some(match pickle.class(pickle.root())? {
+            SEARCH_SPACE => (classic(&pickle), Translation::default()),
+            PIPELINE_SPACE => match pipeline(&pickle) {
+                Some((space, translation)) => (Some(space), translation),
+                None => {
+                    let structure = Structure::of(&pickle).map(Arc::new);
+                    (None, Translation { structure, ..Translation::default() })
+                }
+            },
+            _ => return None,
+        })
+    };
+    read().unwrap_or_default()
 }
 
 fn classic(from: &Pickle<'_>) -> Option<SearchSpace> {
@@ -178,7 +202,8 @@ fn pipeline(from: &Pickle<'_>) -> Option<(SearchSpace, Translation)> {
         translation.push(Translated { name: name.clone(), key, choices, constant });
         parameters.push((name, parameter));
     }
-    Some((SearchSpace::new(parameters).ok()?, Translation(translation)))
+    let translation = Translation { parameters: translation, ..Translation::default() };
+    Some((SearchSpace::new(parameters).ok()?, translation))
 }
 
 /// The key of a number in NePS's configurations: `SAMPLING__Resolvable.lr::float__1e-06_0.1_True`.

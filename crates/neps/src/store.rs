@@ -77,7 +77,7 @@ impl NepsStore {
         durability: Durability,
     ) -> Result<Self, StoreError> {
         let root = directory.path().to_path_buf();
-        let translation = read_space(&root).map(|(_, translation)| translation).unwrap_or_default();
+        let translation = read_space(&root).1;
         let names = directory.definition().space.names().clone();
         let lock = |name: &str, settings| SharedLock::open(&root.join(name), settings);
         let optimizer_lock = lock(".optimizer.lock", "STATE_FILELOCK")?;

@@ -12,9 +12,11 @@ use trialmill_core::study::{Answer, Command};
 /// # Errors
 /// There is no command, it makes no sense for the space, or the state is gone.
 pub(crate) fn choose(handle: &StudyHandle, own: &EvaluationChanges) -> Result<Which, Error> {
-    let (study, space) = handle.with_study(|study| {
+    let (study, space, waiting) = handle.with_study(|study| {
         let evaluation = study.evaluation().map(|(number, it)| (number, it.clone()));
-        (evaluation, study.definition().space.clone())
+        let waiting = study.pending().next().or_else(|| study.trials().iter().next());
+        let waiting = waiting.map(|trial| trial.config.clone());
+        (evaluation, study.definition().space.clone(), waiting)
     })?;
     let wanted = match &study {
         Some((_, of_study)) => own.over(of_study),
@@ -23,7 +25,11 @@ pub(crate) fn choose(handle: &StudyHandle, own: &EvaluationChanges) -> Result<Wh
     if wanted.command.is_empty() {
         return Err(EvaluateError::NoCommand.into());
     }
-    CommandTemplate::of(&wanted, &space)?;
+    let template = CommandTemplate::of(&wanted, &space)?;
+    // A wrong name now, not a hundred crashed trials later.
+    if let Some(config) = waiting {
+        template.check_names(&config)?;
+    }
     let changes = study.as_ref().map_or_else(Vec::new, |(_, of_study)| of_study.changes(&wanted));
     let is_own = study.is_none() || !changes.is_empty();
     if let Some((_, of_study)) = study.as_ref().filter(|_| is_own) {

@@ -21,10 +21,10 @@ use trialmill_core::event::Policy;
 use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::Optimizer;
 use trialmill_core::pruner::Pruner;
-use trialmill_core::space::SearchSpace;
-use trialmill_core::study::Command;
+use trialmill_core::space::{Domain, Parameter, SearchSpace};
+use trialmill_core::study::{Command, StudyState};
 use trialmill_optimizers::{default as default_optimizer, of_study};
-use trialmill_store::{Directory, Layout};
+use trialmill_store::{Directory, Layout, read_study};
 
 /// A study about to be opened.
 pub(super) struct Opening<'a> {
@@ -113,6 +113,12 @@ impl Opening<'_> {
             Some(directory) => self.began_with(directory)?,
             None => self.warm_start(&definition, &*optimizer)?,
         };
+        if let (Some(there), Some(space)) = (&existing, &self.spec.space)
+            && there.layout().is_shared()
+            && there.definition().space.is_unknown()
+        {
+            check_names(there, space)?;
+        }
         // Only now: nothing can be wrong with the replacement any more.
         if self.options.overwrite {
             tracing::info!("the study that is in {}, if any, is removed", path.display());
@@ -207,11 +213,11 @@ impl Opening<'_> {
         }
         let optimizer = of_study(&definition, is_shared, self.options.wait_for_trials);
         if optimizer.is_elsewhere() {
-            let name = &definition.optimizer.name;
-            tracing::warn!(
-                "optimizer '{name}' is not built in: this process evaluates what others sample, and \
-                 waits for more"
-            );
+            let why = match definition.space.is_unknown() {
+                true => "the space is not one that is known here".to_string(),
+                false => format!("optimizer '{}' is not built in", definition.optimizer.name),
+            };
+            tracing::warn!("{why}: this process evaluates what others sample, and waits for more");
         }
         Ok(optimizer)
     }
@@ -221,6 +227,31 @@ impl Opening<'_> {
         match pre_load.is_empty() && hook.is_none() {
             true => inner,
             false => Box::new(Hooked::new(inner, pre_load, hook)),
+        }
+    }
+}
+
+/// A space for a directory whose own is not known here: its names are to be those of the trials. With others their
+/// values would be nobody's.
+fn check_names(directory: &Directory, space: &SearchSpace) -> Result<(), Error> {
+    let mut study = StudyState::new(directory.definition().clone());
+    read_study(directory, &mut |event| study.apply(event))?;
+    let trial = study.pending().next().or_else(|| study.trials().iter().next());
+    let Some(trial) = trial else { return Ok(()) };
+    let is_always = |parameter: &Parameter| {
+        parameter.conditions().is_empty() && !matches!(parameter.domain(), Domain::Constant { .. })
+    };
+    let mut always = space.iter().filter(|(_, parameter)| is_always(parameter));
+    match always.find(|(name, _)| trial.config.get(name).is_none()) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let there: Vec<&str> = trial.config.iter().map(|(name, _)| name).collect();
+            Err(Error::Setting(format!(
+                "the given space is not that of {}: it has '{name}', and trial {} has {}",
+                directory.path().display(),
+                trial.id,
+                there.join(", ")
+            )))
         }
     }
 }

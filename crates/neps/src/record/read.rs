@@ -60,7 +60,8 @@ pub(crate) fn read(from: &Pickle<'_>, at: Ref, shared: &mut Shared) -> Result<Re
         source: from.field(at, "source").and_then(|at| string(from, at)).map(Into::into),
         lease: lease.and_then(|json| serde_json::from_value(json).ok()).map(Box::new),
         foreign_exception: foreign.map(|(module, name)| format!("{module}.{name}").into()),
-        config: keep(whole_config, config_at),
+        // Of a structured space it is all that there is.
+        config: keep(whole_config && !shared.translation.is_one_way(), config_at),
         report: keep(whole_report, report_at),
     };
     Ok(Record { trial, extras })

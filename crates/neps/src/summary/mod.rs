@@ -32,8 +32,7 @@ pub fn write_summary(
     study: &StudyState,
     ended: bool,
 ) -> Result<(), StoreError> {
-    let translation = read_space(directory.path()).map(|(_, translation)| translation);
-    let translation = translation.unwrap_or_default();
+    let (_, translation) = read_space(directory.path());
     let evaluated = evaluated(study);
     let location = |trial: &Trial| directory.trial_path(&trial.id).to_string_lossy().into_owned();
     let files = [

@@ -130,7 +130,8 @@ pub(super) fn start(
     let (stdout, stderr) = (log(Stream::Stdout)?, log(Stream::Stderr)?);
     let kept = stdout.try_clone().map_err(of_file(&files.log(Stream::Stdout)))?;
 
-    let words = template.words(trial, &files);
+    let words =
+        template.words(trial, &files).map_err(|error| NotStarted::Trial(error.to_string()))?;
     let Some((program, arguments)) = words.split_first() else {
         return Err(NotStarted::Trial("the command is empty".into()));
     };

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::RunningTrial;
-use trialmill_core::config::Value;
+use trialmill_core::config::{Config, Value};
 use trialmill_core::error::EvaluateError;
 use trialmill_core::evaluation::Evaluation;
 use trialmill_core::limits::{MAX_ARGUMENT_BYTES, MAX_PLAIN_DIGITS};
@@ -18,7 +18,11 @@ const OWN_NAMES: [&str; 7] =
 
 /// The command that evaluates a trial: a program and its arguments, each possibly with templates.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CommandTemplate(Vec<Vec<Piece>>);
+pub struct CommandTemplate {
+    pieces: Vec<Vec<Piece>>,
+    /// Of a space that is not known here a template may name anything, and each trial has to have it.
+    any_name: bool,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 enum Piece {
@@ -84,12 +88,43 @@ impl CommandTemplate {
                 return Err(EvaluateError::TooLong { parameter: name.into(), bytes });
             }
         }
-        Ok(CommandTemplate(pieces))
+        Ok(CommandTemplate { pieces, any_name: space.is_unknown() })
+    }
+
+    /// Whether a trial with this configuration has all that the command names. Of a space that is known, that
+    /// is so.
+    ///
+    /// # Errors
+    /// It has not.
+    pub(crate) fn check_names(&self, config: &Config) -> Result<(), EvaluateError> {
+        let words = self.pieces.iter().flatten().filter(|_| self.any_name);
+        for piece in words {
+            if let Piece::Name(name) = piece
+                && config.get(name).is_none()
+                && !OWN_NAMES.contains(&name.as_str())
+            {
+                let known = config.iter().map(|(name, _)| name).chain(OWN_NAMES);
+                return Err(EvaluateError::Template {
+                    argument: format!("{{{name}}}"),
+                    name: name.clone(),
+                    known: known.collect::<Vec<_>>().join(", "),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The words for one trial. A word that names a parameter which the trial does not have is left out,
     /// and so is an option that stands before it alone: of `--momentum {momentum}` both.
-    pub(super) fn words(&self, trial: &RunningTrial, files: &AttemptFiles) -> Vec<OsString> {
+    ///
+    /// # Errors
+    /// Of a space that is not known: the trial does not have what the command names.
+    pub(super) fn words(
+        &self,
+        trial: &RunningTrial,
+        files: &AttemptFiles,
+    ) -> Result<Vec<OsString>, EvaluateError> {
+        self.check_names(trial.config())?;
         let fill = |piece: &Piece| match piece {
             Piece::Text(text) => text.into(),
             Piece::Name(name) => value(name, trial, files),
@@ -99,22 +134,22 @@ impl CommandTemplate {
             0 => true,
             _ => !self.names_absent(at, trial) && !self.is_option_of_absent(at, trial),
         };
-        let words = self.0.iter().enumerate().filter(|(at, _)| given(*at));
-        words.map(|(_, pieces)| pieces.iter().map(fill).collect()).collect()
+        let words = self.pieces.iter().enumerate().filter(|(at, _)| given(*at));
+        Ok(words.map(|(_, pieces)| pieces.iter().map(fill).collect()).collect())
     }
 
     /// Whether a word names a conditional parameter that this trial does not have.
     fn names_absent(&self, at: usize, trial: &RunningTrial) -> bool {
-        self.0.get(at).is_some_and(|word| word.iter().any(|piece| is_absent(piece, trial)))
+        self.pieces.get(at).is_some_and(|word| word.iter().any(|piece| is_absent(piece, trial)))
     }
 
     /// Whether a word is the option, `--momentum`, whose value would be the next word.
     fn is_option_of_absent(&self, at: usize, trial: &RunningTrial) -> bool {
-        let is_option = match self.0[at].as_slice() {
+        let is_option = match self.pieces[at].as_slice() {
             [Piece::Text(text)] => text.len() > 1 && text.starts_with('-') && !text.contains('='),
             _ => false,
         };
-        let is_value = self.0.get(at + 1).is_some_and(|next| match next.as_slice() {
+        let is_value = self.pieces.get(at + 1).is_some_and(|next| match next.as_slice() {
             [Piece::Text(before), name, Piece::Text(behind)] => {
                 before.is_empty() && behind.is_empty() && is_absent(name, trial)
             }
@@ -176,7 +211,11 @@ fn pieces(word: &str, space: &SearchSpace) -> Result<Vec<Piece>, EvaluateError> 
             Some((name, _)) if space.get(name).is_some() && OWN_NAMES.contains(&name) => {
                 return Err(EvaluateError::Ambiguous { argument: word.into(), name: name.into() });
             }
-            Some((name, behind)) if space.get(name).is_some() || OWN_NAMES.contains(&name) => {
+            Some((name, behind))
+                if space.get(name).is_some()
+                    || OWN_NAMES.contains(&name)
+                    || (space.is_unknown() && is_name(name)) =>
+            {
                 pieces.push(Piece::Text(std::mem::take(&mut text)));
                 pieces.push(Piece::Name(name.into()));
                 rest = behind;
@@ -194,6 +233,12 @@ fn pieces(word: &str, space: &SearchSpace) -> Result<Vec<Piece>, EvaluateError> 
     text += rest;
     pieces.push(Piece::Text(text));
     Ok(pieces)
+}
+
+/// What a parameter of Python is called.
+fn is_name(name: &str) -> bool {
+    let is_of_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    !name.is_empty() && name.chars().all(is_of_name)
 }
 
 /// Looks for the program now, so that a typo is one error and not a thousand crashed trials.
@@ -248,9 +293,9 @@ mod tests {
         let name = |name: &str| Piece::Name(name.into());
         let command =
             CommandTemplate::new(&["sh", "--lr={lr}x", "{{{lr}}}", "{trial_dir}"], &space).unwrap();
-        assert_eq!(command.0[1], [text("--lr="), name("lr"), text("x")]);
-        assert_eq!(command.0[2], [text("{"), name("lr"), text("}")]);
-        assert_eq!(command.0[3], [text(""), name("trial_dir"), text("")]);
+        assert_eq!(command.pieces[1], [text("--lr="), name("lr"), text("x")]);
+        assert_eq!(command.pieces[2], [text("{"), name("lr"), text("}")]);
+        assert_eq!(command.pieces[3], [text(""), name("trial_dir"), text("")]);
         for bad in ["{rate}", "{lr", "lr}", "{}"] {
             let error = CommandTemplate::new(&["sh", bad], &space).unwrap_err().to_string();
             assert!(error.contains(bad) && error.contains("lr, trial_id"), "{error}");
