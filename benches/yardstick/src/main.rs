@@ -3,7 +3,7 @@
 //! ```text
 //! yardstick run NAME [--mode seq|par8] [--seeds 0-5] [--budget 100] [--problems single|a,b]
 //!                    [--arguments JSON] [--marks 50,100] [--out FILE]
-//!                    [--transfer same|shifted|negated|mirrored]
+//!                    [--blind yes] [--transfer same|shifted|negated|mirrored]
 //! yardstick table FILE... [--marks 50,100]
 //! yardstick curves [--seeds 0-20]
 //! yardstick prune [--seeds 0-20] [--pruner hyperband]
@@ -178,7 +178,8 @@ fn runs(name: &str, options: &Options) -> Result<(), String> {
     };
     let budget = number(options.flag("budget", "100"))? as usize;
     let transfer = transfer::Kind::read(options.flag("transfer", ""))?;
-    let setup = Setup { name, arguments: &arguments, parallel, budget, transfer };
+    let blind = options.flag("blind", "") == "yes";
+    let setup = Setup { name, arguments: &arguments, parallel, budget, blind, transfer };
     let mut records = Vec::new();
     for problem in chosen(options.flag("problems", "single"))? {
         for seed in number(from)?..number(to)? {

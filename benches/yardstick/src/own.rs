@@ -3,8 +3,15 @@
 
 /// Whether it is one of them.
 pub(crate) fn is_one(name: &str) -> bool {
-    ["rotated-rastrigin4", "rotated-ellipsoid8", "schaffer6", "mixed-rotated6", "conditional9"]
-        .contains(&name)
+    [
+        "rotated-rastrigin4",
+        "rotated-ellipsoid8",
+        "schaffer6",
+        "mixed-rotated6",
+        "conditional9",
+        "constrained5",
+    ]
+    .contains(&name)
 }
 
 /// Its value.
@@ -37,9 +44,25 @@ pub(crate) fn value(name: &str, x: &[f64]) -> f64 {
                 + 0.05 * (count - 3.0 - kind as f64).powi(2)
         }
         "conditional9" => conditional(x),
+        "constrained5" => {
+            let z = rotated(&shifted(x, &LIMITED));
+            z.iter().enumerate().map(|(i, v)| 3f64.powi(i as i32) * v * v).sum()
+        }
         _ => f64::NAN,
     }
 }
+
+/// What must be 0 or less, in units of their own; the optimum is where both are 0, on the border.
+pub(crate) fn constraints(name: &str, x: &[f64]) -> Vec<f64> {
+    if name != "constrained5" {
+        return Vec::new();
+    }
+    let z = shifted(x, &LIMITED);
+    let ring = z[1..].iter().map(|v| (v - 1.5) * (v - 1.5)).sum::<f64>() - 9.0;
+    vec![100.0 * z.iter().sum::<f64>(), ring]
+}
+
+const LIMITED: [f64; 5] = [1.4, -2.2, 0.9, 2.6, -1.1];
 
 /// A model is chosen, and each has parameters of its own.
 fn conditional(x: &[f64]) -> f64 {

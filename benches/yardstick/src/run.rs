@@ -9,6 +9,7 @@ use trialmill_search::{
     Answer, Driver, Observation, RungId, State, Suggestion, by_name, hypervolume,
 };
 
+use crate::own;
 use crate::problems::Problem;
 use crate::transfer;
 
@@ -34,6 +35,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) arguments: &'a Json,
     pub(crate) parallel: usize,
     pub(crate) budget: usize,
+    /// Whether constraints are not told, only that a trial failed.
+    pub(crate) blind: bool,
     /// What other study it begins with.
     pub(crate) transfer: Option<transfer::Kind>,
 }
@@ -99,9 +102,17 @@ fn evaluations(
         }
         let Some((at, suggestion)) = pending.pop_front() else { break };
         let (noisy, exact) = problem.evaluate(&problem.values(&suggestion.point), f64::NAN);
-        driver.end(at, State::Finished, noisy.clone());
+        let constraints = own::constraints(&problem.name, &problem.values(&suggestion.point));
+        let is_feasible = constraints.iter().all(|x| *x <= 0.0);
+        if !setup.blind {
+            driver.constrain(at, constraints);
+        }
+        let state = if is_feasible { State::Finished } else { State::Failed };
+        driver.end(at, state, noisy.clone());
         told += 1;
-        if noisy.len() == 1 {
+        if !is_feasible {
+            // Neither the best nor on the front.
+        } else if noisy.len() == 1 {
             if best.is_none_or(|(value, _)| noisy[0] < value) {
                 best = Some((noisy[0], exact[0]));
             }
@@ -111,6 +122,7 @@ fn evaluations(
         if MARKS.contains(&told) || told == budget {
             let value = match best {
                 Some((_, exact)) => (exact - problem.optimum).max(0.0),
+                None if problem.reference.is_empty() => f64::INFINITY,
                 None => problem.optimum - hypervolume(&front, &problem.reference),
             };
             regret.insert(told.to_string(), value);

@@ -85,6 +85,9 @@ impl Learner {
                     State::Pruned => last().map_or(&[][..], |value| value.as_slice()),
                     _ => trial.objectives(),
                 };
+                let constraints =
+                    trial.report.as_ref().and_then(|report| report.constraints.clone());
+                driver.constrain(at, constraints.unwrap_or_default().into());
                 driver.end(at, state, definition.objectives.minimised(given).into_owned());
             }
             (true, false) => driver.reopen(at),

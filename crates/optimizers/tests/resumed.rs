@@ -22,6 +22,8 @@ struct Run {
     journal: Vec<Event>,
     /// Every objective is maximised, and reported as its negative.
     turned: bool,
+    /// There is a constraint, and some violate it.
+    limited: bool,
 }
 
 fn info(name: &str) -> OptimizerInfo {
@@ -67,7 +69,7 @@ impl Run {
         let optimizer = from_info(&info(name)).unwrap();
         optimizer.check(&definition(name).space).unwrap();
         let study = StudyState::new(definition(name));
-        Run { study, optimizer, journal: Vec::new(), turned: false }
+        Run { study, optimizer, journal: Vec::new(), turned: false, limited: false }
     }
 
     fn turned(name: &str) -> Self {
@@ -78,9 +80,16 @@ impl Run {
         Run { study, turned: true, ..Run::new(name) }
     }
 
+    fn limited(name: &str) -> Self {
+        let objectives =
+            Objectives::default().and("error", Direction::Minimize).and_constraint("limit");
+        let study = StudyState::new(Definition { objectives, ..definition(name) });
+        Run { study, limited: true, ..Run::new(name) }
+    }
+
     /// Opened from a journal.
-    fn resumed(name: &str, journal: &[Event]) -> Self {
-        let mut run = Run::new(name);
+    fn resumed(run: Run, journal: &[Event]) -> Self {
+        let mut run = run;
         for event in journal {
             let id = event.kind.trial_id().cloned();
             run.study.apply(event.clone()).unwrap();
@@ -114,6 +123,10 @@ impl Run {
         for trial in list.iter().rev() {
             let (id, attempt) = (trial.id.clone(), Some(trial.attempts));
             let mut report = Box::new(report(name, trial));
+            if self.limited && report.is_success() {
+                let layers = trial.config.int("layers").unwrap() as f64;
+                report = Box::new(report.constraints([1e3 * (layers - 4.5)]));
+            }
             if let Some(objective) = report.objective_to_minimize.as_mut().filter(|_| self.turned) {
                 let negative: Vec<f64> = objective.as_slice().iter().map(|x| -x).collect();
                 *objective = match negative[..] {
@@ -143,9 +156,29 @@ fn every_built_in_optimizer_goes_on_from_a_journal_as_if_nothing_had_been() {
         }
         assert!(trace.len() > 8, "{name} proposes {}", trace.len());
         for (done, journal) in cuts.into_iter().skip(1).step_by(3) {
-            let next = Run::resumed(name, &journal).step(name);
+            let next = Run::resumed(Run::new(name), &journal).step(name);
             assert_eq!(next, trace[done..][..next.len()], "{name} after {done} trials");
         }
+    }
+}
+
+/// What models know of constraints is in the journal, too; and they learn to keep to them.
+#[test]
+fn a_study_with_constraints_goes_on_from_its_journal_and_keeps_to_them() {
+    for name in ["auto", "bayesian_optimization", "tpe"] {
+        let mut whole = Run::limited(name);
+        for _ in 0..12 {
+            whole.step(name);
+        }
+        let journal = whole.journal.clone();
+        let next = whole.step(name);
+        assert_eq!(Run::resumed(Run::limited(name), &journal).step(name), next, "{name}");
+        for _ in 0..6 {
+            whole.step(name);
+        }
+        let late: Vec<_> = whole.study.trials().iter().skip(20).collect();
+        let kept = late.iter().filter(|trial| trial.config.int("layers").unwrap() < 5).count();
+        assert!(2 * kept > late.len(), "{name}: {kept} of {} keep to it", late.len());
     }
 }
 

@@ -190,6 +190,12 @@ impl Driver {
         self.observe(trial)
     }
 
+    /// What a trial that is about to end has where 0 or less is wanted. One that violates a constraint ends
+    /// as failed, with its objectives.
+    pub fn constrain(&mut self, at: usize, constraints: Vec<f64>) {
+        self.history.constrain(at, constraints);
+    }
+
     /// A trial ended.
     pub fn end(&mut self, at: usize, state: State, objectives: Vec<f64>) {
         self.history.end(at, state, objectives);

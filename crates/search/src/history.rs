@@ -35,6 +35,8 @@ pub struct Observation {
     pub state: State,
     /// What is minimised; empty until it ends.
     pub objectives: Vec<f64>,
+    /// What must be 0 or less; one that is more makes the trial a failed one, whose objectives are known.
+    pub constraints: Vec<f64>,
     /// The fidelity it is evaluated at, if the space has one.
     pub fidelity: Option<f64>,
     /// Its id, in a multi-fidelity scheme.
@@ -44,8 +46,8 @@ pub struct Observation {
 impl Observation {
     /// A trial that was just proposed.
     pub fn pending(point: Point) -> Self {
-        let (objectives, fidelity, id) = (Vec::new(), None, None);
-        Observation { point, state: State::Pending, objectives, fidelity, id }
+        let (objectives, constraints, fidelity, id) = (Vec::new(), Vec::new(), None, None);
+        Observation { point, state: State::Pending, objectives, constraints, fidelity, id }
     }
 
     /// Its only objective, if that is a finite number and the trial is finished.
@@ -54,6 +56,33 @@ impl Observation {
             [x] if self.state == State::Finished && x.is_finite() => Some(x),
             _ => None,
         }
+    }
+
+    /// Its only objective, if that is a finite number, also where it violates a constraint.
+    pub(crate) fn measured(&self) -> Option<f64> {
+        match self.objectives[..] {
+            [x] if x.is_finite() && !self.constraints.is_empty() => Some(x),
+            _ => self.objective(),
+        }
+    }
+
+    /// By how much it violates its constraints in all; nothing where it has none.
+    pub(crate) fn violation(&self) -> Option<f64> {
+        let beyond = |x: &f64| {
+            if *x <= 0.0 {
+                0.0
+            } else if x.is_nan() {
+                f64::INFINITY
+            } else {
+                *x
+            }
+        };
+        (!self.constraints.is_empty()).then(|| self.constraints.iter().map(beyond).sum())
+    }
+
+    /// Whether it violates no constraint.
+    pub(crate) fn is_feasible(&self) -> bool {
+        self.violation().is_none_or(|violation| violation <= 0.0)
     }
 
     /// All its objectives, if they are finite numbers and the trial is finished.
@@ -105,11 +134,19 @@ impl History {
         }
     }
 
+    /// The constraints of a trial that is about to end.
+    pub fn constrain(&mut self, at: usize, constraints: Vec<f64>) {
+        if let Some(trial) = self.trials.get_mut(at) {
+            trial.constraints = constraints;
+        }
+    }
+
     /// A trial that ended waits again (`retry`).
     pub fn reopen(&mut self, at: usize) {
         if let Some(trial) = self.trials.get_mut(at) {
             trial.state = State::Pending;
             trial.objectives.clear();
+            trial.constraints.clear();
             self.ended.retain(|other| *other != at);
             self.rewritten += 1;
         }

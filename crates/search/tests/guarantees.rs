@@ -151,3 +151,59 @@ fn a_space_with_conditions_is_searched_in_groups() {
         assert!(wins.count() >= 4, "{name} {arguments}");
     }
 }
+
+/// The best that keeps to a constraint is on its border; TPE and the Gaussian process come nearer to it when
+/// they are told by how much it is violated than when they are told only that it is.
+#[test]
+fn models_know_constraints() {
+    let space = Space::of([Kind::Float, Kind::Float, Kind::Float, Kind::Float]);
+    let best = |name: &str, told: bool, seed| {
+        let mut driver = make(name, &space, seed).unwrap();
+        let mut best = f64::INFINITY;
+        for number in 0..50 {
+            let Answer::Evaluate(list) = driver.ask(1, number) else { panic!("{name}") };
+            let x = list[0].point.clone();
+            let at = driver.observe(Observation::pending(x.clone()));
+            // Three conditions, of units of their own: a sixteenth of the space.
+            let limits = vec![5e4 * (x[0] + x[1] - 0.5), 1e-3 * (0.6 - x[2]), 0.7 - x[3]];
+            let is_in = limits.iter().all(|limit| *limit <= 0.0);
+            let y = x.iter().map(|x| (x - 0.5) * (x - 0.5)).sum::<f64>();
+            if told {
+                driver.constrain(at, limits);
+            }
+            driver.end(at, if is_in { State::Finished } else { State::Failed }, vec![y]);
+            best = if is_in { best.min(y) } else { best };
+        }
+        best
+    };
+    for name in ["auto", "bayesian_optimization", "tpe"] {
+        let wins = (0..5).filter(|seed| best(name, true, *seed) < best(name, false, *seed)).count();
+        assert!(wins >= 3, "{name}: {wins} of 5");
+    }
+}
+
+#[test]
+fn odd_constraints_are_survived() {
+    let odd: [fn(usize) -> Vec<f64>; 6] = [
+        |_| vec![1.0],
+        |_| vec![f64::NAN, f64::INFINITY],
+        |n| vec![f64::NEG_INFINITY; n % 4],
+        |n| vec![1e300 * (n as f64 - 9.0), 1e-300],
+        |_| vec![0.0, -0.0],
+        |n| vec![if n % 2 == 0 { -1.0 } else { 1.0 }],
+    ];
+    for (name, _) in NAMES {
+        for (way, limits) in odd.iter().enumerate() {
+            let Ok(mut driver) = make(name, &mixed(false), 3) else { continue };
+            for number in 0..24 {
+                let Answer::Evaluate(list) = driver.ask(1, number) else { panic!("{name}, {way}") };
+                let at = driver.observe(Observation::pending(list[0].point.clone()));
+                let limits = limits(number as usize);
+                let is_in = limits.iter().all(|limit| *limit <= 0.0);
+                driver.constrain(at, limits);
+                let state = if is_in { State::Finished } else { State::Failed };
+                driver.end(at, state, bowl(&list[0]).1);
+            }
+        }
+    }
+}

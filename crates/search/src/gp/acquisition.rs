@@ -4,7 +4,7 @@
 
 use super::posterior::{Posterior, Scratch};
 use crate::math::exp::{exp, log_sum_exp};
-use crate::math::normal::log_improvement;
+use crate::math::normal::{log_cdf, log_improvement};
 use crate::space::{Space, prior_sigma};
 
 pub(crate) struct Acquisition<'a> {
@@ -15,6 +15,8 @@ pub(crate) struct Acquisition<'a> {
     pub(crate) noise: f64,
     /// The space whose priors count, and how much.
     pub(crate) prior: Option<(&'a Space, f64)>,
+    /// What is 0 or less where all constraints are kept, if there are some.
+    pub(crate) limit: Option<&'a Posterior>,
     /// Not the improvement is wanted, but how low the objective may lie: so many standard deviations below its mean.
     width: Option<f64>,
 }
@@ -27,7 +29,8 @@ impl<'a> Acquisition<'a> {
             true => vec![best],
             false => posterior.fantasies.iter().map(lowest).collect(),
         };
-        Acquisition { noise: posterior.real_noise(), posterior, best, prior: None, width: None }
+        let noise = posterior.real_noise();
+        Acquisition { noise, posterior, best, prior: None, limit: None, width: None }
     }
 
     /// How low the objective may lie, so many standard deviations below its mean; lower is worth more.
@@ -50,7 +53,8 @@ impl<'a> Acquisition<'a> {
             1 => logs(0),
             _ => log_sum_exp(&(0..count).map(logs).collect::<Vec<_>>()) - (count as f64).ln(),
         };
-        value + sigma.ln() + self.penalty(sigma).0 + self.belief(x, None)
+        let value = value + sigma.ln() + self.penalty(sigma).0 + self.belief(x, None);
+        value + self.feasibility(x, scratch, None)
     }
 
     /// The worth of a point, and its slopes.
@@ -78,7 +82,24 @@ impl<'a> Acquisition<'a> {
             weights.iter().zip(&parts).map(|(w, (_, _, density))| w * density / sigma).sum();
         self.posterior.slopes(x, (&means, spread + penalty_slope, sigma), scratch, out);
         let belief = self.belief(x, Some(out));
-        total - (count as f64).ln() + sigma.ln() + penalty + belief
+        let value = total - (count as f64).ln() + sigma.ln() + penalty + belief;
+        value + self.feasibility(x, scratch, Some(out))
+    }
+
+    /// The logarithm of the probability that all constraints are kept (Gardner et al., "Bayesian
+    /// Optimization with Inequality Constraints", 2014); adds its slopes.
+    fn feasibility(&self, x: &[f64], scratch: &mut Scratch, slopes: Option<&mut [f64]>) -> f64 {
+        let Some(limit) = self.limit else { return 0.0 };
+        let sigma = limit.spread(x, scratch);
+        let mean = limit.mean(0, scratch);
+        let (log, ratio) = log_cdf(-mean / sigma);
+        if let Some(slopes) = slopes {
+            let mut own = vec![0.0; slopes.len()];
+            let weights = (&[-ratio / sigma][..], ratio * mean / (sigma * sigma), sigma);
+            limit.slopes(x, weights, scratch, &mut own);
+            slopes.iter_mut().zip(own).for_each(|(slope, own)| *slope += own);
+        }
+        log
     }
 
     /// What the noise takes, and its slope in the spread.

@@ -41,8 +41,8 @@ pub(crate) struct Fitter {
     last: Option<(u64, usize, Fitted)>,
     /// Whether the additive part is left out.
     joint: bool,
-    /// Whether the sharpest warp is left out.
-    gentle: bool,
+    /// How many of the warps are left out, the sharpest first.
+    without: usize,
 }
 
 /// The number of ended trials at which the fit for `ended` of them was made.
@@ -62,7 +62,12 @@ impl Fitter {
 
     /// One that leaves the sharpest warp out.
     pub(crate) fn gentle() -> Self {
-        Fitter { gentle: true, ..Fitter::default() }
+        Fitter { without: 1, ..Fitter::default() }
+    }
+
+    /// One that takes the values as they are.
+    pub(crate) fn straight() -> Self {
+        Fitter { without: WARPS - 1, ..Fitter::default() }
     }
 
     /// The fit for that many ended trials. `version` changes when the past does.
@@ -107,7 +112,7 @@ impl Fitter {
         let all = before.is_none() || at < 50;
         let mut best = f64::NEG_INFINITY;
         let mut chosen = fitted.warp;
-        for way in 0..if self.gentle { WARPS - 1 } else { WARPS } {
+        for way in 0..WARPS - self.without {
             if !all && way != fitted.warp {
                 continue;
             }

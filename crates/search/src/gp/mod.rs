@@ -9,6 +9,7 @@ pub(crate) mod acquisition;
 pub(crate) mod basis;
 pub(crate) mod fit;
 pub(crate) mod kernel;
+pub(crate) mod limit;
 pub(crate) mod model;
 pub(crate) mod posterior;
 pub(crate) mod regret;
@@ -63,6 +64,8 @@ pub struct BayesianOptimization {
     fitter: Fitter,
     #[serde(skip)]
     trend: trend::Lazy,
+    #[serde(skip, default = "Fitter::straight")]
+    limiter: Fitter,
 }
 
 impl Default for BayesianOptimization {
@@ -75,6 +78,7 @@ impl Default for BayesianOptimization {
             doubter: Fitter::joint(),
             fitter: Fitter::default(),
             trend: trend::Lazy::default(),
+            limiter: Fitter::straight(),
         }
     }
 }
@@ -90,7 +94,7 @@ impl BayesianOptimization {
         let space = ask.space;
         let ended = ask.history.ended();
         let data = |count: usize| {
-            Data::new(space, ended.clone().take(count), Observation::objective, |_| Vec::new())
+            Data::new(space, ended.clone().take(count), Observation::measured, |_| Vec::new())
         };
         if data(ended.len()).usable < 3 {
             return None;
@@ -107,6 +111,7 @@ impl BayesianOptimization {
         };
         let starts: Vec<Point> =
             ask.transfer.starts.iter().map(|point| encoded(space, point, &[])).collect();
+        let limit = limit::of(ask, &mut self.limiter);
         let stepped = space.is_discrete();
         let mut best: Option<(f64, Point)> = None;
         for stretch in STRETCHES {
@@ -124,6 +129,7 @@ impl BayesianOptimization {
             let Some(mut model) = recipe.model(fitter) else { break };
             model.good.extend(starts.iter().cloned());
             let mut acquisition = Acquisition::new(&model.posterior, model.best);
+            acquisition.limit = limit.as_ref();
             if self.use_priors && space.has_priors() {
                 acquisition.prior = Some((space, PRIOR_WEIGHT / ended.len() as f64));
             }

@@ -23,6 +23,8 @@ const MOST_PENDING: usize = 48;
 pub(crate) struct Data {
     pub(crate) points: Vec<Point>,
     pub(crate) values: Vec<f64>,
+    /// Whether each keeps to the constraints.
+    pub(crate) feasible: Vec<bool>,
     /// How many of the values were really reported.
     pub(crate) usable: usize,
 }
@@ -39,6 +41,7 @@ impl Data {
         for trial in trials {
             data.points.push(encoded(space, &trial.point, &tail(trial)));
             data.values.push(value(trial).unwrap_or(f64::NAN));
+            data.feasible.push(trial.is_feasible());
         }
         let finite = data.values.iter().copied().filter(|y| y.is_finite());
         let worst = finite.clone().fold(f64::NEG_INFINITY, f64::max);
@@ -75,6 +78,7 @@ impl Data {
         let kept = |at: &usize| keep[*at];
         self.points = (0..n).filter(kept).map(|at| std::mem::take(&mut self.points[at])).collect();
         self.values = (0..n).filter(kept).map(|at| self.values[at]).collect();
+        self.feasible = (0..n).filter(kept).map(|at| self.feasible[at]).collect();
         self
     }
 
@@ -139,13 +143,20 @@ impl Recipe<'_> {
         let mut posterior = Posterior::new(inputs, &theta, &z)?;
         let at_data = posterior.at_data(&z);
         let certain = |at: &usize| at_data[*at].0 + at_data[*at].1;
-        let best = (0..z.len()).min_by(|a, b| certain(a).total_cmp(&certain(b)))?;
+        let feasible = (0..z.len()).filter(|at| data.feasible[*at]);
+        let best = feasible.min_by(|a, b| certain(a).total_cmp(&certain(b)));
+        // Where nothing keeps to the constraints yet, anything that does is an improvement.
+        let most = || at_data.iter().map(|(mean, _)| *mean).fold(f64::NEG_INFINITY, f64::max);
+        let best = best.map_or_else(most, |at| at_data[at].0);
         let mut order: Vec<usize> = (0..z.len()).collect();
-        order.sort_by(|a, b| at_data[*a].0.total_cmp(&at_data[*b].0).then(a.cmp(b)));
+        let key = |at: usize| (!data.feasible[at], at_data[at].0);
+        order.sort_by(|a, b| {
+            let (a, b) = (key(*a), key(*b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        });
         let good = order.iter().take(5).map(|at| data.points[*at].clone()).collect();
         let newest = self.pending.len().saturating_sub(MOST_PENDING);
         posterior.imagine(&self.pending[newest..], &z, FANTASIES, self.seed);
-        let best = at_data[best].0;
         Some(Model { posterior, at_data, best, good, warp })
     }
 }

@@ -164,6 +164,8 @@ fn the_slopes_of_the_acquisition_are_those_of_differences() {
     let (inputs, y, theta) = data(14);
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(6);
     let space = space();
+    let limit: Vec<f64> = y.iter().map(|y| 0.4 - y).collect();
+    let limit = Posterior::new(inputs.clone(), &theta, &limit).unwrap();
     for pending in [0, 2] {
         for noise in [0.0, 0.05] {
             let mut posterior = Posterior::new(inputs.clone(), &theta, &y).unwrap();
@@ -172,6 +174,7 @@ fn the_slopes_of_the_acquisition_are_those_of_differences() {
             let mut acquisition = Acquisition::new(&posterior, -0.5);
             acquisition.noise = noise;
             acquisition.prior = Some((&space, 0.7));
+            acquisition.limit = Some(&limit).filter(|_| noise == 0.0);
             let mut scratch = Scratch::default();
             for _ in 0..10 {
                 let x = random(&mut rng);

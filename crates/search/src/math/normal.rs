@@ -74,6 +74,19 @@ pub(crate) fn log_improvement(z: f64) -> (f64, f64, f64) {
     (-0.5 * z * z - LN_SQRT_2PI + tail.ln(), ratio / tail, 1.0 / tail)
 }
 
+/// The logarithm of its distribution function, and the density over that function.
+pub(crate) fn log_cdf(z: f64) -> (f64, f64) {
+    if z > -1.0 {
+        let mass = cdf(z);
+        return (mass.ln(), pdf(z) / mass);
+    }
+    let x = -z * std::f64::consts::FRAC_1_SQRT_2;
+    let scaled =
+        if x < 25.0 { erfcx(x) } else { (1.0 - 0.5 / (x * x)) / (x * std::f64::consts::PI.sqrt()) };
+    let ratio = (2.0 / std::f64::consts::PI).sqrt() / scaled;
+    ((0.5 * scaled).ln() - x * x, ratio)
+}
+
 /// exp(x²) erfc(x), for 0 < x < 26.
 fn erfcx(x: f64) -> f64 {
     libm::exp(x * x) * libm::erfc(x)
@@ -172,6 +185,23 @@ mod tests {
         for z in [-1.0, -22.0] {
             let jump = log_improvement(z + 1e-9).0 - log_improvement(z - 1e-9).0;
             assert!(jump.abs() < 1e-6, "{z}: {jump}");
+        }
+    }
+
+    #[test]
+    fn the_logarithm_of_the_distribution_holds_far_into_the_tail_and_its_slope_is_right() {
+        for (z, log) in [
+            (-5.0, -15.064_998_393_988_725),
+            (-20.0, -203.917_155_371_0),
+            (0.0, -std::f64::consts::LN_2),
+        ] {
+            assert!((log_cdf(z).0 - log).abs() < 1e-9 * log.abs(), "{z}: {}", log_cdf(z).0);
+        }
+        let mut z = -60.0;
+        while z < 8.0 {
+            let slope = (log_cdf(z + 1e-5).0 - log_cdf(z - 1e-5).0) / 2e-5;
+            assert!((slope - log_cdf(z).1).abs() < 1e-5 * slope.abs().max(1e-3), "{z}");
+            z += 0.37;
         }
     }
 }

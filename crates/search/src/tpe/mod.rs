@@ -93,6 +93,8 @@ impl Algorithm for Tpe {
 #[derive(Clone, Copy)]
 struct Ranked<'a> {
     point: &'a [f64],
+    /// 0 if it has an objective, 1 if it only violates constraints.
+    class: u8,
     value: f64,
     /// When it was proposed.
     age: usize,
@@ -126,12 +128,17 @@ impl Tpe {
             match trial.state {
                 State::Pending => pending.push((&trial.point[..], age)),
                 _ => {
-                    let value = objective(age, trial).unwrap_or(f64::INFINITY);
-                    ended.push(Ranked { point: &trial.point, value, age });
+                    // Behind all that keep to the constraints come those that nearly do.
+                    let (class, value) = match (objective(age, trial), trial.violation()) {
+                        (Some(value), _) => (0, value),
+                        (None, Some(violation)) => (1, violation),
+                        (None, None) => (2, f64::INFINITY),
+                    };
+                    ended.push(Ranked { point: &trial.point, class, value, age });
                 }
             }
         }
-        let usable = ended.iter().filter(|t| t.value.is_finite()).count();
+        let usable = ended.iter().filter(|t| t.class < 2).count();
         let n = ended.len();
         let elsewhere = self.elsewhere(ask, n);
         if usable + elsewhere.good.len() < 2 {
@@ -144,7 +151,7 @@ impl Tpe {
         let point = self.drawn(space, &is_seen, ended.clone(), pending.clone(), elsewhere, rng);
         let group = of(&point);
         ended.retain(|trial| of(trial.point) == group);
-        if !groups || ended.iter().filter(|t| t.value.is_finite()).count() < self.n_startup_trials {
+        if !groups || ended.iter().filter(|t| t.class < 2).count() < self.n_startup_trials {
             return point;
         }
         // Which parameters are there is chosen; what they are is said by the trials that have these.
@@ -182,10 +189,11 @@ impl Tpe {
         rng: &mut Xoshiro256PlusPlus,
     ) -> Point {
         let n = ended.len();
-        let usable = ended.iter().filter(|t| t.value.is_finite()).count();
+        let usable = ended.iter().filter(|t| t.class < 2).count();
         let good = self.good_among(n).min(usable);
-        let by_value =
-            |a: &Ranked<'_>, b: &Ranked<'_>| a.value.total_cmp(&b.value).then(a.age.cmp(&b.age));
+        let by_value = |a: &Ranked<'_>, b: &Ranked<'_>| {
+            a.class.cmp(&b.class).then(a.value.total_cmp(&b.value)).then(a.age.cmp(&b.age))
+        };
         if 0 < good && good < n {
             ended.select_nth_unstable_by(good - 1, by_value);
         }
