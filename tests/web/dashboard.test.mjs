@@ -14,6 +14,7 @@ import { chromium } from "playwright-core";
 const here = import.meta.dirname;
 const program = path.resolve(process.env.TRIALMILL ?? "target/debug/trialmill");
 const home = fs.mkdtempSync(path.join(os.tmpdir(), "trialmill-web-"));
+const fixtures = process.env.FIXTURES ?? path.join(here, "../fixtures");
 const axe = fs.readFileSync(path.join(process.env.NODE_MODULES ?? path.join(here, "node_modules"), "axe-core/axe.min.js"), "utf8");
 let browser, base, token, server;
 
@@ -36,6 +37,13 @@ before(async () => {
   make("front", "front", 200);
   make("hostile", "hostile", 40);
   make("wide", "wide", 30);
+  make("beyond", "beyond", 3);
+  // Directories of NePS: one that NePS itself wrote, and one whose names, values and errors are hostile.
+  fs.cpSync(path.join(fixtures, "neps/0.17.0/hyperband"), path.join(home, "runs/neps"), { recursive: true });
+  const bad = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>';
+  fs.writeFileSync(path.join(home, "bad.sh"), `echo '${bad}'; [ $TRIALMILL_TRIAL_ID = 2 ] && { echo '${bad}' >&2; exit 1; }; echo 0.5`);
+  fs.writeFileSync(path.join(home, "bad.yaml"), JSON.stringify({ space: { [bad]: [0.0, 1.0], "</script>": { choices: [bad, "'\"&"] } }, seed: 7, budget: { evaluations: 6 } }));
+  run("run", "bad.yaml", "--dir", "runs/hostile-neps", "--layout", "neps", "-q", "--", "sh", "bad.sh");
   fs.writeFileSync(path.join(home, "train.sh"), `sleep 0.05; [ $(($TRIALMILL_TRIAL_ID % 9)) = 0 ] && { echo broken >&2; exit 3; }; echo "trial $TRIALMILL_TRIAL_ID says"; echo 0.$TRIALMILL_TRIAL_ID`);
   fs.writeFileSync(path.join(home, "study.yaml"), "space: {x: [0.0, 1.0], kind: {choices: [a, b]}}\nseed: 7\nbudget: {evaluations: 40}\n");
   run("run", "study.yaml", "--dir", "runs/done", "-q", "--workers", "3", "--", "sh", "train.sh");
@@ -110,8 +118,16 @@ test("counts grow while a run of another process writes", async () => {
 });
 
 test("a hostile study is shown as text, and runs nothing", async () => {
-  for (const address of ["index.html", "study.html?s=runs/hostile", "trial.html?s=runs/hostile&id=1", "compare.html?s=runs/hostile"]) {
+  const of = (key) => [`study.html?s=${key}#token=${token}`, `trial.html?s=${key}&id=1`, `trial.html?s=${key}&id=2`, `compare.html?s=${key}`];
+  for (const address of ["index.html", ...of("runs/hostile"), ...of("runs/hostile-neps")]) {
     const page = await open(address);
+    if (address.startsWith("study")) {
+      // All of it, and the form with its names and choices.
+      for (const name of ["Parallel coordinates", "Slices", "Trials"]) await page.locator(`section[aria-label='${name}']`).scrollIntoViewIfNeeded();
+      await page.locator(".head button", { hasText: "enqueue" }).click();
+      await page.locator("dialog.form").waitFor();
+      assert.deepEqual(await findings(page), [], address);
+    }
     await page.waitForTimeout(300);
     assert.equal(await page.evaluate(() => window.hacked), undefined, address);
     assert.equal(await page.locator("main img, main script").count(), 0, address);
@@ -122,6 +138,27 @@ test("a hostile study is shown as text, and runs nothing", async () => {
   assert.ok(!trial.files.some((file) => file.name === "passwd"));
   assert.equal((await fetch(`${base}api/log?s=runs/hostile&id=1&name=passwd&from=0`)).status, 404);
   assert.equal((await fetch(`${base}api/log?s=runs/hostile&id=2&name=passwd&from=0`)).status, 404);
+});
+
+test("a directory of NePS has its page", async () => {
+  for (const address of ["study.html?s=runs/neps", "trial.html?s=runs/neps&id=7_rung_2", "compare.html?s=runs/neps&s=runs/done"]) {
+    const page = await open(address);
+    assert.deepEqual(await findings(page), [], address);
+    assert.deepEqual(page.said, [], address);
+    if (address.startsWith("study")) {
+      assert.equal(await page.evaluate(() => window.trialmill.page.study.rows), 16);
+      assert.match(await page.locator(".head").textContent(), /layout neps/);
+    }
+    await page.close();
+  }
+});
+
+test("more parameters than a study may have are said, and not read again and again", async () => {
+  const page = await open("study.html?s=runs/beyond");
+  await page.locator(".problem", { hasText: "more than 4096 parameters" }).waitFor();
+  await page.close();
+  const list = await (await fetch(`${base}api/studies`)).json();
+  assert.match(list.studies.find((own) => own.key === "runs/beyond").problem, /more than 4096/);
 });
 
 test("four thousand parameters leave the page usable", async () => {

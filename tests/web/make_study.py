@@ -30,6 +30,7 @@ spaces = {
         "depth": {"type": "float", "lower": 0.0, "upper": 1.0, "log": False},
     },
     "wide": {f"p{i:04}": {"type": "float", "lower": 0.0, "upper": 1.0, "log": False} for i in range(4000)},
+    "beyond": {f"p{i:05}": {"type": "float", "lower": 0.0, "upper": 1.0, "log": False} for i in range(10000)},
     "hostile": {
         BAD: {"type": "float", "lower": 0.0, "upper": 1.0, "log": False},
         "\u202egnp.exe": {"type": "categorical", "choices": [BAD, "</script>", "'\"&", "x" * 4000]},

@@ -51,7 +51,7 @@ pub(crate) fn stream(shown: Arc<Shown>) -> HttpResponse {
                     }
                     None
                 }
-                Ok(Err(error)) => Some(json!({ "problem": error.to_string() }).to_string()),
+                Ok(Err(error)) => Some(json!({ "problem": error }).to_string()),
                 Err(_) => return None,
             };
             quiet += 1;

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::Serialize;
-use trialmill_core::error::StoreError;
 use trialmill_core::objectives::Direction;
 use trialmill_core::study::StudyState;
 use trialmill_layouts::LAYOUTS;
@@ -25,6 +24,8 @@ const FOLDERS: usize = 20_000;
 const DEPTH: usize = 4;
 /// How long the list of studies is taken to be current.
 const LISTED: Duration = Duration::from_secs(3);
+/// A study that cannot be read is tried again after this many times as long as the attempt took.
+const PART: u32 = 20;
 /// How long a study is kept in memory after somebody asked for it.
 const KEPT: Duration = Duration::from_mins(10);
 
@@ -41,10 +42,23 @@ type Found = (Option<Instant>, BTreeMap<String, Arc<Shown>>);
 pub(crate) struct Shown {
     pub(crate) key: String,
     pub(crate) path: PathBuf,
-    live: Mutex<Option<Live>>,
+    open: Mutex<Open>,
     pub(crate) client: Mutex<Option<DirectClient>>,
     asked: Mutex<Instant>,
     pub(crate) sorted: Mutex<Option<super::page_of_trials::Sorted>>,
+}
+
+/// Whether a study is in memory.
+#[derive(Default)]
+enum Open {
+    #[default]
+    No,
+    Read(Box<Live>),
+    /// It cannot be read, and is tried again then.
+    Not {
+        why: String,
+        again: Instant,
+    },
 }
 
 /// What the list of studies says of one.
@@ -162,38 +176,47 @@ impl Shown {
         Shown {
             key,
             path,
-            live: Mutex::default(),
+            open: Mutex::default(),
             client: Mutex::default(),
             asked: Mutex::new(Instant::now()),
             sorted: Mutex::default(),
         }
     }
 
-    /// Looks at the study as it is now.
-    pub(crate) fn look<R>(&self, look: impl FnOnce(&Live) -> R) -> Result<R, StoreError> {
+    /// Looks at the study as it is now, or says why it cannot be read. What cannot be read is tried again
+    /// only after a time, and a longer one where that takes long: a page that is open asks twice a second.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&Live) -> R) -> Result<R, String> {
         *self.asked.lock() = Instant::now();
-        let mut live = self.live.lock();
-        if live.is_none() {
-            *live = Some(Live::open(&self.path)?);
+        let mut open = self.open.lock();
+        if let Open::Not { why, again } = &*open
+            && Instant::now() < *again
+        {
+            return Err(why.clone());
         }
-        // There is one: it was made above.
-        let Some(open) = live.as_mut() else {
-            return Err(StoreError::NotAStudy {
-                path: self.path.clone(),
-                problem: "it is gone".into(),
-            });
+        let began = Instant::now();
+        let live = match std::mem::take(&mut *open) {
+            Open::Read(mut live) => live.catch_up().map(|_| live),
+            Open::No | Open::Not { .. } => Live::open(&self.path).map(Box::new),
         };
-        if let Err(error) = open.catch_up() {
-            *live = None;
-            return Err(error);
+        match live {
+            Ok(live) => {
+                let seen = look(&live);
+                *open = Open::Read(live);
+                Ok(seen)
+            }
+            Err(error) => {
+                let why = error.to_string();
+                let again = Instant::now() + began.elapsed() * PART;
+                *open = Open::Not { why: why.clone(), again };
+                Err(why)
+            }
         }
-        Ok(look(open))
     }
 
     fn forget_if_idle(&self) {
         let idle = self.asked.lock().elapsed() >= KEPT;
-        if idle && let Some(mut live) = self.live.try_lock() {
-            *live = None;
+        if idle && let Some(mut open) = self.open.try_lock() {
+            *open = Open::No;
             *self.client.lock() = None;
             *self.sorted.lock() = None;
         }
@@ -219,7 +242,7 @@ impl Shown {
             share: None,
             seconds_left: None,
             last_event: None,
-            problem: Some(error.to_string()),
+            problem: Some(error),
         })
     }
 }
