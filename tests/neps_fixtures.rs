@@ -399,11 +399,15 @@ fn what_bricks_a_directory_of_0_12_is_named_by_check_and_mended() {
     copy(&path, &dir);
     fs::write(dir.join("results/config_1/error.yaml"), "err: x\ntb: y\n").unwrap();
     let seen = trialmill(&["check", &dir.to_string_lossy(), "--json"]);
+    // It is a finding, and was a warning eleven times beside it.
+    assert_eq!(String::from_utf8_lossy(&seen.stderr), "");
     let seen: Json = serde_json::from_slice(&seen.stdout).unwrap();
     assert_eq!(seen["findings"][0]["kind"], "corrupted_trial", "{seen}");
     assert_eq!(seen["findings"][0]["trials"], json!(["1"]));
     let dir = dir.to_string_lossy();
-    assert!(trialmill(&["check", &dir, "--repair"]).status.success());
+    let mended = trialmill(&["check", &dir, "--repair"]);
+    let said = String::from_utf8_lossy(&mended.stderr).into_owned();
+    assert!(mended.status.success() && said.matches("is left alone").count() == 1, "{said}");
     assert!(trialmill(&["check", &dir]).status.success());
 }
 

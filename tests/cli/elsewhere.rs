@@ -115,6 +115,8 @@ fn the_log_shows_what_is_sampled_evaluated_and_stored() {
     let louder = [&["-vv"][..], &study.study(&[], "exit 3")].concat();
     let what = ["sampled trial 1", "batch messages=1", "commit_us=", "crashed: "];
     study.run(&louder).exits(8).says(&what);
+    let over = [&["-v"][..], &study.study(&["--overwrite"], "echo 0.5")].concat();
+    study.run(&over).exits(0).says(&["INFO the study that is in s, if any, is removed"]);
 }
 
 /// A study whose optimizer is this shell script.

@@ -23,6 +23,23 @@ enum Found {
     Ended(Box<Report>),
 }
 
+/// What a trial's files show.
+pub(super) struct News {
+    pub(super) trial: Trial,
+    /// What makes no sense in them.
+    problem: Option<String>,
+}
+
+impl News {
+    /// The trial; what makes no sense is said.
+    pub(super) fn said(self) -> Trial {
+        if let Some(problem) = self.problem {
+            tracing::warn!("trial {} is left alone: {problem}", self.trial.id);
+        }
+        self.trial
+    }
+}
+
 /// Returns the trial as its files show it, if that is news. `is_held` tells whether a worker
 /// evaluates it, and is called only if that matters.
 pub(super) fn news(
@@ -32,7 +49,7 @@ pub(super) fn news(
     known: Option<&Trial>,
     shared: &mut Shared,
     is_held: impl FnOnce() -> bool,
-) -> Option<Trial> {
+) -> Option<News> {
     let has_ended = stamps.result.is_some() || stamps.error.is_some();
     if known.is_some_and(is_claimed) && !has_ended {
         // A process of trialmill holds the claim, so no other program changes the trial. (If its
@@ -89,8 +106,5 @@ pub(super) fn news(
     }
     let is_new =
         known.is_none_or(|known| trial.state != known.state || trial.config != known.config);
-    if let Some(problem) = problem.filter(|_| is_new) {
-        tracing::warn!("trial {id} is left alone: {problem}");
-    }
-    is_new.then_some(trial)
+    is_new.then_some(News { trial, problem })
 }

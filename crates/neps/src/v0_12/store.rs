@@ -15,7 +15,7 @@ use std::time::Instant;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::files::{ListStamp, Stamps, TrialFiles};
-use super::found::news;
+use super::found::{News, news};
 use super::open::{OpenTrials, is_claimed, is_held_by, total_cost};
 use super::spending::Spending;
 use super::text::CostLine;
@@ -220,7 +220,7 @@ impl Neps012Store {
         if is_same && known.is_some_and(|known| known.state == state) {
             return None;
         }
-        news(&self.files, id, &stamps, known, &mut self.shared, || held)
+        news(&self.files, id, &stamps, known, &mut self.shared, || held).map(News::said)
     }
 
     /// Emits what NePS did to a trial.
@@ -258,7 +258,7 @@ impl Neps012Store {
             let stamps = self.files.stamps(&id);
             if replica.trials().get(&id).is_none()
                 && (stamps.result.is_some() || stamps.error.is_some())
-                && let Some(trial) =
+                && let Some(News { trial, .. }) =
                     news(&self.files, &id, &stamps, None, &mut self.shared, || false)
                 // Any other may be half written at this moment.
                 && trial.state.is_finished()
