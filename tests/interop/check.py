@@ -78,3 +78,20 @@ else:
     frame = polars.read_ndjson(study + "/journal.jsonl", infer_schema_length=None)
     assert frame.filter(polars.col("event") == "reported").height >= len(good)
     print("polars reads journal.jsonl:", frame.shape)
+    table = home + "/x.parquet"
+    said = subprocess.run([program, "export", study, "--to", "parquet", "-o", table], capture_output=True, text=True)
+    if "invalid value 'parquet'" in said.stderr:
+        print("skipped: this program writes no parquet: build it with --features parquet")
+    else:
+        assert said.returncode == 0, said.stderr
+        frame = polars.read_parquet(table)
+        assert frame["id"].to_list() == [trial["id"] for trial in ours]
+        assert frame["state"].to_list() == [trial["state"] for trial in ours]
+        for name in ours[0]["config"]:
+            column = frame["config." + name]
+            assert column.to_list() == [trial["config"].get(name) for trial in ours], name
+            assert column.dtype in (polars.Float64, polars.Int64, polars.String), column.dtype
+        assert frame["objective_to_minimize"].to_list() == [(trial["report"] or {}).get("objective_to_minimize") for trial in ours]
+        assert frame["time_end"].dtype == polars.Datetime("us", "UTC"), frame["time_end"].dtype
+        assert frame["objective_to_minimize"].null_count() == len([trial for trial in ours if trial["state"] != "success"])
+        print("polars reads the parquet file:", frame.shape)

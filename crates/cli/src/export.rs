@@ -34,7 +34,7 @@ pub(super) struct Export {
     /// The other tool
     #[arg(long, value_enum)]
     to: Tool,
-    /// Where it goes: a file for optuna, a new directory for tensorboard
+    /// Where it goes: a new file, or for tensorboard a new directory
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
     /// Go on writing while the study runs (optuna)
@@ -51,6 +51,9 @@ enum Tool {
     Optuna,
     /// A run for each trial, with HParams
     Tensorboard,
+    /// A table with a row for each trial, for polars, pandas and DuckDB
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 /// Makes a new study of an Optuna journal file, with all trials that ended.
@@ -92,6 +95,14 @@ impl Export {
                 let more =
                     if (n as u64) < ended { format!(" of {ended} (--top)") } else { String::new() };
                 say(format_args!("{n} trials{more} are in {}", to.display()));
+            }
+            #[cfg(feature = "parquet")]
+            Tool::Parquet => {
+                let failed = |error| Error::from(StoreError::io("write", to)(error));
+                let file =
+                    OpenOptions::new().write(true).create_new(true).open(to).map_err(failed)?;
+                let n = trialmill_export::parquet(&live, file).map_err(failed)?;
+                say(format_args!("{} are in {}", text::trials(n as u64), to.display()));
             }
             Tool::Optuna => follow(&mut live, to, self.follow)?,
         }
