@@ -298,3 +298,17 @@ fn what_was_probably_meant_is_said() {
     let listed = study.run(&["trials", "s", "1,3"]).exits(0).stdout;
     assert_eq!(listed.lines().count(), 2, "{listed}");
 }
+
+/// A model was asked for by more workers than it can tell apart, and nobody said so.
+#[test]
+fn more_workers_than_an_optimizer_can_use_are_warned_of() {
+    let study = Trialmill::new(1);
+    let run = |dir, optimizer, workers| {
+        let start =
+            ["run", "study.yaml", "--dir", dir, "-q", "--optimizer", optimizer, "-w", workers];
+        study.run(&[&start[..], &["--", "sh", "-c", "echo 1"]].concat()).exits(0)
+    };
+    run("a", "auto", "60").says(&["60 workers", "auto", "48 evaluations at once"]);
+    run("b", "auto", "48").says_nothing_of("at once");
+    run("c", "random_search", "60").says_nothing_of("at once");
+}

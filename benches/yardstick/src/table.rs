@@ -40,6 +40,20 @@ fn wins(ours: &[f64], theirs: &[f64]) -> f64 {
     total / (ours.len() * theirs.len()).max(1) as f64
 }
 
+/// How likely ours would be at least so much worse by chance (Mann and Whitney, 1947; normal approximation
+/// with ties).
+fn chance(ours: &[f64], theirs: &[f64]) -> f64 {
+    let (m, n) = (ours.len() as f64, theirs.len() as f64);
+    let mut all: Vec<f64> = ours.iter().chain(theirs).copied().collect();
+    all.sort_by(f64::total_cmp);
+    let ties: f64 =
+        all.chunk_by(|a, b| a == b).map(|tie| (tie.len() as f64).powi(3) - tie.len() as f64).sum();
+    let total = m + n;
+    let variance = m * n / 12.0 * (total + 1.0 - ties / (total * (total - 1.0)).max(1.0));
+    let worse = (0.5 - wins(ours, theirs)) * m * n - 0.5;
+    if variance <= 0.0 { 1.0 } else { 0.5 * libm::erfc(worse / variance.sqrt() / 2f64.sqrt()) }
+}
+
 /// Prints one line for each problem and mark: median and quartiles of ours, then for each
 /// reference its median, our ratio to it, and how often we win.
 pub(crate) fn print(ours: &[Record], marks: &[String], floor: f64) {
@@ -73,6 +87,10 @@ pub(crate) fn print(ours: &[Record], marks: &[String], floor: f64) {
                 let ratio = median.max(floor) / reference.max(floor);
                 let won = 100.0 * wins(&list, &theirs);
                 line += &format!("  {name} {reference:.2e} x{ratio:.2e} {won:.0}%");
+                let p = chance(&list, &theirs);
+                if ratio > 1.25 && p < 0.05 {
+                    line += &format!(" WORSE (p {p:.3})");
+                }
                 let key = (format!("{sampler}/{mode}"), name.to_string(), mark.as_str());
                 logs.entry(key).or_default().push(ratio.ln());
             }
@@ -88,5 +106,23 @@ pub(crate) fn print(ours: &[Record], marks: &[String], floor: f64) {
         let list: Vec<f64> = ours.iter().filter(is_it).map(|r| r.ask_ms).collect();
         let mean = list.iter().sum::<f64>() / list.len().max(1) as f64;
         println!("CPU per ask: {problem:<17} {sampler}/{mode} {mean:.2} ms");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chance_is_that_of_the_tables() {
+        let theirs: Vec<f64> = (0..8).map(f64::from).collect();
+        let same = chance(&theirs, &theirs);
+        assert!((same - 0.5).abs() < 0.05, "{same}");
+        let above: Vec<f64> = theirs.iter().map(|x| x + 0.5).collect();
+        let far: Vec<f64> = theirs.iter().map(|x| x + 10.0).collect();
+        let (some, none) = (chance(&above, &theirs), chance(&far, &theirs));
+        assert!(some > 0.3 && some < 0.5, "{some}");
+        assert!(none < 0.001, "{none}");
+        assert!(chance(&[1.0, 1.0], &[1.0, 1.0]) > 0.4);
     }
 }

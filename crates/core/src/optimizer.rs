@@ -54,6 +54,11 @@ pub trait Optimizer: Send {
         false
     }
 
+    /// How many evaluations at once it can use, where there is a limit: a run with more workers is warned.
+    fn parallelism(&self) -> Option<usize> {
+        None
+    }
+
     /// Whether it learns from trials of other studies,
     /// [`SamplingRequest::warm_start`]. A study that is to begin with some is refused if not.
     fn transfers(&self) -> bool {

@@ -115,6 +115,10 @@ impl Optimizer for Learner {
         true
     }
 
+    fn parallelism(&self) -> Option<usize> {
+        self.algorithm().ok()?.parallelism()
+    }
+
     fn transfers(&self) -> bool {
         self.algorithm().is_ok_and(|algorithm| algorithm.transfers())
     }

@@ -122,6 +122,12 @@ impl Optimizer for Inline {
 }
 
 impl StateCore {
+    /// How many evaluations at once the optimizer can use, where there is a limit, and its name.
+    pub(super) fn parallelism(&self) -> Option<(usize, String)> {
+        let optimizer = self.optimizer.as_ref()?;
+        Some((optimizer.parallelism()?, optimizer.info().name))
+    }
+
     /// Opens the study of a directory, and reads it.
     ///
     /// # Errors

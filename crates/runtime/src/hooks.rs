@@ -109,6 +109,14 @@ impl Optimizer for Hooked {
         self.is_slow
     }
 
+    fn parallelism(&self) -> Option<usize> {
+        self.inner.as_ref().and_then(|inner| inner.parallelism())
+    }
+
+    fn transfers(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.transfers())
+    }
+
     fn is_elsewhere(&self) -> bool {
         self.inner.as_ref().is_some_and(|inner| inner.is_elsewhere())
     }

@@ -80,6 +80,13 @@ impl Session {
         if core.directory().is_some() {
             raise_open_files_limit()?;
         }
+        if let Some((most, name)) = core.parallelism().filter(|(most, _)| options.workers > *most) {
+            tracing::warn!(
+                "{} workers, but {name} knows what to make of {most} evaluations at once; of more it knows \
+                 nothing, and they may be nearly the same: take fewer workers, or tpe or random_search",
+                options.workers
+            );
+        }
         let process = core.join_as(options.worker_id.as_deref())?;
         // Before any worker asks: otherwise the budget looks used up, and a run that does not wait
         // for others would leave while the commands of a dead process are still being killed.

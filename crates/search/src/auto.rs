@@ -18,6 +18,7 @@ use crate::cmaes::CmaEs;
 use crate::driver::{Algorithm, Ask, Proposal};
 use crate::fidelity::{AsyncHyperband, FreezeThaw, Sampler};
 use crate::gp::BayesianOptimization;
+use crate::gp::model::MOST_PENDING;
 use crate::multi::{MoTpe, Nsga2, ParEgo};
 use crate::quasi_random::start_point;
 use crate::space::Space;
@@ -172,6 +173,10 @@ impl Algorithm for Auto {
             Method::MoTpe | Method::MoTpeAndNsga2 => Some(methods.mo_tpe.draw(ask, rng)),
         };
         Proposal::Evaluate(point.unwrap_or_else(|| start_point(ask)).into())
+    }
+
+    fn parallelism(&self) -> Option<usize> {
+        Some(MOST_PENDING)
     }
 
     fn transfers(&self) -> bool {

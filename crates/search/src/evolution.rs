@@ -39,6 +39,10 @@ impl Algorithm for RegularizedEvolution {
         crate::arguments::arguments(self)
     }
 
+    fn parallelism(&self) -> Option<usize> {
+        Some(self.population_size.max(1))
+    }
+
     fn transfers(&self) -> bool {
         true
     }

@@ -24,6 +24,15 @@ fn arguments_are_read_back_and_unknown_ones_refused() {
     assert!(by_name("nothing", &serde_json::Value::Null).is_err());
 }
 
+/// A study stores its optimizer's arguments, and is refused where another program fills in one more.
+#[test]
+fn a_study_from_before_an_argument_is_still_the_same() {
+    let plain = by_name("tpe", &serde_json::Value::Null).unwrap().arguments();
+    assert!(plain.get("group").is_none(), "{plain}");
+    let other = by_name("tpe", &serde_json::json!({"group": false})).unwrap().arguments();
+    assert_eq!(other["group"], false);
+}
+
 #[test]
 fn several_at_once_are_those_that_come_one_by_one() {
     for (name, _) in NAMES {

@@ -25,7 +25,7 @@ use distribution::Distribution;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CmaEs {
-    /// How many Sobol points come first; the search begins at the best of them.
+    /// How many Sobol points come first; the search begins in the middle of the better half of them.
     pub n_startup_trials: usize,
     /// The first step size, in parts of the range.
     pub sigma0: f64,
@@ -39,7 +39,7 @@ pub struct CmaEs {
 
 impl Default for CmaEs {
     fn default() -> Self {
-        let (n_startup_trials, sigma0) = (10, 0.2);
+        let (n_startup_trials, sigma0) = (10, 0.15);
         CmaEs { n_startup_trials, sigma0, popsize: None, inc_popsize: 2, state: None }
     }
 }
@@ -150,9 +150,18 @@ impl CmaEs {
     fn begin(&self, ask: &Ask<'_>, history: &History, ended: &[(&[f64], f64)]) -> Option<State> {
         let used = self.n_startup_trials.max(1);
         let first = ended.get(..used)?;
-        let (best, value) = first.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
-        let numbers = numbers(ask.space);
-        let mean = numbers.iter().map(|g| best[*g]).collect();
+        let mut order: Vec<&(&[f64], f64)> = first.iter().collect();
+        order.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let value = order.first()?.1;
+        // Not the best alone, which may be anywhere: the better half, as in any other generation.
+        let good = used.div_ceil(2);
+        let weight = |rank: usize| (good as f64 + 0.5).ln() - ((rank + 1) as f64).ln();
+        let total: f64 = (0..good).map(weight).sum();
+        let coordinate = |g: &usize| {
+            let parts = order.iter().take(good).enumerate();
+            parts.map(|(rank, (x, _))| weight(rank) / total * x[*g]).sum()
+        };
+        let mean = numbers(ask.space).iter().map(coordinate).collect();
         let d = ask.space.len() as f64;
         let popsize = self.popsize.unwrap_or(4 + (3.0 * d.max(1.0).ln()) as usize).max(4);
         let mut state = State {
@@ -162,7 +171,7 @@ impl CmaEs {
             tables: even(ask.space),
             popsize,
             restarts: 0,
-            best: *value,
+            best: value,
             stale: 0,
         };
         state.learn_choices(ask.space, first);

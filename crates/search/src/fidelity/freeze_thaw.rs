@@ -11,7 +11,7 @@ use super::rungs::{Rungs, Table, check};
 use crate::driver::{Algorithm, Ask, Proposal, Suggestion};
 use crate::gp::acquisition::Acquisition;
 use crate::gp::fit::Fitter;
-use crate::gp::model::{Data, Recipe};
+use crate::gp::model::{Data, MOST_PENDING, Recipe};
 use crate::gp::posterior::Scratch;
 use crate::gp::search::{Effort, Search, decoded, encoded};
 use crate::gp::trend::{self, Trend};
@@ -70,6 +70,10 @@ impl Algorithm for FreezeThaw {
         let begin = || table.begin(start_point(ask), &rungs, 0);
         let suggestion = first.or_else(|| self.draw(ask, &table, &rungs, fidelity, rng));
         Proposal::Evaluate(suggestion.unwrap_or_else(begin))
+    }
+
+    fn parallelism(&self) -> Option<usize> {
+        Some(MOST_PENDING)
     }
 
     fn transfers(&self) -> bool {

@@ -30,7 +30,7 @@ use crate::quasi_random::start_point;
 use crate::space::{Point, Space};
 use acquisition::Acquisition;
 use fit::Fitter;
-use model::{Data, Recipe};
+use model::{Data, MOST_PENDING, Recipe};
 use search::{Effort, Search, decoded, encoded};
 use trend::Trend;
 
@@ -181,6 +181,10 @@ impl Algorithm for BayesianOptimization {
             return Proposal::Evaluate(point.into());
         }
         Proposal::Evaluate(Suggestion::from(start_point(ask)))
+    }
+
+    fn parallelism(&self) -> Option<usize> {
+        Some(MOST_PENDING)
     }
 
     fn transfers(&self) -> bool {

@@ -16,7 +16,7 @@ pub(crate) const MOST: usize = 300;
 /// In how many ways the trials in progress may end.
 const FANTASIES: usize = 16;
 /// Of more trials in progress, the newest count.
-const MOST_PENDING: usize = 48;
+pub(crate) const MOST_PENDING: usize = 48;
 
 /// Points with values.
 #[derive(Debug, Clone, Default)]

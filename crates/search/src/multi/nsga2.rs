@@ -43,6 +43,10 @@ impl Algorithm for Nsga2 {
         crate::arguments::arguments(self)
     }
 
+    fn parallelism(&self) -> Option<usize> {
+        Some(self.population_size.max(1))
+    }
+
     fn transfers(&self) -> bool {
         true
     }

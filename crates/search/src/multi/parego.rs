@@ -14,7 +14,7 @@ use super::fronts;
 use super::nsga2::usable;
 use crate::driver::{Algorithm, Ask, Proposal};
 use crate::gp::fit::Fitter;
-use crate::gp::model::{Data, MOST, Model, Recipe};
+use crate::gp::model::{Data, MOST, MOST_PENDING, Model, Recipe};
 use crate::gp::posterior::Scratch;
 use crate::gp::search::{decoded, encoded};
 use crate::gp::trend::{self, Trend};
@@ -56,6 +56,10 @@ impl Algorithm for ParEgo {
             false => self.draw(ask, rng).unwrap_or_else(|| start_point(ask)),
         };
         Proposal::Evaluate(point.into())
+    }
+
+    fn parallelism(&self) -> Option<usize> {
+        Some(MOST_PENDING)
     }
 
     fn transfers(&self) -> bool {

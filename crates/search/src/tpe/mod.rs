@@ -49,6 +49,8 @@ pub struct Tpe {
     /// Whether the users' priors are used.
     pub use_priors: bool,
     /// Whether parameters that are there together have estimators of their own, in a space with conditions.
+    // Left out at its default, so that a study from before it is still the same.
+    #[serde(skip_serializing_if = "bool::clone")]
     pub group: bool,
 }
 
