@@ -18,13 +18,16 @@ use trialmill_view::figures::{Axes, AxisKind, objectives};
 /// Rows whose columns are in memory together.
 const ROWS: usize = 100_000;
 
+/// One cell of a trial; none where it has no such thing.
+type Of<'a, T> = Box<dyn Fn(&Trial) -> Option<T> + 'a>;
+
 /// What a column has of a trial.
 enum Cells<'a> {
-    Text(Box<dyn Fn(&Trial) -> Option<String> + 'a>),
-    Real(Box<dyn Fn(&Trial) -> Option<f64> + 'a>),
-    Whole(Box<dyn Fn(&Trial) -> Option<i64> + 'a>),
+    Text(Of<'a, String>),
+    Real(Of<'a, f64>),
+    Whole(Of<'a, i64>),
     /// Seconds since 1970.
-    Time(Box<dyn Fn(&Trial) -> Option<f64> + 'a>),
+    Time(Of<'a, f64>),
 }
 
 /// Writes all trials.
@@ -138,7 +141,7 @@ fn columns(live: &Live) -> Vec<(String, Cells<'_>)> {
     columns.push(("cost".into(), Cells::Real(Box::new(report))));
     let failure = |trial: &Trial| {
         let report = trial.report.as_ref()?;
-        report.failure.as_ref().map(|failure| failure.err.to_string())
+        report.failure.as_ref().map(|failure| failure.err.clone())
     };
     columns.push(("err".into(), Cells::Text(Box::new(failure))));
     let duration = |trial: &Trial| trial.metadata.evaluation_duration;
