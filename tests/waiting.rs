@@ -448,3 +448,35 @@ fn the_time_of_an_evaluation_is_its_own_and_not_that_of_the_batch_before_it() {
     assert_eq!(trials.len(), 16);
     assert!(recorded_s <= passed_s, "one after the other took {recorded_s} s of {passed_s} s");
 }
+
+/// Workers that could get nothing were answered at once, asked again at once, and took a core each.
+#[test]
+fn workers_that_wait_ask_no_more_often_than_something_happens() {
+    for is_slow in [false, true] {
+        let (_temp, dir) = temp();
+        let asked = Arc::new(AtomicU64::new(0));
+        let optimizer = Asks(is_slow, {
+            let asked = asked.clone();
+            move |request: &SamplingRequest<'_>| {
+                asked.fetch_add(1, Ordering::Relaxed);
+                two(request)
+            }
+        });
+        let asks = asked.clone();
+        let run = start(builder(&dir).optimizer(optimizer).workers(4), move |trial| {
+            if trial.id().to_string() == "1" {
+                // The work of this one trial, while the other three workers wait.
+                let (begin, before) = (Instant::now(), asks.load(Ordering::Relaxed));
+                std::thread::sleep(Duration::from_millis(400));
+                let polls = 4 * (begin.elapsed().as_millis() / 50 + 4);
+                let more = u128::from(asks.load(Ordering::Relaxed) - before);
+                assert!(more <= polls, "asked {more} times");
+            }
+            Ok(Report::objective(1.0))
+        });
+        let outcome = ended(run).unwrap();
+        let (study, last) = (outcome.study(), outcome.study().last_error());
+        assert_eq!(study.count(State::Success), 2, "{last:?}");
+        println!("asked {} times", asked.load(Ordering::Relaxed));
+    }
+}
