@@ -1,0 +1,402 @@
+#!/usr/bin/env python3
+"""Tries all mutants of the core, in one build.
+
+cargo-mutants says what to change (.cargo/mutants.toml), and would build the workspace for each change. Here every
+change is written beside the original, behind a switch, so that the workspace is built once. Each test then runs
+alone and notes which mutants it reaches; and each mutant is tried on the tests that reach it, until one fails. Those
+come first that saw other changes of the same function.
+
+Ends with 1 if a mutant was missed. Everything is kept in target/mutants/: a run that was stopped goes on where it was,
+until a file of the tree changes. Needs cargo-mutants; ends no process but those of its tests, which have a PID namespace.
+"""
+
+import argparse
+import collections
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OUT = ROOT / "target/mutants"
+TREE = OUT / "tree"
+# The tests of the core, and of what is above it as far as they run by themselves and in seconds.
+TESTS = """trialmill_core decisions study spaces trialmill_store appearing trialmill_neps trialmill_runtime objectives
+    live brought resumed actors crash_images formats hostile io_errors many_processes neps_sharing network_caches
+    own_workers running same_seed seeds steps torn_journal waiting without_session cli""".split()
+ALONE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+ENVIRONMENT = dict(os.environ, CARGO_PROFILE_DEV_DEBUG="none", RUSTFLAGS="--cap-lints allow", RUST_BACKTRACE="0")
+
+
+def read(name, default=None):
+    path = OUT / name
+    return json.loads(path.read_text()) if path.exists() else default
+
+
+def write(name, value):
+    path = OUT / name
+    path.with_suffix(".new").write_text(json.dumps(value))
+    path.with_suffix(".new").rename(path)
+
+
+def tracked():
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    return [name for name in names.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+def fingerprint():
+    sums = (hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in tracked())
+    return hashlib.sha256("".join(sums).encode()).hexdigest()
+
+
+def put(name, content, mode=0o644):
+    """Writes a file of the copy, if it is another one: what is the same is not built again."""
+    path = TREE / name
+    if not path.is_file() or path.read_bytes() != content:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(mode)
+
+
+def cargo(*arguments, **options):
+    return subprocess.run(["cargo", *arguments], capture_output=True, text=True, **options)
+
+
+class File:
+    """One file, and the mutants that are written into it."""
+
+    def __init__(self, name, places):
+        self.name, self.places = name, places
+        self.text = (ROOT / name).read_text()
+        self.lines = [0]
+        for line in self.text.split("\n"):
+            self.lines.append(self.lines[-1] + len(line) + 1)
+        self.switch = ("crate" if name.startswith("crates/core/") else "trialmill_core") + "::switch::is_on"
+        self.edits = []
+
+    def at(self, line, column):
+        return self.lines[line - 1] + column - 1
+
+    def range(self, place):
+        return self.at(*place[:2]), self.at(*place[2:])
+
+    def find(self, kind, field, start):
+        """The innermost place of a kind whose field (or, for a body, whose inside) begins there."""
+        for place in self.places:
+            if place["kind"] == kind and place.get(field) and self.range(place[field])[0] == start:
+                return place
+        return None
+
+    def body_around(self, start):
+        bodies = [self.range(p["at"]) for p in self.places if p["kind"] == "body"]
+        around = [body for body in bodies if body[0] < start < body[1]]
+        return min(around, key=lambda body: body[1] - body[0], default=None)
+
+    def edit(self, span, kind, place):
+        for edit in self.edits:
+            if edit["span"] == span and edit["kind"] == kind:
+                return edit
+        self.edits.append({"span": span, "kind": kind, "place": place, "mutants": []})
+        return self.edits[-1]
+
+    def add(self, number, mutant):
+        """Whether the mutant can be switched."""
+        span, genre = mutant["span"], mutant["genre"]
+        start = self.at(span["start"]["line"], span["start"]["column"])
+        if genre == "FnValue":
+            body = self.body_around(start)
+            if body is None:
+                return False
+            edit = self.edit((body[0] + 1, body[0] + 1), "body", None)
+        elif genre in ("BinaryOperator", "UnaryOperator"):
+            kind = "binary" if genre == "BinaryOperator" else "unary"
+            place = self.find(kind, "at", start)
+            if place is None:
+                return False
+            edit = self.edit(self.range(place["whole"]), kind, place)
+        elif genre in ("MatchArm", "MatchArmGuard"):
+            place = self.find("arm", "whole" if genre == "MatchArm" else "guard", start)
+            if place is None:
+                return False
+            arrow = self.range(place["arrow"])[0]
+            edit = self.edit(self.range(place["guard"]) if place["guard"] else (arrow, arrow), "arm", place)
+        else:
+            return False
+        edit["mutants"].append((number, mutant["replacement"]))
+        return True
+
+    def rendered(self):
+        # The outer before the inner, and an arm before a guard of the same range.
+        self.edits.sort(key=lambda e: (e["span"][0], -e["span"][1], e["kind"] != "arm"))
+        return self.between(0, len(self.text))
+
+    def between(self, start, end, without=()):
+        parts, at = [], start
+        for edit in self.edits:
+            first, last = edit["span"]
+            if first < at or first < start or last > end or any(edit is other for other in without):
+                continue
+            parts += [self.text[at:first], self.written(edit, without)]
+            at = last
+        return "".join(parts) + self.text[at:end]
+
+    def written(self, edit, without):
+        is_on = lambda number: f"{self.switch}({number})"
+        place, mutants = edit["place"], edit["mutants"]
+        if edit["kind"] == "body":
+            return "".join(f" if {is_on(n)} {{ return {value}; }}" for n, value in mutants)
+        if edit["kind"] == "arm":
+            deleted = "".join(f"!{is_on(n)} && " for n, value in mutants if value == "")
+            if not place["guard"]:
+                return f"if {deleted[:-4]} "
+            guard = f"({self.between(*edit['span'], without=[*without, edit])})"
+            for number, value in mutants:
+                if value == "true":
+                    guard = f"({is_on(number)} || {guard})"
+                elif value == "false":
+                    guard = f"(!{is_on(number)} && {guard})"
+            return deleted + guard
+        operator = self.text[slice(*self.range(place["at"]))]
+        left = self.between(*self.range(place["left"]))
+        if edit["kind"] == "unary":
+            return f"(if {is_on(mutants[0][0])} {{ {left} }} else {{ {operator}{left} }})"
+        right = self.between(*self.range(place["right"]))
+        others = "".join(f"if {is_on(n)} {{ {left} {other} {right} }} else " for n, other in mutants)
+        return f"({others}{{ {left} {operator} {right} }})"
+
+
+def write_mutants(mutants, places, unviable):
+    """Writes all files with the mutants that compile; returns those that cannot be switched."""
+    left_out = []
+    for name, found in places.items():
+        file = File(name, found)
+        for number, mutant in enumerate(mutants, 1):
+            if mutant["file"] == name and number not in unviable and not file.add(number, mutant):
+                left_out.append(number)
+        put(name, file.rendered().encode())
+    return left_out
+
+
+def build(mutants):
+    """Writes and checks until all that is left compiles; then builds the tests."""
+    files = sorted({mutant["file"] for mutant in mutants})
+    here = pathlib.Path(__file__).parent
+    said = cargo("run", "-q", "--manifest-path", here / "places/Cargo.toml", "--", *files, cwd=ROOT,
+                 env=dict(os.environ, CARGO_TARGET_DIR=str(OUT / "places")))
+    if said.returncode:
+        sys.exit(said.stderr)
+    places = json.loads(said.stdout)
+    for name in tracked():
+        put(name, (ROOT / name).read_bytes(), (ROOT / name).stat().st_mode)
+    put("crates/core/src/switch.rs", (here / "switch.rs").read_bytes())
+    root = (ROOT / "crates/core/src/lib.rs").read_text()
+    root = re.sub(r"^(pub )?mod ", r"pub mod switch;\n\g<0>", root, count=1, flags=re.M)
+    put("crates/core/src/lib.rs", root.encode())
+    unviable = set()
+    while True:
+        left_out = write_mutants(mutants, places, unviable)
+        said = cargo("check", "-q", "-p", "trialmill-runtime", "--message-format=json", cwd=TREE, env=ENVIRONMENT)
+        found = set().union(*map(lambda line: guilty(line, mutants), said.stdout.splitlines()))
+        print(f"{len(mutants) - len(unviable) - len(left_out)} mutants are switched, {len(unviable)} do not compile, "
+              f"{len(left_out)} have no switch", flush=True)
+        if said.returncode == 0:
+            break
+        if not found - unviable:
+            sys.exit(f"does not compile, for no mutant's sake:\n{said.stderr}")
+        unviable |= found
+    said = cargo("test", "-q", "--workspace", "--no-run", "--message-format=json", cwd=TREE, env=ENVIRONMENT)
+    if said.returncode:
+        sys.exit(said.stderr)
+    built = [json.loads(line) for line in said.stdout.splitlines()]
+    programs = [(m["target"]["name"], m["executable"], os.path.dirname(m["manifest_path"]))
+                for m in built if m.get("executable") and m["profile"]["test"]]
+    write("built.json", {"unviable": sorted(unviable), "left_out": left_out,
+                         "programs": [program for program in programs if program[0] in TESTS]})
+
+
+def guilty(line, mutants):
+    """The mutants because of which the compiler says this."""
+    message = json.loads(line).get("message") or {}
+    if message.get("level") != "error":
+        return set()
+    found = set()
+    for span in message["spans"]:
+        path = TREE / span["file_name"]
+        if not span["is_primary"] or not path.is_file():
+            continue
+        if "non-exhaustive" in message["message"]:
+            # The arms of one match are deleted together, and one of them is needed.
+            arms = [(n, m) for n, m in enumerate(mutants, 1)
+                    if m["file"] == span["file_name"] and m["genre"] == "MatchArm"
+                    and m["span"]["start"]["line"] >= span["line_start"]]
+            first = arms[0][1]
+            found |= {n for n, m in arms if m["function"] == first["function"]
+                      and m["span"]["start"]["column"] == first["span"]["start"]["column"]}
+            continue
+        before = path.read_bytes()[:span["byte_start"]].decode(errors="ignore")
+        numbers = re.findall(r"switch::is_on\((\d+)\)", before)
+        found |= {int(number) for number in numbers[-1:]}
+    return found
+
+
+def run(test, timeout, **variables):
+    """How one test ends, and how long it takes."""
+    begin = time.monotonic()
+    process = subprocess.Popen([*ALONE, test["program"], test["name"], "--exact"], cwd=test["directory"],
+                               env=dict(ENVIRONMENT, **variables), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        code = process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        code = None
+    return code, time.monotonic() - begin
+
+
+def each(items, work, jobs):
+    """Calls `work` for each item, on threads."""
+    items, lock = iter(items), threading.Lock()
+
+    def loop():
+        while True:
+            with lock:
+                item = next(items, None)
+            if item is None:
+                return
+            work(item)
+
+    threads = [threading.Thread(target=loop, daemon=True) for _ in range(jobs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def record(jobs):
+    """Runs each test alone: how long it takes, and which mutants it reaches."""
+    tests = []
+    for _, program, directory in read("built.json")["programs"]:
+        listed = lambda *more: subprocess.run([program, "--list", *more], cwd=directory, capture_output=True,
+                                              text=True, check=True).stdout.splitlines()
+        ignored = set(listed("--ignored"))
+        tests += [{"name": line.removesuffix(": test"), "program": program, "directory": directory}
+                  for line in listed() if line.endswith(": test") and line not in ignored]
+    reached = OUT / "reached"
+    shutil.rmtree(reached, ignore_errors=True)
+    reached.mkdir()
+
+    def once(item):
+        at, test = item
+        path = reached / str(at)
+        code, test["seconds"] = run(test, 300, MUTANT="0", MUTANTS_REACHED=str(path))
+        test["reaches"] = sorted({int(line) for line in path.read_text().split()}) if path.exists() else []
+        test["passes"] = code == 0
+        if code != 0:
+            print(f"left out, fails without a mutant: {test['name']}", flush=True)
+
+    each(enumerate(tests), once, jobs)
+    write("tests.json", [test for test in tests if test["passes"] and test["reaches"]])
+
+
+def try_all(mutants, wanted, seconds, jobs):
+    tests, built = read("tests.json"), read("built.json")
+    reaching = collections.defaultdict(list)
+    for at, test in enumerate(tests):
+        for number in test["reaches"]:
+            reaching[number].append(at)
+    results = {int(number): result for number, result in read("results.json", {}).items()}
+    saw = collections.Counter()
+    lock = threading.Lock()
+
+    def once(number):
+        mutant = mutants[number - 1]
+        function = (mutant["file"], (mutant["function"] or {}).get("function_name"))
+        near = lambda at: (saw[at, function], saw[at, mutant["file"]])
+        order = sorted(reaching[number], key=lambda at: (*map(lambda n: -n, near(at)), tests[at]["seconds"]))
+        begin, tried, result = time.monotonic(), 0, "missed"
+        for at in order:
+            if time.monotonic() - begin > seconds:
+                break
+            tried += 1
+            code, _ = run(tests[at], tests[at]["seconds"] * 4 + 15, MUTANT=str(number))
+            if code != 0:
+                result = "hung" if code is None else "seen"
+                break
+        with lock:
+            if result != "missed":
+                saw[at, function] += 1
+                saw[at, mutant["file"]] += 1
+            results[number] = [result, tried, len(order)]
+            if result == "missed":
+                print(f"missed ({tried} of {len(order)} tests): {mutant['name']}", flush=True)
+            write("results.json", results)
+
+    out = {*built["unviable"], *built["left_out"]}
+    each((n for n in wanted if n not in out and n not in results), once, jobs)
+    return {number: results[number] for number in wanted if number in results}
+
+
+def named_since(revision):
+    diff = subprocess.run(["git", "diff", revision, "--", "crates"], cwd=ROOT, capture_output=True, check=True).stdout
+    if not diff:
+        return set()
+    (OUT / "since.diff").write_bytes(diff)
+    said = cargo("mutants", "--workspace", "--list", "--json", "--in-diff", str(OUT / "since.diff"), cwd=ROOT)
+    return {mutant["name"] for mutant in json.loads(said.stdout or "[]")}
+
+
+def table(mutants, results):
+    files = collections.defaultdict(collections.Counter)
+    for number, (result, _, _) in results.items():
+        files[mutants[number - 1]["file"]][result] += 1
+    total = sum(files.values(), collections.Counter())
+    print("| file | mutants | seen | hung | missed | score |\n|---|---|---|---|---|---|")
+    for name, counts in [*sorted(files.items()), ("all", total)]:
+        caught = counts["seen"] + counts["hung"]
+        print(f"| `{name}` | {counts.total()} | {counts['seen']} | {counts['hung']} | {counts['missed']} "
+              f"| {caught / max(1, counts.total()):.0%} |")
+    return total["missed"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="mutants whose name has this pattern, as crates/core/src/budget.rs")
+    parser.add_argument("--since", metavar="REVISION", help="mutants of what changed since this revision")
+    parser.add_argument("--seconds", type=float, default=300, help="how long one mutant is tried (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="tests at a time (%(default)s)")
+    options = parser.parse_args()
+    if subprocess.run([*ALONE, "true"], capture_output=True).returncode:
+        ALONE[1:1] = ["--user", "--map-root-user"]
+        if subprocess.run([*ALONE, "true"], capture_output=True).returncode:
+            sys.exit("no PID namespace can be made here: a mutant might kill your processes")
+    OUT.mkdir(parents=True, exist_ok=True)
+    now = fingerprint()
+    if read("of.json") != now:
+        for name in OUT.glob("*.json"):
+            name.unlink()
+        said = cargo("mutants", "--workspace", "--list", "--json", cwd=ROOT)
+        if said.returncode:
+            sys.exit(f"{said.stderr}cargo install cargo-mutants --locked")
+        write("mutants.json", json.loads(said.stdout))
+        build(read("mutants.json"))
+        record(options.jobs)
+        write("of.json", now)
+    mutants = read("mutants.json")
+    wanted = [n for n, mutant in enumerate(mutants, 1) if re.search(options.only, mutant["name"])]
+    if options.since:
+        changed = named_since(options.since)
+        wanted = [n for n in wanted if mutants[n - 1]["name"] in changed]
+    missed = table(mutants, try_all(mutants, wanted, options.seconds, options.jobs))
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
