@@ -2,17 +2,10 @@
 
 use super::StudyState;
 use super::pruning::Pruning;
-use crate::definition::PrunerInfo;
 use crate::pruner::{Pruner, Reached, minimised_curve};
 use crate::trial::{Step, Trial};
 
 impl StudyState {
-    /// The pruner that judges here. The policy says which one the study has; who only looks at a study
-    /// needs none.
-    pub fn pruner(&self) -> Option<PrunerInfo> {
-        self.pruning.0.as_ref().map(|pruner| pruner.info())
-    }
-
     /// Lets this pruner judge from now on, or none. It is told what all trials have reported so far.
     pub fn set_pruner(&mut self, pruner: Option<Box<dyn Pruner>>) {
         self.pruning = Pruning(pruner);

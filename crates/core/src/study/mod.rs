@@ -198,11 +198,6 @@ impl StudyState {
         self.index.improvements
     }
 
-    /// How many evaluations have ended since the best result, or the front, last became better.
-    pub fn ended_without_improvement(&self) -> u64 {
-        self.index.without_improvement
-    }
-
     /// How often an evaluation was started.
     pub fn claims(&self) -> u64 {
         self.claims
