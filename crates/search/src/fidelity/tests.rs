@@ -83,3 +83,62 @@ fn asha_promotes_as_soon_as_it_can() {
         ]
     );
 }
+
+/// Eight workers that die and come back: their trials wait for a while, or crash, or end late. Nobody waits
+/// for ever, no rung of a configuration is proposed twice, what goes on has ended below, and no rung of a
+/// bracket has more than it is to have.
+#[test]
+fn brackets_neither_stop_nor_sample_too_much_when_workers_die() {
+    use rand::{RngExt, SeedableRng};
+    for name in ["successive_halving", "hyperband", "asha", "async_hb", "priorband"] {
+        for seed in 0..6 {
+            let algorithm = crate::by_name(name, &serde_json::Value::Null).unwrap();
+            let mut driver = Driver::new(space(), algorithm, seed).unwrap();
+            let mut rng = rand::rngs::Xoshiro256PlusPlus::seed_from_u64(seed);
+            let (mut running, mut seen, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+            for number in 0..300 {
+                let Answer::Evaluate(list) = driver.ask(1, number) else {
+                    panic!("{name}, seed {seed}: it waits after {number} trials")
+                };
+                let (s, id) = (&list[0], list[0].id.unwrap());
+                assert!(!seen.contains(&id), "{name}, seed {seed}: {id:?} a second time");
+                assert!(
+                    s.previous.is_none_or(|previous| ended.contains(&previous)),
+                    "{name}: {id:?}"
+                );
+                seen.push(id);
+                let mut trial = Observation::pending(s.point.clone());
+                (trial.fidelity, trial.id) = (s.fidelity, s.id);
+                running.push((driver.observe(trial), id));
+                while running.len() >= 8 {
+                    // A dead worker's trial is there until another has evaluated it: anyone may be next.
+                    let (at, id) = running.swap_remove(rng.random_range(0..running.len()));
+                    if rng.random::<f64>() < 0.2 {
+                        driver.end(at, State::Failed, vec![]);
+                        continue;
+                    }
+                    driver.end(at, State::Finished, vec![rng.random()]);
+                    ended.push(id);
+                }
+            }
+            let on = |rung: u32| seen.iter().filter(|id| id.rung == rung).count();
+            match name {
+                // 81, 27, 9, 3, 1: of the first bracket as many as of each that follows.
+                "successive_halving" => {
+                    let first = |rung: u32| {
+                        seen.iter().filter(|id| id.rung == rung && id.config <= 81).count()
+                    };
+                    let sizes = [81, 27, 9, 3, 1];
+                    (0..5).for_each(|rung| assert!(first(rung) <= sizes[rung as usize], "{rung}"));
+                    assert!(first(3) > 0, "seed {seed}: the first bracket stands still");
+                }
+                // The best third changes, so more than a third goes on.
+                "asha" => {
+                    assert!(on(1) * 2 <= on(0), "seed {seed}: {} of {}", on(1), on(0));
+                    (0..4).for_each(|rung| assert!(on(rung + 1) <= on(rung), "{rung}"));
+                }
+                _ => assert!((0..5).all(|rung| on(rung) > 0), "{name}, seed {seed}"),
+            }
+        }
+    }
+}
