@@ -105,3 +105,24 @@ fn rotated(x: &[f64]) -> Vec<f64> {
     }
     z
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The values are those of `own_reference.py`.
+    #[test]
+    fn the_problems_are_those_that_optuna_has_searched() {
+        for (name, x, expected) in [
+            ("rotated-rastrigin4", &[0.0; 4][..], 44.379_431_947_343_4),
+            ("rotated-ellipsoid8", &[0.0; 8], 9_485.437_703_674_823),
+            ("schaffer6", &[0.0; 6], 10.598_495_602_206_192),
+            ("mixed-rotated6", &[0.0, 0.0, 0.0, 1.0, 2.0, 4.0], 4.864_193_000_394_95),
+        ] {
+            let ours = value(name, x);
+            assert!((ours - expected).abs() < 1e-9 * expected, "{name}: {ours}");
+        }
+        assert!(constraints("constrained5", &LIMITED).iter().all(|x| x.abs() < 1e-9));
+        assert!(value("constrained5", &LIMITED).abs() < 1e-9);
+    }
+}
