@@ -316,12 +316,22 @@ def try_all(mutants, wanted, seconds, jobs):
     saw = collections.Counter()
     lock = threading.Lock()
 
-    def once(number):
+    def places(number):
         mutant = mutants[number - 1]
-        function = (mutant["file"], (mutant["function"] or {}).get("function_name"))
-        near = lambda at: (saw[at, function], saw[at, mutant["file"]])
-        order = sorted(reaching[number], key=lambda at: (*map(lambda n: -n, near(at)), tests[at]["seconds"]))
-        begin, tried, result = time.monotonic(), 0, "missed"
+        return (mutant["file"], (mutant["function"] or {}).get("function_name")), mutant["file"]
+
+    def note(number, result, *rest):
+        results[number] = [result, *rest]
+        if result != "missed":
+            saw.update((rest[-1], place) for place in places(number))
+
+    for number, result in list(results.items()):
+        note(number, *result)
+
+    def once(number):
+        near = lambda at: [-saw[at, place] for place in places(number)]
+        order = sorted(reaching[number], key=lambda at: (near(at), tests[at]["seconds"]))
+        begin, tried, result, at = time.monotonic(), 0, "missed", None
         for at in order:
             if time.monotonic() - begin > seconds:
                 break
@@ -331,16 +341,15 @@ def try_all(mutants, wanted, seconds, jobs):
                 result = "hung" if code is None else "seen"
                 break
         with lock:
-            if result != "missed":
-                saw[at, function] += 1
-                saw[at, mutant["file"]] += 1
-            results[number] = [result, tried, len(order)]
+            note(number, result, tried, len(order), at)
             if result == "missed":
-                print(f"missed ({tried} of {len(order)} tests): {mutant['name']}", flush=True)
+                print(f"missed ({tried} of {len(order)} tests): {mutants[number - 1]['name']}", flush=True)
             write("results.json", results)
 
     out = {*built["unviable"], *built["left_out"]}
-    each((n for n in wanted if n not in out and n not in results), once, jobs)
+    # With more time, those that were not tried on all tests are tried again.
+    is_done = lambda n: n in results and (results[n][0] != "missed" or results[n][1] == results[n][2])
+    each((n for n in wanted if n not in out and not is_done(n)), once, jobs)
     return {number: results[number] for number in wanted if number in results}
 
 
@@ -355,7 +364,7 @@ def named_since(revision):
 
 def table(mutants, results):
     files = collections.defaultdict(collections.Counter)
-    for number, (result, _, _) in results.items():
+    for number, (result, *_) in results.items():
         files[mutants[number - 1]["file"]][result] += 1
     total = sum(files.values(), collections.Counter())
     print("| file | mutants | seen | hung | missed | score |\n|---|---|---|---|---|---|")
