@@ -195,6 +195,9 @@ def study_file(where, text, files):
     """A study file, or a part of one."""
     has_space = re.search(r"^space:", text, re.M)
     home = world(files)
+    # The studies that it begins with.
+    for directory in re.findall(r"[^\[\], ]+", "".join(re.findall(r"^warm_start: \[(.*?)\]", text, re.M))):
+        prepared(home, f"trialmill run study.yaml --dir {directory} -q --evaluations 4")
     (home / "tried.yaml").write_text(text if has_space else text + "space: {lr: [0.0, 1.0]}\n")
     ran = call(["bash", "-c", "trialmill create tried.yaml --dir tried"], home)
     if ran.returncode:

@@ -4,7 +4,7 @@
 cargo-mutants says what to change (.cargo/mutants.toml), and would build the workspace for each change. Here every
 change is written beside the original, behind a switch, so that the workspace is built once. Each test then runs
 alone and notes which mutants it reaches; and each mutant is tried on the tests that reach it, until one fails. Those
-come first that saw other changes of the same function.
+come first that saw other changes of the same function, or have words of its name in theirs.
 
 Ends with 1 if a mutant was missed. Everything is kept in target/mutants/: a run that was stopped goes on where it was,
 until a file of the tree changes. Needs cargo-mutants; ends no process but those of its tests, which have a PID namespace.
@@ -306,6 +306,11 @@ def record(jobs):
     write("tests.json", [test for test in tests if test["passes"] and test["reaches"]])
 
 
+def words(name):
+    """The beginnings of its words: what a test is called often says which function it is about."""
+    return {word[:5].lower() for word in re.findall("[A-Z]?[a-z]{3,}", name)}
+
+
 def try_all(mutants, wanted, seconds, jobs):
     tests, built = read("tests.json"), read("built.json")
     reaching = collections.defaultdict(list)
@@ -329,7 +334,8 @@ def try_all(mutants, wanted, seconds, jobs):
         note(number, *result)
 
     def once(number):
-        near = lambda at: [-saw[at, place] for place in places(number)]
+        about = words(mutants[number - 1]["name"])
+        near = lambda at: [*(-saw[at, place] for place in places(number)), -len(about & words(tests[at]["name"]))]
         order = sorted(reaching[number], key=lambda at: (near(at), tests[at]["seconds"]))
         begin, tried, result, at = time.monotonic(), 0, "missed", None
         for at in order:
