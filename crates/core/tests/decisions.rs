@@ -2,95 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // This is a test.
 
+mod support;
+
+use support::{
+    Says, ask, handed, id, obedient, process, refuses, report, run, study, suggestion, suggestions,
+};
 use trialmill_core::budget::{Budget, Limit};
 use trialmill_core::config::Value;
 use trialmill_core::definition::Definition;
-use trialmill_core::error::{BoxError, StudyError};
 use trialmill_core::evaluation::Evaluation;
-use trialmill_core::event::{Event, EventKind, Policy, Process, Reason};
-use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, SamplingRequest, Suggestion};
+use trialmill_core::event::{Event, EventKind, Policy, Reason};
+use trialmill_core::optimizer::{OptimizerInfo, Proposal, SamplingRequest, Suggestion};
 use trialmill_core::space::{Domain, Parameter, SearchSpace};
 use trialmill_core::stopping::{EarlyEnd, RegretBound, StopEarly};
 use trialmill_core::study::{Answer, Ask, Command, StopReason, StudyState};
-use trialmill_core::trial::{Report, State, Step, Trial, TrialId};
-
-/// An optimizer for which a function speaks.
-struct Says<F>(F);
-
-impl<F: FnMut(&SamplingRequest<'_>) -> Proposal + Send> Optimizer for Says<F> {
-    fn info(&self) -> OptimizerInfo {
-        OptimizerInfo::new("says", Vec::<(String, i32)>::new())
-    }
-    fn ask(&mut self, request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
-        Ok(self.0(request))
-    }
-}
-
-fn suggestion(request: &SamplingRequest<'_>, at: usize) -> Suggestion {
-    let mut rng = request.rng(at);
-    request.space().config(|(_, parameter)| parameter.sample(&mut rng)).into()
-}
-
-fn suggestions(request: &SamplingRequest<'_>, n: usize) -> Vec<Suggestion> {
-    (0..n).map(|at| suggestion(request, at)).collect()
-}
-
-fn obedient(request: &SamplingRequest<'_>) -> Proposal {
-    Proposal::Evaluate(suggestions(request, request.n()))
-}
-
-fn id(text: &str) -> TrialId {
-    text.parse().unwrap()
-}
-
-fn process() -> Process {
-    Process { process: 0, host: "h".into(), boot: "b".into(), pid: 1, job: None, worker_id: None }
-}
-
-/// A study in which process 1 takes part, with a budget of this many evaluations.
-fn study(evaluations: u64) -> StudyState {
-    let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
-    let info = OptimizerInfo::new("says", Vec::<(String, i32)>::new());
-    let mut study = StudyState::new(Definition::new(space, info).seeded(7));
-    let budget = Budget { evaluations: Some(evaluations), ..Budget::default() };
-    let policy = Policy { budget, ..Policy::default() };
-    run(&mut study, Command::SetPolicy(Box::new(policy))).unwrap();
-    run(&mut study, Command::Join(process())).unwrap();
-    study
-}
-
-fn run(study: &mut StudyState, command: Command) -> Result<Answer, StudyError> {
-    study.execute(2.5, command, &mut Says(obedient)).map(|(answer, _)| answer)
-}
-
-fn ask(
-    study: &mut StudyState,
-    n: usize,
-    says: impl FnMut(&SamplingRequest<'_>) -> Proposal + Send + 'static,
-) -> Result<Answer, StudyError> {
-    let ask = Command::Ask(Ask { worker: "p1-w1".into(), n, lease: None, evaluation: None });
-    study.execute(2.5, ask, &mut Says(says)).map(|(answer, _)| answer)
-}
-
-fn handed(answer: Answer) -> Vec<TrialId> {
-    match answer {
-        Answer::Evaluate(list) => list.into_iter().map(|trial| trial.id).collect(),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn report(study: &mut StudyState, trial: &TrialId, report: Report) {
-    let (trial, report) = (trial.clone(), Box::new(report));
-    run(study, Command::Report { trial, attempt: None, report }).unwrap();
-}
-
-#[track_caller]
-fn refuses(answer: Result<Answer, StudyError>, words: &str) {
-    match answer {
-        Err(error) => assert!(error.to_string().contains(words), "{error}"),
-        Ok(answer) => panic!("{answer:?}"),
-    }
-}
+use trialmill_core::trial::{Report, State, Step, Trial};
 
 /// Otherwise a budget of 200 is what the optimizer makes of it.
 #[test]

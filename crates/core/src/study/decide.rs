@@ -398,8 +398,8 @@ impl StudyState {
         Ok(Decision::new(vec![event], Answer::Stepped { prune }))
     }
 
-    /// A trial that is new comes with what was noted, and with what its attempts reported on the way, a line for each of them;
-    /// of one that is known nothing of that is replaced.
+    /// A trial that is new comes with what was noted, and with what its attempts reported on the way, a line for
+    /// each of them; of one that is known nothing of that is replaced.
     fn put_events(&self, mut trial: Trial) -> Vec<EventKind> {
         let is_new = self.trial(&trial.id).is_none();
         let steps = trial.steps.take().filter(|_| is_new);
