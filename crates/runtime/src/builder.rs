@@ -20,7 +20,7 @@ use trialmill_core::error::{BoxError, Error};
 use trialmill_core::evaluation::{Evaluation, OnPrune};
 use trialmill_core::event::Event;
 use trialmill_core::objectives::Direction;
-use trialmill_core::optimizer::{Optimizer, SamplingRequest};
+use trialmill_core::optimizer::{Optimizer, OptimizerInfo, SamplingRequest};
 use trialmill_core::pruner::{Pruner, PrunerInfo};
 use trialmill_core::space::SearchSpace;
 use trialmill_core::stopping::StopEarly;
@@ -100,6 +100,9 @@ impl StudyBuilder {
     setters! {
         /// The search space. May be left out for an existing study.
         space: SearchSpace => spec.space = Some(space);
+        /// The optimizer by its name and arguments, as in a study file:
+        /// `OptimizerInfo::new("tpe", [("startup_trials", 5)])`. docs/optimizers.md has them.
+        optimizer_named: OptimizerInfo => spec.optimizer = Some(optimizer_named);
         /// The seed of all random numbers; a new study draws one if unset.
         seed: u64 => spec.seed = Some(seed);
         /// How many workers this process has; as many as it has cores unless set.

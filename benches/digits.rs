@@ -1,0 +1,196 @@
+//! Two searches that people do, on real handwritten digits: does a model find more than chance, and what do
+//! epochs as a fidelity save?
+//!
+//! ```text
+//! cargo bench --bench digits [-- SEEDS]
+//! ```
+//!
+//! 1. A random forest of 5 parameters, 60 trials: `auto` and random search, the smallest error that each found.
+//! 2. A network with a hidden layer, 27 epochs: how many epochs `freeze_thaw` trains until one of its networks is, at
+//!    the end of its training, as good as the best that 20 whole trainings of random search and of `auto` found.
+
+#[path = "../examples/digits/model.rs"]
+mod model;
+#[path = "../examples/checkpoints/network.rs"]
+mod network;
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use model::{Params, SplitCriterion};
+use network::Network;
+use trialmill::{
+    BoxError, Config, OptimizerInfo, Outcome, Parameter, Report, RunningTrial, SearchSpace, Study,
+};
+
+const TRIALS: u64 = 60;
+const EPOCHS: i64 = 27;
+const TRAININGS: u64 = 20;
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv");
+
+fn main() -> Result<(), BoxError> {
+    // `cargo bench` adds `--bench`.
+    let seeds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(10);
+    forests(seeds)?;
+    networks(seeds)
+}
+
+/// Runs one study in memory, one trial at a time.
+fn run(
+    space: &SearchSpace,
+    optimizer: &str,
+    seed: u64,
+    evaluations: u64,
+    evaluate: impl Fn(&Config) -> Result<f64, BoxError> + Send + Sync + 'static,
+) -> Result<Outcome, BoxError> {
+    let evaluate = move |trial: &RunningTrial| Ok(Report::objective(evaluate(trial.config())?));
+    let optimizer = OptimizerInfo::new(optimizer, Vec::<(String, i64)>::new());
+    let study = Study::in_memory().space(space.clone()).optimizer_named(optimizer).seed(seed);
+    Ok(study.workers(1).max_evaluations(evaluations).run(evaluate)?)
+}
+
+fn best(outcome: &Outcome) -> f64 {
+    outcome.best().and_then(trialmill::Trial::objective).unwrap_or(f64::NAN)
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 {
+        sorted[middle]
+    } else {
+        f64::midpoint(sorted[middle - 1], sorted[middle])
+    }
+}
+
+fn forests(seeds: u64) -> Result<(), BoxError> {
+    let digits = model::Digits::load(DATA)?;
+    let default = model::train(&digits, &Params::default())?.error;
+    let digits = std::sync::Arc::new(digits);
+    let space = SearchSpace::new([
+        ("trees", Parameter::int(8, 48).log()),
+        ("max_depth", Parameter::int(3, 16)),
+        ("min_leaf", Parameter::int(1, 32).log()),
+        ("max_features", Parameter::float(0.02, 0.5).log()),
+        ("criterion", Parameter::categorical(["gini", "entropy", "classification_error"])),
+    ])?;
+    println!(
+        "a random forest, {TRIALS} trials; the default parameters: {:.2} % wrong",
+        100.0 * default
+    );
+    println!("seed  random   auto");
+    let mut found: [Vec<f64>; 2] = Default::default();
+    for seed in 0..seeds {
+        for (optimizer, errors) in ["random_search", "auto"].iter().zip(&mut found) {
+            let digits = digits.clone();
+            let train = move |config: &Config| Ok(model::train(&digits, &forest(config)?)?.error);
+            errors.push(100.0 * best(&run(&space, optimizer, seed, TRIALS, train)?));
+        }
+        let at = seed as usize;
+        println!("{seed:>4}  {:>5.2} %  {:>5.2} %", found[0][at], found[1][at]);
+    }
+    let wins = found[0].iter().zip(&found[1]).filter(|(random, auto)| auto < random).count();
+    let losses = found[0].iter().zip(&found[1]).filter(|(random, auto)| auto > random).count();
+    println!("median  {:.2} %  {:.2} %", median(&found[0]), median(&found[1]));
+    println!("auto is better {wins} times and worse {losses} times of {seeds}\n");
+    Ok(())
+}
+
+fn forest(config: &Config) -> Result<Params, BoxError> {
+    Ok(Params {
+        trees: config.int("trees")?.try_into()?,
+        max_depth: config.int("max_depth")?.try_into()?,
+        min_leaf: config.int("min_leaf")?.try_into()?,
+        max_features: config.float("max_features")?,
+        criterion: match config.str("criterion")? {
+            "gini" => SplitCriterion::Gini,
+            "entropy" => SplitCriterion::Entropy,
+            _ => SplitCriterion::ClassificationError,
+        },
+    })
+}
+
+/// Networks that were trained so far, by their parameters: a longer training of the same goes on.
+struct Trained {
+    digits: network::Digits,
+    networks: Mutex<HashMap<(u64, i64), Network>>,
+    /// The epochs so far, and the errors of whole trainings, each with the epochs by its end.
+    log: Mutex<(u64, Vec<(u64, f64)>)>,
+}
+
+impl Trained {
+    fn new() -> Result<Self, BoxError> {
+        let digits = network::load(&std::fs::read_to_string(DATA)?).map_err(|e| e.to_string())?;
+        Ok(Trained { digits, networks: Mutex::default(), log: Mutex::default() })
+    }
+
+    fn error(&self, config: &Config) -> Result<f64, BoxError> {
+        let (rate, hidden) = (config.float("rate")?, config.int("hidden")?);
+        let epochs = config.int("epochs").unwrap_or(EPOCHS) as u64;
+        let mut networks = self.networks.lock().map_err(|e| e.to_string())?;
+        let network = networks
+            .entry((rate.to_bits(), hidden))
+            .or_insert_with(|| Network::new(hidden as usize));
+        let mut log = self.log.lock().map_err(|e| e.to_string())?;
+        while network.epoch < epochs {
+            network.epoch(&self.digits, rate as f32);
+            log.0 += 1;
+        }
+        if epochs == EPOCHS as u64 {
+            let by = log.0;
+            log.1.push((by, network.error));
+        }
+        Ok(network.error)
+    }
+
+    /// After how many epochs the first whole training was as good as this.
+    fn reached(&self, error: f64) -> Option<u64> {
+        let log = self.log.lock().ok()?;
+        log.1.iter().find(|(_, found)| *found <= error).map(|(epochs, _)| *epochs)
+    }
+}
+
+fn networks(seeds: u64) -> Result<(), BoxError> {
+    let whole =
+        [("rate", Parameter::float(1e-4, 1.0).log()), ("hidden", Parameter::int(4, 64).log())];
+    let epochs = ("epochs", Parameter::int(1, EPOCHS).fidelity());
+    let by_epochs = SearchSpace::new(whole.iter().cloned().chain([epochs]))?;
+    let whole = SearchSpace::new(whole)?;
+    let all = TRAININGS * EPOCHS as u64;
+    println!("a network, {EPOCHS} epochs; {TRAININGS} whole trainings are {all} epochs");
+    println!("seed  random   auto     epochs of freeze_thaw until as good as random / auto");
+    let mut needed: [Vec<f64>; 2] = Default::default();
+    for seed in 0..seeds {
+        let mut errors = [0.0; 2];
+        for (optimizer, error) in ["random_search", "auto"].iter().zip(&mut errors) {
+            let trained = Trained::new()?;
+            let train = move |config: &Config| trained.error(config);
+            *error = best(&run(&whole, optimizer, seed, TRAININGS, train)?);
+        }
+        let trained = std::sync::Arc::new(Trained::new()?);
+        let its = trained.clone();
+        // As many steps as may be: each is an epoch at least, and most are more.
+        run(&by_epochs, "freeze_thaw", seed, 4 * TRAININGS, move |config| its.error(config))?;
+        let reached = errors.map(|error| trained.reached(error));
+        for (reached, needed) in reached.iter().zip(&mut needed) {
+            needed.push(reached.map_or(f64::INFINITY, |epochs| epochs as f64));
+        }
+        let shown = reached.map(|epochs| epochs.map_or("never".into(), |n| n.to_string()));
+        println!(
+            "{seed:>4}  {:>5.2} %  {:>5.2} %  {:>5} / {:<5}",
+            100.0 * errors[0],
+            100.0 * errors[1],
+            shown[0],
+            shown[1]
+        );
+    }
+    for (against, needed) in ["random", "auto"].iter().zip(&needed) {
+        let share = 100.0 * median(needed) / all as f64;
+        println!(
+            "median, as good as {against}: {:.0} epochs, {share:.0} % of {all}",
+            median(needed)
+        );
+    }
+    Ok(())
+}
