@@ -91,6 +91,24 @@ fn place(fidelity: Fidelity, at: f64) -> f64 {
     if span > 0.0 { ((at / fidelity.lower).ln() / span).clamp(0.0, 1.0) } else { 1.0 }
 }
 
+/// Spearman's rank correlation; 1 where there are too few to tell.
+fn rank_correlation(pairs: &[(f64, f64)]) -> f64 {
+    let ranks = |of: &dyn Fn(&(f64, f64)) -> f64| {
+        let mut order: Vec<usize> = (0..pairs.len()).collect();
+        order.sort_by(|a, b| of(&pairs[*a]).total_cmp(&of(&pairs[*b])));
+        let mut ranks = vec![0.0; pairs.len()];
+        order.into_iter().enumerate().for_each(|(rank, at)| ranks[at] = rank as f64);
+        ranks
+    };
+    let n = pairs.len() as f64;
+    if n < 3.0 {
+        return 1.0;
+    }
+    let squares: f64 =
+        ranks(&|pair| pair.0).iter().zip(ranks(&|pair| pair.1)).map(|(a, b)| (a - b).powi(2)).sum();
+    1.0 - 6.0 * squares / (n * (n * n - 1.0))
+}
+
 impl FreezeThaw {
     /// The first design: some Sobol points, of which two go to the top.
     fn first(&self, ask: &Ask<'_>, table: &Table<'_>, rungs: &Rungs) -> Option<Suggestion> {
@@ -173,7 +191,14 @@ impl FreezeThaw {
         let mut acquisition = Acquisition::new(&model.posterior, best);
         acquisition.best = vec![best; acquisition.best.len()];
         if self.use_priors && space.has_priors() {
-            acquisition.prior = Some((space, 10.0 / ended.len() as f64));
+            let at_top = table.on(0).into_iter().map(|(_, entry)| {
+                model.posterior.spread(&encoded(space, &entry.trial.point, &[1.0]), &mut scratch);
+                let promised = model.posterior.mean(0, &scratch);
+                (space.log_prior(&entry.trial.point), -promised)
+            });
+            // A guess that the results contradict is not followed any longer.
+            let borne_out = rank_correlation(&at_top.collect::<Vec<_>>()).max(0.0);
+            acquisition.prior = Some((space, borne_out * 10.0 / ended.len() as f64));
         }
         let seen = |x: &[f64]| space.is_discrete() && ask.history.has_seen(&decoded(space, x));
         let search = Search {
@@ -206,6 +231,30 @@ impl FreezeThaw {
             (Some((_, x)), _) => Some(table.begin(decoded(space, &x), rungs, 0)),
             (None, Some((_, config, rung))) => table.promote(config, rung, rungs),
             (None, None) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rank_correlation;
+
+    /// The formula's own values: the same order, the opposite one, and one that is worked out by hand.
+    #[test]
+    fn ranks_agree_differ_or_are_opposite() {
+        let pairs = |values: &[f64]| -> Vec<(f64, f64)> {
+            values.iter().enumerate().map(|(at, value)| ((at as f64).exp(), *value)).collect()
+        };
+        let table: [(&[f64], f64); 5] = [
+            (&[1.0, 5.0, 7.0, 90.0], 1.0),
+            (&[90.0, 7.0, 5.0, 1.0], -1.0),
+            // Squared differences of ranks: 1, 1, 1, 1; 1 - 6 * 4 / (4 * 15) = 0.6.
+            (&[5.0, 1.0, 90.0, 7.0], 0.6),
+            (&[2.0, 1.0], 1.0),
+            (&[], 1.0),
+        ];
+        for (values, expected) in table {
+            assert!((rank_correlation(&pairs(values)) - expected).abs() < 1e-12, "{values:?}");
         }
     }
 }
