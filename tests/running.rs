@@ -548,3 +548,17 @@ fn a_study_whose_creator_was_killed_is_created_by_the_next() {
     let error = study(&dir).max_evaluations(3).run(objective).unwrap_err();
     assert!(error.to_string().contains("no study.json"), "{error}");
 }
+
+/// From Rust only random and grid search could be named without the struct of all settings.
+#[test]
+fn an_optimizer_can_be_named_as_in_a_study_file() {
+    let named = |name: &str| {
+        let optimizer = OptimizerInfo::new(name, [("n_startup_trials", 3)]);
+        Study::in_memory().space(space()).optimizer_named(optimizer).workers(1).max_evaluations(5)
+    };
+    let outcome = named("tpe").run(objective).unwrap();
+    assert_eq!(outcome.study().definition().optimizer.name, "tpe");
+    assert_eq!(outcome.study().count(State::Success), 5);
+    let error = named("tpee").run(objective).unwrap_err().to_string();
+    assert!(error.contains("tpee") && error.contains("tpe,"), "{error}");
+}

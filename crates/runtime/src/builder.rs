@@ -101,7 +101,7 @@ impl StudyBuilder {
         /// The search space. May be left out for an existing study.
         space: SearchSpace => spec.space = Some(space);
         /// The optimizer by its name and arguments, as in a study file:
-        /// `OptimizerInfo::new("tpe", [("startup_trials", 5)])`. docs/optimizers.md has them.
+        /// `OptimizerInfo::new("tpe", [("n_startup_trials", 5)])`. docs/optimizers.md has them.
         optimizer_named: OptimizerInfo => spec.optimizer = Some(optimizer_named);
         /// The seed of all random numbers; a new study draws one if unset.
         seed: u64 => spec.seed = Some(seed);
