@@ -17,7 +17,7 @@ mod network;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use model::{Params, SplitCriterion};
+use model::Params;
 use network::Network;
 use trialmill::{
     BoxError, Config, OptimizerInfo, Outcome, Parameter, Report, RunningTrial, SearchSpace, Study,
@@ -74,13 +74,7 @@ fn forests(seeds: u64) -> Result<(), BoxError> {
     let digits = model::Digits::load(DATA)?;
     let default = model::train(&digits, &Params::default())?.error;
     let digits = Arc::new(digits);
-    let space = SearchSpace::new([
-        ("trees", Parameter::int(8, 48).log()),
-        ("max_depth", Parameter::int(3, 16)),
-        ("min_leaf", Parameter::int(1, 32).log()),
-        ("max_features", Parameter::float(0.02, 0.5).log()),
-        ("criterion", Parameter::categorical(["gini", "entropy", "classification_error"])),
-    ])?;
+    let space = model::space()?;
     println!(
         "a random forest, {TRIALS} trials; the default parameters: {:.2} % wrong",
         100.0 * default
@@ -90,7 +84,8 @@ fn forests(seeds: u64) -> Result<(), BoxError> {
     for seed in 0..seeds {
         for (optimizer, errors) in ["random_search", "auto"].iter().zip(&mut found) {
             let digits = digits.clone();
-            let train = move |config: &Config| Ok(model::train(&digits, &forest(config)?)?.error);
+            let train =
+                move |config: &Config| Ok(model::train(&digits, &Params::of(config)?)?.error);
             errors.push(100.0 * best(&run(&space, optimizer, seed, TRIALS, train)?));
         }
         let at = seed as usize;
@@ -101,20 +96,6 @@ fn forests(seeds: u64) -> Result<(), BoxError> {
     println!("median  {:.2} %  {:.2} %", median(&found[0]), median(&found[1]));
     println!("auto is better {wins} times and worse {losses} times of {seeds}\n");
     Ok(())
-}
-
-fn forest(config: &Config) -> Result<Params, BoxError> {
-    Ok(Params {
-        trees: config.int("trees")?.try_into()?,
-        max_depth: config.int("max_depth")?.try_into()?,
-        min_leaf: config.int("min_leaf")?.try_into()?,
-        max_features: config.float("max_features")?,
-        criterion: match config.str("criterion")? {
-            "gini" => SplitCriterion::Gini,
-            "entropy" => SplitCriterion::Entropy,
-            _ => SplitCriterion::ClassificationError,
-        },
-    })
 }
 
 /// Networks that were trained so far, by their parameters: a longer training of the same goes on.

@@ -14,12 +14,9 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use trialmill::{
-    BoxError, Config, Outcome, Parameter, RandomSearch, Report, RunningTrial, SearchSpace, Study,
-    StudyHandle, Trial,
-};
+use trialmill::{BoxError, Outcome, RandomSearch, Report, RunningTrial, Study, StudyHandle, Trial};
 
-use model::{Digits, Params, SplitCriterion, train};
+use model::{Digits, Params, train};
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv");
 
@@ -32,15 +29,8 @@ fn main() -> Result<(), BoxError> {
     let default = train(&digits, &Params::default())?;
     println!("the default parameters get {:.2} % of the digits wrong", 100.0 * default.error);
 
-    let space = SearchSpace::new([
-        ("trees", Parameter::int(8, 48).log()),
-        ("max_depth", Parameter::int(3, 16)),
-        ("min_leaf", Parameter::int(1, 32).log()),
-        ("max_features", Parameter::float(0.02, 0.5).log()),
-        ("criterion", Parameter::categorical(["gini", "entropy", "classification_error"])),
-    ])?;
     let session = Study::builder(&directory)
-        .space(space)
+        .space(model::space()?)
         .optimizer(RandomSearch::new())
         .seed(7)
         .max_evaluations(trials)
@@ -53,7 +43,7 @@ fn main() -> Result<(), BoxError> {
     }
 
     let evaluate = |trial: &RunningTrial| -> Result<Report, BoxError> {
-        let score = train(&digits, &params(trial.config())?)?;
+        let score = train(&digits, &Params::of(trial.config())?)?;
         Ok(Report::objective(score.error).extra("training_error", score.training_error))
     };
     let began = Instant::now();
@@ -78,20 +68,6 @@ fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-fn params(config: &Config) -> Result<Params, BoxError> {
-    Ok(Params {
-        trees: config.int("trees")?.try_into()?,
-        max_depth: config.int("max_depth")?.try_into()?,
-        min_leaf: config.int("min_leaf")?.try_into()?,
-        max_features: config.float("max_features")?,
-        criterion: match config.str("criterion")? {
-            "gini" => SplitCriterion::Gini,
-            "entropy" => SplitCriterion::Entropy,
-            _ => SplitCriterion::ClassificationError,
-        },
-    })
-}
-
 /// Prints a line every two seconds, until the other end of `ended` is dropped.
 fn show_progress(handle: &StudyHandle, trials: u64, ended: Receiver<()>) {
     while ended.recv_timeout(Duration::from_secs(2)) == Err(RecvTimeoutError::Timeout) {
@@ -108,7 +84,7 @@ fn show_table(outcome: &Outcome, default: f64) -> Result<(), BoxError> {
     println!("\n  trial   wrong  trees  max_depth  min_leaf  max_features  criterion");
     show_row("default", default, &Params::default());
     for (error, trial) in trials.into_iter().take(5) {
-        show_row(&trial.id.to_string(), error, &params(&trial.config)?);
+        show_row(&trial.id.to_string(), error, &Params::of(&trial.config)?);
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use smartcore::ensemble::random_forest_classifier::{
     RandomForestClassifier, RandomForestClassifierParameters,
 };
 use smartcore::linalg::basic::matrix::DenseMatrix;
-pub(crate) use smartcore::tree::decision_tree_classifier::SplitCriterion;
-use trialmill::BoxError;
+use smartcore::tree::decision_tree_classifier::SplitCriterion;
+use trialmill::{BoxError, Config, Parameter, SearchSpace, SpaceError};
 
 const PIXELS: usize = 64;
 const CLASSES: usize = 10;
@@ -82,6 +82,34 @@ impl Default for Params {
             max_features: 0.5,
             criterion: SplitCriterion::Gini,
         }
+    }
+}
+
+/// The forests that are tried.
+pub(crate) fn space() -> Result<SearchSpace, SpaceError> {
+    SearchSpace::new([
+        ("trees", Parameter::int(8, 48).log()),
+        ("max_depth", Parameter::int(3, 16)),
+        ("min_leaf", Parameter::int(1, 32).log()),
+        ("max_features", Parameter::float(0.02, 0.5).log()),
+        ("criterion", Parameter::categorical(["gini", "entropy", "classification_error"])),
+    ])
+}
+
+impl Params {
+    /// Those of a configuration of the [`space`].
+    pub(crate) fn of(config: &Config) -> Result<Self, BoxError> {
+        Ok(Self {
+            trees: config.int("trees")?.try_into()?,
+            max_depth: config.int("max_depth")?.try_into()?,
+            min_leaf: config.int("min_leaf")?.try_into()?,
+            max_features: config.float("max_features")?,
+            criterion: match config.str("criterion")? {
+                "gini" => SplitCriterion::Gini,
+                "entropy" => SplitCriterion::Entropy,
+                _ => SplitCriterion::ClassificationError,
+            },
+        })
     }
 }
 

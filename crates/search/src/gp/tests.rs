@@ -82,6 +82,20 @@ fn covariance(inputs: &Inputs, theta: &[f64], noise: f64) -> Vec<Vec<f64>> {
     (0..n).map(|i| (0..n).map(|j| at(i, j)).collect()).collect()
 }
 
+/// The slopes of the evidence against differences.
+fn assert_slopes(evidence: &mut Evidence, theta: &[f64], y: &[f64], slopes: &[f64]) {
+    let mut ignored = vec![0.0; theta.len()];
+    for at in 0..theta.len() {
+        let mut shifted = |by: f64| {
+            let mut theta = theta.to_vec();
+            theta[at] += by;
+            evidence.negative(&theta, y, &mut ignored)
+        };
+        let difference = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
+        assert!((difference - slopes[at]).abs() < 1e-5 * difference.abs().max(1.0), "{at}");
+    }
+}
+
 #[test]
 fn the_evidence_is_the_dense_one_and_its_slopes_are_those_of_differences() {
     let (inputs, y, theta) = data(17);
@@ -100,16 +114,7 @@ fn the_evidence_is_the_dense_one_and_its_slopes_are_those_of_differences() {
             + belief(9, 0.5f64.ln(), 1.5)
             + belief(10, 1e-4f64.ln(), 3.0);
     assert!((value + dense + prior).abs() < 1e-8, "{value} {dense} {prior}");
-    let mut ignored = vec![0.0; theta.len()];
-    for at in 0..theta.len() {
-        let mut shifted = |by: f64| {
-            let mut theta = theta.clone();
-            theta[at] += by;
-            evidence.negative(&theta, &y, &mut ignored)
-        };
-        let difference = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
-        assert!((difference - slopes[at]).abs() < 1e-5 * difference.abs().max(1.0), "{at}");
-    }
+    assert_slopes(&mut evidence, &theta, &y, &slopes);
 }
 
 #[test]
@@ -271,17 +276,9 @@ fn slopes_with_a_trend_are_those_of_differences() {
     let (inputs, y, theta) = data(17);
     let inputs = with_trend(&inputs);
     let mut evidence = Evidence::new(&inputs);
-    let (mut slopes, mut ignored) = (vec![0.0; theta.len()], vec![0.0; theta.len()]);
+    let mut slopes = vec![0.0; theta.len()];
     evidence.negative(&theta, &y, &mut slopes);
-    for at in 0..theta.len() {
-        let mut shifted = |by: f64| {
-            let mut theta = theta.clone();
-            theta[at] += by;
-            evidence.negative(&theta, &y, &mut ignored)
-        };
-        let difference = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
-        assert!((difference - slopes[at]).abs() < 1e-5 * difference.abs().max(1.0), "{at}");
-    }
+    assert_slopes(&mut evidence, &theta, &y, &slopes);
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(6);
     let mut posterior = Posterior::new(inputs, &theta, &y).unwrap();
     let pending: Vec<Point> = (0..2).map(|_| random(&mut rng)).collect();
