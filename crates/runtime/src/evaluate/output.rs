@@ -149,17 +149,23 @@ fn tail(file: &File, bytes: u64) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
+    /// The output of a first attempt that has printed this.
+    fn having_printed(home: &tempfile::TempDir, text: &str) -> Output {
+        let files = AttemptFiles::of(home.path(), 1);
+        std::fs::create_dir(files.own()).unwrap();
+        let log = files.log(Stream::Stdout);
+        std::fs::write(&log, text).unwrap();
+        Output::new(files, File::open(&log).unwrap())
+    }
+
     /// A command that printed in an endless loop filled the disk, and its log could not be opened.
     #[test]
     fn a_long_log_keeps_its_head_and_its_tail() {
         let home = tempfile::tempdir().unwrap();
-        let files = AttemptFiles::of(home.path(), 1);
-        std::fs::create_dir(files.own()).unwrap();
-        let path = files.log(Stream::Stdout);
         let line = |n: u64| format!("{n:09}\n");
         let lines = (LOG_HEAD_BYTES + LOG_TAIL_BYTES) / 10 + 100_000;
-        std::fs::write(&path, (0..lines).map(line).collect::<String>()).unwrap();
-        let output = Output::new(files.clone(), File::open(&path).unwrap());
+        let output = having_printed(&home, &(0..lines).map(line).collect::<String>());
+        let path = output.files().log(Stream::Stdout);
         output.free_middles();
         let whole = std::fs::metadata(&path).unwrap().len();
         assert_eq!(whole, lines * 10, "the command goes on at its end");
@@ -179,24 +185,16 @@ mod tests {
     #[test]
     fn only_a_result_with_content_that_is_as_late_counts_after_a_stop() {
         let home = tempfile::tempdir().unwrap();
-        let files = AttemptFiles::of(home.path(), 1);
-        std::fs::create_dir(files.own()).unwrap();
-        let log = files.log(Stream::Stdout);
-        std::fs::write(&log, "").unwrap();
-        let output = Output::new(files.clone(), File::open(&log).unwrap());
+        let output = having_printed(&home, "");
+        let result = output.files().result();
         let stop = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
         assert!(!output.is_written_since(stop), "there is none");
         let table = [("0.5", -1, false), ("0.5", 0, true), ("0.5", 1, true), ("", 1, false)];
         for (content, after, counts) in table {
-            std::fs::write(files.result(), content).unwrap();
+            std::fs::write(&result, content).unwrap();
             let written = SystemTime::UNIX_EPOCH
                 + std::time::Duration::from_secs(1_000_000_u64.saturating_add_signed(after));
-            File::options()
-                .write(true)
-                .open(files.result())
-                .unwrap()
-                .set_modified(written)
-                .unwrap();
+            File::options().write(true).open(&result).unwrap().set_modified(written).unwrap();
             assert_eq!(output.is_written_since(stop), counts, "{content:?} {after}");
         }
     }

@@ -96,6 +96,21 @@ fn assert_slopes(evidence: &mut Evidence, theta: &[f64], y: &[f64], slopes: &[f6
     }
 }
 
+/// The slopes of the acquisition in the numbers, against differences; the second column is categorical.
+fn assert_value_slopes(acquisition: &Acquisition<'_>, x: &[f64], slopes: &[f64]) {
+    let mut scratch = Scratch::default();
+    for g in [0, 2, 3] {
+        let mut shifted = |by: f64| {
+            let mut x = x.to_vec();
+            x[g] += by;
+            acquisition.value(&x, &mut scratch)
+        };
+        let difference = (shifted(1e-6) - shifted(-1e-6)) / 2e-6;
+        let error = (difference - slopes[g]).abs();
+        assert!(error < 1e-4 * difference.abs().max(1.0), "{g}: {difference} {slopes:?}");
+    }
+}
+
 #[test]
 fn the_evidence_is_the_dense_one_and_its_slopes_are_those_of_differences() {
     let (inputs, y, theta) = data(17);
@@ -186,19 +201,7 @@ fn the_slopes_of_the_acquisition_are_those_of_differences() {
                 let mut slopes = vec![0.0; 4];
                 let value = acquisition.slopes(&x, &mut scratch, &mut slopes);
                 assert!((value - acquisition.value(&x, &mut scratch)).abs() < 1e-10);
-                for g in [0, 2, 3] {
-                    let mut shifted = |by: f64| {
-                        let mut x = x.clone();
-                        x[g] += by;
-                        acquisition.value(&x, &mut scratch)
-                    };
-                    let difference = (shifted(1e-6) - shifted(-1e-6)) / 2e-6;
-                    let error = (difference - slopes[g]).abs();
-                    assert!(
-                        error < 1e-4 * difference.abs().max(1.0),
-                        "{g}: {difference} {slopes:?}"
-                    );
-                }
+                assert_value_slopes(&acquisition, &x, &slopes);
             }
         }
     }
@@ -292,15 +295,6 @@ fn slopes_with_a_trend_are_those_of_differences() {
         let x = random(&mut rng);
         let mut slopes = vec![0.0; 4];
         acquisition.slopes(&x, &mut scratch, &mut slopes);
-        for g in [0, 2, 3] {
-            let mut shifted = |by: f64| {
-                let mut x = x.clone();
-                x[g] += by;
-                acquisition.value(&x, &mut scratch)
-            };
-            let difference = (shifted(1e-6) - shifted(-1e-6)) / 2e-6;
-            let error = (difference - slopes[g]).abs();
-            assert!(error < 1e-4 * difference.abs().max(1.0), "{g}: {difference} {slopes:?}");
-        }
+        assert_value_slopes(&acquisition, &x, &slopes);
     }
 }
