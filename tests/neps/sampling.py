@@ -46,10 +46,11 @@ NePSState.create_or_load(
 )
 """
 EVALUATE = """
-import json, os, pathlib, sys
+import json, os, pathlib, sys, time
 config = json.load(open(os.environ["TRIALMILL_CONFIG"]))
 previous = os.environ.get("TRIALMILL_PREVIOUS_DIR")
 found = bool(previous) and (pathlib.Path(previous) / "checkpoint").exists()
+time.sleep(0.3)  # whoever continues this too early finds nothing
 pathlib.Path(os.environ["TRIALMILL_TRIAL_DIR"], "checkpoint").write_text("here")
 line = {"id": os.environ["TRIALMILL_TRIAL_ID"], "epochs": config["epochs"], "continues": bool(previous), "found": found}
 with open(sys.argv[1], "a") as ledger:

@@ -185,7 +185,8 @@ pub struct Suggestion {
     pub config: Config,
     /// Its id (`3_rung_1`), or none for the next number.
     pub id: Option<TrialId>,
-    /// The trial it continues; that trial's directory is handed to the evaluation.
+    /// The trial it continues; that trial's directory is handed to the evaluation, which waits until that trial has
+    /// ended.
     pub previous: Option<TrialId>,
 }
 

@@ -92,6 +92,73 @@ fn a_name_is_proposed_once() {
     assert_eq!(handed(ask(&mut study, 1, named(&["3_rung_1"])).unwrap()), [id("3_rung_1")]);
 }
 
+/// ASHA of NePS 0.17 promotes trials that have no result yet. A second worker then began `1_rung_1` while the first
+/// still evaluated `1_rung_0`, and began from nothing: it found no checkpoint.
+#[test]
+fn a_trial_waits_until_the_one_that_it_continues_has_ended() {
+    let named = |name: &str, previous: Option<&str>| {
+        let (name, previous) = (id(name), previous.map(id));
+        move |request: &SamplingRequest<'_>| {
+            let (id, previous) = (Some(name.clone()), previous.clone());
+            Proposal::Evaluate(vec![Suggestion { id, previous, ..suggestion(request, 0) }])
+        }
+    };
+    // Each trial is sampled later than the one before.
+    fn tell(
+        study: &mut StudyState,
+        command: Command,
+        says: impl FnMut(&SamplingRequest<'_>) -> Proposal + Send + 'static,
+    ) -> Answer {
+        let now = study.trials().len() as f64;
+        study.execute(now, command, &mut Says(says)).unwrap().0
+    }
+    let promoted = || named("1_rung_1", Some("1_rung_0"));
+    type End = (&'static str, fn(&mut StudyState));
+    let ends: [End; 3] = [
+        ("success", |study| report(study, &id("1_rung_0"), Report::objective(0.5))),
+        ("crashed", |study| report(study, &id("1_rung_0"), Report::crashed("signal", "it broke"))),
+        ("corrupted", |study| {
+            let mut trial = study.trial(&id("1_rung_0")).unwrap().clone();
+            trial.state = State::Corrupted;
+            run(study, Command::Put(Box::new(trial))).unwrap();
+        }),
+    ];
+    // Sampled for later, with and without the one that it continues being evaluated, and for whoever asks.
+    for how in ["both wait", "one waits", "at once"] {
+        for (end, ends) in &ends {
+            let mut study = study(9);
+            let sample = || Command::Sample { n: 1, worker: "p1-w1".into() };
+            let ask =
+                |n| Command::Ask(Ask { worker: "p1-w1".into(), n, lease: None, evaluation: None });
+            let finished = |_: &SamplingRequest<'_>| Proposal::Finished;
+            let first = named("1_rung_0", None);
+            match how {
+                "both wait" => {
+                    tell(&mut study, sample(), first);
+                    tell(&mut study, sample(), promoted());
+                    let both = tell(&mut study, ask(2), finished);
+                    assert_eq!(handed(both), [id("1_rung_0")]);
+                }
+                "one waits" => {
+                    tell(&mut study, ask(1), first);
+                    tell(&mut study, sample(), promoted());
+                }
+                _ => {
+                    tell(&mut study, ask(1), first);
+                    assert_eq!(tell(&mut study, ask(1), promoted()), Answer::Wait);
+                }
+            }
+            assert_eq!(study.trial(&id("1_rung_1")).unwrap().state, State::Pending);
+            // It is no reason to stop, nor to keep others waiting.
+            assert_eq!(tell(&mut study, ask(1), finished), Answer::Wait, "{how}");
+            assert_eq!(handed(tell(&mut study, ask(2), named("2_rung_0", None))), [id("2_rung_0")]);
+            ends(&mut study);
+            let next = tell(&mut study, ask(2), finished);
+            assert_eq!(handed(next), [id("1_rung_1")], "{how}, {end}");
+        }
+    }
+}
+
 /// The trial that is continued is where a trial of higher fidelity finds its checkpoint.
 #[test]
 fn a_sampled_trial_says_what_it_continues_and_who_sampled_it_when() {

@@ -11,6 +11,7 @@ mod checkpoint;
 mod command;
 mod decide;
 mod evaluations;
+mod hand_out;
 mod import;
 mod index;
 mod judge;
