@@ -15,14 +15,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use network::{Digits, Network, load};
+use network::{Digits, Network, Training, load};
 use trialmill::{
     BoxError, Parameter, PrunerInfo, Report, RunningTrial, SearchSpace, Study, StudyBuilder,
     Summary,
 };
 
-/// Units of the hidden layer.
-const HIDDEN: usize = 24;
 const EPOCHS: u64 = 12;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -72,10 +70,11 @@ fn described(builder: StudyBuilder) -> Result<StudyBuilder, Box<dyn Error>> {
 /// Trains a network, from the checkpoint of an earlier attempt where there is one.
 fn train(trial: &RunningTrial, digits: &Digits) -> Result<Report, BoxError> {
     let rate = trial.config().float("rate")? as f32;
+    let training = Training { rate, ..Training::default() };
     let checkpoint = trial.dir()?.join("checkpoint.json");
     let mut network = match std::fs::read(&checkpoint) {
         Ok(bytes) => serde_json::from_slice(&bytes)?,
-        Err(_) => Network::new(HIDDEN),
+        Err(_) => Network::new(&training),
     };
     loop {
         if network.epoch > 0 {
@@ -91,7 +90,7 @@ fn train(trial: &RunningTrial, digits: &Digits) -> Result<Report, BoxError> {
         if trial.should_stop() {
             return Err("stopped; the next attempt goes on from the checkpoint".into());
         }
-        network.epoch(digits, rate);
+        network.epoch(digits, &training);
         // In one piece: whoever is killed in between leaves the old one.
         let new = checkpoint.with_extension("new");
         std::fs::write(&new, serde_json::to_vec(&network)?)?;
