@@ -4,7 +4,8 @@
 cargo-mutants says what to change (.cargo/mutants.toml), and would build the workspace for each change. Here every
 change is written beside the original, behind a switch, so that the workspace is built once. Each test then runs
 alone and notes which mutants it reaches; and each mutant is tried on the tests that reach it, until one fails. Those
-come first that saw other changes of the same function, or have words of its name in theirs.
+come first that saw other changes of the same function, are in the same crate, or have words of its name in theirs: a few
+one by one, and then, the quick ones first, many tests of a program at a time.
 
 Ends with 1 if a mutant was missed. Everything is kept in target/mutants/: a run that was stopped goes on where it was,
 until a file of the tree changes. Needs cargo-mutants; ends no process but those of its tests, which have a PID namespace.
@@ -13,6 +14,7 @@ until a file of the tree changes. Needs cargo-mutants; ends no process but those
 import argparse
 import collections
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -28,9 +30,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = ROOT / "target/mutants"
 TREE = OUT / "tree"
 # The tests of the core, and of what is above it as far as they run by themselves and in seconds.
-TESTS = """trialmill_core decisions study spaces trialmill_store appearing trialmill_neps trialmill_runtime objectives
+TESTS = """trialmill_core decisions results study spaces warm_start trialmill_store appearing trialmill_neps trialmill_runtime objectives
     live brought resumed actors crash_images formats hostile io_errors many_processes neps_sharing network_caches
     own_workers running same_seed seeds steps torn_journal waiting without_session cli""".split()
+# How many tests are tried one by one, which are quick, and how many of these run in one process.
+SINGLY, QUICK_SECONDS, BATCH = 6, 1, 40
 ALONE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 ENVIRONMENT = dict(os.environ, CARGO_PROFILE_DEV_DEBUG="none", RUSTFLAGS="--cap-lints allow", RUST_BACKTRACE="0")
 
@@ -246,10 +250,11 @@ def guilty(line, mutants):
     return found
 
 
-def run(test, timeout, **variables):
-    """How one test ends, and how long it takes."""
+def run(tests, timeout, **variables):
+    """How tests of one program end, and how long they take."""
     begin = time.monotonic()
-    process = subprocess.Popen([*ALONE, test["program"], test["name"], "--exact"], cwd=test["directory"],
+    command = [*ALONE, tests[0]["program"], *(test["name"] for test in tests), "--exact"]
+    process = subprocess.Popen(command, cwd=tests[0]["directory"],
                                env=dict(ENVIRONMENT, **variables), stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
@@ -296,7 +301,7 @@ def record(jobs):
     def once(item):
         at, test = item
         path = reached / str(at)
-        code, test["seconds"] = run(test, 300, MUTANT="0", MUTANTS_REACHED=str(path))
+        code, test["seconds"] = run([test], 300, MUTANT="0", MUTANTS_REACHED=str(path))
         test["reaches"] = sorted({int(line) for line in path.read_text().split()}) if path.exists() else []
         test["passes"] = code == 0
         if code != 0:
@@ -333,23 +338,37 @@ def try_all(mutants, wanted, seconds, jobs):
     for number, result in list(results.items()):
         note(number, *result)
 
+    def batches(number):
+        """The tests that reach a mutant, in the order in which they are tried."""
+        mutant = mutants[number - 1]
+        about, crate = words(mutant["name"]), mutant["file"].split("/src/")[0]
+        def far(at):
+            test = tests[at]
+            saw_it = [-saw[at, place] for place in places(number)]
+            return [*saw_it, not test["directory"].endswith(crate), -len(about & words(test["name"])), test["seconds"]]
+        order = sorted(reaching[number], key=far)
+        yield from ([at] for at in order[:SINGLY])
+        kind = lambda at: (tests[at]["seconds"] > QUICK_SECONDS, tests[at]["program"])
+        for (is_slow, _), same in itertools.groupby(sorted(order[SINGLY:], key=kind), kind):
+            same, size = list(same), 5 if is_slow else BATCH
+            yield from (same[begin:begin + size] for begin in range(0, len(same), size))
+
     def once(number):
-        about = words(mutants[number - 1]["name"])
-        near = lambda at: [*(-saw[at, place] for place in places(number)), -len(about & words(tests[at]["name"]))]
-        order = sorted(reaching[number], key=lambda at: (near(at), tests[at]["seconds"]))
         begin, tried, result, at = time.monotonic(), 0, "missed", None
-        for at in order:
+        for batch in batches(number):
             if time.monotonic() - begin > seconds:
                 break
-            tried += 1
-            code, _ = run(tests[at], tests[at]["seconds"] * 4 + 15, MUTANT=str(number))
+            tried += len(batch)
+            some = [tests[at] for at in batch]
+            code, _ = run(some, sum(test["seconds"] for test in some) * 4 + 15, MUTANT=str(number))
             if code != 0:
                 result = "hung" if code is None else "seen"
+                at = batch[0] if len(batch) == 1 else None
                 break
         with lock:
-            note(number, result, tried, len(order), at)
+            note(number, result, tried, len(reaching[number]), at)
             if result == "missed":
-                print(f"missed ({tried} of {len(order)} tests): {mutants[number - 1]['name']}", flush=True)
+                print(f"missed ({tried} of {len(reaching[number])} tests): {mutants[number - 1]['name']}", flush=True)
             write("results.json", results)
 
     out = {*built["unviable"], *built["left_out"]}

@@ -66,6 +66,26 @@ fn what_is_pending_is_handed_out_while_the_optimizer_waits_or_has_ended() {
     }
 }
 
+/// An optimizer may take long to say what nobody wants.
+#[test]
+fn nobody_asks_an_optimizer_for_more_than_is_missing() {
+    let mut study = study(9);
+    run(&mut study, Command::Sample { n: 3, worker: "p1-w1".into() }).unwrap();
+    let never = |_: &SamplingRequest<'_>| panic!("two of three that wait are wanted");
+    assert_eq!(handed(ask(&mut study, 2, never).unwrap()).len(), 2);
+    let one = |request: &SamplingRequest<'_>| {
+        assert_eq!(request.n(), 1);
+        obedient(request)
+    };
+    assert_eq!(handed(ask(&mut study, 2, one).unwrap()), [id("3"), id("4")]);
+    // The budget has room for five more.
+    let five = |request: &SamplingRequest<'_>| {
+        assert_eq!(request.n(), 5);
+        obedient(request)
+    };
+    assert_eq!(handed(ask(&mut study, 99, five).unwrap()).len(), 5);
+}
+
 /// A trial under a name that is taken contradicts the journal: the state of the whole run was lost
 /// for an optimizer's mistake.
 #[test]
@@ -472,12 +492,15 @@ fn an_evaluation_has_one_number_for_ever_and_no_attempt_one_that_there_is_not() 
         assert!(error.contains(words), "{error}");
     }
     study.apply(event(2, "b")).unwrap();
-    let set = |own| Command::SetEvaluation { evaluation: Box::new(evaluation("a")), own };
-    assert_eq!(
-        run(&mut study, set(false)).unwrap(),
-        Answer::Evaluation(1),
-        "it has a number already"
-    );
+    let set = |word, own| Command::SetEvaluation { evaluation: Box::new(evaluation(word)), own };
+    // It has a number already; what the study knows, and has, is no news.
+    let again = [("a", false, 1, true), ("a", false, 1, false), ("a", true, 1, false)];
+    let other = [("b", true, 2, false), ("b", false, 2, true), ("a", true, 1, false)];
+    for (word, own, number, is_news) in again.into_iter().chain(other) {
+        let set = study.execute(2.5, set(word, own), &mut Says(obedient)).unwrap();
+        let seen = (set.0, set.1.len() == 1);
+        assert_eq!(seen, (Answer::Evaluation(number), is_news), "{word}, {own}");
+    }
     // The second is of another journal, or of a line that was lost.
     for (number, is_known) in [(Some(2), true), (None, true), (Some(3), false)] {
         let sampled = Command::Sample { n: 1, worker: "p1-w1".into() };

@@ -7,8 +7,9 @@ mod support;
 use support::{ask, handed, obedient, process, refuses, report, run, study_of};
 use trialmill_core::budget::Budget;
 use trialmill_core::definition::{Definition, OptimizerInfo};
-use trialmill_core::event::{Event, EventKind, Policy};
+use trialmill_core::event::{Event, EventKind, Policy, Stop};
 use trialmill_core::objectives::{Direction, Objectives};
+use trialmill_core::pruner::PrunerInfo;
 use trialmill_core::space::{Parameter, SearchSpace};
 use trialmill_core::stopping::{RegretBound, StopEarly};
 use trialmill_core::study::{Command, StudyState};
@@ -97,6 +98,33 @@ fn only_what_crashed_is_tried_again_and_only_so_often() {
         let other = handed(ask(&mut study, 1, obedient).unwrap()).remove(0);
         report(&mut study, &other, Report::failed("too large"));
         assert_eq!(study.trial(&other).unwrap().state, State::Failed);
+    }
+}
+
+/// What is left out of the line of a policy at its default must be in it at any other: a study that was opened again
+/// had lost it.
+#[test]
+fn each_setting_of_a_policy_is_in_its_line() {
+    let (none, pruner) = (Policy::default(), PrunerInfo::new("median", [("startup_trials", 3)]));
+    let stop_early = StopEarly { target: Some(0.5), ..StopEarly::default() };
+    let budget = Budget { steps: Some(9), ..Budget::default() };
+    let stop = Stop { up_to: 4, now: true };
+    let settings = [
+        Policy { budget, ..none.clone() },
+        Policy { count_in_progress: !none.count_in_progress, ..none.clone() },
+        Policy { max_attempts: 7, ..none.clone() },
+        Policy { max_failures: 7, ..none.clone() },
+        Policy { pruner: Some(pruner), ..none.clone() },
+        Policy { pruned_are_free: true, ..none.clone() },
+        Policy { stop_early, ..none.clone() },
+        Policy { paused: true, ..none.clone() },
+        Policy { stop: Some(stop), ..none.clone() },
+        Policy { stop: Some(Stop { now: false, ..stop }), ..none.clone() },
+        none,
+    ];
+    for policy in settings {
+        let line = serde_json::to_string(&policy).unwrap();
+        assert_eq!(serde_json::from_str::<Policy>(&line).unwrap(), policy, "{line}");
     }
 }
 
