@@ -13,7 +13,7 @@ use trialmill_layouts::Studies;
 
 use trialmill::{
     AskOutcome, BoxError, Durability, Error, Optimizer, OptimizerInfo, Outcome, Parameter,
-    Proposal, Trial,
+    Proposal, Trial, TrialId,
 };
 use trialmill::{
     RandomSearch, Report, ReportOutcome, RunningTrial, SamplingRequest, SearchSpace, State,
@@ -478,5 +478,38 @@ fn workers_that_wait_ask_no_more_often_than_something_happens() {
         let (study, last) = (outcome.study(), outcome.study().last_error());
         assert_eq!(study.count(State::Success), 2, "{last:?}");
         println!("asked {} times", asked.load(Ordering::Relaxed));
+    }
+}
+
+/// With two workers the second began a trial while the first still evaluated what it continues, and found no
+/// checkpoint. And who finds nothing else to sample, or an optimizer that fails, leaves what is held back to no one.
+#[test]
+fn what_continues_a_trial_is_evaluated_after_it_and_before_the_run_ends() {
+    for (is_slow, fails) in [(false, false), (false, true), (true, false)] {
+        let chain = move |request: &SamplingRequest<'_>| {
+            let at = request.trials().len() as u32;
+            if at == 5 {
+                return if fails { Err("no more".into()) } else { Ok(Proposal::Finished) };
+            }
+            let Proposal::Evaluate(mut list) = sample(request)? else { unreachable!() };
+            list.truncate(1);
+            list[0].id = Some(TrialId::Rung(1, at));
+            list[0].previous = at.checked_sub(1).map(|before| TrialId::Rung(1, before));
+            Ok(Proposal::Evaluate(list))
+        };
+        let ended = Arc::new(Mutex::new(Vec::new()));
+        let seen = ended.clone();
+        let (_temp, dir) = temp();
+        let outcome = builder(&dir).optimizer(Asks(is_slow, chain)).workers(3).run(move |trial| {
+            if let TrialId::Rung(1, at @ 1..) = trial.id() {
+                assert!(seen.lock().unwrap().contains(&TrialId::Rung(1, at - 1)));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+            seen.lock().unwrap().push(trial.id().clone());
+            Ok(Report::objective(0.5))
+        });
+        assert_eq!(outcome.is_err(), fails, "{outcome:?}");
+        let all: Vec<TrialId> = (0..5).map(|at| TrialId::Rung(1, at)).collect();
+        assert_eq!(*ended.lock().unwrap(), all, "{is_slow} {fails}");
     }
 }

@@ -171,12 +171,26 @@ fn a_trial_waits_until_the_one_that_it_continues_has_ended() {
             assert_eq!(study.trial(&id("1_rung_1")).unwrap().state, State::Pending);
             // It is no reason to stop, nor to keep others waiting.
             assert_eq!(tell(&mut study, ask(1), finished), Answer::Wait, "{how}");
+            let fails = |_: &SamplingRequest<'_>| Proposal::Evaluate(Vec::new());
+            assert_eq!(tell(&mut study, ask(1), fails), Answer::Wait, "{how}");
             assert_eq!(handed(tell(&mut study, ask(2), named("2_rung_0", None))), [id("2_rung_0")]);
             ends(&mut study);
             let next = tell(&mut study, ask(2), finished);
             assert_eq!(handed(next), [id("1_rung_1")], "{how}, {end}");
         }
     }
+    // Nobody knows whether a worker of NePS's is still alive.
+    let mut study = study(9);
+    let sample = || Command::Sample { n: 1, worker: "p1-w1".into() };
+    tell(&mut study, sample(), named("1_rung_0", None));
+    tell(&mut study, sample(), promoted());
+    let mut trial = study.trial(&id("1_rung_0")).unwrap().clone();
+    trial.state = State::Evaluating;
+    trial.metadata.evaluating_worker_id = Some("worker_0".into());
+    tell(&mut study, Command::Put(Box::new(trial)), obedient);
+    let one = Command::Ask(Ask { worker: "p1-w1".into(), n: 1, lease: None, evaluation: None });
+    let answer = tell(&mut study, one, |_| Proposal::Finished);
+    assert_eq!(answer, Answer::Stop(StopReason::Finished));
 }
 
 /// The trial that is continued is where a trial of higher fidelity finds its checkpoint.

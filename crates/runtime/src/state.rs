@@ -361,8 +361,7 @@ impl StateActor {
                     return Err(StudyError::Optimizer { optimizer, problem });
                 }
                 Ok(Proposal::Wait) => self.slow.said = Some(Answer::Wait),
-                // Who asks gets what waits; what is left continues a trial that has not ended.
-                Ok(Proposal::Finished) if core.study().pending().next().is_some() => {
+                Ok(Proposal::Finished) if core.study().holds_back() => {
                     self.slow.said = Some(Answer::Wait);
                 }
                 Ok(Proposal::Finished) => {

@@ -77,8 +77,7 @@ impl StudyState {
                 }
                 // Hand out what was pending; the next request asks the optimizer again.
                 _ if !handed.is_empty() => {}
-                // What is held back is still to be evaluated.
-                Ok(Err(Answer::Stop(_))) if self.pending().next().is_some() => {
+                Ok(Err(Answer::Stop(_))) | Err(_) if self.holds_back() => {
                     return Ok(Decision::new(Vec::new(), Answer::Wait));
                 }
                 Ok(Err(answer)) => return Ok(Decision::new(Vec::new(), answer)),
@@ -93,8 +92,21 @@ impl StudyState {
     fn is_held_back(&self, trial: &Trial) -> bool {
         let sampled =
             |trial: &Trial| (trial.metadata.time_sampled, self.trials.position(&trial.id));
-        let continued = trial.metadata.previous_trial_id.as_ref().and_then(|id| self.trial(id));
-        continued.is_some_and(|it| goes_on(it) && sampled(it) < sampled(trial))
+        self.continued(trial).is_some_and(|it| goes_on(it) && sampled(it) < sampled(trial))
+    }
+
+    /// Whether there will be a trial to evaluate though none can be sampled: one waits for what a process of ours
+    /// evaluates. (Whether anybody else's will ever end is not known.)
+    pub fn holds_back(&self) -> bool {
+        let is_ours = |trial: &Trial| {
+            let worker = trial.metadata.evaluating_worker_id.as_ref();
+            trial.state == State::Evaluating && worker.is_some_and(|id| id.process().is_some())
+        };
+        self.pending().any(|trial| self.continued(trial).is_some_and(is_ours))
+    }
+
+    fn continued(&self, trial: &Trial) -> Option<&Trial> {
+        trial.metadata.previous_trial_id.as_ref().and_then(|id| self.trial(id))
     }
 
     /// Why the study ends before its budget is used, if what it knows says so.
