@@ -285,8 +285,17 @@ fn who_waits_for_others_hears_that_it_is_to_stop() {
 
 /// A report of an attempt that was given to somebody else meanwhile is not stored, so the hook must
 /// not hear of it: people count and plot in there.
+/// It would have heard a second time of what somebody else reported meanwhile, as if it were this worker's.
 #[test]
 fn the_hook_does_not_hear_of_a_superseded_report() {
+    for is_done_by_another in [false, true] {
+        let heard = heard_of(is_done_by_another);
+        assert_eq!(heard, if is_done_by_another { &[][..] } else { &[2] });
+    }
+}
+
+/// Of which attempts the hook hears, when the first is handed back in its middle, and perhaps evaluated by a caller.
+fn heard_of(is_done_by_another: bool) -> Vec<u32> {
     let (_temp, dir) = temp();
     let (told, heard) = crossbeam_channel::unbounded();
     let session = builder(&dir)
@@ -299,12 +308,17 @@ fn the_hook_does_not_hear_of_a_superseded_report() {
     let evaluate = |trial: &RunningTrial| -> Result<f64, BoxError> {
         if trial.attempt() == 1 {
             assert_eq!(handle.release(trial.id(), None)?, ReportOutcome::Accepted);
+            if is_done_by_another {
+                let again = handle.ask("me", 1, Duration::from_mins(1))?.into_trials();
+                let outcome = handle.report(&again[0].id, Some(2), 7.0.into())?;
+                assert_eq!(outcome, ReportOutcome::Accepted);
+            }
         }
         Ok(1.0)
     };
     session.run(evaluate).unwrap();
     drop(session.close().unwrap());
-    assert_eq!(heard.iter().collect::<Vec<_>>(), [2]);
+    heard.iter().collect()
 }
 
 /// A disk that notes how many bytes are read while somebody holds the journal's lock.
