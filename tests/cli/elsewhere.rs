@@ -54,8 +54,10 @@ fn a_worker_that_drains_leaves_when_nothing_waits_and_one_with_a_time_limit_when
     let worker = ["worker", "s", "-q", "-w", "2", "--drain", "--", "sh", "-c", "echo 0.5"];
     study.run(&worker).exits(7).says(&["optimizer 'own'"]);
     assert_eq!(study.count("success"), 2);
-    let limited = ["worker", "s", "-q", "-w", "2", "--seconds", "1", "--", "sh", "-c", "echo 0.5"];
-    study.run(&limited).exits(0).says(&["2 trials succeeded", "the workers' time is up"]);
+    for workers in ["1", "2"] {
+        let limited = ["worker", "s", "-q", "-w", workers, "--seconds", "1", "--", "false"];
+        study.run(&limited).exits(0).says(&["2 trials succeeded", "the workers' time is up"]);
+    }
 }
 
 /// The first of two workers that found nothing more ended the other's evaluation, or gave back what the

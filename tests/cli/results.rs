@@ -231,7 +231,9 @@ fn an_exception_that_a_command_reports_is_neither_a_success_nor_a_crash() {
 #[test]
 fn a_number_that_is_not_finite_does_not_break_the_study() {
     let study = Trialmill::with_space("r: {choices: ['nan', 'inf', '-inf', '1e400']}", 4);
-    study.run_study(&["--optimizer", "grid_search"], r#"echo "$TRIALMILL_PARAM_r""#).exits(0);
+    let said = study.run_study(&["--optimizer", "grid_search"], r#"echo "$TRIALMILL_PARAM_r""#);
+    said.exits(0)
+        .says(&["trial 1: the objective NaN is kept as a success, and NaN is never the best"]);
     let list: Vec<_> = study
         .trials()
         .iter()

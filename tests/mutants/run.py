@@ -30,10 +30,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = ROOT / "target/mutants"
 TREE = OUT / "tree"
 # The tests of the core, and of what is above it as far as they run by themselves and in seconds.
-TESTS = """trialmill_core corrections decisions results study spaces warm_start trialmill_store appearing trialmill_neps trialmill_runtime
-    objectives pruners
-    live brought resumed actors crash_images formats hostile io_errors many_processes neps_sharing network_caches
-    own_workers running same_seed seeds steps torn_journal waiting without_session cli""".split()
+TESTS = """trialmill_core corrections decisions results study spaces warm_start trialmill_store appearing
+    trialmill_neps trialmill_runtime objectives pruners live brought resumed actors crash_images formats
+    hostile io_errors many_processes neps_sharing network_caches own_workers running same_seed seeds steps
+    torn_journal waiting without_session cli""".split()
 # How many tests are tried one by one, which are quick, and how many of these run in one process.
 SINGLY, QUICK_SECONDS, BATCH = 6, 1, 40
 ALONE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]

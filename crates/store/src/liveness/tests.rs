@@ -1,7 +1,13 @@
 //! Who is taken for dead, by whom: each case with what would be lost. No test waits for a minute; they
 //! set the watcher's own clock back instead.
 
+use trialmill_core::definition::Definition;
+use trialmill_core::event::{Event, EventKind, Policy};
+use trialmill_core::optimizer::OptimizerInfo;
+use trialmill_core::space::{Parameter, SearchSpace};
+
 use super::*;
+use crate::{Directory, Durability, JournalLayout, JournalStore, Layout};
 
 fn machine(host: &str, boot: &str) -> Machine {
     Machine { host: host.into(), boot: boot.into() }
@@ -66,6 +72,63 @@ fn a_process_of_another_machine_lives_as_long_as_it_gives_signs_of_life() {
     assert_eq!(seen.after_a_minute(), Liveness::Dead, "its count stands still");
     seen.watcher.tidy(1);
     assert!(!seen.path.exists());
+    assert!(seen.watcher.heartbeats.0.is_empty(), "what is gone is forgotten");
+}
+
+/// Where no lock reaches another machine, a lock that is free here says nothing of a process there: it was buried at
+/// once, and its trials ran twice.
+#[test]
+fn where_locks_do_not_reach_a_free_lock_is_no_proof_of_death() {
+    for (locks_reach, at_once) in [(false, Liveness::Alive), (true, Liveness::Dead)] {
+        let mut seen = Seen::from(machine("b", "boot-2"));
+        seen.watcher.locks_reach = locks_reach;
+        drop(seen.presence.take());
+        std::fs::write(&seen.path, "4").unwrap();
+        assert_eq!(seen.now(), at_once, "{locks_reach}");
+        assert_eq!(seen.after_a_minute(), Liveness::Dead, "{locks_reach}");
+    }
+}
+
+/// Whose machine died keeps its lock at a server of NFS 3, and all others waited for it; and whoever took a living
+/// process for such a one would write beside it.
+#[test]
+fn who_holds_a_lock_without_a_sign_of_life_is_silent_unless_it_is_this_process() {
+    let temp = tempfile::tempdir().unwrap();
+    let layouts: &'static [&'static dyn Layout] = &[&JournalLayout];
+    let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+    let definition = Definition::new(space, OptimizerInfo::new("o", Vec::<(String, i32)>::new()));
+    let (policy, asked) = (Policy::default(), (None, layouts));
+    let directory =
+        Directory::create_or_open_as(temp.path(), definition, Some(7), &policy, asked).unwrap().0;
+    let mut store = JournalStore::open(&directory, Durability::Buffered).unwrap();
+    let workers = directory.workers_path();
+    std::fs::create_dir_all(&workers).unwrap();
+    let mut held: Vec<Presence> =
+        [1, 2].map(|n| Presence::take(lock_path(&workers, n), false).unwrap()).into();
+    std::fs::write(lock_path(&workers, 3), "").unwrap();
+    let mut heartbeats = Heartbeats::default();
+    let a_minute_later = |heartbeats: &mut Heartbeats| {
+        for seen in heartbeats.0.values_mut() {
+            let minute = HEARTBEAT_TIMEOUT + Duration::from_secs(1);
+            seen.since = seen.since.checked_sub(minute).unwrap();
+        }
+    };
+    assert!(!store.somebody_is_silent(&mut heartbeats), "nobody was watched yet");
+    assert_eq!(heartbeats.0.len(), 3, "all are watched from the start");
+    held[0].heartbeat().unwrap();
+    a_minute_later(&mut heartbeats);
+    assert!(store.somebody_is_silent(&mut heartbeats), "the second");
+    drop(held.pop());
+    a_minute_later(&mut heartbeats);
+    held[0].heartbeat().unwrap();
+    assert!(!store.somebody_is_silent(&mut heartbeats), "the first gives signs of life");
+    a_minute_later(&mut heartbeats);
+    assert!(store.somebody_is_silent(&mut heartbeats), "the first gives none any more");
+    // We are the first.
+    let kind = EventKind::Joined(Process { process: 1, ..Machine::here().process() });
+    store.begin_with(&mut |_| Ok(())).unwrap();
+    store.stage_events(&[Event { time: 1.0, kind }]).unwrap();
+    assert!(!store.somebody_is_silent(&mut heartbeats));
 }
 
 /// On a network file system its lock says nothing: a server may keep it for a machine that died.
@@ -90,7 +153,8 @@ fn a_process_of_the_same_machine_lives_as_long_as_it_holds_its_lock() {
     assert_eq!(seen.now(), Liveness::Alive);
     assert_eq!(seen.after_a_minute(), Liveness::Alive);
     drop(seen.presence.take());
-    assert_eq!(seen.now(), Liveness::Dead);
+    // It costs nothing to ask here, so this is not what was found out a moment ago.
+    assert_eq!(seen.watcher.liveness(&seen.process), Liveness::Dead);
     // Somebody removed the lock file: whether the process runs is what the kernel says.
     std::fs::remove_file(&seen.path).unwrap();
     let open = seen.opens_the_journal();
