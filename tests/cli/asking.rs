@@ -49,6 +49,32 @@ fn what_is_told_is_not_lost() {
     assert_eq!(study.trials()[0]["metadata"]["evaluating_worker_id"], "slurm");
 }
 
+/// `show` had no word of what was reported before the end, until there was an end. A caller's name went to the
+/// terminal as it was, line breaks and escapes too.
+#[test]
+fn what_a_caller_reports_is_shown_before_its_end_and_its_name_as_text() {
+    let study = Trialmill::new(2);
+    study.create();
+    study.run(&["ask", "s", "--caller", "a\n\u{1b}[31mb"]).exits(0);
+    for (step, value) in [("1", "0.5"), ("2", "0.25")] {
+        study.run(&["progress", "s", "1", "--step", step, "--value", value]).exits(0);
+    }
+    study.run(&["show", "s", "1"]).exits(0).says(&["steps      1: 0.5, 2: 0.25 (2 of attempt 1)"]);
+    for verb in [vec!["show", "s", "1"], vec!["trials", "s", "--long"], vec!["status", "s"]] {
+        study.run(&verb).exits(0).says_nothing_of("\u{1b}").says_nothing_of("a\n");
+    }
+    let told = study.run(&["tell", "s", "1", "--objective", "error=1"]);
+    told.exits(2).says(&["'error' is no name of the study: give the number alone"]);
+    study.run(&["tell", "s", "1", "--objective", "1"]).exits(0);
+    study
+        .run(&["show", "s", "1"])
+        .exits(0)
+        .says(&["curve      0.5, 0.25"])
+        .says_nothing_of("steps   ");
+    let asked = study.run(&["ask", "s", "--deadline", "1e300"]);
+    asked.exits(2).says(&["is too long"]).says_nothing_of("Duration");
+}
+
 #[test]
 fn asking_does_not_spend_more_than_the_budget() {
     let study = Trialmill::new(5);

@@ -34,6 +34,28 @@ fn a_configuration_of_ones_own_is_evaluated_next() {
     assert_eq!((study.lines("seen").len(), study.count("success")), (5, 5));
 }
 
+/// What followed two `--config` was one list, cut where a name came again: the second configuration's first
+/// values went to the first, without a word where those could be left out.
+#[test]
+fn each_config_is_a_configuration_of_its_own() {
+    let space =
+        "lr: {lower: 0.0, upper: 1.0}, epochs: {type: int, lower: 1, upper: 9, fidelity: true}";
+    let study = Trialmill::with_space(space, 5);
+    study.create();
+    let two = ["enqueue", "s", "--config", "lr=0.25", "--config", "epochs=3", "lr=0.5"];
+    study.run(&two).exits(0).says(&["2 trials waiting: 1 2"]);
+    let configs: Vec<_> = study.trials().iter().map(|trial| trial["config"].clone()).collect();
+    assert_eq!(configs, [json!({"lr": 0.25, "epochs": 9}), json!({"lr": 0.5, "epochs": 3})]);
+    let twice = ["enqueue", "s", "--config", "lr=0.25", "lr=0.5"];
+    study.run(&twice).exits(2).says(&["'lr' is there twice", "another --config"]);
+    study.write("short.csv", "lr,epochs,objective\n0.5,3,1\n0.25,3\n");
+    study
+        .run(&["import", "s", "short.csv"])
+        .exits(2)
+        .says(&["short.csv: line 3: it has 2 fields, and the first line has 3"])
+        .says_nothing_of("CSV error");
+}
+
 #[test]
 fn trials_from_elsewhere_are_known_and_not_charged() {
     let study = Trialmill::with_space(SPACE, 4);
@@ -46,7 +68,7 @@ fn trials_from_elsewhere_are_known_and_not_charged() {
     let import = |file: &str| study.run(&["import", "s", file]);
     import("optuna.csv")
         .exits(0)
-        .says(&["2 trials taken in", "1 rows of trials that did not succeed"]);
+        .says(&["2 trials taken in", "1 row of trials that did not succeed is"]);
     // Once more nothing is doubled.
     import("optuna.csv").exits(0).says(&["0 trials taken in", "2 of them were here already"]);
     assert_eq!((study.count("external"), study.trials().len()), (2, 2));

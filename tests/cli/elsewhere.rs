@@ -5,6 +5,8 @@ use trialmill::{
     SearchSpace, Session, Study,
 };
 
+use nix::sys::signal::Signal;
+
 use crate::support::{Trialmill, eventually};
 
 /// An optimizer that no study file can name.
@@ -90,6 +92,29 @@ fn a_sampler_keeps_trials_waiting_until_the_budget_is_used() {
     study.run(&evaluates).exits(0).says(&["6 trials succeeded"]);
     sampler.end().exits(0).says(&["the budget is used: evaluations"]);
     assert_eq!(study.trials().len(), 6);
+}
+
+/// `stop` said that no process works on the study while a sampler did, and that went on; a SIGTERM ended it
+/// like a crash. One that had enough trials waiting did not notice that the study had ended.
+#[test]
+fn a_sampler_is_seen_and_ends_when_it_is_asked_to() {
+    let study = Trialmill::new(9);
+    study.create();
+    let sampler = study.start(&["sample", "s", "--ahead", "2"]);
+    eventually("two wait", || study.count("pending") == 2);
+    assert_eq!(study.status()["processes"].as_array().unwrap().len(), 1);
+    study.run(&["stop", "s"]).exits(0).says(&["asked to end: p1 on"]);
+    sampler.end().exits(130).says(&["sampled 2 trials; the study's processes were asked to stop"]);
+    let mut sampler = study.start(&["sample", "s", "--ahead", "3"]);
+    eventually("three wait", || study.count("pending") == 3);
+    sampler.signal(Signal::SIGTERM);
+    sampler.end().exits(130).says(&["sampled 1 trial; interrupted"]);
+    let sampler = study.start(&["sample", "s", "--ahead", "3"]);
+    study.run(&["set", "s", "--target", "0.6"]).exits(0);
+    let evaluates = ["worker", "s", "-q", "-w", "1", "--", "sh", "-c", "echo 0.5"];
+    study.run(&evaluates).exits(0).says(&["the target is reached"]);
+    sampler.end().exits(0).says(&["the target is reached"]);
+    study.run(&["check", "s"]).exits(0);
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn objectives_with_names_are_given_and_shown_by_name() {
     study.run(&["ask", "s"]).exits(0);
     let told = |options: &[&str]| study.run(&[&["tell", "s", "4"], options].concat());
     told(&["--objective", "accuracy=2"]).exits(2).says(&["all are needed"]);
-    told(&["--objective", "speed=2"]).exits(2).says(&["'speed' is none of the study"]);
+    told(&["--objective", "speed=2"]).exits(2).says(&["'speed' is none of the study's"]);
     told(&["--objective", "latency=1", "--objective", "accuracy=2"]).exits(0);
     assert_eq!(study.json(&["best", "s"])[0]["id"], json!("4"));
     // Fewer are a crash that names both.

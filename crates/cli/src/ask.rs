@@ -35,8 +35,9 @@ pub(super) struct Ask {
 
 impl Ask {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
-        let deadline = Duration::try_from_secs_f64(self.deadline)
-            .map_err(|error| Error::Setting(format!("the deadline: {error}")))?;
+        let deadline = Duration::try_from_secs_f64(self.deadline).map_err(|_| {
+            Error::Setting(format!("the deadline of {} s is too long", self.deadline))
+        })?;
         // Before the directory is touched.
         check_caller(&self.caller).map_err(Error::Setting)?;
         let client = DirectClient::open(&self.dir.dir)?;

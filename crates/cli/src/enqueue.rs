@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
-use serde_json::Value as Json;
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
+use serde_json::{Map, Value as Json};
 use trialmill::{DirectClient, Error};
 use trialmill_core::json;
 use trialmill_core::notation;
@@ -21,38 +21,57 @@ use super::print::{Dir, print, print_json};
 pub(super) struct Enqueue {
     #[command(flatten)]
     dir: Dir,
-    /// A configuration: JSON, or NAME=VALUE for each parameter; may be given several times
-    #[arg(long, value_name = "CONFIG", required = true, num_args = 1.., action = clap::ArgAction::Append)]
-    config: Vec<String>,
+    #[command(flatten)]
+    configs: Configs,
     /// As a JSON array of ids
     #[arg(long)]
     json: bool,
+}
+
+/// What was said of each configuration.
+struct Configs(Vec<Vec<String>>);
+
+/// Derived it would be one list of all words, and nobody would know with which word the second configuration
+/// begins.
+impl FromArgMatches for Configs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let said = matches.get_occurrences::<String>("config").into_iter().flatten();
+        Ok(Configs(said.map(|words| words.cloned().collect()).collect()))
+    }
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for Configs {
+    fn augment_args(verb: clap::Command) -> clap::Command {
+        verb.arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("CONFIG")
+                .help("A configuration: JSON, or NAME=VALUE for each parameter; may be given several times")
+                .required(true)
+                .num_args(1..)
+                .action(ArgAction::Append),
+        )
+    }
+    fn augment_args_for_update(verb: clap::Command) -> clap::Command {
+        Self::augment_args(verb)
+    }
 }
 
 impl Enqueue {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let client = DirectClient::open(&self.dir.dir)?;
         let space = client.with_study(|study| study.definition().space.clone())?;
-        let mut given: Vec<serde_json::Map<String, Json>> = Vec::new();
-        let mut pairs = serde_json::Map::new();
-        for text in &self.config {
-            match text.trim_start().starts_with('{') {
-                true => given.push(object(text).map_err(Error::Setting)?),
-                false => {
-                    let (name, value) = text.split_once('=').ok_or_else(|| {
-                        Error::Setting(format!("--config: '{text}' is neither JSON nor NAME=VALUE"))
-                    })?;
-                    // Of one name twice the second begins another configuration.
-                    if pairs.contains_key(name) {
-                        given.push(std::mem::take(&mut pairs));
-                    }
-                    pairs.insert(name.into(), value.into());
-                }
-            }
-        }
-        if !pairs.is_empty() {
-            given.push(pairs);
-        }
+        let given: Vec<_> = self
+            .configs
+            .0
+            .iter()
+            .map(|words| values(words))
+            .collect::<Result<Vec<_>, _>>()?
+            .concat();
         let configs = given.iter().map(|values| space.given(values)).collect::<Result<_, _>>()?;
         let ids: Vec<String> =
             client.enqueue(configs)?.iter().map(|trial| trial.id.to_string()).collect();
@@ -67,7 +86,31 @@ impl Enqueue {
     }
 }
 
-fn object(text: &str) -> Result<serde_json::Map<String, Json>, String> {
+/// The configurations that the words after one `--config` say: each JSON is one, and all `NAME=VALUE` together.
+fn values(words: &[String]) -> Result<Vec<Map<String, Json>>, Error> {
+    let mut given = Vec::new();
+    let mut pairs = Map::new();
+    for text in words {
+        if text.trim_start().starts_with('{') {
+            given.push(object(text).map_err(Error::Setting)?);
+            continue;
+        }
+        let (name, value) = text.split_once('=').ok_or_else(|| {
+            Error::Setting(format!("--config: '{text}' is neither JSON nor NAME=VALUE"))
+        })?;
+        if pairs.insert(name.to_string(), value.into()).is_some() {
+            return Err(Error::Setting(format!(
+                "--config: '{name}' is there twice; another configuration begins with another --config"
+            )));
+        }
+    }
+    if !pairs.is_empty() {
+        given.push(pairs);
+    }
+    Ok(given)
+}
+
+fn object(text: &str) -> Result<Map<String, Json>, String> {
     let json = json::read(text).map_err(|problem| format!("--config: {problem}"))?;
     notation::as_object(&json).ok_or_else(|| format!("--config: an object is needed, not {text}"))
 }

@@ -73,7 +73,7 @@ pub(super) struct ImportOptuna {
     /// The study in it, where there are several
     #[arg(long, value_name = "NAME")]
     study: Option<String>,
-    /// The optimizer that goes on with it [default: random_search]
+    /// The optimizer that goes on with it [default: auto]
     #[arg(long, value_name = "NAME")]
     optimizer: Option<String>,
 }

@@ -73,10 +73,12 @@ impl Import {
         let given = trials.len();
         let taken = client.import(trials)?;
         if left > 0 {
-            say(format_args!("{left} rows of trials that did not succeed are left out"));
+            let (rows, are) = if left == 1 { ("row", "is") } else { ("rows", "are") };
+            say(format_args!("{left} {rows} of trials that did not succeed {are} left out"));
         }
         if given > taken {
-            say(format_args!("{} of them were here already", given - taken));
+            let were = if given - taken == 1 { "was" } else { "were" };
+            say(format_args!("{} of them {were} here already", given - taken));
         }
         Ok(print(&format!("{} taken in\n", super::text::trials(taken as u64))))
     }
@@ -175,7 +177,7 @@ fn csv_rows(text: &str, space: &SearchSpace, goals: &Objectives) -> Result<Vec<R
     }
     let mut rows = Vec::new();
     for record in reader.records() {
-        let record = record.map_err(|error| error.to_string())?;
+        let record = record.map_err(|error| why(&error))?;
         let line = record.position().map_or(0, csv::Position::line);
         let mut row = Row {
             place: format!("line {line}"),
@@ -204,6 +206,17 @@ fn csv_rows(text: &str, space: &SearchSpace, goals: &Objectives) -> Result<Vec<R
         rows.push(row);
     }
     Ok(rows)
+}
+
+/// What is wrong with a table, without the words of the library that reads it.
+fn why(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            let line = pos.as_ref().map_or(0, csv::Position::line);
+            format!("line {line}: it has {len} fields, and the first line has {expected_len}")
+        }
+        _ => error.to_string(),
+    }
 }
 
 fn has_empty(space: &SearchSpace, name: &str) -> bool {

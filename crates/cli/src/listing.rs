@@ -96,8 +96,8 @@ impl Listing {
                 number(meta.evaluation_duration),
                 number(report.and_then(|report| report.cost)),
                 trial.attempts,
-                meta.evaluating_worker_id.as_deref().unwrap_or(""),
-                row.metadata.evaluating_host.unwrap_or(""),
+                printable(meta.evaluating_worker_id.as_deref().unwrap_or("")),
+                printable(row.metadata.evaluating_host.unwrap_or("")),
                 trial.config,
                 row.metadata.location,
             );

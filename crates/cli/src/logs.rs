@@ -12,12 +12,15 @@ use trialmill::{Error, State, TrialId};
 use trialmill_core::error::{StoreError, StudyError};
 use trialmill_core::limits::READ_CHUNK_BYTES;
 use trialmill_core::notation::Shown;
-use trialmill_core::trial::printable;
+use trialmill_core::trial::{Steps, printable};
 use trialmill_store::clock::now_s;
 use trialmill_store::{AttemptFiles, Stream, plain};
 use trialmill_view::{Ending, Live};
 
 use super::print::{Dir, print, say, write_bytes};
+
+/// At most so many steps of an attempt are shown.
+const SHOWN_STEPS: usize = 20;
 
 /// Prints what a trial's command wrote to stdout and to stderr.
 #[derive(Args)]
@@ -129,6 +132,22 @@ fn print_from(
     }
 }
 
+/// What the attempts have reported so far, the latest steps of each.
+fn steps(steps: &Steps) -> String {
+    let mut text = String::new();
+    for of in steps.attempts() {
+        let left_out = of.steps.len().saturating_sub(SHOWN_STEPS);
+        let shown = of.steps[left_out..].iter().map(|it| format!("{}: {}", it.step, it.value));
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        let (n, earlier) = (of.attempt, if left_out > 0 { "…, " } else { "" });
+        let _ = writeln!(text, "steps      {earlier}{shown} ({} of attempt {n})", of.steps.len());
+        if let Some(at) = of.prune_at {
+            let _ = writeln!(text, "           at step {at} the pruner said that it should end");
+        }
+    }
+    text
+}
+
 impl Show {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let live = Live::open(&self.dir.dir)?;
@@ -147,12 +166,13 @@ impl Show {
                 .and_then(|p| live.runs().stays().iter().find(|stay| stay.process == p));
             let host = stay.map_or(String::new(), |stay| {
                 let called = stay.worker_id.iter().map(|id| format!(" of {}", printable(id)));
-                let job = stay.job.iter().map(|job| format!(" ({job})"));
-                called.chain([format!(" on {}", stay.host)]).chain(job).collect()
+                let job = stay.job.iter().map(|job| format!(" ({})", printable(job)));
+                called.chain([format!(" on {}", printable(&stay.host))]).chain(job).collect()
             });
             let end = if attempt.ending == Ending::Running { now_s() } else { attempt.end };
             let seconds = (end - attempt.start).max(0.0);
             let (n, how) = (attempt.number, attempt.ending.name());
+            let worker = printable(worker);
             let ran = attempt.evaluation.map_or(String::new(), |n| format!(", evaluation {n}"));
             let _ =
                 writeln!(text, "attempt {n}  {how} after {seconds:.3} s by {worker}{host}{ran}");
@@ -172,8 +192,8 @@ impl Show {
             }
             if let Some(curve) = report.learning_curve.as_deref().filter(|curve| !curve.is_empty())
             {
-                let shown = curve.iter().take(20).map(ToString::to_string);
-                let more = if curve.len() > 20 { ", …" } else { "" };
+                let shown = curve.iter().take(SHOWN_STEPS).map(ToString::to_string);
+                let more = if curve.len() > SHOWN_STEPS { ", …" } else { "" };
                 let shown = shown.collect::<Vec<_>>().join(", ");
                 let _ = writeln!(text, "curve      {shown}{more} ({} steps)", curve.len());
             }
@@ -181,6 +201,9 @@ impl Show {
                 let _ = writeln!(text, "error      {}", printable(&failure.err));
             }
         }
+        // The curve of a report has them all.
+        let reported = trial.report.as_ref().is_some_and(|report| report.learning_curve.is_some());
+        text.extend(trial.steps.as_deref().filter(|_| !reported).map(steps));
         for (name, note) in trial.notes.iter().flat_map(|notes| notes.iter()) {
             let note = note.as_str().map_or_else(|| Shown(note).to_string(), str::to_string);
             let _ = writeln!(text, "noted      {} = {}", printable(name), printable(&note));

@@ -4,17 +4,19 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use clap::Args;
-use trialmill::{DirectClient, Error, State, StopReason};
-use trialmill_core::limits::WATCH_POLL;
+use trialmill::{Error, StopReason, StudyBuilder};
 use trialmill_layouts::Studies;
+use trialmill_runtime::RunOptions;
 use trialmill_store::Directory;
 
 use super::print::{Dir, print};
+use super::text::trials;
 
 /// NePS's own optimizers propose in Python.
 const NEPS_SAMPLER: &str = include_str!("neps_sampler.py");
 
-/// Samples trials that wait for workers, and evaluates nothing; it ends with the budget.
+/// Samples trials that wait for workers, and evaluates nothing; it ends with the budget, or when it is
+/// asked to (Ctrl-C, `trialmill stop`).
 ///
 /// One such process lets workers on any machine go on evaluating while a model is fitted. In a directory
 /// of NePS whose optimizer is one of NePS's own, the command after `--` is a Python that has NePS; it
@@ -44,7 +46,7 @@ impl Sample {
                 "the optimizer of {} is built in: leave out what is after `--`",
                 dir.display()
             ))),
-            (false, _) => self.sample(dir),
+            (false, _) => self.sample(directory),
             (true, true) => self.let_neps_sample(dir),
             (true, false) => Err(Error::Setting(format!(
                 "'{}' is not an optimizer that can be named: only the program that defines it can \
@@ -54,39 +56,16 @@ impl Sample {
         }
     }
 
-    fn sample(&self, dir: &Path) -> Result<ExitCode, Error> {
-        let client = DirectClient::open(dir)?;
-        let ahead = u64::from(self.ahead);
-        let mut sampled = 0;
-        let reason = loop {
-            let (waiting, left) = client.with_study(|study| {
-                (
-                    study.count(State::Pending),
-                    study.policy().budget.evaluations_left(&study.spent()),
-                )
-            })?;
-            let reached =
-                client.with_study(|study| study.policy().budget.reached(&study.spent()))?;
-            if let Some(limit) = reached {
-                break StopReason::Budget(limit);
-            }
-            let wanted = ahead.min(left).saturating_sub(waiting);
-            if wanted > 0 {
-                match client.sample(usize::try_from(wanted).unwrap_or(usize::MAX))? {
-                    trialmill::AskOutcome::Trials(trials) => {
-                        sampled += trials.len();
-                        continue;
-                    }
-                    trialmill::AskOutcome::Stop(reason) => break reason,
-                    trialmill::AskOutcome::Wait => {}
-                }
-            } else if left <= waiting {
-                // Nothing more is to be sampled, unless the budget grows.
-                break StopReason::Budget(trialmill::Limit::Evaluations);
-            }
-            std::thread::sleep(WATCH_POLL);
-        };
-        Ok(print(&format!("sampled {sampled} trials; {reason}\n")))
+    fn sample(&self, directory: Directory) -> Result<ExitCode, Error> {
+        let options = RunOptions { workers: 1, ..RunOptions::default() };
+        let session = StudyBuilder::resume(directory).options(options).open()?;
+        let (sampled, reason) = session.sample_ahead(u64::from(self.ahead))?;
+        session.close()?;
+        let printed = print(&format!("sampled {}; {reason}\n", trials(sampled as u64)));
+        Ok(match reason {
+            StopReason::Interrupted | StopReason::Stopped => ExitCode::from(130),
+            _ => printed,
+        })
     }
 
     fn let_neps_sample(&self, dir: &Path) -> Result<ExitCode, Error> {

@@ -143,7 +143,10 @@ fn values(
     for text in given {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
         let at = names.iter().position(|own| *own == name);
-        let at = at.ok_or_else(|| format!("{option}: '{name}' is none of the study: {goals}"))?;
+        let at = at.ok_or_else(|| match names {
+            [] => format!("{option}: '{name}' is no name of the study: give the number alone"),
+            names => format!("{option}: '{name}' is none of the study's: {}", names.join(", ")),
+        })?;
         if values[at].replace(number(value)?).is_some() {
             return Err(format!("{option}: '{name}' occurs twice"));
         }

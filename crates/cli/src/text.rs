@@ -79,7 +79,7 @@ pub(super) fn status(status: &Status<'_>) -> String {
     }
     text.extend(status.processes.iter().map(process));
     for lease in status.leases.iter().take(NAMED) {
-        let (trial, holder) = (lease.trial, lease.holder.unwrap_or("?"));
+        let (trial, holder) = (lease.trial, printable(lease.holder.unwrap_or("?")));
         let _ = writeln!(text, "leased     trial {trial} to {holder} for {:.0} s", lease.seconds);
     }
     if let Some(error) = &status.last_error {
@@ -142,6 +142,7 @@ fn process(process: &ProcessRow<'_>) -> String {
     let called = worker_id.map_or(String::new(), |id| format!(" ({})", printable(id)));
     let held = evaluating.iter().take(NAMED);
     let held: Vec<_> = held.map(|held| format!("{} ({:.0} s)", held.trial, held.seconds)).collect();
+    let host = printable(host);
     let alive = match alive {
         true => "alive",
         false => "DEAD: the next worker that comes takes its trials back",

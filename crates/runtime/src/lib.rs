@@ -36,6 +36,7 @@ mod pruning;
 mod published;
 mod reclaim;
 mod regret;
+mod sampling;
 mod session;
 mod signals;
 mod slot_claims;

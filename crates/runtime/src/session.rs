@@ -160,6 +160,11 @@ impl Session {
         self.handle.clone()
     }
 
+    /// The number of this process in the study.
+    pub(crate) fn process(&self) -> ProcessId {
+        self.process
+    }
+
     /// Enlists a worker of your own: an actor, a task or a thread that asks and reports by itself
     /// (see [`actor`](crate::actor)).
     pub fn enlist(&self) -> OwnWorker {
@@ -289,7 +294,7 @@ impl Session {
     }
 
     /// Until the returned value is dropped, the first Ctrl-C ends the run cleanly.
-    fn mind_signals(&self) -> Option<Minded<'_>> {
+    pub(crate) fn mind_signals(&self) -> Option<Minded<'_>> {
         self.context.options.ctrl_c.then(|| {
             let guard = SignalGuard::new();
             if let Some(guard) = &guard {
@@ -376,7 +381,7 @@ impl Session {
 }
 
 /// Handles signals for as long as it lives.
-struct Minded<'a>(&'a SignalSlot);
+pub(crate) struct Minded<'a>(&'a SignalSlot);
 
 impl Drop for Minded<'_> {
     fn drop(&mut self) {
