@@ -31,9 +31,9 @@ OUT = ROOT / "target/mutants"
 TREE = OUT / "tree"
 # The tests of the core, and of what is above it as far as they run by themselves and in seconds.
 TESTS = """trialmill_core corrections decisions results study spaces warm_start trialmill_store appearing
-    trialmill_neps trialmill_runtime objectives pruners live brought resumed actors crash_images formats
-    hostile io_errors many_processes neps_sharing network_caches own_workers running same_seed seeds steps
-    torn_journal waiting without_session cli""".split()
+    journal trialmill_neps trialmill_runtime objectives pruners live brought resumed actors crash_images
+    formats hostile io_errors many_processes neps_sharing network_caches own_workers running same_seed seeds
+    steps torn_journal waiting without_session cli""".split()
 # How many tests are tried one by one, which are quick, and how many of these run in one process.
 SINGLY, QUICK_SECONDS, BATCH = 6, 1, 40
 ALONE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -349,8 +349,9 @@ def try_all(mutants, wanted, seconds, jobs):
             return [*saw_it, not test["directory"].endswith(crate), -len(about & words(test["name"])), test["seconds"]]
         order = sorted(reaching[number], key=far)
         yield from ([at] for at in order[:SINGLY])
-        kind = lambda at: (tests[at]["seconds"] > QUICK_SECONDS, tests[at]["program"])
-        for (is_slow, _), same in itertools.groupby(sorted(order[SINGLY:], key=kind), kind):
+        near = lambda at: not tests[at]["directory"].endswith(crate)
+        kind = lambda at: (tests[at]["seconds"] > QUICK_SECONDS, near(at), tests[at]["program"])
+        for (is_slow, *_), same in itertools.groupby(sorted(order[SINGLY:], key=kind), kind):
             same, size = list(same), 5 if is_slow else BATCH
             yield from (same[begin:begin + size] for begin in range(0, len(same), size))
 
