@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use trialmill_runtime::{Action, More};
+
 use trialmill::{
     AskOutcome, DirectClient, GridSearch, Parameter, Report, ReportOutcome, SearchSpace,
     StopReason, Study,
@@ -29,4 +31,28 @@ fn a_client_without_a_session_asks_reports_and_hears_that_a_grid_has_ended() {
     assert_eq!(client.next_pending(1).unwrap(), []);
     assert_eq!(client.retry_trials(&both[..1]).unwrap(), both[..1]);
     assert_eq!(client.next_pending(1).unwrap().len(), 1);
+}
+
+/// Whoever enlarged the budget read it, and wrote it with what was added: of two at once the one was lost, and a
+/// pause in between was taken back.
+#[test]
+fn two_who_enlarge_the_budget_at_once_both_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("study");
+    let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+    Study::builder(&path).space(space).max_evaluations(1).create().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let client = DirectClient::open(&path).unwrap();
+                for _ in 0..25 {
+                    let more = More { evaluations: Some(1), ..More::default() };
+                    client.act(Action::Budget(more)).unwrap();
+                }
+            });
+        }
+    });
+    let client = DirectClient::open(&path).unwrap();
+    let limit = client.with_study(|study| study.policy().budget.evaluations).unwrap();
+    assert_eq!(limit, Some(101));
 }

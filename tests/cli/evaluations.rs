@@ -168,6 +168,9 @@ fn what_no_command_can_have_is_refused_and_changes_nothing() {
         (vec!["--working-directory", "nowhere"], "nowhere"),
         (vec!["--", "no-such-program"], "no-such-program"),
         (vec!["--", "sh", "{nothing}"], "nothing"),
+        // The first was changed before the second was refused, and the exit code says that nothing was.
+        (vec!["--timeout", "7", "--pruner", "nonsense"], "nonsense"),
+        (vec!["--timeout", "7", "--cost", "nan"], "cost"),
     ] {
         study.run(&[&["set", "s"][..], &options].concat()).exits(2).says(&[says]);
     }

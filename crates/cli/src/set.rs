@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 use trialmill::{DirectClient, Error, SearchSpace, Summary};
 use trialmill_core::error::StoreError;
+use trialmill_core::event::Policy;
+use trialmill_core::pruner::PrunerInfo;
 use trialmill_layouts::Studies;
 use trialmill_optimizers::of_study;
 use trialmill_runtime::evaluate::CommandTemplate;
@@ -73,35 +75,44 @@ impl Set {
                            --max-attempts, --timeout, --grace, --env, --space, or a command after `--`";
             return Err(Error::Setting(problem.into()));
         }
+        let pruner = self.early.pruner()?;
         if let Some(file) = &self.space {
             change_space(dir, file)?;
         }
         let client = DirectClient::open(dir)?;
-        if !changes.is_empty() {
-            change(&client, &changes)?;
-        }
+        // All that may be refused comes before what is changed.
+        let evaluation = (!changes.is_empty()).then(|| changed(&client, &changes)).transpose()?;
         if rules {
-            let (mut policy, ..) = client.optimizer_state()?;
-            let budget = &mut policy.budget;
-            budget.evaluations = self.evaluations.or(budget.evaluations);
-            budget.cost = self.cost.or(budget.cost);
-            budget.fidelity = self.fidelity.or(budget.fidelity);
-            budget.evaluation_seconds = self.evaluation_seconds.or(budget.evaluation_seconds);
-            budget.steps = self.steps.or(budget.steps);
-            if let Some(pruner) = self.early.pruner()? {
-                policy.pruner = Some(pruner).filter(|pruner| pruner.name != "none");
-            }
-            policy.stop_early = self.early.over(Some(policy.stop_early));
-            policy.max_attempts = self.max_attempts.unwrap_or(policy.max_attempts);
-            policy.max_failures = self.max_failures.unwrap_or(policy.max_failures);
-            client.set_policy(policy).map_err(|error| Error::Setting(error.to_string()))?;
+            client.change_policy(|policy| self.apply(policy, pruner))?;
+        }
+        if let Some((before, new)) = evaluation {
+            change(&client, before, new)?;
         }
         Ok(print(&text::status(&Summary::read(dir)?.status())))
     }
+
+    /// What of the rules is another.
+    fn apply(&self, policy: &mut Policy, pruner: Option<PrunerInfo>) {
+        let budget = &mut policy.budget;
+        budget.evaluations = self.evaluations.or(budget.evaluations);
+        budget.cost = self.cost.or(budget.cost);
+        budget.fidelity = self.fidelity.or(budget.fidelity);
+        budget.evaluation_seconds = self.evaluation_seconds.or(budget.evaluation_seconds);
+        budget.steps = self.steps.or(budget.steps);
+        if let Some(pruner) = pruner {
+            policy.pruner = Some(pruner).filter(|pruner| pruner.name != "none");
+        }
+        policy.stop_early = self.early.over(Some(policy.stop_early));
+        policy.max_attempts = self.max_attempts.unwrap_or(policy.max_attempts);
+        policy.max_failures = self.max_failures.unwrap_or(policy.max_failures);
+    }
 }
 
-/// Changes the study's evaluation, and says what is another.
-fn change(client: &DirectClient, changes: &EvaluationChanges) -> Result<(), Error> {
+/// The study's evaluation, and what becomes of it.
+fn changed(
+    client: &DirectClient,
+    changes: &EvaluationChanges,
+) -> Result<(Option<Evaluation>, Evaluation), Error> {
     let (before, space) = client.with_study(|study| {
         let evaluation = study.evaluation().map(|(_, evaluation)| (**evaluation).clone());
         (evaluation, study.definition().space.clone())
@@ -109,6 +120,12 @@ fn change(client: &DirectClient, changes: &EvaluationChanges) -> Result<(), Erro
     let new = changes.over(before.as_ref().unwrap_or(&Evaluation::default()));
     // A typo now, not a thousand crashed trials later.
     CommandTemplate::of(&new, &space)?;
+    new.check().map_err(Error::Setting)?;
+    Ok((before, new))
+}
+
+/// Changes the study's evaluation, and says what is another.
+fn change(client: &DirectClient, before: Option<Evaluation>, new: Evaluation) -> Result<(), Error> {
     let number = client.set_evaluation(new.clone())?;
     let changed = before.map_or_else(|| vec![new.to_string()], |before| before.changes(&new));
     say(match changed.is_empty() {

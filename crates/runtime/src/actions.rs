@@ -10,7 +10,8 @@ use trialmill_core::event::{Process, check_caller};
 use trialmill_core::notation;
 use trialmill_core::trial::{State, TrialId};
 
-use super::client::{Client, Exchange, ReportOutcome};
+use super::client::{Client, ReportOutcome};
+use super::direct::Direct;
 
 /// Something that is done to a study after a person's yes.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -150,7 +151,7 @@ fn trials(n: usize) -> String {
     if n == 1 { "1 trial".into() } else { format!("{n} trials") }
 }
 
-impl<E: Exchange> Client<E> {
+impl Client<Direct> {
     /// Does what a person asked for; returns a sentence that says what was done.
     ///
     /// # Errors
@@ -170,11 +171,14 @@ impl<E: Exchange> Client<E> {
                 })
             }
             Action::Budget(more) => {
-                let (mut policy, ..) = self.optimizer_state()?;
-                let (budget, said) = more.over(policy.budget).map_err(Error::Setting)?;
-                policy.budget = budget;
-                self.set_policy(policy)?;
-                Ok(said)
+                let mut said = Ok(String::new());
+                self.change_policy(|policy| {
+                    said = more.over(policy.budget).map(|(budget, said)| {
+                        policy.budget = budget;
+                        said
+                    });
+                })?;
+                said.map_err(Error::Setting)
             }
             Action::Pause => {
                 let was = self.with_study(|study| study.policy().paused)?;

@@ -11,6 +11,7 @@ use super::client::{Client, Exchange};
 use super::core::StateCore;
 use super::named::optimizer_of;
 use trialmill_core::error::{Error, StudyError};
+use trialmill_core::event::Policy;
 use trialmill_core::study::{Answer, Command, StudyState};
 use trialmill_store::{Directory, Durability};
 
@@ -36,6 +37,15 @@ impl Client<Direct> {
         let mut core = StateCore::open_directly(directory, Durability::Synced, optimizer)?;
         core.recover()?;
         Ok(Self::over(core))
+    }
+
+    /// Changes the policy that the study has at that moment. (Between [`set_policy`](Self::set_policy) and a look
+    /// at the policy before it, somebody else may have paused or stopped the study, or enlarged its budget.)
+    ///
+    /// # Errors
+    /// The policy makes no sense, or the store fails.
+    pub fn change_policy(&self, change: impl FnOnce(&mut Policy)) -> Result<(), Error> {
+        self.exchange.core.lock().change_policy(change)
     }
 
     /// The same over a state that is open already.
