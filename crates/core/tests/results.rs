@@ -74,6 +74,28 @@ fn a_result_has_as_many_values_as_the_study_wants_or_says_what_is_wrong() {
     }
 }
 
+/// What a failure says in place of an objective, or a result that a NePS worker left without one, is no measure of
+/// what the study wants: all later results were refused.
+#[test]
+fn the_first_success_with_an_objective_says_how_many_all_have() {
+    let mut study = study_of(Objectives::default());
+    let trials = handed(ask(&mut study, 4, obedient).unwrap());
+    let failed = Report { objective_to_minimize: Some(9.0.into()), ..Report::failed("no") };
+    report(&mut study, &trials[0], failed);
+    let mut without = study.trial(&trials[1]).unwrap().clone();
+    without.state = State::Success;
+    let none = Report { objective_to_minimize: None, ..Report::objective(0.5) };
+    without.report = Some(Box::new(none));
+    run(&mut study, Command::Put(Box::new(without))).unwrap();
+    for (trial, state) in [(&trials[2], State::Success), (&trials[3], State::Success)] {
+        report(&mut study, trial, Report::objective(vec![1.0, 2.0]));
+        assert_eq!(study.trial(trial).unwrap().state, state);
+    }
+    let late = handed(ask(&mut study, 1, obedient).unwrap()).remove(0);
+    report(&mut study, &late, Report::objective(0.5));
+    assert_eq!(study.trial(&late).unwrap().state, State::Crashed, "the others have two");
+}
+
 /// What crashed may be chance and is tried again as often as the policy says; what failed is the configuration's
 /// fault and is not.
 #[test]

@@ -115,8 +115,9 @@ fn who_holds_a_lock_without_a_sign_of_life_is_silent_unless_it_is_this_process()
     };
     assert!(!store.somebody_is_silent(&mut heartbeats), "nobody was watched yet");
     assert_eq!(heartbeats.0.len(), 3, "all are watched from the start");
-    held[0].heartbeat().unwrap();
     a_minute_later(&mut heartbeats);
+    assert!(store.somebody_is_silent(&mut heartbeats), "both");
+    held[0].heartbeat().unwrap();
     assert!(store.somebody_is_silent(&mut heartbeats), "the second");
     drop(held.pop());
     a_minute_later(&mut heartbeats);
