@@ -10,9 +10,10 @@ use support::{
 use trialmill_core::budget::{Budget, Limit};
 use trialmill_core::config::Value;
 use trialmill_core::definition::Definition;
+use trialmill_core::error::BoxError;
 use trialmill_core::evaluation::Evaluation;
-use trialmill_core::event::{Event, EventKind, Policy, Reason};
-use trialmill_core::optimizer::{OptimizerInfo, Proposal, SamplingRequest, Suggestion};
+use trialmill_core::event::{Event, EventKind, Lease, Policy, Reason};
+use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, SamplingRequest, Suggestion};
 use trialmill_core::space::{Domain, Parameter, SearchSpace};
 use trialmill_core::stopping::{EarlyEnd, RegretBound, StopEarly};
 use trialmill_core::study::{Answer, Ask, Command, StopReason, StudyState};
@@ -84,6 +85,31 @@ fn nobody_asks_an_optimizer_for_more_than_is_missing() {
         obedient(request)
     };
     assert_eq!(handed(ask(&mut study, 99, five).unwrap()).len(), 5);
+}
+
+/// Workers wait for what another program samples; whoever asks once is told that nobody here can.
+#[test]
+fn workers_wait_for_an_optimizer_that_is_elsewhere_and_callers_hear_of_it() {
+    struct Elsewhere;
+    impl Optimizer for Elsewhere {
+        fn info(&self) -> OptimizerInfo {
+            OptimizerInfo::new("elsewhere", Vec::<(String, i32)>::new())
+        }
+        fn ask(&mut self, _: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
+            Err("another program has it".into())
+        }
+        fn is_elsewhere(&self) -> bool {
+            true
+        }
+    }
+    let mut study = study(9);
+    let lease = Lease { seconds: 60.0, until_uptime_s: 99.0, host: "h".into(), boot: "b".into() };
+    let mut ask = |lease| {
+        let ask = Ask { worker: "p1-w1".into(), n: 1, lease, evaluation: None };
+        study.execute(2.5, Command::Ask(ask), &mut Elsewhere).map(|(answer, _)| answer)
+    };
+    assert_eq!(ask(None), Ok(Answer::Wait));
+    refuses(ask(Some(lease)), "another program has it");
 }
 
 /// A trial under a name that is taken contradicts the journal: the state of the whole run was lost

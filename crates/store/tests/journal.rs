@@ -178,10 +178,12 @@ fn a_line_at_the_limit_is_stored_and_one_byte_more_is_refused_by_name() {
     store.stage_events(&[reported(1)]).unwrap();
     store.commit_events().unwrap();
     let short = disk.0.lock().unwrap().bytes.len();
+    // One that reads on from here, so that the long line begins where its reads do.
+    let mut reader = begun(&directory, &disk, Durability::Buffered);
+    reader.commit_events().unwrap();
     let fits = reported(1 + MAX_LINE_BYTES - (short - 1));
 
     store.begin_with(&mut |_| Ok(())).unwrap();
-    store.stage_events(&[stepped()]).unwrap();
     let too_large = |store: &mut JournalStore, kind: EventKind| {
         store.stage_events(&[stepped(), Event { time: 1.0, kind }]).unwrap_err()
     };
@@ -221,22 +223,17 @@ fn a_line_at_the_limit_is_stored_and_one_byte_more_is_refused_by_name() {
             error => panic!("{error}"),
         }
     }
-    store.stage_events(&[fits]).unwrap();
+    store.stage_events(&[fits, stepped()]).unwrap();
     let reason = Reason::Released;
     let kind = EventKind::Requeued { trial: id(), attempt: 2, reason };
     store.stage_events(&[Event { time: 1.0, kind }]).unwrap();
     store.commit_events().unwrap();
     let mut read = Vec::new();
-    let disk =
-        NotingDisk::of(Noted { bytes: disk.0.lock().unwrap().bytes.clone(), ..Noted::default() });
-    let store = JournalStore::with_disk(&directory, Durability::Buffered, Box::new(disk));
-    store
-        .unwrap()
-        .begin_with(&mut |event| {
-            read.push(event.kind);
-            Ok(())
-        })
-        .unwrap();
+    let mut note = |event: Event| {
+        read.push(event.kind);
+        Ok(())
+    };
+    reader.begin_with(&mut note).unwrap();
     let names: Vec<&str> = read
         .iter()
         .map(|kind| match kind {
@@ -246,7 +243,7 @@ fn a_line_at_the_limit_is_stored_and_one_byte_more_is_refused_by_name() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(names, ["reported", "stepped", "reported", "requeued"]);
+    assert_eq!(names, ["reported", "stepped", "requeued"]);
 }
 
 /// A half record must not stand before other processes' records; on a network file system those may be there
