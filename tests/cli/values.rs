@@ -373,6 +373,12 @@ fn each_budget_ends_or_speaks() {
     }
     study.run(&["set", "s", "--fidelity", "5"]).exits(2).says(&["no parameter is the fidelity"]);
     study.run(&["set", "s", "--cost", "-1"]).exits(2).says(&["must be a number from 0 up"]);
+    // An infinite target was stored as none. What ends a study early stood nowhere in its status.
+    study.run(&["set", "s", "--target=-inf"]).exits(2).says(&["target must be a finite number"]);
+    let early = ["set", "s", "--target", "0.25", "--seconds-without-improvement", "10m"];
+    let says = "ends early at the target 0.25, or after 600 s without a better result";
+    study.run(&early).exits(0).says(&[says]);
+    assert_eq!(study.status()["stop_early"]["target"], 0.25);
 }
 
 /// `{"objective": 1e400}` was "not one of: minimize", and `1e400` by itself a success.

@@ -193,7 +193,9 @@ test("a button that is held down while the page hears of something is still pres
 });
 
 test("nothing is done without the token, and with it after a yes", async () => {
+  run("note", "runs/done", "9", "seen=by Ada");
   const without = await open("trial.html?s=runs/done&id=9");
+  await without.getByText("by Ada").waitFor();
   assert.ok(await without.locator("button", { hasText: "retry" }).isDisabled());
   await without.close();
   const page = await open(`study.html?s=runs/done#token=${token}`);

@@ -62,6 +62,9 @@ pub(super) fn status(status: &Status<'_>) -> String {
     if let Some(pruner) = status.pruner {
         let _ = writeln!(text, "pruner     {pruner}");
     }
+    if !status.stop_early.is_unset() {
+        let _ = writeln!(text, "ends early {}", status.stop_early);
+    }
     if let Some(regret) = status.regret {
         let number = |x: Option<f64>| x.map_or_else(|| "not known".into(), |x| format!("{x:.3e}"));
         let (now, end) = (number(regret.at_most), number(regret.ends_at));

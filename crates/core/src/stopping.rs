@@ -81,8 +81,9 @@ impl StopEarly {
     /// Which one.
     pub fn check(&self) -> Result<(), String> {
         let wrong = |name: &str, what: &str| Err(format!("stop_early: {name} must be {what}"));
-        if self.target.is_some_and(f64::is_nan) {
-            return wrong("target", "a number");
+        // JSON has no infinity: what is stored of one is none.
+        if self.target.is_some_and(|target| !target.is_finite()) {
+            return wrong("target", "a finite number");
         }
         if self.evaluations_without_improvement == Some(0) {
             return wrong("evaluations_without_improvement", "1 or more");
@@ -116,6 +117,24 @@ impl StopEarly {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl std::fmt::Display for StopEarly {
+    /// What ends the study, after "ends early".
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let words = [
+            self.target.map(|target| format!("at the target {target}")),
+            self.evaluations_without_improvement
+                .map(|n| format!("after {n} evaluations without a better result")),
+            self.seconds_without_improvement
+                .map(|seconds| format!("after {seconds} s without a better result")),
+            self.regret_bound.map(|bound| match bound {
+                RegretBound::AtMost(regret) => format!("at a regret of at most {regret}"),
+                RegretBound::FoldError => "at a regret below the folds' error".into(),
+            }),
+        ];
+        f.write_str(&words.into_iter().flatten().collect::<Vec<_>>().join(", or "))
     }
 }
 

@@ -125,7 +125,8 @@ function show() {
       card("Attempts", "", h("div", { class: "scroll" }, table("attempts", [["attempt"], ["worker"], ["began"], ["took"], ["how it ended"]], attempts.map((own) => [own.number, `${own.worker}${own.host ? ` on ${own.host}` : ""}`, when(own.start), seconds((own.end ?? trial.now) - own.start), pill(own.ending)]))), attempts.length ? null : h("p", { class: "empty" }, "it has not been started")),
       logs.length ? card("Files", "", h("div", { class: "tools", style: { "margin-bottom": "8px" } }, tabs, h("label", { class: "small", for: "follow" }, follow, " follow the end"), logNote), log) : null,
       trial.command ? card("Command line", "", h("div", { class: "command" }, h("code", {}, trial.command), h("button", { onclick: () => copy(trial.command) }, "copy"))) : null,
-      report?.extra ? card("Extra values", "", h("div", { class: "scroll" }, table("extra", [["name"], ["value"]], Object.entries(report.extra).map(([name, value]) => [name, shown(value)])))) : null));
+      report?.extra ? card("Extra values", "", h("div", { class: "scroll" }, table("extra", [["name"], ["value"]], Object.entries(report.extra).map(([name, value]) => [name, shown(value)])))) : null,
+      row.notes ? card("Notes", "", h("div", { class: "scroll" }, table("notes", [["name"], ["value"]], Object.entries(row.notes).map(([name, value]) => [name, shown(value)])))) : null));
   chart.paint();
 }
 

@@ -12,7 +12,7 @@ use trialmill_core::evaluation::Evaluation;
 use trialmill_core::objectives::Objectives;
 use trialmill_core::optimizer::OptimizerInfo;
 use trialmill_core::pruner::PrunerInfo;
-use trialmill_core::stopping::EarlyEnd;
+use trialmill_core::stopping::{EarlyEnd, StopEarly};
 use trialmill_core::study::StudyState;
 use trialmill_core::trial::{State, TrialId};
 use trialmill_optimizers::{RegretModel, chosen_by_auto};
@@ -87,6 +87,9 @@ pub struct Status<'a> {
     pub gave_up: Vec<GaveUpRow<'a>>,
     /// What ends evaluations that promise too little.
     pub pruner: Option<&'a PrunerInfo>,
+    /// What ends the study before its budget is used.
+    #[serde(skip_serializing_if = "StopEarly::is_unset")]
+    pub stop_early: StopEarly,
     /// Why the study ended before its budget was used, if it did.
     pub ended_early: Option<EarlyEnd>,
     /// The bound on the regret, where the study ends by it: it takes a model, so only
@@ -280,6 +283,7 @@ impl<'a> Status<'a> {
             max_failures: study.policy().max_failures,
             gave_up: summary.gave_up.iter().map(gave_up).collect(),
             pruner: study.policy().pruner.as_ref(),
+            stop_early: study.policy().stop_early,
             ended_early: study.ended_early(),
             regret: None,
             best: study.best().map(|trial| summary.row(trial)),
