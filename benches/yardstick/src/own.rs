@@ -1,6 +1,8 @@
 //! Problems of our own, beside those of the file that all implementations share: functions that are not
 //! additive, and a space with conditions. Their numbers are in `own.json`.
 
+use crate::problems::{A6, P6, hartmann, levy, rosenbrock};
+
 /// Whether it is one of them.
 pub(crate) fn is_one(name: &str) -> bool {
     [
@@ -10,6 +12,9 @@ pub(crate) fn is_one(name: &str) -> bool {
         "mixed-rotated6",
         "conditional9",
         "constrained5",
+        "shifted-levy8",
+        "rotated-rosenbrock5",
+        "rotated-hartmann6",
     ]
     .contains(&name)
 }
@@ -42,6 +47,13 @@ pub(crate) fn value(name: &str, x: &[f64]) -> f64 {
             bowl + [0.6, 0.0, 0.3, 0.9][kind] * [1.0, 0.4, 0.7][mode]
                 + [0.2, 0.5, 0.0][mode]
                 + 0.05 * (count - 3.0 - kind as f64).powi(2)
+        }
+        // Those of the file, but somewhere else, and turned.
+        "shifted-levy8" => levy(&shifted(x, &[5.5, -3.9, 2.7, -6.3, 4.4, -2.2, 6.8, -5.1])),
+        "rotated-rosenbrock5" => rosenbrock(&rotated(&shifted(x, &[0.3, -0.5, 0.2, 0.6, -0.4]))),
+        "rotated-hartmann6" => {
+            let z = rotated(&shifted(x, &[0.5; 6]));
+            hartmann(&z.iter().map(|v| v + 0.5).collect::<Vec<_>>(), &A6, &P6)
         }
         "conditional9" => conditional(x),
         "constrained5" => {
@@ -122,6 +134,17 @@ mod tests {
             let ours = value(name, x);
             assert!((ours - expected).abs() < 1e-9 * expected, "{name}: {ours}");
         }
+        for (name, best) in [
+            ("shifted-levy8", &[6.5, -2.9, 3.7, -5.3, 5.4, -1.2, 7.8, -4.1][..]),
+            ("rotated-hartmann6", &[0.5; 6]),
+        ] {
+            let (moved, kept) = match name {
+                "shifted-levy8" => (value(name, best), 0.0),
+                _ => (value(name, best), hartmann(best, &A6, &P6)),
+            };
+            assert!((moved - kept).abs() < 1e-9, "{name}: {moved}");
+        }
+        assert!((value("rotated-rosenbrock5", &[0.3, -0.5, 0.2, 0.6, -0.4]) - 4.0).abs() < 1e-9);
         assert!(constraints("constrained5", &LIMITED).iter().all(|x| x.abs() < 1e-9));
         assert!(value("constrained5", &LIMITED).abs() < 1e-9);
     }

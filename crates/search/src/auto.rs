@@ -119,7 +119,7 @@ pub struct Auto {
     methods: Methods,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Methods {
     gp: BayesianOptimization,
     tpe: Tpe,
@@ -128,6 +128,23 @@ struct Methods {
     par_ego: ParEgo,
     mo_tpe: MoTpe,
     nsga2: Nsga2,
+}
+
+impl Default for Methods {
+    fn default() -> Self {
+        let mut gp = BayesianOptimization::default();
+        // TPE's share is a doubt already.
+        gp.doubt_every = 8;
+        Methods {
+            gp,
+            tpe: Tpe::default(),
+            cma: CmaEs::default(),
+            freeze_thaw: FreezeThaw::default(),
+            par_ego: ParEgo::default(),
+            mo_tpe: MoTpe::default(),
+            nsga2: Nsga2::default(),
+        }
+    }
 }
 
 impl Default for Auto {

@@ -33,13 +33,25 @@ impl Algorithm for Sobol {
     }
 }
 
-/// The point of a first design that is the request's: first what was best in other studies.
+/// The point of a first design that is the request's: first what was best in other studies, then the
+/// user's guess. Without one all numbers are in the middle, as bounds are mostly drawn around what is
+/// thought to be good; a choice has no middle.
 pub(crate) fn start_point(ask: &Ask<'_>) -> Point {
     let starts = &ask.transfer.starts;
     if let Some(start) = usize::try_from(ask.place).ok().and_then(|place| starts.get(place)) {
         return start.clone();
     }
-    sobol_point(&Ask { place: ask.place - starts.len() as u64, ..*ask })
+    let place = ask.place - starts.len() as u64;
+    let mut point = sobol_point(&Ask { place, ..*ask });
+    if place == 0 && !ask.space.has_priors() {
+        let middle = ask.space.default_point();
+        for ((x, middle), dimension) in point.iter_mut().zip(middle).zip(&ask.space.dimensions) {
+            if !dimension.is_categorical() {
+                *x = middle;
+            }
+        }
+    }
+    point
 }
 
 fn sobol_point(ask: &Ask<'_>) -> Point {
@@ -118,6 +130,36 @@ mod tests {
     use super::*;
     use crate::history::History;
     use crate::space::{Kind, Space};
+
+    /// Where nobody has a guess, numbers begin in the middle; a guess comes before that, and choices
+    /// and all other points are Sobol's.
+    #[test]
+    fn a_first_design_begins_in_the_middle() {
+        let kinds = [Kind::Float, Kind::Int { lower: 1, upper: 9, log: false }];
+        let mut space = Space::of(kinds.into_iter().chain([Kind::Categorical { choices: 3 }]));
+        let (history, transfer) = (History::new(), crate::transfer::Transfer::default());
+        let (mut firsts, mut guessed) = (Vec::new(), Vec::new());
+        for with_guess in [false, true] {
+            let prior = crate::space::Prior { centre: 0.9, confidence: 0.5 };
+            space.dimensions[0].prior = with_guess.then_some(prior);
+            for seed in 0..20 {
+                let at = |place| Ask {
+                    space: &space,
+                    history: &history,
+                    transfer: &transfer,
+                    seed,
+                    number: place,
+                    place,
+                };
+                let list = if with_guess { &mut guessed } else { &mut firsts };
+                list.push(start_point(&at(0)));
+                assert_eq!(start_point(&at(1)), sobol_point(&at(1)));
+            }
+        }
+        assert!(firsts.iter().all(|x| (x[0], x[1]) == (0.5, 0.5)), "{firsts:?}");
+        assert!(firsts.iter().any(|x| x[2] != firsts[0][2]), "{firsts:?}");
+        assert!(guessed.iter().all(|x| x[0] == 0.9), "{guessed:?}");
+    }
 
     #[test]
     fn a_latin_hypercube_visits_every_stretch_once() {

@@ -99,7 +99,12 @@ impl BayesianOptimization {
         if data(ended.len()).usable < 3 {
             return None;
         }
-        let doubts = self.doubt_every > 0 && ask.number % self.doubt_every == self.doubt_every - 1;
+        // Other studies may mislead, so every second proposal doubts where there are some.
+        let every = match ask.transfer.sources.is_empty() {
+            true => self.doubt_every,
+            false => self.doubt_every.min(2),
+        };
+        let doubts = every > 0 && ask.number % every == every - 1;
         let trend = || {
             let transfer = ask.transfer;
             Trend::basis(space, 0, transfer, &Observation::objective, &|_| Vec::new())
