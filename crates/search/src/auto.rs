@@ -119,7 +119,7 @@ pub struct Auto {
     methods: Methods,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Methods {
     gp: BayesianOptimization,
     tpe: Tpe,
@@ -130,26 +130,12 @@ struct Methods {
     nsga2: Nsga2,
 }
 
-impl Default for Methods {
-    fn default() -> Self {
-        let mut gp = BayesianOptimization::default();
-        // TPE's share is a doubt already.
-        gp.doubt_every = 8;
-        Methods {
-            gp,
-            tpe: Tpe::default(),
-            cma: CmaEs::default(),
-            freeze_thaw: FreezeThaw::default(),
-            par_ego: ParEgo::default(),
-            mo_tpe: MoTpe::default(),
-            nsga2: Nsga2::default(),
-        }
-    }
-}
-
 impl Default for Auto {
     fn default() -> Self {
-        Auto { tpe_share: 4, methods: Methods::default() }
+        let mut methods = Methods::default();
+        // TPE's share is a doubt already.
+        methods.gp.doubt_every = 8;
+        Auto { tpe_share: 4, methods }
     }
 }
 
