@@ -69,11 +69,14 @@ impl StudyState {
                             sampled.handed.iter().map(|id| claim(id.clone(), 1, &ask, runs));
                         sampled.events.extend(claims);
                     }
+                    if handed.is_empty() {
+                        if sampled.handed.is_empty() {
+                            sampled.answer = Answer::Wait;
+                        }
+                        return Ok(sampled);
+                    }
                     events.append(&mut sampled.events);
                     handed.append(&mut sampled.handed);
-                    if handed.is_empty() {
-                        return Ok(Decision::new(events, Answer::Wait));
-                    }
                 }
                 // Hand out what was pending; the next request asks the optimizer again.
                 _ if !handed.is_empty() => {}
