@@ -4,8 +4,10 @@
 //! they become configurations and ids. What an optimizer knows follows from the events, in the
 //! order of the journal: [`Optimizer::observe`] takes them one by one, and so does an opened study.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
-use trialmill_core::config::Config;
+use trialmill_core::config::{Config, Value};
 use trialmill_core::definition::{Definition, KnownTrial, OptimizerInfo, WarmStart};
 use trialmill_core::error::BoxError;
 use trialmill_core::optimizer::{Optimizer, Proposal, SamplingRequest, Suggestion};
@@ -14,10 +16,13 @@ use trialmill_core::study::StudyState;
 use trialmill_core::trial::{State, Trial, TrialId};
 use trialmill_search as models;
 
+use crate::written::Written;
+
 /// One of the crate's optimizers, for a study.
 pub struct Learner {
     info: OptimizerInfo,
     driver: Option<models::Driver>,
+    written: Arc<Written>,
     places: FxHashMap<TrialId, (usize, State)>,
 }
 
@@ -30,7 +35,8 @@ impl Learner {
         let algorithm = models::by_name(&info.name, &info.arguments.clone().into())?;
         let arguments = algorithm.arguments().as_object().cloned().unwrap_or_default();
         let info = OptimizerInfo { name: algorithm.name().into(), arguments };
-        Ok(Learner { info, driver: None, places: FxHashMap::default() })
+        let (written, places) = (Arc::default(), FxHashMap::default());
+        Ok(Learner { info, driver: None, written, places })
     }
 
     fn algorithm(&self) -> Result<Box<dyn models::Algorithm>, BoxError> {
@@ -44,11 +50,12 @@ impl Learner {
         seed: u64,
     ) -> Result<&mut models::Driver, BoxError> {
         if self.driver.is_none() {
-            let owned = space.clone();
+            let (owned, written) = (space.clone(), Arc::new(Written::of(space, warm_start)));
+            self.written = Arc::clone(&written);
             let driver = models::Driver::new(space_of(space), self.algorithm()?, seed)?
                 .beginning_with(sources_of(space, warm_start));
             self.driver = Some(driver.settle_with(move |point| {
-                *point = point_of(&owned, &config_of(&owned, point, None));
+                *point = point_of(&owned, &config_of(&owned, &written, point, None));
             }));
         }
         self.driver.as_mut().ok_or_else(|| "there is no driver".into())
@@ -133,14 +140,18 @@ impl Optimizer for Learner {
     fn ask(&mut self, request: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
         let space = request.space();
         let driver = self.driver(space, request.warm_start(), request.seed)?;
-        Ok(match driver.ask(request.n(), request.sample_number(0)) {
+        let answer = driver.ask(request.n(), request.sample_number(0));
+        Ok(match answer {
             models::Answer::Wait => Proposal::Wait,
             models::Answer::Finished => Proposal::Finished,
             models::Answer::Evaluate(list) => {
-                let suggestion = |s: &models::Suggestion| Suggestion {
-                    config: config_of(space, &s.point, s.fidelity),
-                    id: s.id.map(trial_id),
-                    previous: s.previous.map(trial_id),
+                let suggestion = |s: &models::Suggestion| {
+                    let previous = s.previous.map(trial_id);
+                    let mut config = config_of(space, &self.written, &s.point, s.fidelity);
+                    if let Some(trial) = previous.as_ref().and_then(|id| request.trials().get(id)) {
+                        config = continued(space, config, &trial.config);
+                    }
+                    Suggestion { config, id: s.id.map(trial_id), previous }
                 };
                 Proposal::Evaluate(list.iter().map(suggestion).collect())
             }
@@ -274,11 +285,37 @@ fn sources_of(space: &SearchSpace, warm_start: &[WarmStart]) -> Vec<models::Sour
     warm_start.iter().map(source).collect()
 }
 
-fn config_of(space: &SearchSpace, point: &[f64], fidelity: Option<f64>) -> Config {
+fn config_of(
+    space: &SearchSpace,
+    written: &Written,
+    point: &[f64],
+    fidelity: Option<f64>,
+) -> Config {
     let mut point = point.iter();
-    space.config(|(_, parameter)| match (parameter.is_fidelity(), parameter.domain(), fidelity) {
-        (true, domain, Some(x)) => domain.nearest(x),
-        (true, domain, None) => domain.from_unit(1.0),
-        (false, domain, _) => domain.from_unit(point.next().copied().unwrap_or(0.5)),
+    let mut at = 0..;
+    space.config(|(_, parameter)| {
+        let at = at.next().unwrap_or(0);
+        match (parameter.is_fidelity(), parameter.domain(), fidelity) {
+            (true, domain, Some(x)) => domain.nearest(x),
+            (true, domain, None) => domain.from_unit(1.0),
+            (false, domain, _) => {
+                let unit = point.next().copied().unwrap_or(0.5);
+                written.instead_of(at, domain.from_unit(unit))
+            }
+        }
+    })
+}
+
+/// The configuration of a trial that is continued at another fidelity, value by value: on the way there
+/// and back numbers may change by a rounding error.
+fn continued(space: &SearchSpace, proposed: Config, before: &Config) -> Config {
+    let is_near = |a: &f64, b: &f64| (a - b).abs() < 1e-9;
+    let (own, known) = (point_of(space, &proposed), point_of(space, before));
+    if !own.iter().zip(&known).all(|(a, b)| is_near(a, b)) {
+        return proposed;
+    }
+    space.config(|(name, parameter)| {
+        let from = if parameter.is_fidelity() { &proposed } else { before };
+        from.get(name).or_else(|| proposed.get(name)).cloned().unwrap_or(Value::Null)
     })
 }

@@ -6,6 +6,7 @@ pub mod pruners;
 mod random_search;
 mod registry;
 mod regret;
+mod written;
 
 pub use grid_search::GridSearch;
 pub use learner::{Learner, chosen_by_auto};
