@@ -2,7 +2,9 @@
 """Tries all mutants of the core, in one build.
 
 cargo-mutants says what to change (.cargo/mutants.toml), and would build the workspace for each change. Here every
-change is written beside the original, behind a switch, so that the workspace is built once. Each test then runs
+change is written beside the original, behind a switch, so that the workspace is built once. With --more, there are those
+that it does not list: a statement is left out, or its error ignored; a lock is not held; a condition is negated; a number
+is one more; two arguments are swapped. Each test then runs
 alone and notes which mutants it reaches; and each mutant is tried on the tests that reach it, until one fails. Those
 come first that saw other changes of the same function, are in the same crate, or have words of its name in theirs: a few
 one by one, and then, the quick ones first, many tests of a program at a time.
@@ -27,6 +29,7 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = pathlib.Path(__file__).resolve().parent
 OUT = ROOT / "target/mutants"
 TREE = OUT / "tree"
 # The tests of the core, and of what is above it as far as they run by themselves and in seconds.
@@ -37,6 +40,8 @@ TESTS = """trialmill_core corrections decisions results study spaces warm_start 
 # How many tests are tried one by one, which are quick, and how many of these run in one process.
 SINGLY, QUICK_SECONDS, BATCH = 6, 1, 40
 ALONE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+# The kinds of mutants that cargo-mutants does not list.
+OWN_KINDS = "statement condition held literal arguments".split()
 ENVIRONMENT = dict(os.environ, CARGO_PROFILE_DEV_DEBUG="none", RUSTFLAGS="--cap-lints allow", RUST_BACKTRACE="0")
 
 
@@ -132,6 +137,9 @@ class File:
                 return False
             arrow = self.range(place["arrow"])[0]
             edit = self.edit(self.range(place["guard"]) if place["guard"] else (arrow, arrow), "arm", place)
+        elif genre in OWN_KINDS:
+            place = mutant["place"]
+            edit = self.edit(self.range(place["at"]), place["kind"], place)
         else:
             return False
         edit["mutants"].append((number, mutant["replacement"]))
@@ -139,7 +147,9 @@ class File:
 
     def rendered(self):
         # The outer before the inner, and an arm before a guard of the same range.
-        self.edits.sort(key=lambda e: (e["span"][0], -e["span"][1], e["kind"] != "arm"))
+        inside = ["arm", "condition", "held"]
+        rank = lambda kind: inside.index(kind) if kind in inside else len(inside)
+        self.edits.sort(key=lambda e: (e["span"][0], -e["span"][1], rank(e["kind"])))
         return self.between(0, len(self.text))
 
     def between(self, start, end, without=()):
@@ -168,6 +178,8 @@ class File:
                 elif value == "false":
                     guard = f"(!{is_on(number)} && {guard})"
             return deleted + guard
+        if edit["kind"] in OWN_KINDS:
+            return self.own_written(edit, is_on, [*without, edit])
         operator = self.text[slice(*self.range(place["at"]))]
         left = self.between(*self.range(place["left"]))
         if edit["kind"] == "unary":
@@ -175,6 +187,49 @@ class File:
         right = self.between(*self.range(place["right"]))
         others = "".join(f"if {is_on(n)} {{ {left} {other} {right} }} else " for n, other in mutants)
         return f"({others}{{ {left} {operator} {right} }})"
+
+
+    def own_written(self, edit, is_on, without):
+        (start, end), place, mutants = edit["span"], edit["place"], edit["mutants"]
+        now = self.between(start, end, without)
+        if edit["kind"] == "condition":
+            return f"(({now}) != {is_on(mutants[0][0])})"
+        if edit["kind"] == "held":
+            return f"if {is_on(mutants[0][0])} {{ None }} else {{ Some({now}) }}"
+        others = []
+        for number, other in mutants:
+            if edit["kind"] == "arguments":
+                (a, b), (c, d) = map(self.range, (place["arguments"][int(other)], place["arguments"][int(other) + 1]))
+                part = lambda *span: self.between(*span, without)
+                other = part(start, a) + part(c, d) + part(b, c) + part(a, b) + part(d, end)
+            elif other == "tried":
+                other = f"let _ = {self.between(*self.range(place['tried']), without)};"
+            others.append(f"if {is_on(number)} {{ {other} }} else ")
+        written = f"{''.join(others)}{{ {now} }}"
+        return written if edit["kind"] == "statement" else f"({written})"
+
+
+def own_mutants(places):
+    """The mutants that cargo-mutants does not list, in its form."""
+    mutants = []
+    for name, found in places.items():
+        file = File(name, found)
+        for place in (place for place in found if place["kind"] in OWN_KINDS):
+            text = lambda at: " ".join(file.text[slice(*file.range(at))].split())[:60]
+            at, kind = place["at"], place["kind"]
+            said = {"statement": [("", "leave out")], "condition": [("", "negate")], "held": [("", "do not hold")],
+                    "literal": [(place.get("other"), f"{place.get('other')} for")]}.get(kind, [])
+            if place.get("tried"):
+                said.append(("tried", "ignore the error of"))
+            for i, pair in enumerate(itertools.pairwise(place.get("arguments", []))):
+                if text(pair[0]) != text(pair[1]):
+                    said.append((str(i), f"swap {text(pair[0])} and {text(pair[1])} in"))
+            mutants += [{"file": name, "genre": kind, "place": place, "replacement": other,
+                         "function": {"function_name": place["function"]},
+                         "span": {"start": {"line": at[0], "column": at[1]}, "end": {"line": at[2], "column": at[3]}},
+                         "name": f"{name}:{at[0]}:{at[1]}: {what} `{text(at)}` in {place['function']}"}
+                        for other, what in said]
+    return mutants
 
 
 def write_mutants(mutants, places, unviable):
@@ -189,18 +244,26 @@ def write_mutants(mutants, places, unviable):
     return left_out
 
 
-def build(mutants):
-    """Writes and checks until all that is left compiles; then builds the tests."""
+def list_all(more):
+    """The mutants, and the places of their files."""
+    said = cargo("mutants", "--workspace", "--list", "--json", cwd=ROOT)
+    if said.returncode:
+        sys.exit(f"{said.stderr}cargo install cargo-mutants --locked")
+    mutants = json.loads(said.stdout)
     files = sorted({mutant["file"] for mutant in mutants})
-    here = pathlib.Path(__file__).parent
-    said = cargo("run", "-q", "--manifest-path", here / "places/Cargo.toml", "--", *files, cwd=ROOT,
+    said = cargo("run", "-q", "--manifest-path", HERE / "places/Cargo.toml", "--", *files, cwd=ROOT,
                  env=dict(os.environ, CARGO_TARGET_DIR=str(OUT / "places")))
     if said.returncode:
         sys.exit(said.stderr)
     places = json.loads(said.stdout)
+    return mutants + own_mutants(places) if more else mutants, places
+
+
+def build(mutants, places):
+    """Writes and checks until all that is left compiles; then builds the tests."""
     for name in tracked():
         put(name, (ROOT / name).read_bytes(), (ROOT / name).stat().st_mode)
-    put("crates/core/src/switch.rs", (here / "switch.rs").read_bytes())
+    put("crates/core/src/switch.rs", (HERE / "switch.rs").read_bytes())
     root = (ROOT / "crates/core/src/lib.rs").read_text()
     root = re.sub(r"^(pub )?mod ", r"pub mod switch;\n\g<0>", root, count=1, flags=re.M)
     put("crates/core/src/lib.rs", root.encode())
@@ -405,6 +468,7 @@ def table(mutants, results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="mutants whose name has this pattern, as crates/core/src/budget.rs")
+    parser.add_argument("--more", action="store_true", help="also kinds that cargo-mutants does not list")
     parser.add_argument("--since", metavar="REVISION", help="mutants of what changed since this revision")
     parser.add_argument("--seconds", type=float, default=300, help="how long one mutant is tried (%(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="tests at a time (%(default)s)")
@@ -414,15 +478,13 @@ def main():
         if subprocess.run([*ALONE, "true"], capture_output=True).returncode:
             sys.exit("no PID namespace can be made here: a mutant might kill your processes")
     OUT.mkdir(parents=True, exist_ok=True)
-    now = fingerprint()
+    now = fingerprint() + " more" * options.more
     if read("of.json") != now:
         for name in OUT.glob("*.json"):
             name.unlink()
-        said = cargo("mutants", "--workspace", "--list", "--json", cwd=ROOT)
-        if said.returncode:
-            sys.exit(f"{said.stderr}cargo install cargo-mutants --locked")
-        write("mutants.json", json.loads(said.stdout))
-        build(read("mutants.json"))
+        mutants, places = list_all(options.more)
+        write("mutants.json", mutants)
+        build(mutants, places)
         record(options.jobs)
         write("of.json", now)
     mutants = read("mutants.json")

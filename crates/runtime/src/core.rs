@@ -541,3 +541,6 @@ impl StateCore {
         self.directory.as_ref().map(Directory::path)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,8 +49,8 @@ impl Directory {
         let new = layout.unwrap_or(layouts[0]);
         let created = new.create(path, &definition, policy)?;
         let (path, machine) = (path.clone(), Machine::here());
-        let directory =
-            Directory { path, layout: new, definition, format: FORMAT, is_own: true, machine };
+        let (format, is_own, mount) = (FORMAT, true, None);
+        let directory = Directory { path, layout: new, definition, format, is_own, machine, mount };
         if directory.settle_with(policy)? {
             return Ok((directory, created || !new.is_shared()));
         }

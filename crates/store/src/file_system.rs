@@ -82,7 +82,7 @@ impl FileSystem {
     }
 
     /// What a kind of file system with these mount options does with locks.
-    fn with_options(kind: &str, options: &str) -> Self {
+    pub(super) fn with_options(kind: &str, options: &str) -> Self {
         let has = |wanted: &str| options.split(',').any(|option| option == wanted);
         let first = |wanted: &[&str]| wanted.iter().find(|option| has(option)).map(|o| (*o).into());
         let this_machine_or =

@@ -195,12 +195,14 @@ pub struct Directory {
     /// which do not say all of it.
     pub(super) is_own: bool,
     pub(super) machine: Machine,
+    /// A mount that is not the real one, in simulations.
+    pub(super) mount: Option<FileSystem>,
 }
 
 impl Directory {
     /// The file system of the directory.
     pub fn file_system(&self) -> FileSystem {
-        let found = FileSystem::of(&self.path);
+        let found = self.mount.clone().unwrap_or_else(|| FileSystem::of(&self.path));
         if self.layout.is_shared() { found.for_record_locks() } else { found }
     }
 

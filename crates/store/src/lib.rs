@@ -33,6 +33,8 @@ mod section;
 #[cfg(feature = "sim")]
 mod sim_disk;
 #[cfg(feature = "sim")]
+mod sim_machine;
+#[cfg(feature = "sim")]
 mod sim_network;
 mod tail;
 mod unfinished;

@@ -160,11 +160,11 @@ pub struct Watcher {
     machine: Machine,
     /// Whether the locks of other machines are visible here.
     locks_reach: bool,
-    heartbeats: Heartbeats,
+    pub(super) heartbeats: Heartbeats,
     /// The last known liveness of processes on other machines, and when it was probed: each probe
     /// costs requests to the server.
-    known: HashMap<ProcessId, (Liveness, Instant)>,
-    leases: HashMap<(String, u32), Instant>,
+    pub(super) known: HashMap<ProcessId, (Liveness, Instant)>,
+    pub(super) leases: HashMap<(String, u32), Instant>,
 }
 
 impl Watcher {
@@ -304,6 +304,12 @@ impl Heartbeats {
 
     fn has_heartbeat(&self, path: &Path) -> bool {
         self.0.get(path).is_some_and(|seen| seen.count != seen.first)
+    }
+
+    /// When each count was first seen.
+    #[cfg(feature = "sim")]
+    pub(super) fn moments(&mut self) -> impl Iterator<Item = &mut Instant> {
+        self.0.values_mut().map(|seen| &mut seen.since)
     }
 
     fn forget(&mut self, path: &Path) {

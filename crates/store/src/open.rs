@@ -94,7 +94,7 @@ impl Directory {
             false => (layout.definition(path)?, FORMAT),
         };
         let (path, machine) = (path.clone(), Machine::here());
-        Ok(Directory { path, layout, definition, format, is_own, machine })
+        Ok(Directory { path, layout, definition, format, is_own, machine, mount: None })
     }
 
     /// Whether our own files exist. If not, nothing has been drawn from a seed of ours yet.

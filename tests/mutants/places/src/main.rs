@@ -1,6 +1,7 @@
 //! Where operators, arms and bodies of functions are in Rust files, with what belongs to them: what is needed to
-//! write a mutant beside the original. Prints JSON: file → list of places. A place is [line, column, line, column],
-//! counted from 1, its end excluded.
+//! write a mutant beside the original; and where mutants can be that cargo-mutants does not list, with the function
+//! around them. Prints JSON: file → list of places. A place is [line, column, line, column], counted from 1, its end
+//! excluded.
 
 use proc_macro2::Span;
 use serde_json::{Map, Value, json};
@@ -17,12 +18,40 @@ fn place(span: Span) -> [usize; 4] {
 struct Places {
     found: Vec<Value>,
     constants: usize,
+    functions: Vec<String>,
 }
 
 impl Places {
     fn add(&mut self, place: Value) {
         if self.constants == 0 {
             self.found.push(place);
+        }
+    }
+
+    /// What cargo-mutants does not list: only in functions.
+    fn add_own(&mut self, mut place: Value) {
+        if let Some(function) = self.functions.last() {
+            place["function"] = function.as_str().into();
+            self.add(place);
+        }
+    }
+
+    fn in_function(&mut self, signature: &syn::Signature, visit: impl FnOnce(&mut Self)) {
+        self.functions.push(signature.ident.to_string());
+        self.in_constant(signature.constness.is_some(), visit);
+        self.functions.pop();
+    }
+
+    fn add_condition(&mut self, condition: &syn::Expr) {
+        if !has_let([condition]) {
+            self.add_own(json!({"kind": "condition", "at": place(condition.span())}));
+        }
+    }
+
+    fn add_arguments<'a>(&mut self, call: Span, arguments: impl Iterator<Item = &'a syn::Expr>) {
+        let arguments: Vec<_> = arguments.map(|argument| place(argument.span())).collect();
+        if arguments.len() > 1 {
+            self.add_own(json!({"kind": "arguments", "at": place(call), "arguments": arguments}));
         }
     }
 
@@ -83,6 +112,74 @@ impl<'a> Visit<'a> for Places {
         visit::visit_arm(self, arm);
     }
 
+    fn visit_item_mod(&mut self, item: &'a syn::ItemMod) {
+        let is_test = |attribute: &syn::Attribute| {
+            attribute.meta.require_list().is_ok_and(|list| list.tokens.to_string() == "test")
+        };
+        if !item.attrs.iter().any(is_test) {
+            visit::visit_item_mod(self, item);
+        }
+    }
+
+    fn visit_stmt(&mut self, statement: &'a syn::Stmt) {
+        match statement {
+            syn::Stmt::Expr(e, Some(_)) => {
+                let tried = if let syn::Expr::Try(tried) = e { Some(place(tried.expr.span())) } else { None };
+                self.add_own(json!({"kind": "statement", "at": place(statement.span()), "tried": tried}));
+            }
+            // What is only held, as a lock is.
+            syn::Stmt::Local(syn::Local { pat: syn::Pat::Ident(name), init: Some(init), .. })
+                if name.ident.to_string().starts_with('_') && init.diverge.is_none() =>
+            {
+                self.add_own(json!({"kind": "held", "at": place(init.expr.span())}));
+            }
+            _ => {}
+        }
+        visit::visit_stmt(self, statement);
+    }
+
+    fn visit_expr_if(&mut self, e: &'a syn::ExprIf) {
+        self.add_condition(&e.cond);
+        visit::visit_expr_if(self, e);
+    }
+
+    fn visit_expr_while(&mut self, e: &'a syn::ExprWhile) {
+        self.add_condition(&e.cond);
+        visit::visit_expr_while(self, e);
+    }
+
+    fn visit_expr_call(&mut self, e: &'a syn::ExprCall) {
+        self.add_arguments(e.span(), e.args.iter());
+        visit::visit_expr_call(self, e);
+    }
+
+    fn visit_expr_method_call(&mut self, e: &'a syn::ExprMethodCall) {
+        self.add_arguments(e.span(), e.args.iter());
+        visit::visit_expr_method_call(self, e);
+    }
+
+    fn visit_expr_lit(&mut self, e: &'a syn::ExprLit) {
+        let other = match &e.lit {
+            syn::Lit::Int(lit) => lit.base10_parse::<u128>().ok().map(|n| format!("{}{}", n + 1, lit.suffix())),
+            syn::Lit::Float(lit) => lit.base10_parse::<f64>().ok().map(|x| format!("{:?}{}", x + 1.0, lit.suffix())),
+            syn::Lit::Bool(lit) => Some((!lit.value).to_string()),
+            _ => None,
+        };
+        if let Some(other) = other {
+            self.add_own(json!({"kind": "literal", "at": place(e.span()), "other": other}));
+        }
+    }
+
+    fn visit_expr_repeat(&mut self, e: &'a syn::ExprRepeat) {
+        self.visit_expr(&e.expr);
+    }
+
+    fn visit_pat(&mut self, _: &'a syn::Pat) {}
+
+    fn visit_generic_argument(&mut self, _: &'a syn::GenericArgument) {}
+
+    fn visit_attribute(&mut self, _: &'a syn::Attribute) {}
+
     fn visit_type_array(&mut self, _: &'a syn::TypeArray) {}
 
     fn visit_item_const(&mut self, item: &'a syn::ItemConst) {
@@ -98,14 +195,14 @@ impl<'a> Visit<'a> for Places {
     }
 
     fn visit_item_fn(&mut self, item: &'a syn::ItemFn) {
-        self.in_constant(item.sig.constness.is_some(), |places| {
+        self.in_function(&item.sig, |places| {
             places.add(json!({"kind": "body", "at": place(item.block.span())}));
             visit::visit_item_fn(places, item);
         });
     }
 
     fn visit_impl_item_fn(&mut self, item: &'a syn::ImplItemFn) {
-        self.in_constant(item.sig.constness.is_some(), |places| {
+        self.in_function(&item.sig, |places| {
             places.add(json!({"kind": "body", "at": place(item.block.span())}));
             visit::visit_impl_item_fn(places, item);
         });
@@ -115,7 +212,7 @@ impl<'a> Visit<'a> for Places {
         if let Some(body) = &item.default {
             self.add(json!({"kind": "body", "at": place(body.span())}));
         }
-        visit::visit_trait_item_fn(self, item);
+        self.in_function(&item.sig, |places| visit::visit_trait_item_fn(places, item));
     }
 }
 

@@ -1,0 +1,35 @@
+//! Another machine, or another mount, simulated on this one: what two machines that share a directory do to each
+//! other is decided by their names and boots, by the kind of the file system, and by a clock.
+
+use std::time::Duration;
+
+use super::{Directory, FileSystem, Machine, Watcher};
+
+impl Directory {
+    /// The same study as a process of another machine has it.
+    #[must_use]
+    pub fn seen_from(self, host: &str, boot: &str) -> Self {
+        Directory { machine: Machine { host: host.into(), boot: boot.into() }, ..self }
+    }
+
+    /// The same study on a mount of another kind, with these options.
+    #[must_use]
+    pub fn mounted_as(self, kind: &str, options: &str) -> Self {
+        Directory { mount: Some(FileSystem::with_options(kind, options)), ..self }
+    }
+}
+
+impl Watcher {
+    /// From now on, everything that was seen was seen that much earlier.
+    ///
+    /// # Panics
+    /// This machine has not run for that long.
+    pub fn let_pass(&mut self, time: Duration) {
+        let earlier = |when: &mut std::time::Instant| {
+            *when = when.checked_sub(time).expect("this machine runs for longer");
+        };
+        self.heartbeats.moments().for_each(earlier);
+        self.known.values_mut().for_each(|(_, asked)| earlier(asked));
+        self.leases.values_mut().for_each(earlier);
+    }
+}
