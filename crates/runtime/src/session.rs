@@ -493,3 +493,6 @@ fn raise_open_files_limit() -> Result<(), Error> {
         false => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -519,3 +519,6 @@ impl Handler<Shutdown> for StateActor {
         ctx.stop();
     }
 }
+
+#[cfg(test)]
+mod tests;

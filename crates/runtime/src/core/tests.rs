@@ -9,7 +9,7 @@ use trialmill_core::study::Ask;
 use trialmill_core::trial::State;
 use trialmill_layouts::Studies;
 use trialmill_optimizers::RandomSearch;
-use trialmill_store::SimServer;
+use trialmill_store::{AttemptFiles, SimServer, plain};
 
 /// An optimizer that counts what it is shown.
 #[derive(Default)]
@@ -148,6 +148,7 @@ fn beside_signs_of_life<T>(presence: &Presence, run: impl FnOnce() -> T) -> T {
     })
 }
 
+const NOBODY: [ProcessId; 0] = [];
 const APART: (&str, &str) = ("nfs", "local_lock=all");
 const TOGETHER: (&str, &str) = ("nfs4", "local_lock=none");
 
@@ -196,6 +197,43 @@ fn machines_whose_locks_reach_each_other_or_may_work_together() {
         evaluate(&mut second);
         assert_eq!(second.study().trials().len(), 2, "{mount:?}");
     }
+}
+
+/// A trial must not run twice at once: it stays with its dead process as long as a command of its attempt runs. The
+/// commands of a machine that is silent are dead or cut off with it, and whether they run cannot be seen from here.
+#[test]
+fn a_dead_process_keeps_its_trials_until_their_commands_are_gone_and_a_silent_one_does_not() {
+    let machines = Machines::new();
+    let mut first = machines.open("a", "boot-1", TOGETHER);
+    let number = first.join().unwrap();
+    let presence = first.presence.take().unwrap();
+    let held_by = |process| {
+        assert_eq!(process, number);
+        Ok(Some(vec![(TrialId::Number(1), 1)]))
+    };
+    let trial = machines.directory.trial_path(&TrialId::Number(1));
+    let files = AttemptFiles::of(&trial, 1);
+    std::fs::create_dir_all(files.lock().parent().unwrap()).unwrap();
+    let command = plain::create(&files.lock()).unwrap();
+    fs2::FileExt::try_lock_exclusive(&command).unwrap();
+    let reclaimed = |observer: &StateCore, watcher: &mut Watcher| {
+        let others: Vec<_> = observer.study().processes().cloned().collect();
+        let directory = Some(&machines.directory);
+        buried(&reclaim(watcher, directory, &others, &[], held_by).unwrap())
+    };
+    let elsewhere = machines.open("b", "boot-2", TOGETHER);
+    let mut watcher = elsewhere.watcher().unwrap();
+    assert_eq!(reclaimed(&elsewhere, &mut watcher), NOBODY, "alive");
+    watcher.let_pass(Duration::from_secs(61));
+    assert_eq!(reclaimed(&elsewhere, &mut watcher), [number], "silent");
+    drop(presence);
+    let beside = machines.open("a", "boot-1", TOGETHER);
+    let mut watcher = beside.watcher().unwrap();
+    for _ in 0..3 {
+        assert_eq!(reclaimed(&beside, &mut watcher), NOBODY, "dead, and its command runs");
+    }
+    drop(command);
+    assert_eq!(reclaimed(&beside, &mut watcher), [number], "both are gone");
 }
 
 /// Whoever began alone went on beside a machine that joined later, and that none of its locks reached.
