@@ -176,7 +176,7 @@ impl StateCore {
         Self::with_store(None, definition, Box::new(MemoryStore), optimizer)
     }
 
-    fn with_store(
+    pub(super) fn with_store(
         directory: Option<Directory>,
         definition: Definition,
         store: Box<dyn Store>,

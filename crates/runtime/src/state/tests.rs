@@ -5,12 +5,16 @@ use std::time::Duration;
 use super::*;
 use crate::evaluate::RunningTrial;
 use crate::session::Session;
-use crate::{AskOutcome, StudyBuilder, StudyHandle};
-use trialmill_core::error::BoxError;
+use crate::{AskOutcome, RunOptions, StudyBuilder, StudyHandle};
+use trialmill_core::definition::Definition;
+use trialmill_core::error::{BoxError, StoreError};
+use trialmill_core::event::{Event, EventKind};
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo, SamplingRequest};
 use trialmill_core::space::{Parameter, SearchSpace};
+use trialmill_core::trial::Trials;
 use trialmill_core::trial::{Report, TrialId};
 use trialmill_optimizers::RandomSearch;
+use trialmill_store::{Replica, Store};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -173,4 +177,66 @@ fn who_samples_is_shown_what_was_sampled_for_it() {
     shown.dedup();
     assert_eq!(shown.len(), count, "shown twice");
     assert!(handle.trials().unwrap().len() >= count);
+}
+
+/// A store that keeps nothing, and that nobody samples in who has not said so: NePS's has another lock for it.
+struct Minded(Purpose);
+
+impl Store for Minded {
+    fn begin(&mut self, purpose: Purpose, _: &mut dyn Replica) -> Result<(), StoreError> {
+        self.0 = purpose;
+        Ok(())
+    }
+    fn stage(&mut self, events: &[Event], _: &Trials) -> Result<(), StudyError> {
+        let samples = events.iter().any(|it| matches!(it.kind, EventKind::Sampled { .. }));
+        assert!(!samples || self.0 == Purpose::Sampling, "sampled without the lock for it");
+        Ok(())
+    }
+    fn commit(&mut self, _: &Trials) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Without NePS's optimizer lock, both would sample the same configuration.
+#[test]
+fn whatever_makes_a_batch_sample_it_has_said_so_before() {
+    for is_slow in [false, true] {
+        let optimizer =
+            Asks(is_slow, |request: &SamplingRequest<'_>| match request.trials().len() {
+                0 | 2.. => one(request, None),
+                _ if request.trials().iter().any(|trial| trial.state.is_finished()) => {
+                    one(request, None)
+                }
+                _ => Proposal::Wait,
+            });
+        let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+        let definition = Definition::new(space, optimizer.info());
+        let store = Box::new(Minded(Purpose::Reporting));
+        let core = StateCore::with_store(None, definition, store, Box::new(optimizer)).unwrap();
+        let options = RunOptions { workers: 2, ctrl_c: false, ..RunOptions::default() };
+        let session = Session::start(core, options, None).unwrap();
+        let handle = session.handle();
+        let AskOutcome::Trials(held) = ask(&handle) else { panic!("nothing was handed out") };
+        std::thread::scope(|scope| {
+            let run = scope.spawn(|| {
+                let stop = session.stop_signal();
+                session.run(move |trial: &RunningTrial| {
+                    if trial.id().number() > Some(8) {
+                        stop.stop();
+                    }
+                    Ok(Report::objective(1.0))
+                })
+            });
+            let begin = Instant::now();
+            while handle.snapshot().waiting < 2 {
+                assert!(begin.elapsed() < PATIENCE, "no worker waits");
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            // Only now there is something to propose, and nobody asks in this batch.
+            let _ = handle.report(&held[0].id, Some(1), Report::objective(1.0)).unwrap();
+            run.join().unwrap().unwrap();
+        });
+        assert!(matches!(handle.sample(1), Ok(AskOutcome::Stop(_))), "all is to stop");
+        assert!(handle.trials().unwrap().len() > 8);
+    }
 }
