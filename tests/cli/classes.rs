@@ -2,12 +2,14 @@
 //! with us, whose machine lacks something; and what a command leaves behind.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Running, Trialmill, end_by_id, eventually, goes_on, text};
+use crate::support::{Ran, Running, Trialmill, end_by_id, eventually, goes_on, is_root, text};
 
 fn signal_pid(pid: &str, signal: Signal) {
     let _ = kill(Pid::from_raw(pid.trim().parse().unwrap()), signal);
@@ -154,6 +156,154 @@ fn what_a_command_leaves_in_a_session_of_its_own_ends_with_it() {
             assert!(!left, "{leaves} then {ends}");
         }
     }
+}
+
+/// While other trials run, what a command has left is known by its marks alone: it ends with its trial, and what
+/// belongs to another trial does not.
+#[test]
+fn what_a_command_leaves_ends_also_while_others_run_whose_own_goes_on() {
+    let study = Trialmill::new(2);
+    let script = r#"
+exec 3<&0
+if [ "$TRIALMILL_TRIAL_ID" = 1 ]; then
+  until [ -s "$HERE/theirs" ]; do sleep 0.01; done
+  ( env -i setsid sh -c 'echo $$ > '"$HERE"'/same-input; exec sleep 60' <&3 3<&- >/dev/null 2>&1 & )
+  ( setsid sh -c 'echo $$ > "$HERE/same-environment"; exec sleep 60' </dev/null 3<&- >/dev/null 2>&1 & )
+  until [ -s "$HERE/same-input" ] && [ -s "$HERE/same-environment" ]; do sleep 0.01; done
+else
+  ( setsid sh -c 'echo $$ > "$HERE/theirs"; exec sleep 60' </dev/null 3<&- >/dev/null 2>&1 & )
+  until [ -e "$HERE/go" ]; do sleep 0.01; done
+fi
+echo 1"#;
+    let run = study.start_study(&["-w", "2"], script);
+    eventually("the second has begun", || study.read("theirs").ends_with('\n'));
+    eventually("the first has ended", || study.count("success") == 1);
+    let [input, environment, theirs] = ["same-input", "same-environment", "theirs"]
+        .map(|name| (study.read(name), goes_on(&study.read(name))));
+    study.write("go", "");
+    run.end().exits(0);
+    let at_the_end = goes_on(&theirs.0);
+    for (pid, _) in [&input, &environment, &theirs] {
+        end_by_id(pid);
+    }
+    assert!(!input.1, "known by its standard input");
+    assert!(!environment.1, "known by its environment");
+    assert!(theirs.1, "the other trial's");
+    assert!(!at_the_end, "the other trial's, when that has ended");
+}
+
+/// A thousand trials left as many dead processes, until no more could be started.
+#[test]
+fn what_a_command_leaves_and_that_ends_by_itself_is_reaped() {
+    let study = Trialmill::new(1);
+    let script = r#"
+( setsid sh -c 'echo $$ > "$HERE/pid"' & )
+until [ -e "$HERE/go" ]; do sleep 0.01; done
+echo 1"#;
+    let run = study.start_study(&[], script);
+    let pid = || study.read("pid");
+    eventually("it was there", || pid().ends_with('\n'));
+    let proc = format!("/proc/{}", pid().trim());
+    eventually("it is gone, its parent having asked how it ended", || !Path::new(&proc).exists());
+    study.write("go", "");
+    run.end().exits(0);
+}
+
+/// As a container's first process it gets everybody's orphans: also those of `docker exec`, which are not its to end.
+#[test]
+fn as_the_first_process_of_a_container_it_ends_nobody_else_s() {
+    let study = Trialmill::new(2);
+    let own = ["--pid", "--fork", "--kill-child", "--mount-proc"];
+    let may_enter = |command: &mut Command| {
+        command.stdin(Stdio::null()).status().is_ok_and(|status| status.success())
+    };
+    if !study.may("unshare", &own)
+        || !may_enter(Command::new("nsenter").args(["--pid=/proc/self/ns/pid", "true"]))
+    {
+        println!("skipped: no container can be made here");
+        return;
+    }
+    let script = r#"
+echo > "$HERE/begun.$TRIALMILL_TRIAL_ID"
+until [ -e "$HERE/go.$TRIALMILL_TRIAL_ID" ]; do sleep 0.01; done
+echo 1"#;
+    let mut run = Running::with_pipes(study.through("unshare", &own, &study.study(&[], script)));
+    eventually("the first has begun", || study.path("begun.1").exists());
+    let children = format!("/proc/{0}/task/{0}/children", run.id());
+    let first = std::fs::read_to_string(children).unwrap();
+    let theirs = "setsid sh -c 'echo > there; until [ -e ask ]; do sleep 0.01; done; echo > lives' \
+                  </dev/null >/dev/null 2>&1 &";
+    let mut enter = Command::new("nsenter");
+    enter.args(["-t", first.trim(), "-p", "sh", "-c", theirs]);
+    assert!(may_enter(enter.current_dir(study.path("."))), "nobody can enter");
+    eventually("it is there", || study.path("there").exists());
+    study.write("go.1", "");
+    eventually("the second has begun", || study.path("begun.2").exists());
+    study.write("ask", "");
+    eventually("theirs lives", || study.path("lives").exists());
+    study.write("go.2", "");
+    run.end().exits(0);
+}
+
+/// A command that was stopped while it wrote its result crashed its trial.
+#[test]
+fn a_stopped_command_s_broken_result_is_none() {
+    for broken in ["nearly 0.5", "{\"failed\": tru", "[]"] {
+        let study = Trialmill::new(1);
+        let script = format!(
+            "trap 'printf %s '\\''{broken}'\\'' > \"$TRIALMILL_RESULT\"; exit 0' TERM\n\
+             echo > \"$HERE/begun\"; while :; do sleep 0.02; done"
+        );
+        let mut run = study.start_study(&[], &script);
+        eventually("it has begun", || study.path("begun").exists());
+        run.signal(Signal::SIGTERM);
+        run.end().exits(130);
+        assert_eq!(study.states(), ["pending"], "{broken}");
+    }
+}
+
+/// A command that became another user cannot be killed: its trial was given to the next, beside it.
+#[test]
+fn a_command_that_cannot_be_killed_keeps_its_trial_until_it_has_ended() {
+    let study = Trialmill::new(1);
+    let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    let setpriv = study.path("setpriv");
+    let found = Command::new("sh").args(["-c", "command -v setpriv"]).output().unwrap().stdout;
+    let found = String::from_utf8(found).unwrap();
+    let copied = is_root() && std::fs::copy(found.trim(), &setpriv).is_ok();
+    if !copied {
+        println!("skipped: only root becomes another user");
+        return;
+    }
+    std::fs::set_permissions(&setpriv, PermissionsExt::from_mode(0o4755)).unwrap();
+    std::fs::set_permissions(study.path("."), PermissionsExt::from_mode(0o777)).unwrap();
+    let program = env!("CARGO_BIN_EXE_trialmill");
+    let as_nobody = |arguments: &[&str]| study.start_by("setpriv", &nobody, arguments);
+    if !Ran::of(&mut as_nobody(&[setpriv.to_str().unwrap(), "--reuid=0", "true"])).status.success()
+        || !Ran::of(&mut as_nobody(&[program, "--version"])).status.success()
+    {
+        println!("skipped: nobody may not run what is here, or not as root");
+        return;
+    }
+    let script = r#"
+[ "$TRIALMILL_ATTEMPT" = 1 ] || { [ -e "$HERE/ended" ] && echo 2; exit; }
+exec "$HERE/setpriv" --reuid=0 sh -c 'echo $$ > "$HERE/pid"; until [ -e "$HERE/go" ]; do sleep 0.05; done; echo > "$HERE/ended"'"#;
+    let arguments = study.study(&["--grace", "0.1"], script);
+    let run = || Running::with_pipes(as_nobody(&[&[program], &arguments[..]].concat()));
+    let mut first = run();
+    eventually("it has begun", || study.read("pid").ends_with('\n'));
+    first.signal(Signal::SIGTERM);
+    first.end().exits(130).says(&["SIGKILL does not end it"]);
+    assert!(goes_on(&study.read("pid")));
+    assert_eq!(study.states(), ["evaluating"]);
+    let mut second = run();
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(500) {
+        assert_eq!(study.states(), ["evaluating"], "it is waited for");
+    }
+    assert!(!second.has_ended());
+    study.write("go", "");
+    second.end().exits(0).says(&["1 trial succeeded"]);
 }
 
 /// A study within a study had the same grace, was killed in the middle of it, and its own commands went on.

@@ -120,8 +120,13 @@ impl Trialmill {
 
     /// The program, started by another one that takes it as its last arguments.
     pub(crate) fn through(&self, other: &str, options: &[&str], arguments: &[&str]) -> Command {
+        self.start_by(other, options, &[&[env!("CARGO_BIN_EXE_trialmill")], arguments].concat())
+    }
+
+    /// Any program, started by another one.
+    pub(crate) fn start_by(&self, other: &str, options: &[&str], program: &[&str]) -> Command {
         let mut command = Command::new(other);
-        command.args(options).arg(env!("CARGO_BIN_EXE_trialmill")).args(arguments);
+        command.args(options).args(program);
         self.at_home(&mut command);
         command
     }

@@ -168,3 +168,106 @@ impl Marks {
         is_named && self.job == job()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    /// A process that ends with code 7 once its input does, in a group of its own or in another.
+    fn process(group: Option<&Child>) -> Child {
+        let mut command = Command::new("sh");
+        command.args(["-c", "read x; exit 7"]).stdin(Stdio::piped());
+        command.process_group(group.map_or(0, |leader| leader.id() as i32)).spawn().unwrap()
+    }
+
+    fn pid(child: &Child) -> Pid {
+        Pid::from_raw(child.id() as i32)
+    }
+
+    /// Whether it was killed; where not, it ends by itself.
+    fn was_killed(mut child: Child) -> bool {
+        drop(child.stdin.take());
+        let status = child.wait().unwrap();
+        assert!(status.code() == Some(7) || status.signal() == Some(9), "{status}");
+        status.signal() == Some(9)
+    }
+
+    /// A command's children that cleared their environment went on after the command was killed.
+    #[test]
+    fn with_a_leader_its_group_ends() {
+        let leader = process(None);
+        let member = process(Some(&leader));
+        end(pid(&leader), &[pid(&leader)]);
+        assert!(was_killed(leader) && was_killed(member));
+    }
+
+    #[test]
+    fn with_a_member_its_group_ends_if_the_leader_is_gone_or_found() {
+        let leader = process(None);
+        let (one, other) = (process(Some(&leader)), process(Some(&leader)));
+        assert!(!was_killed(leader));
+        end(pid(&one), &[pid(&one)]);
+        assert!(was_killed(one) && was_killed(other));
+        let leader = process(None);
+        let member = process(Some(&leader));
+        end(pid(&member), &[pid(&member), pid(&leader)]);
+        assert!(was_killed(leader) && was_killed(member));
+    }
+
+    /// The command of somebody else, in whose group one of ours was started.
+    #[test]
+    fn a_group_whose_leader_is_not_the_command_s_goes_on() {
+        let leader = process(None);
+        let member = process(Some(&leader));
+        end(pid(&member), &[pid(&member)]);
+        assert!(was_killed(member) && !was_killed(leader));
+    }
+
+    /// If this fails, it takes all tests with it.
+    #[test]
+    fn our_own_group_goes_on() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        end(pid(&child), &[pid(&child), getpgrp()]);
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+    }
+
+    /// A process that runs for an attempt is found by its environment, if it is of this very attempt, and not one of
+    /// our group: that may be whoever started us.
+    #[test]
+    fn the_processes_of_an_attempt_are_found_by_what_they_say() {
+        let home = tempfile::tempdir().unwrap();
+        let (trial, other) = (home.path().join("1"), home.path().join("2"));
+        for dir in [&trial, &other] {
+            std::fs::create_dir(dir).unwrap();
+        }
+        let marks = Marks::of(&AttemptFiles::of(&trial, 3));
+        let table = [
+            (&trial, "3", true, true),
+            (&trial, "3", false, false),
+            (&trial, "2", true, false),
+            (&trial, "three", true, false),
+            (&other, "3", true, false),
+        ];
+        for (dir, attempt, is_apart, expected) in table {
+            let mut command = Command::new("sleep");
+            command.arg("60").env("TRIALMILL_TRIAL_DIR", dir).env("TRIALMILL_ATTEMPT", attempt);
+            if is_apart {
+                command.process_group(0);
+            }
+            let mut child = command.spawn().unwrap();
+            // The environment is that of the program once it runs.
+            while Environment::of(pid(&child)).get("TRIALMILL_ATTEMPT").is_none() {
+                std::thread::yield_now();
+            }
+            let (found, is_its) = (marks.processes(), marks.are_of(pid(&child)));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let what = format!("{dir:?}, {attempt}, {is_apart}");
+            assert_eq!(found.contains(&pid(&child)), expected, "{what}");
+            assert_eq!(is_its, expected || !is_apart, "{what}");
+        }
+    }
+}

@@ -96,3 +96,75 @@ pub(super) fn ended(
     };
     Ended::Report(Box::new(report))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::StudyBuilder;
+    use trialmill_core::space::{Parameter, SearchSpace};
+
+    /// A trial as evaluations have it.
+    fn trial() -> RunningTrial {
+        let kept = Mutex::new(None);
+        let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+        let study = StudyBuilder::in_memory().space(space).max_evaluations(1).ctrl_c(false);
+        let session = study.workers(1).open().unwrap();
+        let keep = |trial: &RunningTrial| {
+            *kept.lock().unwrap() = Some(trial.clone());
+            Ok(1.0)
+        };
+        session.run(keep).unwrap();
+        kept.into_inner().unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_thread_has_a_current_trial_as_long_as_it_evaluates_also_if_that_panics() {
+        let trial = trial();
+        let id = || current_trial().map(|trial| trial.id().clone());
+        assert_eq!(as_current(&trial, id).as_ref(), Some(trial.id()));
+        assert_eq!(id(), None);
+        let ended = evaluate_fenced(|_| -> Result<f64, BoxError> { panic!("oh") }, &trial);
+        let Ended::Report(report) = ended else { panic!("released") };
+        let failure = report.failure.unwrap();
+        assert_eq!(failure.err_type, "panic");
+        assert!(failure.err.contains("oh, at ") && failure.err.contains("closure.rs"));
+        assert_eq!(id(), None);
+    }
+
+    #[derive(Debug)]
+    struct Told(&'static str, Option<Box<Told>>);
+
+    impl std::fmt::Display for Told {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl std::error::Error for Told {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            self.1.as_deref().map(|told| told as _)
+        }
+    }
+
+    /// Users see the words of a crash first; its causes are told once.
+    #[test]
+    fn an_error_is_told_with_its_causes_and_none_of_them_twice() {
+        let trial = trial();
+        let cause = || Some(Box::new(Told("the file is gone", None)));
+        for (error, words) in [
+            (Told("no data", cause()), "no data, caused by: the file is gone"),
+            (Told("no data: the file is gone", cause()), "no data: the file is gone"),
+            (Told("no data", None), "no data"),
+        ] {
+            let has_cause = error.1.is_some();
+            let Ended::Report(report) = ended(Ok(Err(Box::new(error))), &trial) else {
+                panic!("released")
+            };
+            let failure = report.failure.unwrap();
+            assert_eq!(failure.err, words);
+            assert_eq!(failure.tb.is_some(), has_cause);
+        }
+    }
+}

@@ -109,3 +109,30 @@ impl<'a> Family<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StudyBuilder;
+    use trialmill_core::space::{Parameter, SearchSpace};
+
+    /// A program that uses the library adopts nobody; what a command had left ran on beside the next attempt.
+    #[test]
+    fn what_a_command_leaves_ends_also_where_nobody_adopts_it() {
+        let home = tempfile::tempdir().unwrap();
+        let pid = home.path().join("pid");
+        let left = format!(
+            "exec 3<&0; ( env -i setsid sh -c 'echo $$ > {0}; exec sleep 60' <&3 3<&- >{0}.out 2>&1 & ); \
+             until [ -s {0} ]; do sleep 0.01; done; echo 1",
+            pid.display()
+        );
+        let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+        let study = StudyBuilder::in_directory(home.path().join("study")).space(space);
+        let study = study.max_evaluations(1).ctrl_c(false).run_command(&["sh", "-c", &left]);
+        assert_eq!(study.unwrap().study().best().unwrap().objective(), Some(1.0));
+        let pid = Pid::from_raw(std::fs::read_to_string(pid).unwrap().trim().parse().unwrap());
+        let goes_on = proc::stat(pid).is_some_and(|stat| !stat.is_zombie);
+        let _ = kill(pid, Signal::SIGKILL);
+        assert!(!goes_on);
+    }
+}

@@ -181,6 +181,40 @@ mod tests {
         assert!(before.abs_diff(std::fs::read(&path).unwrap().len()) < 100);
     }
 
+    /// The disk of a command that prints without end was full long before its end.
+    #[test]
+    fn the_middle_of_a_long_log_takes_no_disk_while_its_command_runs() {
+        use std::os::unix::fs::MetadataExt;
+        let home = tempfile::tempdir().unwrap();
+        let (edges, middle) = (LOG_HEAD_BYTES + LOG_TAIL_BYTES, 8 << 20);
+        let output = having_printed(&home, &"x".repeat((edges + middle) as usize));
+        let path = output.files().log(Stream::Stdout);
+        let on_disk = || std::fs::metadata(&path).unwrap().blocks() * 512;
+        let stderr = output.files().log(Stream::Stderr);
+        std::fs::write(&stderr, "short").unwrap();
+        let how = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        let writable = File::options().write(true).open(&stderr).unwrap();
+        File::open(&path).unwrap().sync_all().unwrap();
+        let before = on_disk();
+        if before < middle || fallocate(&writable, how, 0, 1).is_err() {
+            println!("skipped: this file system packs files, or frees no part of one");
+            return;
+        }
+        output.free_middles();
+        assert!(before.saturating_sub(on_disk()) > middle / 2, "{before} and {}", on_disk());
+    }
+
+    #[test]
+    fn a_result_file_may_be_as_large_as_the_limit_and_no_larger() {
+        let home = tempfile::tempdir().unwrap();
+        let output = having_printed(&home, "");
+        for (more, is_read) in [(0, true), (1, false)] {
+            let text = format!("1{}", " ".repeat((MAX_RESULT_BYTES + more - 1) as usize));
+            std::fs::write(output.files().result(), text).unwrap();
+            assert_eq!(output.result_file().unwrap().is_ok(), is_read, "{more}");
+        }
+    }
+
     /// After a stop, what a command had written before it would be the value of an unfinished evaluation.
     #[test]
     fn only_a_result_with_content_that_is_as_late_counts_after_a_stop() {

@@ -298,3 +298,6 @@ fn shown(pids: &[Pid]) -> String {
     let pids: Vec<String> = pids.iter().take(8).map(ToString::to_string).collect();
     pids.join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -342,7 +342,14 @@ fn of_object(json: Json, objectives: &Objectives) -> Result<Option<Step>, String
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::StudyBuilder;
+    use crate::evaluate::StopSignal;
+    use trialmill_core::space::{Parameter, SearchSpace};
+    use trialmill_core::trial::{Trial, TrialId};
 
     #[test]
     fn a_step_is_two_words_or_an_object_and_nothing_else() {
@@ -418,6 +425,98 @@ mod tests {
         File::options().append(true).open(&path).unwrap().write_all(b" 0.125\n").unwrap();
         assert_eq!(take(&mut source), 3);
         assert_eq!(steps[2], Step::new(3, 0.125));
+    }
+
+    /// Whoever waits for the answers counts them: one for each line, also for one that is too long.
+    #[test]
+    fn a_line_may_have_its_full_length_and_one_that_has_more_is_answered_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("steps");
+        let padded = |bytes: usize| format!("1 0.5{}", " ".repeat(bytes - 5));
+        // Each: the line, and how many pieces of it are written before its end.
+        for (bytes, pieces, fits) in [
+            (MAX_STEP_LINE_BYTES, 1, true),
+            (MAX_STEP_LINE_BYTES + 1, 1, false),
+            (MAX_STEP_LINE_BYTES * 3, 3, false),
+            (PROGRESS_CHUNK_BYTES * 2, 1, false),
+        ] {
+            let what = format!("{bytes} bytes in {pieces}");
+            std::fs::write(&path, "").unwrap();
+            let mut source = Source::new(path.clone(), false);
+            let (mut read_ok, mut problems) = (Vec::new(), 0);
+            let mut take = |source: &mut Source| {
+                while let Some(mut read) = source.read(false, &Objectives::default()) {
+                    for line in read.lines.drain(..) {
+                        match line {
+                            Ok(step) => read_ok.push(step.step),
+                            Err(problem) => {
+                                assert!(problem.contains("more than"), "{what}: {problem}");
+                                problems += 1;
+                            }
+                        }
+                    }
+                    source.pass(read);
+                }
+            };
+            let mut file = File::options().append(true).open(&path).unwrap();
+            for piece in padded(bytes).as_bytes().chunks(bytes / pieces) {
+                file.write_all(piece).unwrap();
+                take(&mut source);
+            }
+            file.write_all(b"\n2 0.25\n").unwrap();
+            take(&mut source);
+            let expected = if fits { (vec![1, 2], 0) } else { (vec![2], 1) };
+            assert_eq!((read_ok, problems), expected, "{what}");
+        }
+    }
+
+    /// The middle of a long log is freed while its command runs; the steps in it were not to be read a second time.
+    #[test]
+    fn a_log_whose_middle_is_freed_is_not_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stdout.log");
+        let text = "trialmill-step 1 0.5\n";
+        std::fs::write(&path, text).unwrap();
+        let mut source = Source::new(path.clone(), true);
+        let read = source.read(false, &Objectives::default()).unwrap();
+        source.pass(read);
+        std::fs::write(&path, "\0".repeat(text.len())).unwrap();
+        assert!(!source.is_overwritten());
+        assert_eq!(source.offset, text.len() as u64);
+    }
+
+    /// A command that was refused a step read that of another.
+    #[test]
+    fn each_line_is_answered_in_its_place() {
+        let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+        let study = StudyBuilder::in_memory().space(space).ctrl_c(false).open().unwrap();
+        let handle = study.handle();
+        let known = handle.ask("me", 1, Duration::from_hours(1)).unwrap().into_trials().remove(0);
+        let unknown = Trial { id: TrialId::Number(9), ..known.clone() };
+        let dir = tempfile::tempdir().unwrap();
+        for (trial, stored) in [(known, true), (unknown, false)] {
+            let files = AttemptFiles::of(&dir.path().join(trial.id.to_string()), 1);
+            std::fs::create_dir_all(files.own()).unwrap();
+            std::fs::write(files.log(Stream::Stdout), "").unwrap();
+            std::fs::write(files.answers(), "").unwrap();
+            std::fs::write(files.progress(), "1 0.5\nnonsense\n2 0.25\n").unwrap();
+            let stop = Arc::new(StopSignal::default());
+            let running = RunningTrial::begin(trial, 0, None, None, None, stop, handle.clone());
+            let mut follower = Follower::new(&running, &files, &Objectives::default());
+            assert!(actix::System::new().block_on(follower.drain()).unwrap());
+            let answers = std::fs::read_to_string(files.answers()).unwrap();
+            let answers: Vec<Json> =
+                answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            assert_eq!(answers.len(), 3, "{answers:?}");
+            assert!(answers[1]["error"].as_str().unwrap().contains("not a step"));
+            for (at, step) in [(0, 1), (2, 2)] {
+                if stored {
+                    assert_eq!(answers[at], json!({"step": step, "prune": false}));
+                } else {
+                    assert!(answers[at]["error"].as_str().unwrap().contains('9'), "{answers:?}");
+                }
+            }
+        }
     }
 
     /// A script that wrote each step with `>` and not `>>` lost all but the first, in silence; and one that

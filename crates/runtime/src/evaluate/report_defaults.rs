@@ -43,3 +43,54 @@ impl ReportDefaults {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an evaluation says itself is never replaced; what stands for it is of its kind.
+    #[test]
+    fn each_report_gets_what_it_lacks_and_its_kind_has() {
+        let one = |x: f64| Objective::from(x);
+        let curve = |x: f64| Some(Box::from([one(x)]));
+        let defaults = ReportDefaults {
+            objective_on_error: Some(one(10.0)),
+            cost_on_error: Some(20.0),
+            learning_curve_on_error: curve(30.0),
+            cost_if_not_provided: Some(40.0),
+            learning_curve_if_not_provided: curve(50.0),
+        };
+        let nothing = ReportDefaults::default();
+        let (good, bad) = (Report::objective(1.0), Report::crashed("exit", "code 1"));
+        let mut own = Report { learning_curve: curve(2.0), ..Report::objective(1.0) };
+        own.cost = Some(3.0);
+        let mut own_bad = Report { learning_curve: curve(2.0), ..bad.clone() };
+        (own_bad.cost, own_bad.objective_to_minimize) = (Some(3.0), Some(one(4.0)));
+        // The report, what is set, has it stepped, is the curve its objective; its objective, cost and curve then.
+        let table = [
+            (&good, &nothing, false, false, (Some(1.0), None, None)),
+            (&good, &nothing, false, true, (Some(1.0), None, curve(1.0))),
+            (&good, &nothing, true, true, (Some(1.0), None, None)),
+            (&good, &defaults, false, false, (Some(1.0), Some(40.0), curve(50.0))),
+            (&good, &defaults, false, true, (Some(1.0), Some(40.0), curve(50.0))),
+            (&good, &defaults, true, false, (Some(1.0), Some(40.0), None)),
+            (&own, &defaults, false, true, (Some(1.0), Some(3.0), curve(2.0))),
+            (&own, &nothing, true, true, (Some(1.0), Some(3.0), curve(2.0))),
+            (&bad, &nothing, false, true, (None, None, None)),
+            (&bad, &defaults, false, true, (Some(10.0), Some(20.0), curve(30.0))),
+            (&bad, &defaults, true, true, (Some(10.0), Some(20.0), None)),
+            (&own_bad, &defaults, false, true, (Some(4.0), Some(3.0), curve(2.0))),
+        ];
+        let errors_count = ReportDefaults { objective_on_error: Some(one(5.0)), ..nothing.clone() };
+        let more = [(&bad, &errors_count, false, true, (Some(5.0), None, None))];
+        for (report, defaults, has_stepped, is_objective, (objective, cost, curve)) in
+            table.into_iter().chain(more)
+        {
+            let mut filled = report.clone();
+            defaults.fill(&mut filled, has_stepped, is_objective);
+            let what = format!("{report:?}, {defaults:?}, {has_stepped}, {is_objective}");
+            assert_eq!(filled.objective_to_minimize, objective.map(one), "{what}");
+            assert_eq!((filled.cost, filled.learning_curve), (cost, curve), "{what}");
+        }
+    }
+}

@@ -134,23 +134,34 @@ fn nothing_is_handed_out_after_either_sign_that_all_is_to_stop() {
     }
 }
 
-/// Whose time was up waited on for a trial, as long as somebody evaluated one.
+/// Whose time was up waited on for a trial, as long as somebody evaluated one; and nobody else has a time.
 #[test]
 fn a_worker_whose_time_is_up_waits_no_longer() {
-    let optimizer = Asks(false, |request: &SamplingRequest<'_>| match request.trials().len() {
-        0 => one(request, None),
-        _ => Proposal::Wait,
-    });
-    let session = study(optimizer).workers(2).max_seconds_per_worker(1.0).open().unwrap();
-    let handle = session.handle();
-    beside_a_worker(&session, || {
-        let begin = Instant::now();
-        // It waits, unless a busy machine let its second go by before it asked.
-        while handle.snapshot().waiting > 0 || begin.elapsed() < Duration::from_secs(1) {
-            assert!(begin.elapsed() < PATIENCE, "it still waits");
-            std::thread::sleep(Duration::from_millis(10));
+    for seconds in [Some(1.0), None] {
+        let optimizer = Asks(false, |request: &SamplingRequest<'_>| match request.trials().len() {
+            0 => one(request, None),
+            _ if request.trials().iter().all(|trial| trial.state.is_finished()) => {
+                Proposal::Finished
+            }
+            _ => Proposal::Wait,
+        });
+        let mut study = study(optimizer).workers(2);
+        if let Some(seconds) = seconds {
+            study = study.max_seconds_per_worker(seconds);
         }
-    });
+        let session = study.open().unwrap();
+        let handle = session.handle();
+        beside_a_worker(&session, || {
+            let begin = Instant::now();
+            let has_waited = || begin.elapsed() > Duration::from_secs(1);
+            let wanted = usize::from(seconds.is_none());
+            // It waits, unless a busy machine let its second go by before it asked.
+            while handle.snapshot().waiting != wanted || !has_waited() {
+                assert!(begin.elapsed() < PATIENCE, "{seconds:?}");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+    }
 }
 
 /// A proposal for several is shared out, each gets as many as it wished for, and none is shown twice.
