@@ -266,3 +266,53 @@ impl RunningTrial {
         &self.0.stop
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Barrier, Mutex};
+
+    use super::*;
+    use crate::StudyBuilder;
+    use trialmill_core::space::{Parameter, SearchSpace};
+
+    fn study() -> StudyBuilder {
+        let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+        StudyBuilder::in_memory().space(space).ctrl_c(false)
+    }
+
+    /// What it had waited for before, and its tidying after, was charged to a command.
+    #[test]
+    fn a_command_s_time_is_from_its_start_to_its_end() {
+        let session = study().open().unwrap();
+        let handle = session.handle();
+        let trial = handle.sample(1).unwrap().into_trials().remove(0);
+        let stop = Arc::new(StopSignal::default());
+        let running = RunningTrial::begin(trial, 0, None, None, None, stop, handle);
+        std::thread::sleep(Duration::from_millis(100));
+        let waited = running.elapsed();
+        assert!(waited >= Duration::from_millis(100), "nothing was started yet: {waited:?}");
+        let before = Instant::now();
+        running.begins();
+        running.ends();
+        let (elapsed, at_most) = (running.elapsed(), before.elapsed());
+        assert!(elapsed <= at_most, "{elapsed:?} of {at_most:?}");
+        std::thread::sleep(Duration::from_millis(1));
+        assert_eq!(running.elapsed(), elapsed, "it has ended");
+    }
+
+    /// Two evaluations on one GPU.
+    #[test]
+    fn no_two_evaluations_at_a_time_have_the_same_worker() {
+        let (all, seen) = (Barrier::new(3), Mutex::new(Vec::new()));
+        let session = study().workers(3).max_evaluations(3).open().unwrap();
+        let evaluate = |trial: &RunningTrial| {
+            all.wait();
+            seen.lock().unwrap().push(trial.worker());
+            Ok(1.0)
+        };
+        session.run(evaluate).unwrap();
+        let mut seen = seen.into_inner().unwrap();
+        seen.sort_unstable();
+        assert_eq!(seen, [0, 1, 2]);
+    }
+}

@@ -243,7 +243,90 @@ fn value_of(parameter: &Parameter, json: &Json) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::StateCore;
     use serde_json::json;
+    use trialmill_core::definition::WarmStart;
+    use trialmill_core::study::{Answer, Command as StudyCommand};
+    use trialmill_optimizers::RandomSearch;
+
+    /// A process that notes each line that it reads, and its own end.
+    fn noting(notes: &std::path::Path) -> SamplerProcess {
+        let script = format!(
+            "while read -r line; do printf '%s\\n' \"$line\" >> {0}; \
+             echo '{{\"suggestions\": [{{\"config\": {{\"x\": 0.5}}}}]}}'; done",
+            notes.display()
+        );
+        let info = OptimizerInfo::new("command", [("command", json!(["sh", "-c", script]))]);
+        SamplerProcess::from_info(&info).unwrap()
+    }
+
+    /// It is told all trials once, and from then on those that have changed; of other studies it hears at first.
+    #[test]
+    fn a_process_is_told_everything_once() {
+        let home = tempfile::tempdir().unwrap();
+        let notes = home.path().join("notes");
+        let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+        let mut sampler = noting(&notes);
+        assert!(sampler.is_slow() && sampler.observes() && sampler.transfers());
+        let of = (String::new(), String::new());
+        let studies = [WarmStart { directory: of.0, study_id: of.1, of: 0, trials: Vec::new() }];
+        let definition = Definition::new(space.clone(), sampler.info());
+        let search = Box::new(RandomSearch::new());
+        let mut core = StateCore::in_memory(definition.clone(), search).unwrap();
+        let mut tell = |warm_start: &[WarmStart]| {
+            let sample = StudyCommand::Sample { n: 1, worker: "me".into() };
+            let answer = core.execute_all(vec![sample]).unwrap().remove(0).unwrap();
+            let Answer::Evaluate(sampled) = answer else { panic!("{answer:?}") };
+            sampled.iter().for_each(|trial| sampler.observe(&definition, trial));
+            let spent = trialmill_core::budget::Spent::default();
+            let request = SamplingRequest {
+                n: 1,
+                space: &space,
+                objectives: &trialmill_core::objectives::Objectives::default(),
+                trials: core.study().trials(),
+                budget: &trialmill_core::budget::Budget::default(),
+                spent: &spent,
+                warm_start,
+                seed: 1,
+                first_sample: 0,
+                next_number: 1,
+            };
+            assert!(
+                matches!(sampler.ask(&request), Ok(Proposal::Evaluate(list)) if list.len() == 1)
+            );
+        };
+        tell(&studies);
+        tell(&studies);
+        let told: Vec<Json> = std::fs::read_to_string(&notes)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let ids = |told: &Json| {
+            let trials = told["trials"].as_array().unwrap();
+            trials.iter().map(|trial| trial["id"].as_str().unwrap().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!((ids(&told[0]), ids(&told[1])), (vec!["1".into()], vec!["2".into()]));
+        assert!(told[0].get("warm_start").is_some() && told[1].get("warm_start").is_none());
+        let mut alone = noting(&notes);
+        std::mem::swap(&mut alone, &mut sampler);
+        // The process ends with what it belongs to.
+        let pid = alone.running.as_ref().unwrap().child.id();
+        drop(alone);
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    }
+
+    #[test]
+    fn a_process_has_a_command_and_nothing_else() {
+        let of = |arguments: Vec<(&str, Json)>| {
+            SamplerProcess::from_info(&OptimizerInfo::new("command", arguments)).is_ok()
+        };
+        assert!(of(vec![("command", json!(["sh"]))]));
+        assert!(!of(vec![("command", json!([]))]));
+        assert!(!of(vec![("command", json!("sh"))]));
+        assert!(!of(vec![("seed", json!(1))]));
+        assert!(!of(vec![("command", json!(["sh"])), ("seed", json!(1))]));
+    }
 
     /// A sampler in Python says `3.0` where a whole number is wanted, and `1` for a real one. What is no value
     /// of the parameter must not become one.

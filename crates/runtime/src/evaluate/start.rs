@@ -263,3 +263,86 @@ fn spare_descriptors() -> io::Result<()> {
         (0..SPARE_DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
     spare.map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::StudyBuilder;
+    use crate::evaluate::StopSignal;
+    use trialmill_core::space::{Parameter, SearchSpace};
+
+    /// A trial in memory, which has these values, at some attempt.
+    fn running(values: &[(&str, &str)], attempt: u32) -> RunningTrial {
+        let space = values.iter().map(|(name, value)| (*name, Parameter::constant(*value)));
+        let space = SearchSpace::new(space).unwrap();
+        let session = StudyBuilder::in_memory().space(space).ctrl_c(false).open().unwrap();
+        let handle = session.handle();
+        let mut trial = handle.sample(1).unwrap().into_trials().remove(0);
+        trial.attempts = attempt;
+        let stop = Arc::new(StopSignal::default());
+        RunningTrial::begin(trial, 0, None, None, None, stop, handle)
+    }
+
+    /// Its next attempt ran beside one that nothing could end.
+    #[test]
+    fn an_attempt_waits_for_each_earlier_one_that_goes_on() {
+        let home = tempfile::tempdir().unwrap();
+        let of = |attempt| AttemptFiles::of(home.path(), attempt);
+        std::fs::create_dir_all(of(1).own()).unwrap();
+        let lock = AttemptLock::take(&of(1), &SpareFiles::default()).unwrap();
+        let wait = |attempt| wait_for_earlier(&running(&[("x", "1")], attempt), &of(attempt));
+        assert!(wait(1).is_ok(), "it is the first");
+        for later in [2, 3, 9] {
+            let waits = wait(later).unwrap_err();
+            assert!(matches!(waits, NotStarted::SetUp(ref why) if why.contains("attempt 1 ")));
+        }
+        drop(lock);
+        assert!(wait(2).is_ok());
+    }
+
+    /// A value that no variable can hold is in the file; of two names for one variable neither is taken for the other.
+    #[test]
+    fn a_variable_holds_what_fits_and_is_no_other_parameter_s() {
+        let name = "TRIALMILL_PARAM_x";
+        let most = MAX_ARGUMENT_BYTES - name.len() - 2;
+        for (bytes, is_set) in [(60_000, true), (most, true), (most + 1, false)] {
+            let mut command = Command::new("true");
+            let value = "y".repeat(bytes);
+            let trial = running(&[("x", &value)], 1);
+            describe(&mut command, &trial, &AttemptFiles::of(Path::new("/dir"), 1));
+            let found = command.as_std().get_envs().find(|(key, _)| *key == name);
+            assert_eq!(found.is_some(), is_set, "{bytes}");
+            let found = found.and_then(|(_, value)| value);
+            assert!(!is_set || found.is_some_and(|found| found == value.as_str()), "{bytes}");
+        }
+        let mut command = Command::new("true");
+        let trial =
+            running(&[("a-b", "1"), ("a_b", "2"), ("c-d", "3"), ("e.f", "4"), ("e f", "5")], 1);
+        describe(&mut command, &trial, &AttemptFiles::of(Path::new("/dir"), 1));
+        let set: Vec<_> = command
+            .as_std()
+            .get_envs()
+            .filter_map(|(key, value)| {
+                let key = key.to_str()?.strip_prefix("TRIALMILL_PARAM_")?;
+                Some((key.to_string(), value?.to_str()?.to_string()))
+            })
+            .collect();
+        assert_eq!(set, [("a_b", "2"), ("c_d", "3")].map(|(k, v)| (k.into(), v.into())));
+    }
+
+    /// All commands after the first had its cores.
+    #[test]
+    fn a_thread_has_all_its_cores_again() {
+        let this = Pid::from_raw(0);
+        let before = sched_getaffinity(this).unwrap();
+        let mut one = CpuSet::new();
+        let first = (0..CpuSet::count()).find(|core| before.is_set(*core).unwrap()).unwrap();
+        one.set(first).unwrap();
+        let held = OnCores::only(&one);
+        assert_eq!(sched_getaffinity(this).unwrap(), one);
+        drop(held);
+        assert_eq!(sched_getaffinity(this).unwrap(), before);
+    }
+}

@@ -107,3 +107,55 @@ impl StopSignal {
         let _ = self.impatient.subscribe().wait_for(|impatient| *impatient).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each sign says all that the weaker ones say, and nothing of the stronger ones.
+    #[test]
+    fn each_sign_stops_what_it_is_to_stop() {
+        let signs: [(&str, fn(&StopSignal)); 5] = [
+            ("nothing", |_| {}),
+            ("ask no more", StopSignal::ask_no_more),
+            ("drain", StopSignal::drain),
+            ("stop", StopSignal::stop),
+            ("without grace", StopSignal::stop_without_grace),
+        ];
+        for (at, (name, give)) in signs.into_iter().enumerate() {
+            let stop = StopSignal::default();
+            give(&stop);
+            assert_eq!(stop.asks_no_more(), at == 1 || at == 2, "{name}");
+            assert_eq!(stop.is_draining(), at == 2, "{name}");
+            assert_eq!(stop.is_stopped(), at >= 3, "{name}");
+            assert_eq!(
+                (*stop.tasks.borrow(), *stop.impatient.borrow()),
+                (at >= 3, at == 4),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_signal_stops_at_once_and_its_time_is_that_at_which_it_was_noticed() {
+        let (stop, flag) = (StopSignal::default(), Arc::new(AtomicBool::new(false)));
+        stop.listen(flag.clone());
+        assert!(!stop.is_stopped());
+        flag.store(true, Ordering::Release);
+        assert!(stop.is_stopped());
+        let before = SystemTime::now();
+        let since = stop.since();
+        stop.stop();
+        assert!(since >= before && stop.since() == since);
+    }
+
+    #[test]
+    fn a_grace_is_known_once_a_command_was_started() {
+        let stop = StopSignal::default();
+        assert_eq!(stop.grace(), None);
+        stop.set_grace(Duration::from_secs(7));
+        assert_eq!(stop.grace(), Some(Duration::from_secs(7)));
+        stop.set_grace(Duration::ZERO);
+        assert_eq!(stop.grace(), Some(Duration::from_millis(1)), "as short as can be");
+    }
+}

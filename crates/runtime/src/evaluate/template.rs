@@ -265,7 +265,13 @@ fn find_program(program: &str, directory: &Path) -> Result<(), EvaluateError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
     use super::*;
+    use crate::StudyBuilder;
+    use crate::evaluate::StopSignal;
     use trialmill_core::space::Parameter;
 
     /// A parameter called `trial_id` took the place of the trial's id; a choice with a zero character
@@ -304,6 +310,112 @@ mod tests {
         assert!(matches!(CommandTemplate::new(&nothing, &space), Err(EvaluateError::NoCommand)));
         let error = CommandTemplate::new(&["no-such-program"], &space).unwrap_err().to_string();
         assert!(error.contains("no-such-program"), "{error}");
+    }
+
+    /// A space of one parameter that has this value always.
+    fn constant(value: &str) -> SearchSpace {
+        SearchSpace::from_stored(&json!({"x": {"type": "constant", "value": value}})).unwrap()
+    }
+
+    #[test]
+    fn a_value_that_no_argument_can_hold_is_refused_where_it_is_one() {
+        let error = CommandTemplate::new(&["sh"], &constant("a\0b")).unwrap_err();
+        assert!(matches!(error, EvaluateError::Zero { .. }), "{error}");
+        for (bytes, fits) in [(MAX_ARGUMENT_BYTES, true), (MAX_ARGUMENT_BYTES + 1, false)] {
+            let space = constant(&"x".repeat(bytes));
+            assert_eq!(CommandTemplate::new(&["sh", "{x}"], &space).is_ok(), fits, "{bytes}");
+            assert!(CommandTemplate::new(&["sh", "x"], &space).is_ok(), "no argument has it");
+        }
+    }
+
+    /// A trial of a space with `lr` and `kind`, its third attempt, in memory.
+    fn trial() -> RunningTrial {
+        let space = SearchSpace::new([
+            ("lr", Parameter::constant(0.5)),
+            ("kind", Parameter::constant("sgd")),
+        ]);
+        let study = StudyBuilder::in_memory().space(space.unwrap()).ctrl_c(false).open().unwrap();
+        let handle = study.handle();
+        let mut trial = handle.sample(1).unwrap().into_trials().remove(0);
+        trial.attempts = 3;
+        let stop = Arc::new(StopSignal::default());
+        RunningTrial::begin(trial, 4, None, None, None, stop, handle)
+    }
+
+    fn words_of(command: &CommandTemplate) -> Result<Vec<String>, EvaluateError> {
+        let files = AttemptFiles::of(Path::new("/dir"), 3);
+        let words = command.words(&trial(), &files)?;
+        Ok(words.into_iter().map(|word| word.into_string().unwrap()).collect())
+    }
+
+    /// A program got an option without its value, or lost one that was its own.
+    #[test]
+    fn what_a_trial_does_not_have_is_left_out_with_its_option_and_nothing_else() {
+        let space = SearchSpace::new(
+            ["lr", "kind", "absent"].map(|name| (name, Parameter::float(0.0, 1.0))),
+        );
+        let space = space.unwrap();
+        let table: [(&[&str], &[&str]); 14] = [
+            (&["--lr", "{lr}", "{kind}-{attempt}"], &["--lr", "0.5", "sgd-3"]),
+            (&["{trial_id}", "{worker}", "{trial_dir}", "a"], &["1", "4", "/dir", "a"]),
+            (&["--absent", "{absent}", "--last"], &["--last"]),
+            (&["-a", "{absent}"], &[]),
+            (&["--absent={absent}", "b"], &["b"]),
+            (&["{lr}{absent}", "b"], &["b"]),
+            (&["--own", "{absent}x", "c"], &["--own", "c"]),
+            (&["--own", "x{absent}", "c"], &["--own", "c"]),
+            (&["--own=1", "{absent}", "d"], &["--own=1", "d"]),
+            (&["own", "{absent}", "e"], &["own", "e"]),
+            (&["-", "{absent}", "f"], &["-", "f"]),
+            (&["--lr{lr}", "{absent}", "g"], &["--lr0.5", "g"]),
+            (&["{absent}", "--own", "{kind}"], &["--own", "sgd"]),
+            (&["--own", "1", "{absent}"], &["--own", "1"]),
+        ];
+        for (words, expected) in table {
+            let words = [&["sh"], words].concat();
+            let given = words_of(&CommandTemplate::new(&words, &space).unwrap()).unwrap();
+            assert_eq!(given[0], "sh");
+            assert_eq!(given[1..], *expected, "{words:?}");
+        }
+        // The program itself is never left out, or its first argument would be one.
+        let command = CommandTemplate::new(&["{absent}", "{lr}"], &space).unwrap();
+        assert_eq!(words_of(&command).unwrap(), ["", "0.5"]);
+        let command = CommandTemplate::new(&["--{kind}", "{absent}"], &space).unwrap();
+        assert_eq!(words_of(&command).unwrap(), ["--sgd"]);
+    }
+
+    /// NePS's files do not say what the space is: only a trial shows whether it has what the command names.
+    #[test]
+    fn of_a_space_that_is_unknown_each_trial_must_have_what_the_command_names() {
+        let parse = |word: &str| CommandTemplate::new(&["sh", word], &SearchSpace::unknown());
+        assert_eq!(words_of(&parse("{lr}, {kind} {trial_id}").unwrap()).unwrap()[1], "0.5, sgd 1");
+        for name in ["absent", "a-b", "a.b_1", "ß"] {
+            let problem = words_of(&parse(&format!("{{{name}}}")).unwrap()).unwrap_err();
+            assert!(problem.to_string().contains(name), "{problem}");
+        }
+        for bad in ["{}", "{a b}", "{a/b}", "{a"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        // Of one that is known, it is conditional.
+        let space = SearchSpace::new([("absent", Parameter::float(0.0, 1.0))]).unwrap();
+        let known = CommandTemplate::new(&["sh", "{absent}"], &space).unwrap();
+        assert_eq!(words_of(&known).unwrap(), ["sh"]);
+    }
+
+    #[test]
+    fn only_a_small_number_is_shown_in_another_way() {
+        for (value, text) in [
+            (Value::Float(1.0), "1.0"),
+            (Value::Float(-0.25), "-0.25"),
+            (Value::Float(1e-5), "0.00001"),
+            (Value::Float(-1e-5), "-0.00001"),
+            (Value::Float(1e-300), "1e-300"),
+            (Value::Int(7), "7"),
+            (Value::from("1e-5"), "1e-5"),
+        ] {
+            assert_eq!(shown(&value), text);
+        }
+        assert_eq!(shown(&Value::Float(f64::INFINITY)), Value::Float(f64::INFINITY).to_string());
     }
 
     /// A script without its x bit was a thousand crashed trials.
