@@ -115,7 +115,8 @@ mod tests {
     /// Each sign says all that the weaker ones say, and nothing of the stronger ones.
     #[test]
     fn each_sign_stops_what_it_is_to_stop() {
-        let signs: [(&str, fn(&StopSignal)); 5] = [
+        type Give = fn(&StopSignal);
+        let signs: [(&str, Give); 5] = [
             ("nothing", |_| {}),
             ("ask no more", StopSignal::ask_no_more),
             ("drain", StopSignal::drain),

@@ -19,6 +19,10 @@ struct Places {
     found: Vec<Value>,
     constants: usize,
     functions: Vec<String>,
+    /// Blocks that may end as well as go elsewhere: those of an `if` without an `else`.
+    may_end: Vec<[usize; 4]>,
+    /// What a block must not be without: it goes elsewhere at its end.
+    needed: Vec<[usize; 4]>,
 }
 
 impl Places {
@@ -121,9 +125,20 @@ impl<'a> Visit<'a> for Places {
         }
     }
 
+    fn visit_block(&mut self, block: &'a syn::Block) {
+        let goes_away = |e: &syn::Expr| matches!(e, syn::Expr::Return(_) | syn::Expr::Break(_) | syn::Expr::Continue(_));
+        if let Some(last @ syn::Stmt::Expr(e, Some(_))) = block.stmts.last()
+            && goes_away(e)
+            && !self.may_end.contains(&place(block.span()))
+        {
+            self.needed.push(place(last.span()));
+        }
+        visit::visit_block(self, block);
+    }
+
     fn visit_stmt(&mut self, statement: &'a syn::Stmt) {
         match statement {
-            syn::Stmt::Expr(e, Some(_)) => {
+            syn::Stmt::Expr(e, Some(_)) if !self.needed.contains(&place(statement.span())) => {
                 let tried = if let syn::Expr::Try(tried) = e { Some(place(tried.expr.span())) } else { None };
                 self.add_own(json!({"kind": "statement", "at": place(statement.span()), "tried": tried}));
             }
@@ -140,6 +155,9 @@ impl<'a> Visit<'a> for Places {
 
     fn visit_expr_if(&mut self, e: &'a syn::ExprIf) {
         self.add_condition(&e.cond);
+        if e.else_branch.is_none() {
+            self.may_end.push(place(e.then_branch.span()));
+        }
         visit::visit_expr_if(self, e);
     }
 
