@@ -268,7 +268,24 @@ fn a_trial_whose_id_could_not_be_printed_does_not_wait_for_its_deadline() {
     let study = Trialmill::new(2);
     study.create();
     study.shell("$TRIALMILL ask s > /dev/full").exits(1).says(&["cannot print"]);
+    study.shell("$TRIALMILL ask s --json | true; true").exits(0);
+    assert_eq!(study.states(), ["pending"]);
     assert_eq!(study.ask(1), ["1"]);
+}
+
+/// Rust opens `/dev/null` where stdout is closed, and `ask` printed there: its trials were taken until their
+/// deadline, a day.
+#[test]
+fn nothing_is_handed_out_to_a_closed_stdout() {
+    let study = Trialmill::new(2);
+    study.create();
+    for verb in ["ask s", "ask s -n 2 --json"] {
+        study.shell(&format!("$TRIALMILL {verb} >&-")).exits(1).says(&["stdout is closed"]);
+    }
+    assert_eq!(study.trials().len(), 0);
+    // Who throws it away knows what is thrown away.
+    study.shell("$TRIALMILL ask s > /dev/null").exits(0);
+    assert_eq!(study.states(), ["evaluating"]);
 }
 
 #[test]

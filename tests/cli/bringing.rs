@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Trialmill;
+use crate::support::{Running, Trialmill, eventually};
 
 const SPACE: &str = "lr: {lower: 0.0, upper: 1.0}, n: {type: int, lower: 1, upper: 8}, \
                      kind: [a, b], beta: {lower: 0.0, upper: 1, when: {kind: a}}, weights: big";
@@ -123,6 +123,110 @@ fn trials_from_elsewhere_are_known_and_not_charged() {
     assert_eq!(study.trials().len(), 7);
 }
 
+/// A column that `import` did not know fell away without a word: the note of each trial, a misspelt parameter
+/// that may be left out, and what `trials --csv` itself lists as `extra`.
+#[test]
+fn no_column_falls_away_without_a_word() {
+    let study = Trialmill::with_space("lr: {lower: 0.0, upper: 1.0}, weights: imagenet", 5);
+    study.create();
+    let import = |header: &str, row: &str| {
+        study.write("t.csv", &format!("{header}\n{row}\n"));
+        study.run(&["import", "s", "t.csv"])
+    };
+    let extra = || study.trials().last().unwrap()["report"]["extra"].clone();
+    import("lr,objective,dropout,comment", "0.5,1,0.25,hello").exits(0).says(&[
+        "kept as `extra` values beside the result: dropout, comment. (A column is called as its parameter is: \
+         lr, weights)",
+    ]);
+    assert_eq!(extra(), json!({"dropout": 0.25, "comment": "hello"}));
+    // What other listings say of who evaluated it, and when, is of the other study.
+    let listing =
+        "id,state,config.lr,objective_to_minimize,time_end,attempts,extra.epochs,user_attrs_tag";
+    import(listing, "7,success,0.25,1,1.5,3,9,'=x").exits(0).says_nothing_of("kept as");
+    assert_eq!(extra(), json!({"epochs": 9, "tag": "=x"}));
+    // A parameter of another space is none of ours, in whatever form.
+    import("lr,objective,config.dropout", "0.5,1,0.25")
+        .exits(2)
+        .says(&["line 2", "'dropout' is not"]);
+    import("lr,objective,params_dropout", "0.125,1,").exits(0);
+    study.write(
+        "t.json",
+        r#"[{"config": {"lr": 0.75}, "report": {"objective_to_minimize": 1}, "seen": true, "notes": {}}]"#,
+    );
+    study.run(&["import", "s", "t.json"]).exits(0);
+    assert_eq!(extra(), json!({"seen": true}));
+    assert_eq!(study.trials().len(), 4);
+    // What was kept comes back with a listing.
+    let listing = study.run(&["trials", "s", "--csv"]).exits(0).stdout;
+    study.write("all.csv", &listing);
+    study.run(&["create", "study.yaml", "--dir", "t"]).exits(0);
+    study.run(&["import", "t", "all.csv"]).exits(0).says_nothing_of("kept as");
+    let back = study.json(&["trials", "t"]);
+    assert_eq!(back[0]["report"]["extra"], json!({"dropout": 0.25, "comment": "hello"}));
+}
+
+/// A wrong number of objectives was refused without the row in which it stands; and of two rows of one file
+/// each set the number for itself, so that nothing more was taken by that study.
+#[test]
+fn a_row_with_another_number_of_objectives_is_named_and_nothing_is_taken_in() {
+    for (goals, says) in [
+        ("", "the study's first success had 1"),
+        ("objectives: {error: minimize}\n", "the study has 1: minimize error"),
+    ] {
+        let study = Trialmill::new(5);
+        study.write("study.yaml", &format!("{}{goals}", study.read("study.yaml")));
+        study.create();
+        study.write("t.csv", "x,objective\n0.5,1\n0.25,\"[1, 2]\"\n");
+        let refused = study.run(&["import", "s", "t.csv"]).exits(2);
+        refused.says(&["t.csv: line 3: the result has 2 objectives", says]);
+        study.write(
+            "t.json",
+            r#"[{"config": {"x": 0.5}, "objective": 1}, {"config": {"x": 0.25}, "objective": [1, 2]}]"#,
+        );
+        let refused = study.run(&["import", "s", "t.json"]).exits(2);
+        refused.says(&["t.json: trial 2: the result has 2 objectives", says]);
+        assert_eq!(study.trials().len(), 0, "one row is wrong");
+        // What was brought before counts, too.
+        study.write("t.csv", "x,objective\n0.5,1\n");
+        study.run(&["import", "s", "t.csv"]).exits(0);
+        study.write("t.csv", "x,objective\n0.25,\"[1, 2]\"\n");
+        study.run(&["import", "s", "t.csv"]).exits(2).says(&["line 2", says]);
+    }
+}
+
+/// A pipe that nobody writes to looked like a program that hangs.
+#[test]
+fn what_is_waited_for_is_named_and_stdin_is_a_file() {
+    let study = Trialmill::new(5);
+    study.create();
+    nix::unistd::mkfifo(&study.path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for arguments in [&["import", "s", "pipe"][..], &["create", "pipe", "--dir", "t"]] {
+        let mut command = study.command(arguments);
+        let said = std::fs::File::create(study.path("said")).unwrap();
+        command.stdout(std::process::Stdio::piped()).stderr(said);
+        let running = Running::of(command);
+        eventually("it says so", || {
+            study.read("said").contains("waiting for what is written to pipe")
+        });
+        let text = match arguments[0] {
+            "import" => "x,objective\n0.5,1\n".into(),
+            _ => study.read("study.yaml"),
+        };
+        study.write("pipe", &text);
+        running.end().exits(0);
+    }
+    assert_eq!(study.trials().len(), 1);
+    study.shell("printf 'x,objective\\n0.25,1\\n' | $TRIALMILL import s -").exits(0);
+    let json = r#"[{"config": {"x": 0.125}, "objective": 1}]"#;
+    study
+        .shell(&format!("echo '{json}' | $TRIALMILL import s -"))
+        .exits(0)
+        .says(&["1 trial taken in"]);
+    study.shell("$TRIALMILL create - --dir u < study.yaml").exits(0);
+    study.shell("$TRIALMILL import s - < /dev/null").exits(2).says(&["it is empty"]);
+    assert_eq!(study.trials().len(), 3);
+}
+
 /// A parameter more, or a wider bound, and everything that was known had to be left behind.
 #[test]
 fn a_study_goes_on_in_another_space() {
@@ -235,7 +339,11 @@ fn a_space_is_changed_in_place_where_all_trials_are_in_it() {
     set(wider).exits(0);
     study.write("neps.yaml", "space: {lr: {lower: 0.0, upper: 1.0}}\n");
     study.run(&["create", "neps.yaml", "--dir", "n", "--layout", "neps"]).exits(0);
-    study.run(&["set", "n", "--space", "neps.yaml"]).exits(2).says(&["space of their own program"]);
+    study.run(&["set", "n", "--space", "neps.yaml"]).exits(2).says(&[
+        "the space of n cannot be changed in place",
+        "`trialmill convert n COPY --space neps.yaml`",
+    ]);
+    study.run(&["convert", "n", "copy", "--space", "neps.yaml"]).exits(0);
 }
 
 /// NePS's `clean`: of a success, or of what is corrupted, there was no way to have it evaluated again.

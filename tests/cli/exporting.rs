@@ -18,6 +18,7 @@ fn study() -> Trialmill {
 fn what_is_exported_to_optuna_is_the_same_when_it_is_imported() {
     let study = study();
     study.run(&["export", "s", "--to", "optuna", "-o", "x.log"]).exits(0);
+    std::fs::create_dir(study.path("logs")).unwrap();
     let lines = study.lines("x.log");
     assert_eq!(lines.len(), 13);
     let first: Json = serde_json::from_str(&lines[0]).unwrap();
@@ -39,7 +40,16 @@ fn what_is_exported_to_optuna_is_the_same_when_it_is_imported() {
     study.run(&["check", "back"]).exits(0);
     study.run(&["ask", "back", "-n", "1", "--json"]).exits(0);
     study.run(&["import-optuna", "x.log", "--dir", "back"]).exits(3);
-    study.run(&["export", "s", "--to", "optuna", "-o", "x.log"]).exits(4).says(&["x.log"]);
+    // "File exists" was all that was said.
+    study.write("logs/note", "mine");
+    for (tool, to) in
+        [("optuna", "x.log"), ("optuna", "logs"), ("tensorboard", "logs"), ("tensorboard", "x.log")]
+    {
+        let says =
+            format!("{to} is there already, and nothing is written over: name another with -o");
+        study.run(&["export", "s", "--to", tool, "-o", to]).exits(2).says(&[&says]);
+    }
+    assert_eq!((study.lines("x.log"), study.read("logs/note")), (lines, "mine".into()));
 }
 
 #[test]
@@ -89,7 +99,10 @@ fn tensorboard_gets_a_directory_for_each_trial() {
     study.run(&["export", "s", "--to", "tensorboard", "-o", "logs", "--top", "5"]).exits(0);
     let entries = std::fs::read_dir(study.path("logs")).unwrap().count();
     assert_eq!(entries, 6);
-    study.run(&["export", "s", "--to", "tensorboard", "-o", "logs"]).exits(4).says(&["not empty"]);
+    study
+        .run(&["export", "s", "--to", "tensorboard", "-o", "logs"])
+        .exits(2)
+        .says(&["there already"]);
 }
 
 #[test]

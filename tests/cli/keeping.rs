@@ -32,6 +32,21 @@ fn is_sound(study: &Trialmill, layout: &str) {
 
 /// What a person knew of a trial (a model's address, "looked at") had no place but in files of its directory, which
 /// no listing and no export shows.
+/// `note x=1e999` noted the text `inf`.
+#[test]
+fn a_note_that_is_no_number_of_a_computer_is_the_text_that_was_written() {
+    let study = Trialmill::new(1);
+    study.run_study(&[], "echo 0.5").exits(0);
+    study
+        .run(&["note", "s", "1", "big=1e999", "none=NaN", "some=1e3", "long=123456789012345678901"])
+        .exits(0);
+    let wanted = r#"{"big":"1e999","none":"NaN","some":1000.0,"long":123456789012345678901}"#;
+    study.run(&["show", "s", "1"]).says(&["big = 1e999", "none = NaN", "some = 1000.0"]);
+    let row = study.run(&["trials", "s", "--json"]).stdout;
+    let row: String = row.split_whitespace().collect();
+    assert!(row.contains(&format!("\"notes\":{wanted}")), "{row}");
+}
+
 #[test]
 fn notes_are_kept_and_shown_in_every_layout() {
     for layout in LAYOUTS {

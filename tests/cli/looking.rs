@@ -173,7 +173,23 @@ fn a_long_listing_into_head_is_no_error_but_a_full_disk_is() {
     study.run(&["ask", "s", "-n", "2000"]).exits(0);
     let ran = study.shell("($TRIALMILL trials s --json; echo $? > code) | head -n 1").exits(0);
     assert_eq!((&*ran.stdout, &*ran.stderr, &*study.read("code")), ("[\n", "", "0\n"));
-    for verb in ["trials s", "trials s --csv", "status s", "best s --json"] {
+    for verb in [
+        "trials s",
+        "trials s --csv",
+        "status s",
+        "best s --json",
+        "watch s --once",
+        "watch s --plain --once",
+        "show s 1",
+        "plot s timeline",
+        "report s",
+        "check s",
+        "completions bash",
+        "man",
+        "--help",
+        "--version",
+        "ask --help",
+    ] {
         study.shell(&format!("$TRIALMILL {verb} > /dev/full")).exits(1).says(&["cannot print"]);
         study.shell(&format!("$TRIALMILL {verb} 2>&-")).exits(0);
     }

@@ -36,8 +36,20 @@ fn a_number_that_cannot_be_is_answered_with_one_that_can() {
         (&["set", "s"], "--timeout", "1mo", time),
         (&["set", "s"], "--evaluation-seconds", "x", time),
         (&["ask", "s"], "--deadline", "-1", "below 0"),
-        (&["ask", "s"], "-n", "-2", "is not in 1..=65536"),
+        (&["set", "s"], "--timeout", "1e30", "of fewer than 2^64 seconds"),
+        (&["ask", "s"], "-n", "-2", "a whole number from 1 to 65536 is needed"),
+        (&["sample", "s"], "--ahead", "1e9", "a whole number from 1 to 65536 is needed"),
+        (&["bench"], "--processes", "65", "a whole number from 1 to 64 is needed"),
+        (&["bench"], "--trials", "0", "from 1 on"),
         (&["trials", "s"], "--limit", "-1", "below 0"),
+        (&["export", "s", "--to", "tensorboard", "-o", "x"], "--top", "0", "from 1 on"),
+        (&["tell", "s", "1", "--objective", "1"], "--attempt", "0", "from 1 on"),
+        (&["plot", "s", "history"], "--width", "-1", "a number from 240 to 20000 is needed"),
+        (&["plot", "s", "history"], "--width", "0", "a number from 240 to 20000 is needed"),
+        (&["plot", "s", "history"], "--width", "1e9", "a number from 240 to 20000 is needed"),
+        (&["plot", "s", "history"], "--height", "nan", "a number from 160 to 20000 is needed"),
+        (&["plot", "s", "history"], "--scale", "0", "a number from 0.1 to 20 is needed"),
+        (&["plot", "s", "history"], "--objective", "0", "from 1 on"),
     ] {
         let command: &[&str] = if verb == run { &["--", "true"] } else { &[] };
         let ran = study.run(&[verb, &[flag, value], command].concat());

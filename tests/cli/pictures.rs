@@ -59,8 +59,10 @@ fn what_cannot_be_drawn_is_said_and_no_file_is_left() {
     refused(&["plot", "s", "history", "-o", "a"], ".svg or .png");
     refused(&["plot", "s", "sculpture"], "there are history");
     refused(&["plot", "s", "history", "--objective", "2"], "there is no objective 2");
-    refused(&["plot", "s", "history", "-o", "a.png", "--scale", "1e9"], "too large");
-    refused(&["plot", "s", "history", "--width", "nan"], "number of points");
+    refused(&["plot", "s", "history", "-o", "a.png", "--scale", "1e9"], "from 0.1 to 20");
+    let large = ["plot", "s", "history", "-o", "a.png", "--width", "20000", "--scale", "20"];
+    refused(&large, "too large");
+    refused(&["plot", "s", "history", "--width", "nan"], "from 240 to 20000");
     study.run(&["plot", "s", "history", "-o", "no/such/a.svg"]).exits(4).says(&["no/such/a.svg"]);
     assert!(!study.path("a.svg").exists() && !study.path("a.png").exists());
 

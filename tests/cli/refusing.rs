@@ -99,6 +99,51 @@ fn a_wrong_command_line_or_study_file_leaves_no_trace() {
     assert!(!study.path("s").exists());
 }
 
+/// Verbs that only look at a study said "name an empty or new one" of a directory that is none.
+#[test]
+fn a_directory_without_a_study_is_answered_with_what_to_name() {
+    let study = Trialmill::new(2);
+    for dir in ["empty", "other", "runs"] {
+        std::fs::create_dir(study.path(dir)).unwrap();
+    }
+    study.write("other/readme", "mine");
+    study.write("file", "mine");
+    study.run(&["create", "study.yaml", "--dir", "runs/x"]).exits(0);
+    let verbs: [&[&str]; 12] = [
+        &["status", "DIR"],
+        &["best", "DIR"],
+        &["trials", "DIR"],
+        &["watch", "DIR", "--once"],
+        &["show", "DIR", "1"],
+        &["logs", "DIR", "1"],
+        &["plot", "DIR", "history"],
+        &["report", "DIR"],
+        &["summary", "DIR", "-o", "out"],
+        &["export", "DIR", "--to", "optuna", "-o", "out"],
+        &["ask", "DIR"],
+        &["worker", "DIR", "--", "true"],
+    ];
+    let name = "Name the directory of a study; `trialmill run` and `trialmill create` make one";
+    for verb in verbs {
+        let run = |dir: &str| {
+            let words: Vec<&str> =
+                verb.iter().map(|word| if *word == "DIR" { dir } else { word }).collect();
+            study.run(&words).exits(3).says_nothing_of("empty or new").says_nothing_of("new one:")
+        };
+        run("empty").says(&["empty is not a trialmill study: it is empty", name]);
+        run("missing").says(&["it does not exist", name]);
+        run("file").says(&["it is not a directory", name]);
+        run("other").says(&["it holds other files (such as readme), and no study.json", name]);
+        run("runs").says(&["There is a study below it", "runs/x"]);
+    }
+    study.run(&["create", "study.yaml", "--dir", "runs/y"]).exits(0);
+    study.run(&["status", "runs"]).exits(3).says(&["There are 2 studies below it, from", "runs/y"]);
+    // Whoever makes a study is told to name another directory.
+    let made = study.run(&["create", "study.yaml", "--dir", "other"]).exits(3);
+    made.says(&["other holds other files (such as readme), and no study: name an empty directory, or a new one"]);
+    assert_eq!((study.read("other/readme"), study.path("out").exists()), ("mine".into(), false));
+}
+
 #[test]
 fn a_directory_of_another_study_is_not_mixed_with_this_one() {
     let study = Trialmill::new(2);

@@ -14,13 +14,13 @@ use super::print::{Dir, print};
 /// Asks for trials to evaluate elsewhere: in a batch system, by hand, on another machine.
 ///
 /// A trial that was asked for belongs to the caller until it is reported or released, or its deadline
-/// has passed; then it is handed out again.
+/// has passed; then it is handed out again. What cannot be printed is given back at once.
 #[derive(Args)]
 pub(super) struct Ask {
     #[command(flatten)]
     dir: Dir,
     /// How many trials
-    #[arg(short, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(short, default_value_t = 1, value_parser = crate::numbers::whole_in::<u32>(1..=65_536))]
     n: u32,
     /// Who asks, for the records
     #[arg(long, default_value = "ask")]
@@ -40,6 +40,10 @@ impl Ask {
         })?;
         // Before the directory is touched.
         check_caller(&self.caller).map_err(Error::Setting)?;
+        if super::print::is_closed() {
+            let nobody = "stdout is closed, so nobody would learn which trials these are: none is handed out";
+            return Ok(super::print::cannot_print(nobody));
+        }
         let client = DirectClient::open(&self.dir.dir)?;
         let trials = match client.ask(&self.caller, self.n as usize, deadline)? {
             AskOutcome::Trials(trials) => trials,

@@ -27,7 +27,7 @@ pub(super) struct Create {
 /// A study file, the flags that override it, and the study's directory.
 #[derive(Args)]
 pub(super) struct Described {
-    /// The study file (YAML or JSON): space, optimizer, budget, workers, command
+    /// The study file (YAML or JSON; `-` is stdin): space, optimizer, budget, workers, command
     #[arg(value_name = "STUDY")]
     file: PathBuf,
     /// The study's directory; created unless it exists

@@ -1,7 +1,7 @@
 //! `export` and `import-optuna`: a study in the formats of other tools, and back.
 
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub(super) struct Export {
     #[arg(long)]
     follow: bool,
     /// The best trials, at the most (tensorboard: a directory for each)
-    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = crate::numbers::count::<usize>)]
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = crate::numbers::from_1::<usize>)]
     top: usize,
 }
 
@@ -90,7 +90,7 @@ impl Export {
         let to = &self.output;
         match self.to {
             Tool::Tensorboard => {
-                let n = tensorboard(&live, to, self.top).map_err(StoreError::io("write", to))?;
+                let n = tensorboard(&live, to, self.top).map_err(|error| unwritten(to, error))?;
                 let ended = live.study().finished();
                 let more =
                     if (n as u64) < ended { format!(" of {ended} (--top)") } else { String::new() };
@@ -99,8 +99,7 @@ impl Export {
             #[cfg(feature = "parquet")]
             Tool::Parquet => {
                 let failed = |error| Error::from(StoreError::io("write", to)(error));
-                let file =
-                    OpenOptions::new().write(true).create_new(true).open(to).map_err(failed)?;
+                let file = new_file(to)?;
                 let n = trialmill_export::parquet(&live, file).map_err(failed)?;
                 say(format_args!("{} are in {}", text::trials(n as u64), to.display()));
             }
@@ -110,10 +109,25 @@ impl Export {
     }
 }
 
+/// A file that is not there yet: appending to another export would double it.
+fn new_file(path: &Path) -> Result<File, Error> {
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    file.map_err(|error| unwritten(path, error))
+}
+
+fn unwritten(path: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::Setting(format!(
+            "{} is there already, and nothing is written over: name another with -o, or remove it first",
+            path.display()
+        )),
+        _ => StoreError::io("write", path)(error).into(),
+    }
+}
+
 fn follow(live: &mut Live, to: &Path, on: bool) -> Result<(), Error> {
     let failed = |error| Error::from(StoreError::io("write", to)(error));
-    // Appending to another export would double it.
-    let mut file = OpenOptions::new().write(true).create_new(true).open(to).map_err(failed)?;
+    let mut file = new_file(to)?;
     let (mut optuna, mut text, epoch) = (Optuna::new(), String::new(), live.epoch());
     loop {
         optuna.update(live, &mut text);

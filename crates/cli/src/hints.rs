@@ -1,6 +1,8 @@
 //! Adds to an error which of the program's verbs helps. The library does not know the verbs.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::path::Path;
 
 use trialmill::Error;
 use trialmill_core::error::{EvaluateError, StoreError, StudyError};
@@ -20,9 +22,12 @@ impl fmt::Display for Hinted<'_, StoreError> {
     }
 }
 
-fn of(error: &Error) -> &'static str {
-    match error {
-        Error::Store(error) => of_store(error),
+/// How many entries of a directory are looked at for a study.
+const MOST_ENTRIES: usize = 1_000;
+
+fn of(error: &Error) -> Cow<'static, str> {
+    let hint = match error {
+        Error::Store(error) => return of_store(error),
         Error::Study(StudyError::UnknownTrial(_)) => "; `trialmill trials` lists them",
         Error::Study(StudyError::UnknownSpace { .. }) => {
             ". Give the study file once (`trialmill worker DIR --space study.yaml`)"
@@ -35,11 +40,13 @@ fn of(error: &Error) -> &'static str {
              trials back)."
         }
         _ => "",
-    }
+    };
+    hint.into()
 }
 
-fn of_store(error: &StoreError) -> &'static str {
-    match error {
+fn of_store(error: &StoreError) -> Cow<'static, str> {
+    let hint = match error {
+        StoreError::NotAStudy { path, .. } => return where_studies_are(path).into(),
         StoreError::Mismatch { what, .. } if what.contains("search space") => {
             "\nUse another directory, or open the study as it is (`trialmill worker`). \
              `trialmill set DIR --space FILE` changes the space in place where all trials are in the new \
@@ -53,5 +60,29 @@ fn of_store(error: &StoreError) -> &'static str {
             " `trialmill trials --json` still exports what precedes that byte."
         }
         _ => "",
+    };
+    hint.into()
+}
+
+/// What to name instead of a directory that is no study.
+fn where_studies_are(path: &Path) -> String {
+    let is_study = |path: &Path| path.join("study.json").is_file();
+    // One that is there and does not read is another matter.
+    if is_study(path) {
+        return String::new();
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().take(MOST_ENTRIES).flatten();
+    let mut below: Vec<String> = entries
+        .filter(|entry| is_study(&entry.path()))
+        .map(|entry| entry.path().display().to_string())
+        .collect();
+    below.sort();
+    match &below[..] {
+        [] => ". Name the directory of a study; `trialmill run` and `trialmill create` make one"
+            .into(),
+        [one] => format!(". There is a study below it: {one}"),
+        [first, .., last] => {
+            format!(". There are {} studies below it, from {first} to {last}", below.len())
+        }
     }
 }

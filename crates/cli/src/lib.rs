@@ -16,6 +16,7 @@ mod export;
 mod hints;
 mod hold;
 mod import;
+mod input;
 mod listing;
 mod logs;
 mod note;
@@ -127,7 +128,10 @@ enum Verb {
 }
 
 /// The command line. `-3` is a number there, of which the flag it is for has something to say.
-fn arguments() -> Arguments {
+///
+/// # Errors
+/// There is nothing to run: it makes no sense, or asks for help, which is printed.
+fn arguments() -> Result<Arguments, ExitCode> {
     let command = Arguments::command().mut_subcommands(|verb| {
         verb.mut_args(|arg| match arg.get_action() {
             ArgAction::Set | ArgAction::Append if !arg.is_positional() => {
@@ -137,18 +141,25 @@ fn arguments() -> Arguments {
         })
     });
     let read = command.try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
-    read.unwrap_or_else(|mut error| {
+    read.map_err(|mut error| {
         // A flag with a typo is no value that was meant for somebody else.
         if error.get(ContextKind::SuggestedArg).is_some() {
             error.remove(ContextKind::Suggested);
         }
-        error.exit()
+        match error.print() {
+            Err(problem) if !error.use_stderr() => print::not_printed(problem),
+            // 0 for what was asked for, 2 for what makes no sense.
+            _ => ExitCode::from(error.exit_code() as u8),
+        }
     })
 }
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let arguments = arguments();
+    let arguments = match arguments() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     show_log(arguments.verbose);
     match run(arguments) {
         Ok(code) => code,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(super) struct Logs {
     #[arg(value_name = "ID")]
     id: TrialId,
     /// Of this attempt, not of the latest
-    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u32>)]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::from_1::<u32>)]
     attempt: Option<u32>,
     /// Go on with what it writes, until the attempt has ended
     #[arg(short, long)]
@@ -122,12 +122,8 @@ fn print_from(
             return Ok(None);
         }
         *offset += got as u64;
-        match write_bytes(&chunk[..got]) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                return Ok(Some(ExitCode::SUCCESS));
-            }
-            Err(error) => return Ok(Some(super::print::cannot_print(error))),
-            Ok(()) => {}
+        if let Err(error) = write_bytes(&chunk[..got]) {
+            return Ok(Some(super::print::not_printed(error)));
         }
     }
 }

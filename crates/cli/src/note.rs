@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Map, Value as Json};
 use trialmill::{DirectClient, Error, TrialId};
-use trialmill_core::json;
 
+use super::numbers::json_or_text;
 use super::print::Dir;
 
 /// Notes something about a trial, of whatever state: values of your own, by name.
@@ -24,7 +24,7 @@ pub(super) struct Note {
     /// The trial
     #[arg(value_name = "ID")]
     id: TrialId,
-    /// What is noted: the value is JSON, or else a text
+    /// What is noted: the value is JSON, or else a text, as it is written
     #[arg(value_name = "NAME=VALUE", required_unless_present = "remove")]
     notes: Vec<String>,
     /// Take the note of this name away; may be given several times
@@ -40,7 +40,7 @@ impl Note {
                 .split_once('=')
                 .filter(|(name, _)| !name.is_empty())
                 .ok_or_else(|| Error::Setting(format!("'{text}' is not NAME=VALUE")))?;
-            let value = json::read(value).unwrap_or_else(|_| value.into());
+            let value = json_or_text(value);
             if notes.insert(name.to_string(), value).is_some() {
                 return Err(Error::Setting(format!("'{name}' is noted twice")));
             }

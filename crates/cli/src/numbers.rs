@@ -1,5 +1,7 @@
 //! Numbers and times as people write them, in flags and in a study file.
 
+use std::ops::RangeInclusive;
+
 use jiff::{Span, SpanRelativeTo};
 use serde_json::{Map, Value as Json};
 use trialmill_core::notation;
@@ -43,6 +45,49 @@ pub(crate) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
         (..) => return wrong(""),
     };
     T::try_from(number).or_else(|_| wrong("it is too large; "))
+}
+
+/// The same from 1 on.
+///
+/// # Errors
+/// What would be right.
+pub(crate) fn from_1<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    match count::<u64>(text) {
+        Ok(0) => Err("a whole number from 1 on is needed".into()),
+        read => read.and_then(|_| count(text)),
+    }
+}
+
+/// Reads a whole number in a range.
+pub(crate) fn whole_in<T>(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<T, String> + Clone
+where
+    T: TryFrom<u64>,
+{
+    move |text| {
+        let number = count::<u64>(text).ok().filter(|number| range.contains(number));
+        let wrong =
+            || format!("a whole number from {} to {} is needed", range.start(), range.end());
+        T::try_from(number.ok_or_else(wrong)?).map_err(|_| wrong())
+    }
+}
+
+/// Reads a number in a range.
+pub(crate) fn number_in(
+    range: RangeInclusive<f64>,
+) -> impl Fn(&str) -> Result<f64, String> + Clone {
+    move |text| match number(text) {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("a number from {} to {} is needed", range.start(), range.end())),
+    }
+}
+
+/// What somebody gives as JSON, or else as a text. A number that no computer has (`1e999`) is a text, as
+/// it was written, and not infinity.
+pub(crate) fn json_or_text(text: &str) -> Json {
+    match trialmill_core::json::read(text) {
+        Ok(json) if notation::as_f64(&json).is_none_or(f64::is_finite) => json,
+        _ => text.into(),
+    }
 }
 
 /// Reads any number.
@@ -143,6 +188,32 @@ mod tests {
         for below in ["-1", "-10m", "-1e300", "-inf"] {
             assert!(seconds(below).unwrap_err().contains("below 0"), "{below}");
         }
+    }
+
+    #[test]
+    fn a_range_says_itself() {
+        assert_eq!(whole_in::<u32>(1..=65_536)("1e3"), Ok(1000));
+        assert_eq!(from_1::<usize>("7"), Ok(7));
+        assert!(from_1::<u8>("0").unwrap_err().contains("from 1 on"));
+        assert!(from_1::<u8>("300").unwrap_err().contains("too large"));
+        for bad in ["0", "-1", "65537", "1e9", "2.5", "nan", "x", ""] {
+            let problem = whole_in::<u32>(1..=65_536)(bad).unwrap_err();
+            assert_eq!(problem, "a whole number from 1 to 65536 is needed", "{bad}");
+        }
+        assert_eq!(number_in(0.1..=20.0)("0.5"), Ok(0.5));
+        for bad in ["0", "-1", "1e9", "nan", "inf", "wide", ""] {
+            let problem = number_in(0.1..=20.0)(bad).unwrap_err();
+            assert_eq!(problem, "a number from 0.1 to 20 is needed", "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_no_computer_has_is_the_text_that_it_was() {
+        for text in ["1e999", "-1e999", "NaN", "Infinity", "hello", "01", ""] {
+            assert_eq!(json_or_text(text), Json::from(text), "{text}");
+        }
+        assert_eq!(json_or_text("1e3"), Json::from(1000.0));
+        assert_eq!(json_or_text("[1, \"a\"]"), serde_json::json!([1, "a"]));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use trialmill_view::Live;
 use trialmill_view::figures::Over;
 
 use super::hints::Hinted;
+use super::numbers::number_in;
 use super::print::{Dir, print, say};
 
 /// Draws a picture of a study.
@@ -25,20 +26,20 @@ pub(super) struct PlotVerb {
     /// history, parallel, slice, importance, pareto, timeline, curves, ecdf or budget
     #[arg(value_name = "PICTURE")]
     plot: Plot,
-    /// Where the picture goes: .svg or .png; SVG to stdout if not given
+    /// Where the picture goes: .svg or .png; SVG to stdout if not given, or `-`
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Its width in points
-    #[arg(long, default_value_t = 900.0, value_name = "POINTS")]
+    /// Its width in points: 240 to 20000
+    #[arg(long, default_value_t = 900.0, value_name = "POINTS", value_parser = number_in(240.0..=20_000.0))]
     width: f64,
-    /// Its height in points; a fitting one if not given
-    #[arg(long, value_name = "POINTS")]
+    /// Its height in points: 160 to 20000; a fitting one if not given
+    #[arg(long, value_name = "POINTS", value_parser = number_in(160.0..=20_000.0))]
     height: Option<f64>,
-    /// Pixels to a point, in a PNG
-    #[arg(long, default_value_t = 2.0, value_name = "N")]
+    /// Pixels to a point, in a PNG: 0.1 to 20
+    #[arg(long, default_value_t = 2.0, value_name = "N", value_parser = number_in(0.1..=20.0))]
     scale: f64,
     /// Which objective, of several: 1 is the first
-    #[arg(long, default_value_t = 1, value_name = "K")]
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = crate::numbers::from_1::<usize>)]
     objective: usize,
     /// What a history is lined up by: number, time or cost
     #[arg(long, default_value = "number", value_name = "AXIS")]
@@ -50,7 +51,7 @@ pub(super) struct PlotVerb {
 pub(super) struct Report {
     #[command(flatten)]
     dir: Dir,
-    /// Where the page goes; stdout if not given
+    /// Where the page goes; stdout if not given, or `-`
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -70,6 +71,7 @@ impl PlotVerb {
             .as_deref()
             .map(|path| path.extension().and_then(|e| e.to_str()))
         {
+            _ if self.output.as_deref().is_none_or(is_stdout) => Kind::Svg,
             None | Some(Some("svg")) => Kind::Svg,
             Some(Some("png")) => Kind::Png,
             Some(other) => {
@@ -80,12 +82,6 @@ impl PlotVerb {
                 return Err(Error::Setting(problem));
             }
         };
-        if self.objective == 0 {
-            return Err(Error::Setting("the first objective is 1".into()));
-        }
-        if !self.width.is_finite() || self.height.is_some_and(|height| !height.is_finite()) {
-            return Err(Error::Setting("a picture's size is a number of points".into()));
-        }
         let live = open(&self.dir.dir)?;
         let objectives = trialmill_view::figures::objectives(&live).len();
         if self.objective > objectives {
@@ -140,9 +136,15 @@ fn pixels(_: &Scene, _: f64) -> Result<Vec<u8>, Error> {
     ))
 }
 
+fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
 /// Writes a file by way of a new one, so that nobody sees half of it.
 fn write(to: Option<&Path>, bytes: &[u8]) -> Result<ExitCode, Error> {
-    let Some(path) = to else { return Ok(print(&String::from_utf8_lossy(bytes))) };
+    let Some(path) = to.filter(|path| !is_stdout(path)) else {
+        return Ok(print(&String::from_utf8_lossy(bytes)));
+    };
     let failed = StoreError::io("write", path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let name = path.file_name().unwrap_or_default().to_string_lossy();

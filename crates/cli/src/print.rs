@@ -4,6 +4,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::stat::{fstat, major, minor};
+
 /// A study's directory, as an argument.
 #[derive(clap::Args)]
 pub(crate) struct Dir {
@@ -27,11 +30,26 @@ pub(crate) fn write_bytes(bytes: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
+/// Whether nobody can see what is printed, because stdout was closed when the program was started. The
+/// runtime opens `/dev/null` in its place, for reading too; no shell's `> /dev/null` does that.
+pub(crate) fn is_closed() -> bool {
+    let out = io::stdout();
+    let is_null =
+        fstat(&out).is_ok_and(|data| (major(data.st_rdev), minor(data.st_rdev)) == (1, 3));
+    let mode = fcntl(&out, FcntlArg::F_GETFL).map(OFlag::from_bits_truncate);
+    is_null && mode.is_ok_and(|mode| mode & OFlag::O_ACCMODE == OFlag::O_RDWR)
+}
+
 /// Prints to stdout. A reader that has enough (`| head`) is not an error.
 pub(crate) fn print(text: &str) -> ExitCode {
-    match write(text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => cannot_print(error),
-        _ => ExitCode::SUCCESS,
+    write(text).map_or_else(not_printed, |()| ExitCode::SUCCESS)
+}
+
+/// What it means that something could not be printed.
+pub(crate) fn not_printed(error: io::Error) -> ExitCode {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        _ => cannot_print(error),
     }
 }
 

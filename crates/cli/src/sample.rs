@@ -28,7 +28,7 @@ pub(super) struct Sample {
     #[command(flatten)]
     dir: Dir,
     /// How many trials wait at a time
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = crate::numbers::whole_in::<u32>(1..=65_536))]
     ahead: u32,
     /// A Python that has NePS, where NePS samples
     #[arg(last = true, value_name = "PYTHON")]

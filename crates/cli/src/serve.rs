@@ -8,7 +8,7 @@ use clap::Args;
 use trialmill::Error;
 use trialmill_dashboard::{Bind, ServeOptions};
 
-use super::print::write;
+use super::print::{not_printed, write};
 
 /// Shows studies in a browser, live: all that are found at and below the folders.
 #[derive(Args)]
@@ -71,7 +71,9 @@ impl Serve {
                 }
                 (Bind::Address(_), None) => String::new(),
             };
-            let _ = write(&text);
+            if let Err(error) = write(&text) {
+                not_printed(error);
+            }
         })?;
         Ok(ExitCode::SUCCESS)
     }

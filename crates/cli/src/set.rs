@@ -143,6 +143,15 @@ fn change_space(dir: &Path, file: &Path) -> Result<(), Error> {
     let wanted = StudyFile::read(file)?.spec.space;
     let wanted = wanted.ok_or_else(|| Error::Setting("the file has no space".into()))?;
     let (mut directory, summary) = (Directory::open(dir)?, Summary::read(dir)?);
+    if directory.layout().is_shared() {
+        return Err(Error::Setting(format!(
+            "the space of {0} cannot be changed in place: NePS's workers may join that directory, and they \
+             search the space that their own program says. Make a copy with the new space: `trialmill convert \
+             {0} COPY --space {1}`",
+            dir.display(),
+            file.display()
+        )));
+    }
     let study = summary.study();
     if let Some(process) = study.processes().find(|process| directory.is_alive(process)) {
         let who = format!("process p{} (pid {})", process.process, process.pid);

@@ -28,7 +28,7 @@ pub(super) struct Progress {
     #[arg(long, required = true, allow_hyphen_values = true)]
     value: Vec<String>,
     /// The attempt that was handed out; the current one if not given
-    #[arg(long, value_parser = crate::numbers::count::<u32>)]
+    #[arg(long, value_parser = crate::numbers::from_1::<u32>)]
     attempt: Option<u32>,
 }
 

@@ -131,17 +131,14 @@ impl FileBudget {
 }
 
 impl StudyFile {
-    /// Reads a study file, YAML unless its name ends in `.json`.
+    /// Reads a study file, YAML unless its name ends in `.json`; `-` is stdin.
     ///
     /// # Errors
     /// It cannot be read, is not of the right shape, or describes a space that makes no sense.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let read = |source| StudyFileError::Read { path: path.into(), source };
         let content = |problem| StudyFileError::Content { path: path.into(), problem };
-        // Do not rely on its size: a pipe and `/dev/zero` have none.
-        let file = std::fs::File::open(path).map_err(read)?;
-        let text =
-            trialmill_store::plain::read_limited(file, MAX_STUDY_FILE_BYTES).map_err(read)?;
+        let text = crate::input::read(path, MAX_STUDY_FILE_BYTES).map_err(read)?;
         let text = json::text(text).map_err(content)?;
         let is_json = path.extension().is_some_and(|extension| extension == "json");
         let (json, lines) = match is_json {

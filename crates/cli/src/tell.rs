@@ -46,7 +46,7 @@ pub(super) struct Tell {
     #[arg(long, allow_hyphen_values = true, value_parser = crate::numbers::number)]
     cost: Option<f64>,
     /// The attempt that was handed out; the current one if not given
-    #[arg(long, value_parser = crate::numbers::count::<u32>)]
+    #[arg(long, value_parser = crate::numbers::from_1::<u32>)]
     attempt: Option<u32>,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Release {
     #[arg(value_name = "ID")]
     id: TrialId,
     /// The attempt that was handed out; the current one if not given
-    #[arg(long, value_parser = crate::numbers::count::<u32>)]
+    #[arg(long, value_parser = crate::numbers::from_1::<u32>)]
     attempt: Option<u32>,
 }
 

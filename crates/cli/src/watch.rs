@@ -1,6 +1,7 @@
 //! `watch`: a study in the terminal, while it runs.
 
 use std::io::IsTerminal;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use clap::Args;
 use trialmill::Error;
 use trialmill_watch::Options;
 
-use super::print::Dir;
+use super::print::{Dir, not_printed, write};
 
 /// Shows a study in the terminal, live, from any process or machine that sees its directory.
 #[derive(Args)]
@@ -40,8 +41,15 @@ impl Watch {
         let is_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         if self.plain || self.once || !is_terminal || is_dumb {
-            trialmill_watch::plain(&self.dir.dir, LINE, self.once, &mut std::io::stdout().lock())?;
-            return Ok(ExitCode::SUCCESS);
+            let mut code = ExitCode::SUCCESS;
+            trialmill_watch::plain(&self.dir.dir, LINE, self.once, &mut |line| {
+                let Err(error) = write(&format!("{line}\n")) else {
+                    return ControlFlow::Continue(());
+                };
+                code = not_printed(error);
+                ControlFlow::Break(())
+            })?;
+            return Ok(code);
         }
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         trialmill_watch::watch(&Options {

@@ -101,6 +101,14 @@ pub enum StudyError {
         /// The machine it runs on.
         host: Arc<str>,
     },
+    /// One of several trials that were evaluated elsewhere is not of this study; none was taken in.
+    #[error("trial {} of those that are brought: {problem}", at + 1)]
+    Imported {
+        /// Its place among them, from 0 on.
+        at: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// An event contradicts those before it: the journal, or this program, is wrong.
     #[error("{0}")]
     Contradiction(String),
@@ -127,6 +135,17 @@ pub enum StoreError {
         path: PathBuf,
         /// What was found.
         problem: String,
+    },
+    /// The directory holds other files, and a new study is to be made there.
+    #[error(
+        "{} holds other files (such as {name}), and no study: name an empty directory, or a new one",
+        path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// One of the files.
+        name: String,
     },
     /// The directory holds a study, and a new one is to be made there.
     #[error("{} holds a study already; name a new directory", path.display())]
@@ -427,6 +446,7 @@ impl Error {
             Error::Store(StoreError::Mismatch { .. } | StoreError::NotAStudy { .. }) => 3,
             Error::Store(StoreError::Newer { .. } | StoreError::InUse { .. }) => 3,
             Error::Store(StoreError::Moved { .. } | StoreError::Exists { .. }) => 3,
+            Error::Store(StoreError::Foreign { .. }) => 3,
             Error::Store(StoreError::Damaged { .. } | StoreError::Study { .. }) => 5,
             Error::Store(StoreError::LockTimeout { .. } | StoreError::NoLocks { .. }) => 6,
             Error::Store(StoreError::LocalLocks { .. }) => 6,

@@ -86,7 +86,8 @@ impl Evaluation {
         if let Some(seconds) = self.timeout_seconds
             && self.timeout().is_none()
         {
-            return Err(format!("the timeout must be above 0 seconds, not {seconds}"));
+            let what = if seconds > 0.0 { "of fewer than 2^64 seconds" } else { "above 0 seconds" };
+            return Err(format!("the timeout must be {what}, not {seconds}"));
         }
         if let Some(seconds) = self.grace_seconds
             && Duration::try_from_secs_f64(seconds).is_err()

@@ -7,6 +7,7 @@ mod support;
 use support::{ask, handed, obedient, process, refuses, report, run, study_of};
 use trialmill_core::budget::Budget;
 use trialmill_core::definition::{Definition, OptimizerInfo};
+use trialmill_core::error::StudyError;
 use trialmill_core::event::{Event, EventKind, Policy, Stop};
 use trialmill_core::objectives::{Direction, Objectives};
 use trialmill_core::pruner::PrunerInfo;
@@ -180,4 +181,29 @@ fn a_policy_that_can_never_come_true_is_refused_but_not_for_what_it_had() {
     study.apply(Event { time: 1.0, kind }).unwrap();
     set(&mut study, Policy { max_attempts: 7, ..fidelity(9.0) }).unwrap();
     refuses(set(&mut study, fidelity(8.0)), "no parameter is the fidelity");
+}
+
+/// Two rows of one import each said for themselves how many objectives all have, and from then on the study
+/// took neither.
+#[test]
+fn of_what_is_brought_too_the_first_says_how_many_objectives_all_have() {
+    let config = |study: &StudyState, x: f64| study.definition().space.config(|_| x.into());
+    let import = |study: &mut StudyState, reports: &[Report]| {
+        let trials = reports.iter().zip(1..);
+        let trials =
+            trials.map(|(report, at)| (config(study, f64::from(at) / 8.0), report.clone()));
+        let trials = trials.collect();
+        run(study, Command::Import { worker: "import".into(), trials, time: 1.0 })
+    };
+    let (one, two) = (Report::objective(1.0), Report::objective([1.0, 2.0]));
+    let mut study = study_of(Objectives::default());
+    let refused = import(&mut study, &[one.clone(), one.clone(), two.clone()]).unwrap_err();
+    assert!(matches!(refused, StudyError::Imported { at: 2, .. }), "{refused}");
+    assert!(refused.to_string().contains("trial 3 of those that are brought"), "{refused}");
+    assert_eq!(study.trials().len(), 0);
+    import(&mut study, std::slice::from_ref(&two)).unwrap();
+    refuses(import(&mut study, std::slice::from_ref(&one)), "had 2");
+    let late = handed(ask(&mut study, 1, obedient).unwrap()).remove(0);
+    report(&mut study, &late, one);
+    assert_eq!(study.trial(&late).unwrap().state, State::Crashed);
 }

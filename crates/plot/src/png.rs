@@ -18,7 +18,9 @@ const MOST: f64 = 16_000.0;
 pub fn png(scene: &Scene, scale: f64) -> Result<Vec<u8>, String> {
     let (width, height) = (scene.width * scale, scene.height * scale);
     if !(1.0..=MOST).contains(&width) || !(1.0..=MOST).contains(&height) {
-        return Err(format!("a picture of {width} × {height} pixels is too large"));
+        return Err(format!(
+            "a picture of {width} × {height} pixels is too large: at most {MOST} each way"
+        ));
     }
     let mut pixels = Pixmap::new(width as u32, height as u32).ok_or("no memory for the picture")?;
     let [r, g, b] = light(Ink::Surface);

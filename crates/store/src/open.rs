@@ -79,13 +79,23 @@ impl Directory {
     /// There is none, or it is damaged.
     pub fn open_read_only_as(path: &Path, layouts: Layouts) -> Result<Self, StoreError> {
         let path = &absolute(path);
-        let Some(layout) = recognise(path, layouts)? else {
-            let problem = match std::fs::read_dir(path).map(|mut entries| entries.next()) {
-                Ok(None) => "it is empty",
-                Ok(Some(_)) => "it has no study.json; if one is being created just now, try again",
-                Err(_) => "it does not exist",
-            };
-            return Err(not_a_study(path, problem));
+        let layout = match recognise(path, layouts) {
+            Ok(Some(layout)) => layout,
+            Ok(None) => {
+                let problem = match std::fs::read_dir(path).map(|mut entries| entries.next()) {
+                    Ok(None) => "it is empty",
+                    Ok(Some(_)) => {
+                        "it has no study.json; if one is being created just now, try again"
+                    }
+                    Err(_) => "it does not exist",
+                };
+                return Err(not_a_study(path, problem));
+            }
+            Err(StoreError::Foreign { path, name }) => {
+                let problem = format!("it holds other files (such as {name}), and no study.json");
+                return Err(not_a_study(&path, &problem));
+            }
+            Err(error) => return Err(error),
         };
         let is_own = !layout.is_shared() || has_own_files(layout, path);
         let (definition, format) = match is_own {
@@ -260,11 +270,7 @@ fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     match names.iter().find(|name| !is_ours(name)) {
-        Some(name) => {
-            let problem =
-                format!("it holds other files (such as {name}); name an empty or new one");
-            Err(not_a_study(path, &problem))
-        }
+        Some(name) => Err(StoreError::Foreign { path: path.into(), name: name.clone() }),
         None => Ok(()),
     }
 }

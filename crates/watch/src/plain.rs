@@ -1,6 +1,6 @@
 //! A line a second, for a pipe, a log file, or a terminal that can do nothing else.
 
-use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,11 +11,16 @@ use trialmill_view::Live;
 use trialmill_view::figures::{BudgetFigure, number, seconds};
 
 /// Writes a line whenever something has happened, at most one each `every`, until nobody works on the study
-/// or nobody reads the lines. With `once`, one line.
+/// or whoever writes it breaks off. With `once`, one line.
 ///
 /// # Errors
 /// There is no study, or it cannot be read.
-pub fn plain(dir: &Path, every: Duration, once: bool, out: &mut dyn Write) -> Result<(), Error> {
+pub fn plain(
+    dir: &Path,
+    every: Duration,
+    once: bool,
+    write: &mut dyn FnMut(&str) -> ControlFlow<()>,
+) -> Result<(), Error> {
     let mut live = Live::open(dir)?;
     let mut last = None;
     loop {
@@ -24,8 +29,7 @@ pub fn plain(dir: &Path, every: Duration, once: bool, out: &mut dyn Write) -> Re
         live.catch_up()?;
         let version = (live.epoch(), live.version());
         let is_new = last != Some(version) || !works;
-        // A reader that has enough is not an error.
-        if is_new && writeln!(out, "{}", line(&live, works)).and_then(|()| out.flush()).is_err() {
+        if is_new && write(&line(&live, works)).is_break() {
             return Ok(());
         }
         if once || !works {

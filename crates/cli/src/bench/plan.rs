@@ -34,16 +34,16 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "WAY,…", value_delimiter = ',', default_values_t = WAYS.map(String::from), value_parser = WAYS)]
     pub(super) durability: Vec<String>,
     /// Trials of each measurement
-    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = crate::numbers::from_1::<u64>)]
     pub(super) trials: u64,
     /// Steps that each trial reports before its end
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = crate::numbers::count::<u64>)]
     pub(super) steps: u64,
     /// Trials that a worker asks for in one message
-    #[arg(long, value_name = "K", default_value_t = 1)]
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = crate::numbers::whole_in::<usize>(1..=65_536))]
     pub(super) batch: usize,
     /// Processes that share the directory
-    #[arg(long, value_name = "P", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, value_name = "P", default_value_t = 1, value_parser = crate::numbers::whole_in::<u32>(1..=64))]
     pub(super) processes: u32,
     /// Trials per second alone, and nothing of the rest
     #[arg(long)]

@@ -238,17 +238,28 @@ impl StudyState {
         events
     }
 
+    /// How many objectives all successes have, as far as that is known.
+    pub(super) fn objectives_of_each(&self) -> Option<usize> {
+        self.definition.objectives.count().or(self.index.objectives).or(self.index.brought)
+    }
+
     /// A success has an objective, and as many as the first success had: trials with other numbers of
     /// them cannot be compared, and all would be the best.
     // It is boxed on its way in and out.
     #[allow(clippy::unnecessary_box_returns)]
     pub(super) fn judged(&self, report: Box<Report>) -> Box<Report> {
+        self.judged_by(report, self.objectives_of_each())
+    }
+
+    /// The same, where so many are wanted.
+    #[allow(clippy::unnecessary_box_returns)] // The same.
+    pub(super) fn judged_by(&self, report: Box<Report>, wanted: Option<usize>) -> Box<Report> {
         if !report.is_success() {
             return report;
         }
         let said = report.objective_to_minimize.as_ref().map_or(&[][..], |o| o.as_slice());
         let objectives = &self.definition.objectives;
-        let problem = match (said, objectives.count().or(self.index.objectives)) {
+        let problem = match (said, wanted) {
             ([], _) => "the result has no objective".to_string(),
             (said, Some(wanted)) if said.len() != wanted && !objectives.is_unsaid() => format!(
                 "the result has {} objectives, and the study has {wanted}: {objectives}",

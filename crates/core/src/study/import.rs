@@ -26,15 +26,17 @@ impl StudyState {
             external.map(|trial| key(&trial.config, trial.report.as_deref())).collect();
         let mut decision = Decision::of_trials();
         let mut number = self.trials.next_number();
-        for (config, report) in trials {
-            self.definition
-                .space
-                .check(&config)
-                .map_err(|error| StudyError::Contradiction(error.to_string()))?;
-            let report = self.judged(Box::new(report));
+        let mut wanted = self.objectives_of_each();
+        for (at, (config, report)) in trials.into_iter().enumerate() {
+            let wrong = |problem| StudyError::Imported { at, problem };
+            self.definition.space.check(&config).map_err(|error| wrong(error.to_string()))?;
+            let report = self.judged_by(Box::new(report), wanted);
             if let Some(failure) = report.failure.as_deref().filter(|_| !report.is_success()) {
-                return Err(StudyError::Contradiction(failure.err.clone()));
+                return Err(wrong(failure.err.clone()));
             }
+            // Those behind it must have as many.
+            wanted =
+                wanted.or_else(|| Some(report.objective_to_minimize.as_ref()?.as_slice().len()));
             // What it cost was spent elsewhere: kept, and not added up.
             let report = match report.cost {
                 Some(cost) => {

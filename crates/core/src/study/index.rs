@@ -25,6 +25,8 @@ pub(super) struct Index {
     pub(super) last_error: Option<u32>,
     /// How many objectives the first success had: so many all have.
     pub(super) objectives: Option<usize>,
+    /// How many the first trial from elsewhere had: so many all have while nothing here succeeded.
+    pub(super) brought: Option<usize>,
     /// What finished trials spent, and what those in progress are charged with.
     done: Spent,
     in_progress: Spent,
@@ -73,8 +75,10 @@ impl Index {
             State::Failed | State::Crashed => self.last_error = Some(at),
             _ => {}
         }
-        if trial.state == State::Success && !trial.objectives().is_empty() {
-            self.objectives.get_or_insert(trial.objectives().len());
+        match (trial.state, trial.objectives().len()) {
+            (State::Success, n @ 1..) => drop(self.objectives.get_or_insert(n)),
+            (State::External, n @ 1..) => drop(self.brought.get_or_insert(n)),
+            _ => {}
         }
         if counts(trial, false) {
             self.done.add_evaluation(used(trial, fidelity));
