@@ -178,3 +178,25 @@ fn what_no_command_can_have_is_refused_and_changes_nothing() {
     study.run(&["set", "s", "--timeout", "9"]).exits(0);
     study.run(&["set", "s", "--timeout", "9"]).exits(0).says(&["stays as it is"]);
 }
+
+/// Each of two `set`s at once wrote the whole evaluation with what it had read before: what the other had set
+/// was lost, and both had said that it counts.
+#[test]
+fn of_two_who_change_the_evaluation_at_once_both_do() {
+    let study = Trialmill::new(1);
+    study.run_study(&[], "echo 1").exits(0);
+    for round in 0..3 {
+        let wanted: Vec<String> = (0..16).map(|at| format!("V{round}_{at}=x")).collect();
+        let start = |variable: &String| study.start(&["set", "s", "--env", variable]);
+        let sets: Vec<_> = wanted.iter().map(start).collect();
+        for set in sets {
+            set.end().exits(0);
+        }
+        let journal = study.lines("s/journal.jsonl");
+        let last = journal.iter().rfind(|line| line.contains("\"event\":\"evaluation\"")).unwrap();
+        for variable in wanted {
+            let name = variable.trim_end_matches("=x");
+            assert!(last.contains(&format!("\"{name}\":\"x\"")), "{variable} is lost: {last}");
+        }
+    }
+}

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use trialmill::{DirectClient, Parameter, SearchSpace};
+
 use crate::support::Trialmill;
 
 const SPACE: &str = "
@@ -140,4 +142,52 @@ fn conditions_are_sets_too() {
     };
     ordinal("o", "[s, m, l]").exits(0);
     ordinal("o", "[s, l, m]").exits(3).says(&["ordinal {s < m < l}", "ordinal {s < l < m}"]);
+}
+
+/// `set --space` looked at the trials, and then changed the space: what was added in between was checked by the
+/// old one. And who had opened the study before went on in the old space.
+#[test]
+fn nothing_is_added_in_a_space_that_was_changed_meanwhile() {
+    let wide = "x: {type: float, lower: 0.0, upper: 1.0}";
+    let study = Trialmill::with_space(wide, 9);
+    study.create();
+    study.write("narrow.yaml", "space: {x: {type: float, lower: 0.0, upper: 0.5}}\n");
+    study.write("wide.yaml", &format!("space: {{{wide}}}\n"));
+    let open = || DirectClient::open(&study.path("s")).unwrap();
+    let config = |x: f64| {
+        let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+        space.config(|_| x.into())
+    };
+    // This process has the study open, and adds nothing yet. The same space anew is no other one.
+    let client = open();
+    study.run(&["set", "s", "--space", "wide.yaml"]).exits(0);
+    client.enqueue(vec![config(0.25)]).unwrap();
+    study.run(&["set", "s", "--space", "narrow.yaml"]).exits(0);
+    let late = client.enqueue(vec![config(0.75)]).unwrap_err();
+    assert!(late.to_string().contains("was changed while this process used it"), "{late}");
+    assert_eq!(late.exit_code(), 3);
+    let late = open().enqueue(vec![config(0.75)]).unwrap_err();
+    assert!(late.to_string().contains("0.75 is not in float [0.0, 0.5]"), "{late}");
+    assert_eq!(study.trials().len(), 1);
+}
+
+/// The same of two processes, whichever is faster.
+#[test]
+fn a_configuration_and_a_narrower_space_at_once_do_not_both_come_true() {
+    for round in 0..12 {
+        let study = Trialmill::new(9);
+        study.create();
+        study.write("narrow.yaml", "space: {x: {type: float, lower: 0.0, upper: 0.5}}\n");
+        let words: [&[&str]; 2] =
+            [&["set", "s", "--space", "narrow.yaml"], &["enqueue", "s", "--config", "x=0.75"]];
+        let first = study.start(words[round % 2]);
+        let second = study.start(words[1 - round % 2]);
+        let mut ended = [first.end(), second.end()];
+        ended.rotate_left(round % 2);
+        let [set, enqueued] = ended;
+        let (is_narrow, is_there) = (set.status.success(), enqueued.status.success());
+        assert!(is_narrow != is_there, "round {round}: {set:#?} {enqueued:#?}");
+        assert_eq!(study.trials().len(), usize::from(is_there), "round {round}");
+        study.run(&["check", "s"]).exits(0);
+    }
 }

@@ -8,6 +8,7 @@ use trialmill::{DirectClient, Error, SearchSpace, Summary};
 use trialmill_core::error::StoreError;
 use trialmill_core::event::Policy;
 use trialmill_core::pruner::PrunerInfo;
+use trialmill_core::study::StudyState;
 use trialmill_layouts::Studies;
 use trialmill_optimizers::of_study;
 use trialmill_runtime::evaluate::CommandTemplate;
@@ -81,12 +82,15 @@ impl Set {
         }
         let client = DirectClient::open(dir)?;
         // All that may be refused comes before what is changed.
-        let evaluation = (!changes.is_empty()).then(|| changed(&client, &changes)).transpose()?;
+        if !changes.is_empty() {
+            let changes = changes.clone();
+            client.with_study(move |study| changed(study, &changes).map(drop))??;
+        }
         if rules {
             client.change_policy(|policy| self.apply(policy, pruner))?;
         }
-        if let Some((before, new)) = evaluation {
-            change(&client, before, new)?;
+        if !changes.is_empty() {
+            change(&client, &changes)?;
         }
         Ok(print(&text::status(&Summary::read(dir)?.status())))
     }
@@ -110,29 +114,30 @@ impl Set {
 
 /// The study's evaluation, and what becomes of it.
 fn changed(
-    client: &DirectClient,
+    study: &StudyState,
     changes: &EvaluationChanges,
 ) -> Result<(Option<Evaluation>, Evaluation), Error> {
-    let (before, space) = client.with_study(|study| {
-        let evaluation = study.evaluation().map(|(_, evaluation)| (**evaluation).clone());
-        (evaluation, study.definition().space.clone())
-    })?;
+    let before = study.evaluation().map(|(_, evaluation)| (**evaluation).clone());
     let new = changes.over(before.as_ref().unwrap_or(&Evaluation::default()));
     // A typo now, not a thousand crashed trials later.
-    CommandTemplate::of(&new, &space)?;
+    CommandTemplate::of(&new, &study.definition().space)?;
     new.check().map_err(Error::Setting)?;
     Ok((before, new))
 }
 
-/// Changes the study's evaluation, and says what is another.
-fn change(client: &DirectClient, before: Option<Evaluation>, new: Evaluation) -> Result<(), Error> {
-    let number = client.set_evaluation(new.clone())?;
-    let changed = before.map_or_else(|| vec![new.to_string()], |before| before.changes(&new));
-    say(match changed.is_empty() {
+/// Changes the evaluation that the study has at that moment, and says what is another.
+fn change(client: &DirectClient, changes: &EvaluationChanges) -> Result<(), Error> {
+    let mut said = Vec::new();
+    let number = client.change_evaluation(|study| {
+        let (before, new) = changed(study, changes)?;
+        said = before.map_or_else(|| vec![new.to_string()], |before| before.changes(&new));
+        Ok(new)
+    })?;
+    say(match said.is_empty() {
         true => format!("evaluation {number} stays as it is"),
         false => format!(
             "evaluation {number} counts for all workers from their next trials on\n  {}",
-            changed.join("\n  ")
+            said.join("\n  ")
         ),
     });
     Ok(())
@@ -142,7 +147,9 @@ fn change(client: &DirectClient, before: Option<Evaluation>, new: Evaluation) ->
 fn change_space(dir: &Path, file: &Path) -> Result<(), Error> {
     let wanted = StudyFile::read(file)?.spec.space;
     let wanted = wanted.ok_or_else(|| Error::Setting("the file has no space".into()))?;
-    let (mut directory, summary) = (Directory::open(dir)?, Summary::read(dir)?);
+    // What it cannot lock or read is refused before anything else.
+    drop(DirectClient::open(dir)?);
+    let mut directory = Directory::open(dir)?;
     if directory.layout().is_shared() {
         return Err(Error::Setting(format!(
             "the space of {0} cannot be changed in place: NePS's workers may join that directory, and they \
@@ -152,6 +159,16 @@ fn change_space(dir: &Path, file: &Path) -> Result<(), Error> {
             file.display()
         )));
     }
+    directory.change_space(|directory| changed_space(dir, directory, &wanted))
+}
+
+/// The space in the order that the study's has; under the study's lock.
+fn changed_space(
+    dir: &Path,
+    directory: &Directory,
+    wanted: &SearchSpace,
+) -> Result<SearchSpace, Error> {
+    let summary = Summary::read(dir)?;
     let study = summary.study();
     if let Some(process) = study.processes().find(|process| directory.is_alive(process)) {
         let who = format!("process p{} (pid {})", process.process, process.pid);
@@ -179,5 +196,5 @@ fn change_space(dir: &Path, file: &Path) -> Result<(), Error> {
     if let Some((_, evaluation)) = study.evaluation().filter(|(_, own)| !own.command.is_empty()) {
         CommandTemplate::of(evaluation, &space)?;
     }
-    Ok(directory.change_space(space)?)
+    Ok(space)
 }

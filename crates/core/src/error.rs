@@ -237,6 +237,16 @@ pub enum StoreError {
         /// The directory or file, as it was opened.
         path: PathBuf,
     },
+    /// The study's search space was changed in place after this process had opened it.
+    #[error(
+        "the search space of {} was changed while this process used it, and what was meant for the old one \
+         may not fit the new one. Nothing was stored; start again.",
+        path.display()
+    )]
+    SpaceChanged {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Another machine took this one for dead in the middle of a commit, and continued without it.
     #[error("{} was replaced by another machine, which had heard nothing of this one for minutes. \
              What was not acknowledged is not stored; start again.", path.display())]
@@ -446,7 +456,7 @@ impl Error {
             Error::Store(StoreError::Mismatch { .. } | StoreError::NotAStudy { .. }) => 3,
             Error::Store(StoreError::Newer { .. } | StoreError::InUse { .. }) => 3,
             Error::Store(StoreError::Moved { .. } | StoreError::Exists { .. }) => 3,
-            Error::Store(StoreError::Foreign { .. }) => 3,
+            Error::Store(StoreError::Foreign { .. } | StoreError::SpaceChanged { .. }) => 3,
             Error::Store(StoreError::Damaged { .. } | StoreError::Study { .. }) => 5,
             Error::Store(StoreError::LockTimeout { .. } | StoreError::NoLocks { .. }) => 6,
             Error::Store(StoreError::LocalLocks { .. }) => 6,

@@ -12,6 +12,7 @@ use super::reclaim::{buried, held_by, reclaim};
 use super::regret;
 use trialmill_core::definition::Definition;
 use trialmill_core::error::{BoxError, Error, StoreError, StudyError};
+use trialmill_core::evaluation::Evaluation;
 use trialmill_core::event::{Event, EventKind, Policy, Process, ProcessId};
 use trialmill_core::limits::{RECOVER_POLLS, WATCH_POLL};
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo, Proposal, SamplingRequest};
@@ -333,6 +334,26 @@ impl StateCore {
         match result {
             Ok(_) => Ok(()),
             Err(error) => Err(Error::Setting(error.to_string())),
+        }
+    }
+
+    /// Changes the evaluation into what `change` makes of the study as it is then. Returns its number.
+    ///
+    /// # Errors
+    /// What `change` refuses, or the evaluation makes no sense, or the store fails.
+    pub fn change_evaluation(
+        &mut self,
+        change: impl FnOnce(&StudyState) -> Result<Evaluation, Error>,
+    ) -> Result<u32, Error> {
+        self.begin(Purpose::Sampling)?;
+        let decided = change(&self.study).and_then(|evaluation| {
+            let evaluation = Box::new(evaluation);
+            Ok(self.execute(Command::SetEvaluation { evaluation, own: false })?)
+        });
+        self.commit()?;
+        match decided? {
+            Answer::Evaluation(number) => Ok(number),
+            _ => Ok(0),
         }
     }
 

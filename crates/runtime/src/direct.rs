@@ -11,6 +11,7 @@ use super::client::{Client, Exchange};
 use super::core::StateCore;
 use super::named::optimizer_of;
 use trialmill_core::error::{Error, StudyError};
+use trialmill_core::evaluation::Evaluation;
 use trialmill_core::event::Policy;
 use trialmill_core::study::{Answer, Command, StudyState};
 use trialmill_store::{Directory, Durability};
@@ -46,6 +47,18 @@ impl Client<Direct> {
     /// The policy makes no sense, or the store fails.
     pub fn change_policy(&self, change: impl FnOnce(&mut Policy)) -> Result<(), Error> {
         self.exchange.core.lock().change_policy(change)
+    }
+
+    /// Changes the evaluation into what `change` makes of the study as it is at that moment, as
+    /// [`change_policy`](Self::change_policy) does. Returns its number.
+    ///
+    /// # Errors
+    /// What `change` refuses, or the evaluation makes no sense, or the store fails.
+    pub fn change_evaluation(
+        &self,
+        change: impl FnOnce(&StudyState) -> Result<Evaluation, Error>,
+    ) -> Result<u32, Error> {
+        self.exchange.core.lock().change_evaluation(change)
     }
 
     /// The same over a state that is open already.

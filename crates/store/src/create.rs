@@ -148,20 +148,31 @@ impl Directory {
         Ok(true)
     }
 
-    /// Changes what is searched. Whoever asks for it has seen that all trials are in the new space, and
-    /// that no process works in the old one.
+    /// Changes what is searched into what `wanted` says. That is asked under the lock of the study, so nothing
+    /// is added and nobody joins behind it: it sees whether all trials are in the new space, and whether a
+    /// process works in the old one. Who has opened the study and not joined is told at its next batch
+    /// ([`StoreError::SpaceChanged`]).
     ///
     /// # Errors
-    /// NePS shares the directory, or the study's description cannot be locked, read or written.
-    pub fn change_space(&mut self, space: SearchSpace) -> Result<(), StoreError> {
+    /// What `wanted` refuses; NePS shares the directory; or the study's description cannot be locked, read or
+    /// written.
+    pub fn change_space<E: From<StoreError>>(
+        &mut self,
+        wanted: impl FnOnce(&Directory) -> Result<SearchSpace, E>,
+    ) -> Result<(), E> {
         if self.layout.is_shared() {
             let problem = "NePS's workers search the space of their own program; make a copy";
             let layout = self.layout.name().into();
-            return Err(StoreError::Unsupported { layout, problem: problem.into() });
+            return Err(StoreError::Unsupported { layout, problem: problem.into() }.into());
         }
         self.prepare_for_writing()?;
         let mut lock = FileLock::open(&self.journal_lock_path())?;
         lock.lock(LOCK_TIMEOUT)?;
+        let space = wanted(self)?;
+        Ok(self.write_space(space)?)
+    }
+
+    fn write_space(&mut self, space: SearchSpace) -> Result<(), StoreError> {
         let study_json = self.own_path().join("study.json");
         let text = plain::read(&study_json, MAX_STUDY_FILE_BYTES)
             .map_err(StoreError::io("read", &study_json))?;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::described::Described;
 use super::disk::Disk;
 use super::liveness::{Heartbeats, Machine, Watcher, lock_path};
 use super::lock::{FileLock, is_held};
@@ -43,6 +44,7 @@ pub struct JournalStore {
     patience: Duration,
     disk: Box<dyn Disk>,
     tail: Tail,
+    described: Option<Described>,
     staged: Vec<u8>,
     staged_records: u64,
     durability: Durability,
@@ -86,6 +88,7 @@ impl JournalStore {
             patience: if disk.is_shared() { disk.patience() } else { LOCK_TIMEOUT },
             disk,
             tail: Tail::new(directory.definition().space.names().clone()),
+            described: Described::of(directory),
             staged: Vec::new(),
             staged_records: 0,
             durability,
@@ -202,6 +205,7 @@ impl JournalStore {
         }
         self.known_len.store(self.tail.offset, Ordering::Release);
         self.is_current = true;
+        self.described.as_mut().map_or(Ok(()), Described::check)?;
         match new_host {
             Some(process) => self.file_system.admit(&process, &self.path),
             None => Ok(()),

@@ -12,6 +12,7 @@ mod copy;
 mod create;
 mod decoders;
 mod delete;
+mod described;
 mod disk;
 mod file_system;
 mod finding;
