@@ -102,3 +102,19 @@ fn times_have_units_wherever_one_is_read() {
     }
     assert!(!study.path("u").exists());
 }
+
+/// A budget that `set` had enlarged was the study file's again after the next `run`, without a word, and the run
+/// ended at once.
+#[test]
+fn a_budget_that_a_study_file_takes_back_is_said_aloud() {
+    let study = Trialmill::new(2);
+    let says = "the study had another budget, and has from now on the one that is named here";
+    study.run_study(&[], "echo 1").exits(0).says_nothing_of(says);
+    study.run(&["set", "s", "--evaluations", "9", "--cost", "5"]).exits(0);
+    let back = study.run_study(&[], "echo 1").exits(0);
+    back.says(&[says, "evaluations: 9 → 2", "cost: 5 → no limit"]);
+    study.run_study(&[], "echo 1").exits(0).says_nothing_of(says);
+    study.run_study(&["--evaluations", "3"], "echo 1").exits(0).says_nothing_of(says);
+    // Who joins has no budget to name.
+    study.run(&["worker", "s", "-q", "--", "true"]).says_nothing_of(says);
+}

@@ -99,6 +99,23 @@ fn a_wrong_command_line_or_study_file_leaves_no_trace() {
     assert!(!study.path("s").exists());
 }
 
+/// `worker DIR python3 train.py` was "unexpected argument 'python3'", and no more.
+#[test]
+fn a_command_without_its_dashes_is_told_where_it_stands() {
+    let study = Trialmill::new(2);
+    study.create();
+    let says = "the command that evaluates a trial stands behind `--`";
+    for words in [
+        &["worker", "s", "python3", "train.py"][..],
+        &["run", "study.yaml", "--dir", "s", "echo", "1"],
+        &["set", "s", "echo", "1"],
+    ] {
+        study.run(words).exits(2).says(&["unexpected argument", says]);
+    }
+    study.run(&["status", "s", "t"]).exits(2).says_nothing_of(says);
+    study.run(&["worker", "s", "--bogus"]).exits(2).says_nothing_of(says);
+}
+
 /// Verbs that only look at a study said "name an empty or new one" of a directory that is none.
 #[test]
 fn a_directory_without_a_study_is_answered_with_what_to_name() {

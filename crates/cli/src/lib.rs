@@ -44,7 +44,7 @@ mod yaml;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use clap::error::ContextKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use trialmill::Error;
 
@@ -145,6 +145,20 @@ fn arguments() -> Result<Arguments, ExitCode> {
         // A flag with a typo is no value that was meant for somebody else.
         if error.get(ContextKind::SuggestedArg).is_some() {
             error.remove(ContextKind::Suggested);
+        }
+        // `worker DIR python3 train.py`: what stands there begins a command.
+        let is_word = matches!(
+            error.get(ContextKind::InvalidArg),
+            Some(ContextValue::String(word)) if !word.starts_with('-')
+        );
+        if is_word
+            && error.kind() == ErrorKind::UnknownArgument
+            && error
+                .get(ContextKind::Usage)
+                .is_some_and(|usage| usage.to_string().contains("-- <COMMAND>"))
+        {
+            let tip = "the command that evaluates a trial stands behind `--`".into();
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
         }
         match error.print() {
             Err(problem) if !error.use_stderr() => print::not_printed(problem),

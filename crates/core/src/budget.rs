@@ -157,6 +157,25 @@ impl Budget {
         self.evaluations.map_or(u64::MAX, |limit| limit.saturating_sub(spent.evaluations))
     }
 
+    /// What this one allows less of than another did, and what it does not limit any more, each as it was and is.
+    pub fn unlike(&self, before: &Budget) -> Vec<String> {
+        let count = |limit: Option<u64>| limit.map(|limit| limit as f64);
+        [
+            ("evaluations", count(before.evaluations), count(self.evaluations)),
+            ("cost", before.cost, self.cost),
+            ("fidelity", before.fidelity, self.fidelity),
+            ("evaluation_seconds", before.evaluation_seconds, self.evaluation_seconds),
+            ("steps", count(before.steps), count(self.steps)),
+        ]
+        .into_iter()
+        .filter_map(|(name, before, now)| match (before?, now) {
+            (before, None) => Some(format!("{name}: {before} → no limit")),
+            (before, Some(now)) if now < before => Some(format!("{name}: {before} → {now}")),
+            _ => None,
+        })
+        .collect()
+    }
+
     /// Whether no limit is set.
     pub fn is_unlimited(&self) -> bool {
         *self == Budget::default()

@@ -14,6 +14,7 @@ use super::named::named_optimizer;
 use super::options::RunOptions;
 use super::spec::StudySpec;
 use super::warm_start;
+use trialmill_core::budget::Budget;
 use trialmill_core::definition::{Definition, WarmStart};
 use trialmill_core::error::{Error, StoreError};
 use trialmill_core::evaluation::Evaluation;
@@ -56,7 +57,18 @@ impl Opening<'_> {
             None => self.open_in_memory()?,
         };
         core.give_pruner(own);
-        core.change_policy(|policy| *policy = spec.policy(policy))?;
+        let mut before = Budget::default();
+        core.change_policy(|policy| {
+            before = std::mem::replace(policy, spec.policy(policy)).budget;
+        })?;
+        // Somebody may have enlarged it (`set`), and starts the study as ever.
+        let changes = core.study().policy().budget.unlike(&before);
+        if !changes.is_empty() {
+            tracing::warn!(
+                "the study had another budget, and has from now on the one that is named here\n  {}",
+                changes.join("\n  ")
+            );
+        }
         if let Some(evaluation) = &spec.evaluation
             && !evaluation.command.is_empty()
         {
