@@ -29,7 +29,8 @@ pub struct CmaEs {
     pub n_startup_trials: usize,
     /// The first step size, in parts of the range.
     pub sigma0: f64,
-    /// The population; by the number of parameters unless said.
+    /// The population; 4 and the logarithm of the number of parameters unless said. The usual one, with
+    /// three times the logarithm, is for thousands of evaluations; restarts make it larger.
     pub popsize: Option<usize>,
     /// What the population is multiplied with at a restart.
     pub inc_popsize: usize,
@@ -39,7 +40,7 @@ pub struct CmaEs {
 
 impl Default for CmaEs {
     fn default() -> Self {
-        let (n_startup_trials, sigma0) = (10, 0.15);
+        let (n_startup_trials, sigma0) = (10, 0.12);
         CmaEs { n_startup_trials, sigma0, popsize: None, inc_popsize: 2, state: None }
     }
 }
@@ -163,7 +164,7 @@ impl CmaEs {
         };
         let mean = numbers(ask.space).iter().map(coordinate).collect();
         let d = ask.space.len() as f64;
-        let popsize = self.popsize.unwrap_or(4 + (3.0 * d.max(1.0).ln()) as usize).max(4);
+        let popsize = self.popsize.unwrap_or(4 + d.max(1.0).ln() as usize).max(4);
         let mut state = State {
             version: history.rewritten(),
             used,
