@@ -171,7 +171,7 @@ pub fn chosen_by_auto(study: &StudyState) -> Option<&'static str> {
     let space = space_of(&definition.space);
     let sources = sources_of(&definition.space, &definition.warm_start);
     let transfer = models::Transfer::new(&space, sources);
-    Some(models::Method::of(&space, trials, ended, objectives > 1, &transfer).reason())
+    Some(models::Method::of(&space, trials, ended, objectives, &transfer).reason())
 }
 
 fn has_ended(state: State) -> bool {

@@ -49,7 +49,7 @@ fn definition(name: &str) -> Definition {
 }
 
 fn is_multi(name: &str) -> bool {
-    ["par_ego", "mo_tpe", "nsga2"].contains(&name)
+    ["ehvi", "par_ego", "mo_tpe", "nsga2"].contains(&name)
 }
 
 /// What a configuration is worth; some fail.

@@ -17,13 +17,14 @@ use trialmill_core::trial::{ENQUEUE, Report, Trial, TrialId};
 use trialmill_optimizers::from_info;
 
 /// Those that begin with the default configuration.
-const WITH_ONE: [&str; 10] = [
+const WITH_ONE: [&str; 11] = [
     "auto",
     "bayesian_optimization",
     "tpe",
     "cma_es",
     "sobol",
     "regularized_evolution",
+    "ehvi",
     "par_ego",
     "nsga2",
     "priorband",

@@ -7,7 +7,7 @@
 //! | | more | TPE; in turns with CMA-ES where all parameters are numbers |
 //! | a fidelity | to 300 | freeze-thaw Gaussian process, with the priors if there are any |
 //! | | more | asynchronous Hyperband that draws by TPE, with priors as PriorBand does |
-//! | several objectives | to 300, to 30 parameters | ParEGO |
+//! | several objectives | to 300, to 30 parameters | expected hypervolume improvement; beyond three objectives ParEGO |
 //! | | more | TPE for several objectives; beyond 2,000 trials in turns with NSGA-II |
 
 use rand::rngs::Xoshiro256PlusPlus;
@@ -19,7 +19,7 @@ use crate::driver::{Algorithm, Ask, Proposal};
 use crate::fidelity::{AsyncHyperband, FreezeThaw, Sampler};
 use crate::gp::BayesianOptimization;
 use crate::gp::model::MOST_PENDING;
-use crate::multi::{MoTpe, Nsga2, ParEgo};
+use crate::multi::{HypervolumeImprovement, MOST_OBJECTIVES, MoTpe, Nsga2, ParEgo};
 use crate::quasi_random::start_point;
 use crate::space::Space;
 use crate::tpe::Tpe;
@@ -47,6 +47,8 @@ pub enum Method {
     FreezeThaw,
     /// Asynchronous Hyperband.
     AsyncHyperband(Sampler),
+    /// Expected hypervolume improvement.
+    HypervolumeImprovement,
     /// `ParEGO`.
     ParEgo,
     /// TPE for several objectives.
@@ -74,7 +76,10 @@ impl Method {
             Method::AsyncHyperband(_) => {
                 "asynchronous Hyperband that draws by TPE: a fidelity, many trials"
             }
-            Method::ParEgo => "ParEGO: several objectives, few trials",
+            Method::HypervolumeImprovement => {
+                "expected hypervolume improvement: two or three objectives, few trials"
+            }
+            Method::ParEgo => "ParEGO: many objectives, few trials",
             Method::MoTpe => "TPE for several objectives: many trials or parameters",
             Method::MoTpeAndNsga2 => {
                 "TPE in turns with NSGA-II: several objectives, very many trials"
@@ -82,23 +87,24 @@ impl Method {
         }
     }
 
-    /// The table above. `trials` have been proposed, `ended` of them have ended; `transfer` is what other
-    /// studies found.
+    /// The table above. `trials` have been proposed, `ended` of them have ended, with so many objectives;
+    /// `transfer` is what other studies found.
     pub fn of(
         space: &Space,
         trials: usize,
         ended: usize,
-        several: bool,
+        objectives: usize,
         transfer: &Transfer,
     ) -> Self {
         let few = ended < GP_TRIALS && space.len() <= GP_PARAMETERS;
         let numbers_only = !space.dimensions.iter().any(super::space::Dimension::is_categorical);
         let start = transfer.initial(BayesianOptimization::default().initial(space.len()));
-        match (space.fidelity.is_some(), several) {
+        match (space.fidelity.is_some(), objectives > 1) {
             (true, _) if few => Method::FreezeThaw,
             (true, _) if space.has_priors() => Method::AsyncHyperband(Sampler::Priorband),
             (true, _) => Method::AsyncHyperband(Sampler::Tpe),
             _ if space.is_empty() || trials < start => Method::Start,
+            (false, true) if few && objectives <= MOST_OBJECTIVES => Method::HypervolumeImprovement,
             (false, true) if few => Method::ParEgo,
             (false, true) if ended >= MANY_TRIALS => Method::MoTpeAndNsga2,
             (false, true) => Method::MoTpe,
@@ -125,6 +131,7 @@ struct Methods {
     tpe: Tpe,
     cma: CmaEs,
     freeze_thaw: FreezeThaw,
+    hypervolume: HypervolumeImprovement,
     par_ego: ParEgo,
     mo_tpe: MoTpe,
     nsga2: Nsga2,
@@ -153,10 +160,10 @@ impl Algorithm for Auto {
     }
 
     fn propose(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Proposal {
-        let several = ask.history.ended().any(|trial| trial.objectives.len() > 1);
+        let objectives = ask.history.ended().map(|trial| trial.objectives.len()).max().unwrap_or(1);
         let (trials, ended) = (ask.history.len(), ask.history.ended().len());
         let methods = &mut self.methods;
-        let point = match Method::of(ask.space, trials, ended, several, ask.transfer) {
+        let point = match Method::of(ask.space, trials, ended, objectives, ask.transfer) {
             Method::FreezeThaw => return methods.freeze_thaw.propose(ask, rng),
             Method::AsyncHyperband(sampler) => {
                 return AsyncHyperband { sampler, ..AsyncHyperband::default() }.propose(ask, rng);
@@ -171,6 +178,7 @@ impl Algorithm for Auto {
             },
             Method::TpeAndCmaEs if ask.number.is_multiple_of(2) => methods.cma.draw(ask, rng),
             Method::Tpe | Method::TpeAndCmaEs => Some(methods.tpe.draw(ask, rng)),
+            Method::HypervolumeImprovement => methods.hypervolume.draw(ask, rng),
             Method::ParEgo => methods.par_ego.draw(ask, rng),
             Method::MoTpeAndNsga2 if ask.number.is_multiple_of(2) => methods.nsga2.child(ask, rng),
             Method::MoTpe | Method::MoTpeAndNsga2 => Some(methods.mo_tpe.draw(ask, rng)),

@@ -31,7 +31,9 @@ pub use fidelity::{
 pub use gp::BayesianOptimization;
 pub use gp::regret::regret_bound;
 pub use history::{History, Observation, RungId, State};
-pub use multi::{MoTpe, Nsga2, ParEgo, dominates, hypervolume, pareto_front};
+pub use multi::{
+    HypervolumeImprovement, MoTpe, Nsga2, ParEgo, dominates, hypervolume, pareto_front,
+};
 pub use quasi_random::{LatinHypercube, Sobol};
 pub use random_search::RandomSearch;
 pub use registry::{NAMES, by_name};

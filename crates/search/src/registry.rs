@@ -9,7 +9,7 @@ use crate::driver::Algorithm;
 use crate::evolution::RegularizedEvolution;
 use crate::fidelity::{Asha, AsyncHyperband, FreezeThaw, Hyperband, PriorBand, SuccessiveHalving};
 use crate::gp::BayesianOptimization;
-use crate::multi::{MoTpe, Nsga2, ParEgo};
+use crate::multi::{HypervolumeImprovement, MoTpe, Nsga2, ParEgo};
 use crate::quasi_random::{LatinHypercube, Sobol};
 use crate::random_search::RandomSearch;
 use crate::tpe::Tpe;
@@ -39,6 +39,7 @@ pub const NAMES: &[(&str, &[&str])] = &[
     ("async_hb", &["async_hyperband"]),
     ("priorband", &[]),
     ("freeze_thaw", &["ft_bo"]),
+    ("ehvi", &["hypervolume_improvement"]),
     ("par_ego", &["parego"]),
     ("mo_tpe", &[]),
     ("nsga2", &["nsgaii"]),
@@ -60,6 +61,7 @@ pub fn by_name(name: &str, arguments: &Json) -> Result<Box<dyn Algorithm>, Strin
         "async_hb" => made::<AsyncHyperband>(name, arguments),
         "priorband" => made::<PriorBand>(name, arguments),
         "freeze_thaw" => made::<FreezeThaw>(name, arguments),
+        "ehvi" => made::<HypervolumeImprovement>(name, arguments),
         "par_ego" => made::<ParEgo>(name, arguments),
         "mo_tpe" => made::<MoTpe>(name, arguments),
         "nsga2" => made::<Nsga2>(name, arguments),

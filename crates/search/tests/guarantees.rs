@@ -93,7 +93,7 @@ fn models_beat_random_search_on_a_bowl() {
 
 #[test]
 fn a_study_of_several_objectives_gets_a_front() {
-    for name in ["auto", "par_ego", "mo_tpe", "nsga2"] {
+    for name in ["auto", "ehvi", "par_ego", "mo_tpe", "nsga2"] {
         let space = Space::of([Kind::Float, Kind::Float, Kind::Float]);
         let mut driver = make(name, &space, 5).unwrap();
         run(&mut driver, 60, 3, |s| {
@@ -105,6 +105,27 @@ fn a_study_of_several_objectives_gets_a_front() {
         let volume = trialmill_search::hypervolume(&front, &[1.5, 1.5]);
         assert!(volume > 0.7, "{name}: {volume}");
     }
+}
+
+/// Twenty workers on three objectives: what is imagined of the trials in progress keeps the proposals apart, and with
+/// the results as they come the front is covered.
+#[test]
+fn proposals_for_many_workers_are_spread_over_the_front() {
+    let space = Space::of([Kind::Float, Kind::Float, Kind::Float]);
+    let of = |s: &Suggestion| {
+        let (x, y) = (1.6 * s.point[0], 1.6 * s.point[1]);
+        let far = 1.0 + (s.point[2] - 0.4).abs();
+        vec![far * x.cos() * y.cos(), far * x.cos() * y.sin(), far * x.sin()]
+    };
+    let volume = |name: &str| {
+        let mut driver = make(name, &space, 5).unwrap();
+        run(&mut driver, 80, 20, |s| (State::Finished, of(s)));
+        let points: Vec<&[f64]> =
+            driver.history().trials().iter().filter_map(Observation::all_objectives).collect();
+        trialmill_search::hypervolume(&points, &[1.5; 3])
+    };
+    let (random, model) = (volume("random_search"), volume("ehvi"));
+    assert!(model > random + 0.2, "{random} at random, {model} by the model");
 }
 
 /// Of a space with three kinds, each with parameters of its own, the best kind's own are found.

@@ -9,7 +9,7 @@ type Odd = fn(&Suggestion, usize) -> Ended;
 
 #[test]
 fn odd_results_are_survived() {
-    let odd: [(&str, Odd); 9] = [
+    let odd: [(&str, Odd); 11] = [
         ("constant", |_, _| (State::Finished, vec![1.0])),
         ("all failed", |_, _| (State::Failed, vec![])),
         (
@@ -26,6 +26,14 @@ fn odd_results_are_survived() {
         ("tiny", |s, _| (State::Finished, vec![bowl(s).1[0] * 1e-300])),
         ("pruned", |s, n| if n % 2 == 0 { bowl(s) } else { (State::Pruned, bowl(s).1) }),
         ("no objective", |_, _| (State::Finished, vec![])),
+        ("two objectives, one constant", |s, _| (State::Finished, vec![bowl(s).1[0], 3.0])),
+        ("five objectives, some huge or infinite", |s, n| {
+            let extreme = [1e300, -1e300, f64::INFINITY, 0.0, 1.0][n % 5];
+            (
+                State::Finished,
+                vec![s.point[0], 1.0 - s.point[0], bowl(s).1[0], extreme, -s.point[2]],
+            )
+        }),
     ];
     for (name, _) in NAMES {
         for (what, f) in odd {

@@ -1,11 +1,16 @@
 //! Several objectives.
 
+mod boxes;
+mod ehvi;
 mod fronts;
 mod hypervolume;
 mod mo_tpe;
+mod models;
 mod nsga2;
 mod parego;
 
+pub use ehvi::HypervolumeImprovement;
+pub(crate) use ehvi::MOST_OBJECTIVES;
 pub use hypervolume::{dominates, hypervolume, pareto_front};
 pub use mo_tpe::MoTpe;
 pub use nsga2::Nsga2;
