@@ -1,6 +1,12 @@
 //! Who is good when there are several objectives.
 
+use super::boxes::undominated;
 use super::hypervolume::dominates;
+
+/// With more objectives a front's volume is too dear, and those are the best that stand alone.
+const MOST_OBJECTIVES: usize = 3;
+/// Of a front, so many are compared by volume.
+const MOST_COMPARED: usize = 200;
 
 /// The best `count` of the points, the best first: front by front, and inside a front those first
 /// that stand alone (the crowding distance of Deb et al., "A Fast and Elitist Multiobjective Genetic
@@ -15,6 +21,58 @@ pub(crate) fn best(points: &[&[f64]], count: usize) -> Vec<(usize, usize)> {
         front += 1;
     }
     chosen.truncate(count);
+    chosen
+}
+
+/// The best `count` of the points, the best first: front by front, and inside a front the one that adds most to the
+/// volume that those before it dominate (greedily, after Guerreiro, Fonseca and Paquete, "Greedy Hypervolume Subset
+/// Selection in Low Dimensions", 2016).
+pub(crate) fn largest(points: &[&[f64]], count: usize) -> Vec<usize> {
+    let mut left: Vec<usize> = (0..points.len()).collect();
+    let mut chosen = Vec::new();
+    while chosen.len() < count && !left.is_empty() {
+        let mut members = by_crowding(points, peel(points, &mut left));
+        if points[members[0]].len() <= MOST_OBJECTIVES {
+            members.truncate(MOST_COMPARED);
+            members = by_volume(points, members, count - chosen.len());
+        }
+        chosen.extend(members);
+    }
+    chosen.truncate(count);
+    chosen
+}
+
+/// The first `count` members, each the one that adds most to those before it.
+fn by_volume(points: &[&[f64]], mut members: Vec<usize>, count: usize) -> Vec<usize> {
+    let objectives = points[members[0]].len();
+    let range = |m: usize| {
+        let values = members.iter().map(|at| points[*at][m]);
+        let ends =
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), y| (a.min(y), b.max(y)));
+        (ends.0, if ends.1 > ends.0 { ends.1 - ends.0 } else { 1.0 })
+    };
+    let ranges: Vec<(f64, f64)> = (0..objectives).map(range).collect();
+    let scaled = |at: usize| -> Vec<f64> {
+        points[at].iter().zip(&ranges).map(|(y, (low, span))| (y - low) / span).collect()
+    };
+    let (mut chosen, mut front) = (Vec::new(), Vec::new());
+    while chosen.len() < count && !members.is_empty() {
+        let boxes = undominated(&front, &vec![1.1; objectives]);
+        let added = |at: usize| -> f64 {
+            let y = scaled(at);
+            let part = |(low, high): &(Vec<f64>, Vec<f64>)| -> f64 {
+                let sides = y.iter().zip(low).zip(high);
+                sides.map(|((y, low), high)| (high - y.max(*low)).max(0.0)).product()
+            };
+            boxes.iter().map(part).sum()
+        };
+        let volumes: Vec<f64> = members.iter().map(|at| added(*at)).collect();
+        let order = |a: &usize, b: &usize| volumes[*a].total_cmp(&volumes[*b]).then(b.cmp(a));
+        let Some(most) = (0..members.len()).max_by(order) else { break };
+        let at = members.remove(most);
+        front.push(scaled(at));
+        chosen.push(at);
+    }
     chosen
 }
 
@@ -70,5 +128,23 @@ mod tests {
         assert_eq!(best, [(0, 0), (1, 0), (3, 0), (2, 0), (4, 1), (5, 2)]);
         assert_eq!(super::best(&points, 2).len(), 2);
         assert!(super::best(&[], 3).is_empty());
+    }
+
+    /// Of points on an arc the one in the middle dominates most; what is far away in one objective, and hardly better in
+    /// another, comes last of its front; then comes the next front.
+    #[test]
+    fn who_dominates_most_comes_first() {
+        let arc = |angle: f64| vec![2.0 - angle.to_radians().cos(), 2.0 - angle.to_radians().sin()];
+        let mut points: Vec<Vec<f64>> = [1.0, 20.0, 45.0, 70.0, 89.0].map(arc).into();
+        points.push(vec![0.999, 9.0]);
+        points.push(vec![3.0, 3.0]);
+        let points: Vec<&[f64]> = points.iter().map(|p| &p[..]).collect();
+        assert_eq!(super::largest(&points[..5], 1), [2]);
+        assert_eq!(super::largest(&points, 7)[5..], [5, 6]);
+        assert_eq!(super::largest(&points, 2).len(), 2);
+        assert!(super::largest(&[], 3).is_empty());
+        // With one objective, or four, there is an order too.
+        assert_eq!(super::largest(&[&[2.0], &[1.0], &[1.0]], 3), [1, 2, 0]);
+        assert_eq!(super::largest(&[&[0.0; 4], &[1.0; 4]], 3), [0, 1]);
     }
 }

@@ -1,20 +1,16 @@
-//! TPE for several objectives (Ozaki et al., "Multiobjective Tree-Structured Parzen Estimator", 2022),
-//! but which trials are good is said by random weights, as in `ParEGO` (Knowles, 2006), anew for each
-//! proposal.
+//! TPE for several objectives: Ozaki et al., "Multiobjective Tree-Structured Parzen Estimator for Computationally
+//! Expensive Optimization Problems", 2022. Good are the trials of the first fronts; of the last of these, and in each the
+//! better before the others, those that together dominate most.
 
 use rand::rngs::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::fronts;
-use super::parego::simplex;
 use crate::driver::{Algorithm, Ask, Proposal};
 use crate::quasi_random::start_point;
 use crate::space::Point;
 use crate::tpe::Tpe;
-
-/// Of a larger front, so many are looked at.
-const MOST_FRONT: usize = 200;
 
 /// Its arguments.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -51,24 +47,10 @@ impl MoTpe {
             (0..trials.len()).filter(|at| trials[*at].all_objectives().is_some()).collect();
         let objectives: Vec<&[f64]> =
             usable.iter().filter_map(|at| trials[*at].all_objectives()).collect();
-        // The front's extent makes the objectives comparable.
-        let front = fronts::best(&objectives, MOST_FRONT);
-        let front: Vec<&[f64]> =
-            front.iter().take_while(|(_, f)| *f == 0).map(|(at, _)| objectives[*at]).collect();
-        let count = front.first().map_or(0, |y| y.len());
-        let weights = simplex(count, rng);
-        let extent = |m: usize| {
-            let low = front.iter().map(|y| y[m]).fold(f64::INFINITY, f64::min);
-            let high = front.iter().map(|y| y[m]).fold(f64::NEG_INFINITY, f64::max);
-            (low, if high > low { high - low } else { 1.0 })
-        };
-        let extents: Vec<(f64, f64)> = (0..count).map(extent).collect();
         let mut values = vec![f64::INFINITY; trials.len()];
-        for (at, y) in usable.iter().zip(&objectives) {
-            let parts = y.iter().zip(&weights).zip(&extents);
-            let parts = parts.map(|((y, w), (low, span))| w * (y - low) / span);
-            values[*at] =
-                parts.clone().fold(f64::NEG_INFINITY, f64::max) + 0.05 * parts.sum::<f64>();
+        usable.iter().for_each(|at| values[*at] = f64::MAX);
+        for (rank, at) in fronts::largest(&objectives, self.tpe.max_good).into_iter().enumerate() {
+            values[usable[at]] = rank as f64;
         }
         let value = |at: usize, _: &_| values.get(at).copied().filter(|v| v.is_finite());
         self.tpe.draw_among(ask, trials, value, rng)
