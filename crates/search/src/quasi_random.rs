@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use crate::driver::{Algorithm, Ask, Proposal, stream};
 use crate::math::sobol;
-use crate::space::Point;
+use crate::space::{Dimension, Point};
 
 /// Owen-scrambled Sobol points, the first of them the prior's middle if there is one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -34,24 +34,25 @@ impl Algorithm for Sobol {
 }
 
 /// The point of a first design that is the request's: first what was best in other studies, then the
-/// user's guess. Without one all numbers are in the middle, as bounds are mostly drawn around what is
-/// thought to be good; a choice has no middle.
+/// user's guess. Then all numbers are in the middle, as bounds are mostly drawn around what is thought to
+/// be good, and a guess may be wrong; a choice has no middle.
 pub(crate) fn start_point(ask: &Ask<'_>) -> Point {
     let starts = &ask.transfer.starts;
     if let Some(start) = usize::try_from(ask.place).ok().and_then(|place| starts.get(place)) {
         return start.clone();
     }
     let place = ask.place - starts.len() as u64;
-    let mut point = sobol_point(&Ask { place, ..*ask });
-    if place == 0 && !ask.space.has_priors() {
-        let middle = ask.space.default_point();
-        for ((x, middle), dimension) in point.iter_mut().zip(middle).zip(&ask.space.dimensions) {
-            if !dimension.is_categorical() {
-                *x = middle;
-            }
-        }
+    let point = sobol_point(&Ask { place, ..*ask });
+    let guesses = ask.space.has_priors();
+    if place != u64::from(guesses) {
+        return point;
     }
-    point
+    let coordinate = |(x, dimension): (&f64, &Dimension)| {
+        if dimension.is_categorical() { *x } else { dimension.snap(0.5) }
+    };
+    let middle: Point = point.iter().zip(&ask.space.dimensions).map(coordinate).collect();
+    // Not twice, where the guess is the middle.
+    if guesses && middle == ask.space.default_point() { point } else { middle }
 }
 
 fn sobol_point(ask: &Ask<'_>) -> Point {
@@ -131,10 +132,9 @@ mod tests {
     use crate::history::History;
     use crate::space::{Kind, Space};
 
-    /// Where nobody has a guess, numbers begin in the middle; a guess comes before that, and choices
-    /// and all other points are Sobol's.
+    /// Numbers begin in the middle; a guess comes before that, and choices and all other points are Sobol's.
     #[test]
-    fn a_first_design_begins_in_the_middle() {
+    fn a_first_design_begins_with_the_guess_and_in_the_middle() {
         let kinds = [Kind::Float, Kind::Int { lower: 1, upper: 9, log: false }];
         let mut space = Space::of(kinds.into_iter().chain([Kind::Categorical { choices: 3 }]));
         let (history, transfer) = (History::new(), crate::transfer::Transfer::default());
@@ -153,10 +153,12 @@ mod tests {
                 };
                 let list = if with_guess { &mut guessed } else { &mut firsts };
                 list.push(start_point(&at(0)));
-                assert_eq!(start_point(&at(1)), sobol_point(&at(1)));
+                let middle = start_point(&at(u64::from(with_guess)));
+                assert_eq!((middle[0], middle[1]), (0.5, 0.5));
+                let after = u64::from(with_guess) + 1;
+                assert_eq!(start_point(&at(after)), sobol_point(&at(after)));
             }
         }
-        assert!(firsts.iter().all(|x| (x[0], x[1]) == (0.5, 0.5)), "{firsts:?}");
         assert!(firsts.iter().any(|x| x[2] != firsts[0][2]), "{firsts:?}");
         assert!(guessed.iter().all(|x| x[0] == 0.9), "{guessed:?}");
     }

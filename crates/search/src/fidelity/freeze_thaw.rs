@@ -196,8 +196,10 @@ impl FreezeThaw {
                 let promised = model.posterior.mean(0, &scratch);
                 (space.log_prior(&entry.trial.point), -promised)
             });
-            // A guess that the results contradict is not followed any longer.
-            let borne_out = rank_correlation(&at_top.collect::<Vec<_>>()).max(0.0);
+            // A guess is followed as far as the results bear it out, for certain: not by one standard error.
+            let pairs: Vec<(f64, f64)> = at_top.collect();
+            let by_chance = (pairs.len() as f64).sqrt().recip();
+            let borne_out = (rank_correlation(&pairs) - by_chance).max(0.0);
             acquisition.prior = Some((space, borne_out * 10.0 / ended.len() as f64));
         }
         let seen = |x: &[f64]| space.is_discrete() && ask.history.has_seen(&decoded(space, x));
