@@ -6,6 +6,8 @@ use std::time::Instant;
 use super::*;
 use crate::StudyBuilder;
 use trialmill_core::space::{Parameter, SearchSpace};
+use trialmill_layouts::Studies;
+use trialmill_store::Directory;
 
 fn study(path: &Path) -> StudyBuilder {
     let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
@@ -39,7 +41,8 @@ fn a_process_with_a_command_that_nothing_ends_does_not_leave() {
         let member = session.process();
         let outcome = session.close().unwrap();
         assert_eq!(outcome.study().is_member(member), is_stuck);
-        let journal = std::fs::read_to_string(temp.path().join("journal.jsonl")).unwrap();
+        let journal = Directory::open(temp.path()).unwrap().journal_path();
+        let journal = std::fs::read_to_string(journal).unwrap();
         assert_eq!(journal.contains("\"event\":\"left\""), !is_stuck, "{journal}");
     }
 }
