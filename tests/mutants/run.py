@@ -313,6 +313,12 @@ def guilty(line, mutants):
         before = path.read_bytes()[:span["byte_start"]].decode(errors="ignore")
         numbers = re.findall(r"switch::is_on\((\d+)\)", before)
         found |= {int(number) for number in numbers[-1:]}
+        if "moved value" in message["message"] and numbers:
+            # Whoever does not return there goes on without what was given away.
+            last = mutants[int(numbers[-1]) - 1]
+            here = lambda m: m["file"] == last["file"] and m["function"] == last["function"]
+            goes_away = lambda m: re.search("leave out `(return|break|continue)", m["name"])
+            found |= {n for n, m in enumerate(mutants, 1) if here(m) and goes_away(m)}
     return found
 
 
@@ -445,13 +451,24 @@ def try_all(mutants, wanted, seconds, jobs):
     return {number: results[number] for number in wanted if number in results}
 
 
-def named_since(revision):
+def named_since(revision, mutants):
     diff = subprocess.run(["git", "diff", revision, "--", "crates"], cwd=ROOT, capture_output=True, check=True).stdout
     if not diff:
         return set()
     (OUT / "since.diff").write_bytes(diff)
     said = cargo("mutants", "--workspace", "--list", "--json", "--in-diff", str(OUT / "since.diff"), cwd=ROOT)
-    return {mutant["name"] for mutant in json.loads(said.stdout or "[]")}
+    name, at, lines = None, 0, set()
+    for line in diff.decode(errors="replace").splitlines():
+        if line.startswith("+++ b/"):
+            name = line.removeprefix("+++ b/")
+        elif hunk := re.match(r"@@ -\S+ \+(\d+)", line):
+            at = int(hunk[1])
+        elif line[:1] in ("+", " "):
+            lines |= {(name, at)} if line[0] == "+" else set()
+            at += 1
+    is_in = lambda m: m["genre"] in OWN_KINDS and (m["file"], m["span"]["start"]["line"]) in lines
+    own = filter(is_in, mutants)
+    return {mutant["name"] for mutant in [*json.loads(said.stdout or "[]"), *own]}
 
 
 def table(mutants, results):
@@ -492,7 +509,7 @@ def main():
     mutants = read("mutants.json")
     wanted = [n for n, mutant in enumerate(mutants, 1) if re.search(options.only, mutant["name"])]
     if options.since:
-        changed = named_since(options.since)
+        changed = named_since(options.since, mutants)
         wanted = [n for n in wanted if mutants[n - 1]["name"] in changed]
     missed = table(mutants, try_all(mutants, wanted, options.seconds, options.jobs))
     sys.exit(1 if missed else 0)
