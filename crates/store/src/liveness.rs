@@ -278,13 +278,13 @@ impl Watcher {
 
 /// The heartbeats of processes on other machines, timed by our own clock.
 #[derive(Debug, Default)]
-pub struct Heartbeats(HashMap<PathBuf, Heartbeat>);
+pub struct Heartbeats(pub(super) HashMap<PathBuf, Heartbeat>);
 
 #[derive(Debug, Clone, Copy)]
-struct Heartbeat {
+pub(super) struct Heartbeat {
     first: u64,
     count: u64,
-    since: Instant,
+    pub(super) since: Instant,
 }
 
 impl Heartbeats {
@@ -304,12 +304,6 @@ impl Heartbeats {
 
     fn has_heartbeat(&self, path: &Path) -> bool {
         self.0.get(path).is_some_and(|seen| seen.count != seen.first)
-    }
-
-    /// When each count was first seen.
-    #[cfg(feature = "sim")]
-    pub(super) fn moments(&mut self) -> impl Iterator<Item = &mut Instant> {
-        self.0.values_mut().map(|seen| &mut seen.since)
     }
 
     fn forget(&mut self, path: &Path) {

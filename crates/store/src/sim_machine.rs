@@ -23,7 +23,7 @@ impl Watcher {
     /// From now on, everything that was seen was seen that much earlier: at most as long ago as this machine has run.
     pub fn let_pass(&mut self, time: Duration) {
         let earlier = |when: &mut Instant| *when = when.checked_sub(time).unwrap_or(*when);
-        self.heartbeats.moments().for_each(earlier);
+        self.heartbeats.0.values_mut().for_each(|seen| earlier(&mut seen.since));
         self.known.values_mut().for_each(|(_, asked)| earlier(asked));
         self.leases.values_mut().for_each(earlier);
     }
