@@ -172,6 +172,74 @@ fn whichever_system_call_of_the_program_fails_its_next_start_completes_the_budge
     }
 }
 
+/// A study file that was renamed before it was stored was empty after a power cut, and a report that was acknowledged
+/// before was gone.
+#[test]
+fn the_program_stores_a_file_before_its_name_and_the_journal_before_it_says_so() {
+    let Some(shim) = Shim::new() else { return };
+    std::fs::write(shim.home.path().join("script.sh"), "echo $TRIALMILL_TRIAL_ID").unwrap();
+    let journal = shim.home.path().join("s/journal.jsonl");
+    let mut renamed = 0;
+    for arguments in [
+        &["create", "study.yaml", "--dir", "s"][..],
+        &["ask", "s", "-n", "2"],
+        &["tell", "s", "1", "--objective", "0.5"],
+        &["run", "study.yaml", "--dir", "s", "-q", "--", "sh", "script.sh"],
+        &["note", "s", "1", "seen=true"],
+        &["check", "s", "--repair"],
+        &["check", "s", "--repair", "--drop-damaged"],
+    ] {
+        let what = arguments.join(" ");
+        let repairs = what.starts_with("check");
+        if repairs {
+            let mut text = std::fs::read_to_string(&journal).unwrap();
+            match arguments.len() {
+                3 => text.push_str("{\"crc\":\"0123"),
+                // The crc of the third record.
+                _ => text = text.replacen("{\"crc\":\"", "{\"crc\":\"0", 3),
+            }
+            std::fs::write(&journal, text).unwrap();
+        }
+        let (output, log) = shim.run(arguments, Some(("trace", 0, 0)));
+        let calls: Vec<_> = log.lines().filter_map(|line| line.split_once(' ')).collect();
+        assert!(!calls.is_empty(), "{what}: {output:?}");
+        let journal = |(call, path): &(&str, &str), wanted: &str| {
+            *call == wanted && path.ends_with("/journal.jsonl")
+        };
+        let last = |wanted: &str| calls.iter().rposition(|call| journal(call, wanted));
+        if let Some(written) = last("write") {
+            let synced = last("sync").filter(|synced| *synced > written);
+            assert!(synced.is_some(), "{what}: the journal is not synced: {calls:?}");
+            let says = calls.iter().rposition(|(call, _)| *call == "says");
+            assert!(says.is_none_or(|says| Some(says) > synced), "{what}: {calls:?}");
+        }
+        if repairs {
+            let is_new = calls.iter().any(|(call, _)| *call == "rename");
+            assert!(is_new == (arguments.len() == 4), "{what}: {output:?} {calls:?}");
+            assert!(is_new || last("sync").is_some(), "{what}: {calls:?}");
+            let is_copy = |(call, path): &(&str, &str)| {
+                *call == "sync" && path.contains("journal.jsonl.before-repair-")
+            };
+            assert!(calls.iter().any(is_copy), "{what}: the copy is not synced: {calls:?}");
+        }
+        for (at, (_, from)) in calls.iter().enumerate().filter(|(_, (call, _))| *call == "rename") {
+            let to = calls[at + 1].1;
+            if to.contains("/trials/") {
+                continue;
+            }
+            renamed += 1;
+            let of_it = |wanted: &str| {
+                calls[..at].iter().rposition(|(call, path)| *call == wanted && path == from)
+            };
+            assert!(of_it("sync") > of_it("write"), "{what}: {from} is not synced: {calls:?}");
+            let parent = std::path::Path::new(to).parent().unwrap().to_str().unwrap();
+            let stored = calls[at..].contains(&("sync", parent));
+            assert!(stored, "{what}: the name {to} is not synced: {calls:?}");
+        }
+    }
+    assert!(renamed >= 2, "nothing was renamed: {renamed}");
+}
+
 /// `tell` ends with 0 when the report is acknowledged, and only then it is relied on.
 #[test]
 fn whichever_system_call_of_tell_fails_what_it_acknowledged_is_there() {

@@ -3,7 +3,8 @@
  *   FAIL_BELOW  the directory           FAIL_CALL  write, fdatasync, ftruncate, open, rename, flock
  *   FAIL_AT     which one, from 1       FAIL_ERRNO the number; 0: a short write, then ENOSPC;
  *               -1, -2, -3: the program is killed before it, behind it, in the middle of a write
- *   FAIL_LOG    a line for the failure, and one for each sync of the journal after a failed one */
+ *   FAIL_LOG    a line for the failure, and one for each sync of the journal after a failed one;
+ *               FAIL_CALL trace: none fails, and there is a line for each, and for what is said on stdout */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -53,6 +54,13 @@ static int path_of(int fd, char *path, size_t size) {
     return is_below(path);
 }
 
+static void trace(const char *what, const char *path) {
+    char line[4200];
+    if (strcmp(call, "trace")) return;
+    snprintf(line, sizeof line, "%s %s\n", what, path);
+    note(line);
+}
+
 static void die(void) {
     kill(getpid(), SIGKILL);
     for (;;) pause();
@@ -76,8 +84,10 @@ static long behind(long result) {
 
 ssize_t write(int fd, const void *bytes, size_t n) {
     char path[4096];
+    if (fd == 1 && below[0]) trace("says", "");
     if (fd > 2 && path_of(fd, path, sizeof path)) {
         if (__sync_bool_compare_and_swap(&short_write_next, 1, 0)) return errno = ENOSPC, -1;
+        trace("write", path);
         if (fails("write")) {
             if (failure == KILL_WITHIN && n < 2) die();
             if (failure > 0 || n < 2) return -1;
@@ -95,6 +105,7 @@ int fdatasync(int fd) {
     if (path_of(fd, path, sizeof path)) {
         int journal = strstr(path, "/journal.jsonl") != 0;
         if (journal && journal_sync_failed) note("synced again\n");
+        trace("sync", path);
         if (fails("fdatasync")) return journal_sync_failed = journal && errno != EINTR, -1;
     }
     return behind(REAL(fdatasync)(fd));
@@ -102,7 +113,10 @@ int fdatasync(int fd) {
 
 int fsync(int fd) {
     char path[4096];
-    if (path_of(fd, path, sizeof path) && fails("fdatasync")) return -1;
+    if (path_of(fd, path, sizeof path)) {
+        trace("sync", path);
+        if (fails("fdatasync")) return -1;
+    }
     return behind(REAL(fsync)(fd));
 }
 
@@ -113,7 +127,11 @@ int ftruncate64(int fd, off64_t len) {
 }
 
 int rename(const char *from, const char *to) {
-    if (is_below(to) && fails("rename")) return -1;
+    if (is_below(to)) {
+        trace("rename", from);
+        trace("to", to);
+        if (fails("rename")) return -1;
+    }
     return behind(REAL(rename)(from, to));
 }
 

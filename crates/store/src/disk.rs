@@ -231,3 +231,104 @@ impl Disk for RealDisk {
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     Ok(Identity::of_file(file)? == Identity::of_file(&plain::open(path)?)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One on a network file system, as far as this code can tell.
+    fn shared(path: &Path) -> RealDisk {
+        RealDisk { shared: true, ..RealDisk::open(path).unwrap() }
+    }
+
+    fn read(disk: &RealDisk) -> Vec<u8> {
+        let mut bytes = vec![0; 64];
+        let got = disk.read_at(&mut bytes, 0).unwrap();
+        bytes.truncate(got);
+        bytes
+    }
+
+    const NONE: Duration = Duration::ZERO;
+
+    /// There the journal itself is locked: without it two machines appended to their own ideas of it.
+    #[test]
+    fn a_journal_on_a_network_is_locked_and_one_of_this_machine_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        std::fs::write(&path, "1").unwrap();
+        let (mut one, mut other) = (shared(&path), shared(&path));
+        one.lock(NONE).unwrap();
+        assert_eq!(other.lock(NONE).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        one.unlock().unwrap();
+        other.lock(NONE).unwrap();
+        let mut here = RealDisk::open(&path).unwrap();
+        here.shared = false;
+        here.lock(NONE).unwrap();
+        here.unlock().unwrap();
+        assert_eq!(one.lock(NONE).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        other.unlock().unwrap();
+        // Another machine has put a copy in its place.
+        let copy = dir.path().join("copy");
+        std::fs::write(&copy, "2").unwrap();
+        std::fs::rename(&copy, &path).unwrap();
+        assert_eq!(read(&one), b"1");
+        one.lock(NONE).unwrap();
+        assert_eq!(read(&one), b"2", "it is the file at the path that is locked");
+        assert_eq!(shared(&path).lock(NONE).unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    /// A journal whose lock a dead machine keeps: everything in it goes on, and nobody else has the copy meanwhile.
+    #[test]
+    fn a_copy_takes_the_place_of_a_journal_only_if_the_turn_is_still_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        std::fs::write(&path, "12").unwrap();
+        let mut dead = shared(&path);
+        dead.lock(NONE).unwrap();
+        let mut living = shared(&path);
+        assert!(living.replace_with_copy(&|| false).is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "a copy is left");
+        assert_eq!(Identity::at(&path).unwrap(), dead.identity, "it was replaced");
+        living.replace_with_copy(&|| true).unwrap();
+        living.append(b"3").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"123");
+        dead.append(b"4").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"123", "what it wrote late");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert_eq!(shared(&path).lock(NONE).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        living.unlock().unwrap();
+        dead.unlock().unwrap();
+        dead.lock(NONE).unwrap();
+        assert_eq!(read(&dead), b"123");
+    }
+
+    /// What cannot be synced must not count as synced. (A device has nothing to sync, and says so.)
+    #[test]
+    fn a_sync_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        std::fs::write(&path, "").unwrap();
+        let mut disk = RealDisk::open(&path).unwrap();
+        disk.sync().unwrap();
+        disk.file = File::open("/dev/null").unwrap();
+        assert!(disk.sync().is_err());
+    }
+
+    #[test]
+    fn what_was_removed_or_replaced_is_not_the_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        std::fs::write(&path, "12").unwrap();
+        let mut disk = RealDisk::open(&path).unwrap();
+        disk.shared = false;
+        assert!(disk.is_in_place().unwrap());
+        assert_eq!(disk.len().unwrap(), 2);
+        std::fs::remove_file(&path).unwrap();
+        assert!(!disk.is_in_place().unwrap());
+        assert_eq!(disk.len().unwrap_err().kind(), io::ErrorKind::NotFound);
+        std::fs::write(&path, "12").unwrap();
+        assert!(!disk.is_in_place().unwrap());
+        disk.shared = true;
+        assert!(disk.is_in_place().unwrap(), "the lock tells, on a network");
+    }
+}
