@@ -248,7 +248,7 @@ echo 1"#;
 /// A command that was stopped while it wrote its result crashed its trial.
 #[test]
 fn a_stopped_command_s_broken_result_is_none() {
-    for broken in ["nearly 0.5", "{\"failed\": tru", "[]"] {
+    for broken in ["nearly 0.5", "{\"exception\": tru", "[]", "{\"exception\": \"stopped\"}"] {
         let study = Trialmill::new(1);
         let script = format!(
             "trap 'printf %s '\\''{broken}'\\'' > \"$TRIALMILL_RESULT\"; exit 0' TERM\n\
@@ -304,6 +304,30 @@ exec "$HERE/setpriv" --reuid=0 sh -c 'echo $$ > "$HERE/pid"; until [ -e "$HERE/g
     assert!(!second.has_ended());
     study.write("go", "");
     second.end().exits(0).says(&["1 trial succeeded"]);
+}
+
+/// What a shell had started before it became the program was taken for what a command had left.
+#[test]
+fn children_from_before_are_nobody_s() {
+    let study = Trialmill::new(1);
+    let words = study.study(&[], "echo 1").join(" ");
+    let line = format!(
+        "sleep 60 </dev/null >/dev/null 2>&1 & echo $! > other; exec \"$TRIALMILL\" {words}"
+    );
+    study.shell(&line).exits(0);
+    let left = goes_on(&study.read("other"));
+    end_by_id(&study.read("other"));
+    assert!(left);
+}
+
+/// A result that is there before its command begins is somebody else's.
+#[test]
+fn a_command_is_not_started_where_an_old_result_cannot_be_removed() {
+    let study = Trialmill::new(1);
+    study.create();
+    let result = study.path("s/trials/1/.trialmill/attempt-1.result.json");
+    std::fs::create_dir_all(result.join("x")).unwrap();
+    study.run_study(&[], "echo 1").exits(8).says(&["could not be started"]);
 }
 
 /// A study within a study had the same grace, was killed in the middle of it, and its own commands went on.

@@ -168,11 +168,14 @@ impl StateActor {
         waiting.extend(messages.into_iter().map(|message| (message.commands, message.reply)));
         let Some(mut core) = self.core.take() else { return Ok(()) };
         let (taken, begin) = (waiting.len(), Instant::now());
-        let may_sample = !self.parked.is_empty()
-            || !self.slow.arrived.is_empty()
-            || waiting.iter().any(|(commands, _)| commands.iter().any(Command::may_sample));
         // Nobody is to wait for a lock under which NePS fits a model, where all asks only hand out.
-        let may_sample = may_sample && !core.samples_elsewhere();
+        let hands_out = core.samples_elsewhere();
+        let may_sample = |command: &Command| {
+            command.may_sample() && !(hands_out && matches!(command, Command::Ask(_)))
+        };
+        let may_sample = (!hands_out && !self.parked.is_empty())
+            || !self.slow.arrived.is_empty()
+            || waiting.iter().any(|(commands, _)| commands.iter().any(may_sample));
         let begun = core.begin(if may_sample { Purpose::Sampling } else { Purpose::Reporting });
         let failed = begun.is_err();
         for (commands, reply) in waiting {

@@ -12,7 +12,7 @@ use trialmill_core::event::{Event, EventKind};
 use trialmill_core::optimizer::{Optimizer, OptimizerInfo, SamplingRequest};
 use trialmill_core::space::{Parameter, SearchSpace};
 use trialmill_core::trial::Trials;
-use trialmill_core::trial::{Report, TrialId};
+use trialmill_core::trial::{Report, State, TrialId};
 use trialmill_optimizers::RandomSearch;
 use trialmill_store::{Replica, Store};
 
@@ -190,17 +190,29 @@ fn who_samples_is_shown_what_was_sampled_for_it() {
     assert!(handle.trials().unwrap().len() >= count);
 }
 
-/// A store that keeps nothing, and that nobody samples in who has not said so: NePS's has another lock for it.
-struct Minded(Purpose);
+/// A store that keeps nothing, and in which nobody samples or changes the policy who has not said so: NePS's has
+/// another lock for it. Whoever `hands_out` only must not say so for nothing.
+struct Minded {
+    purpose: Purpose,
+    hands_out: bool,
+}
 
 impl Store for Minded {
     fn begin(&mut self, purpose: Purpose, _: &mut dyn Replica) -> Result<(), StoreError> {
-        self.0 = purpose;
+        self.purpose = purpose;
         Ok(())
     }
     fn stage(&mut self, events: &[Event], _: &Trials) -> Result<(), StudyError> {
-        let samples = events.iter().any(|it| matches!(it.kind, EventKind::Sampled { .. }));
-        assert!(!samples || self.0 == Purpose::Sampling, "sampled without the lock for it");
+        let needs_it = |event: &Event| {
+            matches!(
+                event.kind,
+                EventKind::Sampled { .. } | EventKind::Policy(_) | EventKind::Joined(_)
+            )
+        };
+        let is_sampling = self.purpose == Purpose::Sampling;
+        assert!(is_sampling || !events.iter().any(needs_it), "without the lock for it");
+        let hands_out = |event: &Event| matches!(event.kind, EventKind::Claimed { .. });
+        assert!(!(self.hands_out && is_sampling && events.iter().any(hands_out)), "for nothing");
         Ok(())
     }
     fn commit(&mut self, _: &Trials) -> Result<(), StoreError> {
@@ -222,7 +234,7 @@ fn whatever_makes_a_batch_sample_it_has_said_so_before() {
             });
         let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
         let definition = Definition::new(space, optimizer.info());
-        let store = Box::new(Minded(Purpose::Reporting));
+        let store = Box::new(Minded { purpose: Purpose::Reporting, hands_out: false });
         let core = StateCore::with_store(None, definition, store, Box::new(optimizer)).unwrap();
         let options = RunOptions { workers: 2, ctrl_c: false, ..RunOptions::default() };
         let session = Session::start(core, options, None).unwrap();
@@ -250,4 +262,44 @@ fn whatever_makes_a_batch_sample_it_has_said_so_before() {
         assert!(matches!(handle.sample(1), Ok(AskOutcome::Stop(_))), "all is to stop");
         assert!(handle.trials().unwrap().len() > 8);
     }
+}
+
+/// An optimizer of another program, whose trials are handed out here.
+struct Elsewhere;
+
+impl Optimizer for Elsewhere {
+    fn info(&self) -> OptimizerInfo {
+        RandomSearch::new().info()
+    }
+    fn ask(&mut self, _: &SamplingRequest<'_>) -> Result<Proposal, BoxError> {
+        Ok(Proposal::Wait)
+    }
+    fn is_elsewhere(&self) -> bool {
+        true
+    }
+}
+
+/// While NePS sampled, a session here changed the budget and added trials without NePS's lock: it wrote NePS's
+/// optimizer state over what NePS had just written.
+#[test]
+fn where_another_program_samples_only_what_hands_out_goes_without_its_lock() {
+    let space = SearchSpace::new([("x", Parameter::float(0.0, 1.0))]).unwrap();
+    let definition = Definition::new(space.clone(), Elsewhere.info());
+    let store = Box::new(Minded { purpose: Purpose::Reporting, hands_out: true });
+    let core = StateCore::with_store(None, definition, store, Box::new(Elsewhere)).unwrap();
+    let options = RunOptions { workers: 1, ctrl_c: false, ..RunOptions::default() };
+    let session = Session::start(core, options, None).unwrap();
+    let handle = session.handle();
+    let x = |x: f64| space.config(|_| x.into());
+    handle.enqueue(vec![x(0.25), x(0.5), x(0.75)]).unwrap();
+    let mut policy = handle.with_study(|study| study.policy().clone()).unwrap();
+    policy.budget.evaluations = Some(3);
+    handle.set_policy(policy).unwrap();
+    handle.import(vec![(x(0.1), Report::objective(1.0))]).unwrap();
+    let AskOutcome::Trials(held) = ask(&handle) else { panic!("nothing was handed out") };
+    let _ = handle.report(&held[0].id, Some(1), Report::objective(1.0)).unwrap();
+    session.run(|_: &RunningTrial| Ok(1.0)).unwrap();
+    let outcome = session.close().unwrap();
+    let count = |state| outcome.study().count(state);
+    assert_eq!((count(State::Success), count(State::External)), (3, 1));
 }
