@@ -452,3 +452,6 @@ fn too_large(event: &Event, bytes: usize) -> StudyError {
     };
     StudyError::TooLarge { id, attempt, bytes, limit: MAX_LINE_BYTES }
 }
+
+#[cfg(all(test, feature = "sim"))]
+mod tests;
