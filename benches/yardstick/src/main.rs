@@ -17,6 +17,7 @@ mod prune;
 mod regret;
 mod run;
 mod table;
+mod tables;
 mod transfer;
 
 use std::fs::OpenOptions;

@@ -1,8 +1,11 @@
 //! The problems of `functions.json`, by the formulas of its README.
 
+use std::collections::BTreeMap;
 use std::f64::consts::PI;
+use std::sync::Arc;
 
 use crate::own;
+use crate::tables::Table;
 use serde::Deserialize;
 use serde_json::Value as Json;
 use trialmill_search::{Condition, Dimension, Fidelity, Kind, Point, Prior, Space};
@@ -38,7 +41,12 @@ pub(crate) struct Problem {
     prior: Option<Json>,
     /// For a parameter, the one that it waits for and the places of the choices that this must have.
     #[serde(default)]
-    when: std::collections::BTreeMap<String, (String, Vec<usize>)>,
+    when: BTreeMap<String, (String, Vec<usize>)>,
+    /// The table that its values are in, if it has no formula.
+    #[serde(default)]
+    table: Option<String>,
+    #[serde(skip)]
+    trained: Option<Arc<Table>>,
     #[cfg(test)]
     #[serde(default)]
     pub(crate) checks: Vec<Json>,
@@ -47,14 +55,24 @@ pub(crate) struct Problem {
 #[derive(Deserialize)]
 struct File {
     problems: Vec<Problem>,
+    #[serde(default)]
+    tables: BTreeMap<String, Arc<Table>>,
 }
 
-/// All problems of the file, and those of our own that are less additive.
+/// All problems of the file, those of our own that are less additive, and the tables of real trainings.
 pub(crate) fn all() -> Result<Vec<Problem>, serde_json::Error> {
     let text = include_str!("../../../crates/search/testdata/functions.json");
     let own = include_str!("../own.json");
-    let read = |text| Ok(serde_json::from_str::<File>(text)?.problems);
-    Ok(read(text)?.into_iter().chain(read(own)?).collect())
+    let digits = include_str!("../digits.json");
+    let mut problems = Vec::new();
+    for text in [text, own, digits] {
+        let file: File = serde_json::from_str(text)?;
+        problems.extend(file.problems.into_iter().map(|problem| {
+            let trained = problem.table.as_ref().and_then(|name| file.tables.get(name)).cloned();
+            Problem { trained, ..problem }
+        }));
+    }
+    Ok(problems)
 }
 
 impl Parameter {
@@ -149,6 +167,10 @@ impl Problem {
 
     /// What an evaluation gives, and what it would give without noise.
     pub(crate) fn evaluate(&self, x: &[f64], epochs: f64) -> (Vec<f64>, Vec<f64>) {
+        if let Some(table) = &self.trained {
+            let percent = table.percent_wrong(x, epochs);
+            return (vec![percent], vec![percent]);
+        }
         let base = self.name.split("-prior").next().unwrap_or_default();
         let exact = match base {
             "sphere5" => x.iter().zip(S5).map(|(a, b)| (a - b) * (a - b)).sum(),

@@ -138,6 +138,7 @@ fn with_fidelity(
     setup: &Setup<'_>,
 ) -> (BTreeMap<String, f64>, f64) {
     let total = 1620.min(problem.budget) as f64;
+    let whole = problem.space().fidelity.map_or(81.0, |fidelity| fidelity.upper);
     let (mut spent, mut best, mut regret) = (0.0, None::<(f64, f64)>, BTreeMap::new());
     let mut running: Vec<(f64, usize, Suggestion, f64)> = Vec::new();
     let mut reached: HashMap<RungId, f64> = HashMap::new();
@@ -150,7 +151,7 @@ fn with_fidelity(
             let Answer::Evaluate(list) = answer else { break };
             for suggestion in list {
                 let at = observed(&mut driver, &suggestion);
-                let epochs = suggestion.fidelity.unwrap_or(81.0);
+                let epochs = suggestion.fidelity.unwrap_or(whole);
                 let from = suggestion.previous.and_then(|id| reached.get(&id)).copied();
                 let cost = epochs - from.unwrap_or(0.0);
                 running.push((now + cost, at, suggestion, cost));
@@ -160,7 +161,7 @@ fn with_fidelity(
         running.sort_by(|a, b| b.0.total_cmp(&a.0));
         let Some((end, at, suggestion, cost)) = running.pop() else { break };
         now = end;
-        let epochs = suggestion.fidelity.unwrap_or(81.0);
+        let epochs = suggestion.fidelity.unwrap_or(whole);
         let (noisy, exact) = problem.evaluate(&problem.values(&suggestion.point), epochs);
         if let Some(id) = suggestion.id {
             reached.insert(id, epochs);

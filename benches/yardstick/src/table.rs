@@ -10,6 +10,7 @@ pub(crate) fn references() -> Vec<Record> {
         include_str!("../../../crates/search/testdata/single-and-multi.jsonl"),
         include_str!("../../../crates/search/testdata/gp-100.jsonl"),
         include_str!("../../../crates/search/testdata/fidelity.jsonl"),
+        include_str!("../own.jsonl"),
     ];
     let lines = files.iter().flat_map(|text| text.lines());
     lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
