@@ -33,7 +33,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 OUT = ROOT / "target/mutants"
 TREE = OUT / "tree"
 # The tests of the core, and of what is above it as far as they run by themselves and in seconds.
-TESTS = """trialmill_core corrections decisions results study spaces warm_start trialmill_store appearing
+TESTS = """trialmill_core contradictions corrections decisions results study spaces warm_start trialmill_store appearing
     journal trialmill_neps trialmill_runtime objectives pruners live brought resumed actors crash_images
     formats hostile io_errors many_processes neps_sharing network_caches own_workers running same_seed seeds
     steps torn_journal waiting without_session cli""".split()
