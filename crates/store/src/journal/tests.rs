@@ -1,6 +1,8 @@
 //! A machine that falls silent in the middle of a turn while one of its two locks is lost: the server may give up
 //! either, and keep the other for ever.
 
+#![allow(clippy::unwrap_used)] // This is a test, which clippy does not see by `all(test, …)`.
+
 use trialmill_core::definition::Definition;
 use trialmill_core::event::Policy;
 use trialmill_core::optimizer::OptimizerInfo;
