@@ -44,6 +44,10 @@ const STRETCHES: [f64; 2] = [1.0, 0.5];
 /// How far around the best point that second look does not look, in parts of the range.
 const BASIN: f64 = 0.15;
 
+/// After so many trials what other studies found says nothing that these do not say better: it would only
+/// hold the search where those had ended.
+const FORGETS_AFTER: usize = 40;
+
 /// Its arguments.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -62,6 +66,9 @@ pub struct BayesianOptimization {
     doubter: Fitter,
     #[serde(skip)]
     fitter: Fitter,
+    /// Fits what other studies leave, while they are believed.
+    #[serde(skip)]
+    believer: Fitter,
     #[serde(skip)]
     trend: trend::Lazy,
     #[serde(skip, default = "Fitter::straight")]
@@ -77,6 +84,7 @@ impl Default for BayesianOptimization {
             restless: -8.0,
             doubter: Fitter::joint(),
             fitter: Fitter::default(),
+            believer: Fitter::default(),
             trend: trend::Lazy::default(),
             limiter: Fitter::straight(),
         }
@@ -99,20 +107,19 @@ impl BayesianOptimization {
         if data(ended.len()).usable < 3 {
             return None;
         }
-        // Other studies may mislead, so every second proposal doubts where there are some.
-        let every = match ask.transfer.sources.is_empty() {
-            true => self.doubt_every,
-            false => self.doubt_every.min(2),
-        };
+        // Other studies may mislead, so every second proposal doubts while they are believed.
+        let believes = !ask.transfer.sources.is_empty() && ended.len() < FORGETS_AFTER;
+        let every = if believes { self.doubt_every.min(2) } else { self.doubt_every };
         let doubts = every > 0 && ask.number % every == every - 1;
         let trend = || {
             let transfer = ask.transfer;
             Trend::basis(space, 0, transfer, &Observation::objective, &|_| Vec::new())
         };
         // Whoever doubts does not believe other studies either.
-        let (fitter, trend) = match doubts {
-            true => (&mut self.doubter, None),
-            false => (&mut self.fitter, self.trend.get(trend)),
+        let (fitter, trend) = match (doubts, believes) {
+            (true, _) => (&mut self.doubter, None),
+            (false, true) => (&mut self.believer, self.trend.get(trend)),
+            (false, false) => (&mut self.fitter, None),
         };
         let starts: Vec<Point> =
             ask.transfer.starts.iter().map(|point| encoded(space, point, &[])).collect();
