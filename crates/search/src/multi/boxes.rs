@@ -17,10 +17,10 @@ struct Bound {
 /// `n + 1` boxes for two objectives and about `2 n` for three.
 pub(super) fn undominated(front: &[Vec<f64>], reference: &[f64]) -> Vec<(Vec<f64>, Vec<f64>)> {
     let negated = |x: &[f64]| x.iter().map(|x| -x).collect::<Vec<f64>>();
-    let bounds: Vec<Vec<f64>> =
+    let uppers: Vec<Vec<f64>> =
         bounds(front, reference).iter().map(|bound| negated(&bound.upper)).collect();
     let bottom = vec![-BOTTOM; reference.len()];
-    let dominated = self::bounds(&bounds, &bottom).into_iter().filter_map(|bound| {
+    let boxes = bounds(&uppers, &bottom).into_iter().filter_map(|bound| {
         // From the highest of the points of the coordinates before to the bound; in the first, from it to the end.
         let highest =
             |j: usize| (0..j).map(|k| bound.points[k][j]).fold(f64::NEG_INFINITY, f64::max);
@@ -30,7 +30,13 @@ pub(super) fn undominated(front: &[Vec<f64>], reference: &[f64]) -> Vec<(Vec<f64
         let is_some = sides.iter().all(|(start, end)| start < end);
         is_some.then(|| sides.into_iter().map(|(start, end)| (-end, -start)).unzip())
     });
-    dominated.collect()
+    boxes.collect()
+}
+
+/// How much of a box a point dominates.
+pub(super) fn dominated(x: &[f64], (low, high): &(Vec<f64>, Vec<f64>)) -> f64 {
+    let sides = x.iter().zip(low).zip(high);
+    sides.map(|((x, low), high)| (high - x.max(*low)).max(0.0)).product()
 }
 
 /// The local upper bounds of the points, below the reference point.
@@ -88,11 +94,7 @@ mod tests {
             let before = hypervolume(&front, &reference);
             for _ in 0..10 {
                 let new = point();
-                let part = |(low, high): &(Vec<f64>, Vec<f64>)| -> f64 {
-                    let sides = new.iter().zip(low).zip(high);
-                    sides.map(|((x, low), high)| (high - x.max(*low)).max(0.0)).product()
-                };
-                let inside: f64 = boxes.iter().map(part).sum();
+                let inside: f64 = boxes.iter().map(|part| dominated(&new, part)).sum();
                 front.push(new.clone());
                 let added = hypervolume(&front, &reference) - before;
                 front.pop();

@@ -1,6 +1,6 @@
 //! Who is good when there are several objectives.
 
-use super::boxes::undominated;
+use super::boxes::{dominated, undominated};
 use super::hypervolume::dominates;
 
 /// With more objectives a front's volume is too dear, and those are the best that stand alone.
@@ -60,11 +60,7 @@ fn by_volume(points: &[&[f64]], mut members: Vec<usize>, count: usize) -> Vec<us
         let boxes = undominated(&front, &vec![1.1; objectives]);
         let added = |at: usize| -> f64 {
             let y = scaled(at);
-            let part = |(low, high): &(Vec<f64>, Vec<f64>)| -> f64 {
-                let sides = y.iter().zip(low).zip(high);
-                sides.map(|((y, low), high)| (high - y.max(*low)).max(0.0)).product()
-            };
-            boxes.iter().map(part).sum()
+            boxes.iter().map(|part| dominated(&y, part)).sum()
         };
         let volumes: Vec<f64> = members.iter().map(|at| added(*at)).collect();
         let order = |a: &usize, b: &usize| volumes[*a].total_cmp(&volumes[*b]).then(b.cmp(a));
