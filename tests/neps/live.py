@@ -160,6 +160,8 @@ class Run:
         )
         if self.case.prune and self.case.old:
             command.append("--no-summary")
+        if self.counts_shares():
+            command += ["--beside", self.work / "beside"]
         self.neps.append(Process(name, self.work, command, {"NEPS_LINUX_FILELOCK_FUNCTION": self.case.lock}))
 
     def go(self, process):
@@ -208,6 +210,10 @@ class Run:
                 self.start_trialmill()
         for each in self.neps[1:]:
             self.go(each)
+        if self.counts_shares():
+            # On a loaded machine NePS had done all of it before trialmill began.
+            until(lambda: any(each.lines() for each in self.trialmill), "the first evaluation of trialmill", self.processes())
+            (self.work / "beside").touch()
 
     def kill(self):
         """One process of each side. NePS inside an evaluation: a kill while it rewrites its own files stops every other NePS
@@ -270,10 +276,13 @@ class Run:
         result["restarts"] = sum(each.stderr.read_text().count("NePS could not start") for each in self.neps)
         return result
 
+    def counts_shares(self):
+        return self.case.creator != "nobody else" and not self.case.kill and not self.seconds
+
     def shares(self, result):
         sides = {"neps": sum(each.ended() for each in self.neps), "trialmill": sum(each.ended() for each in self.trialmill)}
         result["share_of_trialmill"] = round(sides["trialmill"] / max(1, sum(sides.values())), 3)
-        if self.case.creator != "nobody else" and not self.case.kill and not self.seconds:
+        if self.counts_shares():
             for side, count in sides.items():
                 if count < self.least_share * self.evaluations:
                     result["problems"].append(f"{side} did {count} of {self.evaluations} evaluations: it starves")

@@ -1,6 +1,6 @@
 """One genuine NePS worker process, whatever the version of NePS that is on the path.
 
-worker.py DIR --evaluations N --ledger FILE [--seconds S] [--no-summary] [--ready FILE --go FILE]
+worker.py DIR --evaluations N --ledger FILE [--seconds S] [--no-summary] [--ready FILE --go FILE] [--beside FILE]
 
 Each evaluation leaves two lines in the ledger, one when it starts and one when it ends, so that a trial that
 is evaluated twice, and one that a kill interrupts, are both seen. At the end one line of JSON on stdout.
@@ -29,8 +29,8 @@ def note(ledger, **line):
     os.fsync(ledger)
 
 
-def evaluation(ledger, seconds):
-    """The objective of evaluate.sh. Times are since boot, as in /proc/uptime."""
+def evaluation(ledger, seconds, beside):
+    """The objective of evaluate.sh. Times are since boot, as in /proc/uptime. Ends when `beside` is there, if it is named."""
 
     def evaluate(pipeline_directory, x, lr, layers, kind):
         trial = pathlib.Path(pipeline_directory).name.removeprefix("config_")
@@ -38,6 +38,7 @@ def evaluation(ledger, seconds):
         note(ledger, event="start", at=time.clock_gettime(time.CLOCK_BOOTTIME), **who)
         if seconds:
             time.sleep(seconds)
+        wait_for(beside)
         objective = x * x + lr + layers
         note(ledger, event="end", at=time.clock_gettime(time.CLOCK_BOOTTIME), objective=objective, **who)
         return objective
@@ -78,12 +79,16 @@ def arguments(directory, evaluations, evaluate, summary):
     }
 
 
+def wait_for(file):
+    while file and not os.path.exists(file):
+        time.sleep(0.005)
+
+
 def wait_for_go(ready, go):
     """Says that NePS is loaded (which takes seconds) and waits for the others to be."""
     if ready:
         pathlib.Path(ready).touch()
-    while go and not os.path.exists(go):
-        time.sleep(0.005)
+    wait_for(go)
 
 
 def main():
@@ -95,6 +100,7 @@ def main():
     parser.add_argument("--no-summary", action="store_true")
     parser.add_argument("--ready")
     parser.add_argument("--go")
+    parser.add_argument("--beside", help="no evaluation ends before this file is there")
     args = parser.parse_args()
 
     ledger = os.open(args.ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -102,7 +108,7 @@ def main():
     began = time.monotonic()
     for start in range(1, STARTS + 1):
         try:
-            neps.run(**arguments(args.directory, args.evaluations, evaluation(ledger, args.seconds), not args.no_summary))
+            neps.run(**arguments(args.directory, args.evaluations, evaluation(ledger, args.seconds, args.beside), not args.no_summary))
             break
         except HALF_WRITTEN as error:
             if os.fstat(ledger).st_size or start == STARTS:
