@@ -19,7 +19,7 @@ use crate::driver::{Algorithm, Ask, Proposal};
 use crate::fidelity::{AsyncHyperband, FreezeThaw, Sampler};
 use crate::gp::BayesianOptimization;
 use crate::gp::model::MOST_PENDING;
-use crate::multi::{HypervolumeImprovement, MOST_OBJECTIVES, MoTpe, Nsga2, ParEgo};
+use crate::multi::{HypervolumeImprovement, MOST_OBJECTIVES, MoTpe, Nsga2};
 use crate::quasi_random::start_point;
 use crate::space::Space;
 use crate::tpe::Tpe;
@@ -132,7 +132,6 @@ struct Methods {
     cma: CmaEs,
     freeze_thaw: FreezeThaw,
     hypervolume: HypervolumeImprovement,
-    par_ego: ParEgo,
     mo_tpe: MoTpe,
     nsga2: Nsga2,
 }
@@ -178,8 +177,8 @@ impl Algorithm for Auto {
             },
             Method::TpeAndCmaEs if ask.number.is_multiple_of(2) => methods.cma.draw(ask, rng),
             Method::Tpe | Method::TpeAndCmaEs => Some(methods.tpe.draw(ask, rng)),
-            Method::HypervolumeImprovement => methods.hypervolume.draw(ask, rng),
-            Method::ParEgo => methods.par_ego.draw(ask, rng),
+            // Beyond three objectives that one proposes as ParEGO does.
+            Method::HypervolumeImprovement | Method::ParEgo => methods.hypervolume.draw(ask, rng),
             Method::MoTpeAndNsga2 if ask.number.is_multiple_of(2) => methods.nsga2.child(ask, rng),
             Method::MoTpe | Method::MoTpeAndNsga2 => Some(methods.mo_tpe.draw(ask, rng)),
         };

@@ -3,6 +3,8 @@
 //! bounds upside down (Daulton, Balandat and Bakshy, "Parallel Bayesian Optimization of Multiple Noisy Objectives with
 //! Expected Hypervolume Improvement", 2021).
 
+/// With more objectives there are too many boxes.
+pub(crate) const MOST_OBJECTIVES: usize = 3;
 /// As low as no objective is.
 const BOTTOM: f64 = -1e12;
 

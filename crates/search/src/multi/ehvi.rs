@@ -9,7 +9,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::boxes::undominated;
+use super::boxes::{MOST_OBJECTIVES, undominated};
 use super::models::{DRAWS, Fitters, Models, search};
 use super::{fronts, parego};
 use crate::driver::{Algorithm, Ask, Proposal};
@@ -18,8 +18,6 @@ use crate::gp::posterior::Scratch;
 use crate::quasi_random::start_point;
 use crate::space::Point;
 
-/// With more objectives there are too many boxes, and random weights propose.
-pub(crate) const MOST_OBJECTIVES: usize = 3;
 /// Of a larger front, so many are looked at.
 const MOST_FRONT: usize = 60;
 /// How far beyond the front's end the reference point is, in parts of the front's extent.
@@ -73,6 +71,7 @@ impl HypervolumeImprovement {
         }
         let models = self.fitters.models(ask, rng)?;
         if models.objectives() > MOST_OBJECTIVES {
+            // Random weights propose.
             return parego::propose(&models, ask, rng);
         }
         let improvement = Improvement::new(&models);

@@ -1,10 +1,8 @@
 //! Who is good when there are several objectives.
 
-use super::boxes::{dominated, undominated};
+use super::boxes::{MOST_OBJECTIVES, dominated, undominated};
 use super::hypervolume::dominates;
 
-/// With more objectives a front's volume is too dear, and those are the best that stand alone.
-const MOST_OBJECTIVES: usize = 3;
 /// Of a front, so many are compared by volume.
 const MOST_COMPARED: usize = 200;
 
@@ -26,7 +24,7 @@ pub(crate) fn best(points: &[&[f64]], count: usize) -> Vec<(usize, usize)> {
 
 /// The best `count` of the points, the best first: front by front, and inside a front the one that adds most to the
 /// volume that those before it dominate (greedily, after Guerreiro, Fonseca and Paquete, "Greedy Hypervolume Subset
-/// Selection in Low Dimensions", 2016).
+/// Selection in Low Dimensions", 2016). Where there are too many objectives for that, those come first that stand alone.
 pub(crate) fn largest(points: &[&[f64]], count: usize) -> Vec<usize> {
     let mut left: Vec<usize> = (0..points.len()).collect();
     let mut chosen = Vec::new();

@@ -9,8 +9,8 @@ mod models;
 mod nsga2;
 mod parego;
 
+pub(crate) use boxes::MOST_OBJECTIVES;
 pub use ehvi::HypervolumeImprovement;
-pub(crate) use ehvi::MOST_OBJECTIVES;
 pub use hypervolume::{dominates, hypervolume, pareto_front};
 pub use mo_tpe::MoTpe;
 pub use nsga2::Nsga2;

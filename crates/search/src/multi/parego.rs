@@ -65,7 +65,7 @@ pub(super) fn initial(said: Option<usize>, ask: &Ask<'_>) -> usize {
 
 impl ParEgo {
     /// The models' proposal, or none if there are no models yet.
-    pub(crate) fn draw(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Option<Point> {
+    fn draw(&mut self, ask: &Ask<'_>, rng: &mut Xoshiro256PlusPlus) -> Option<Point> {
         if ask.space.is_empty() {
             return None;
         }
